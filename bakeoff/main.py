@@ -1,0 +1,49 @@
+"""`bakeoff`: which of my fine-tunes should I ship?
+
+One file per verb; what is heavy is imported inside the verb, so that `bakeoff --help` answers at once.
+A user's mistake prints one line and exits 2; a bug keeps its traceback.
+
+Try: bakeoff --help · bakeoff demo
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import typer
+
+from results.errors import BakeoffError
+
+VERBS = ("doctor",)
+"""In the order of the help. Verb `x_y` or `x` is the function of that name in `bakeoff/x_y.py`; its docstring is its help."""
+
+app = typer.Typer(
+    name="bakeoff",
+    help="Which of my fine-tuned small language models should I ship?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for verb in VERBS:
+    module = importlib.import_module(f"bakeoff.{verb}")
+    if isinstance(getattr(module, "app", None), typer.Typer):
+        app.add_typer(module.app, name=verb)
+    else:
+        app.command(verb)(getattr(module, verb.rstrip("_")))
+
+
+def main() -> None:
+    """Run the command line: BakeoffError is one line and exit 2, Ctrl-C exit 130."""
+    try:
+        app()
+    except BakeoffError as error:
+        print(f"bakeoff: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("bakeoff: interrupted; the same command goes on where it stopped", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""The one interface every engine answers by: text in, text out, with timings.
+
+Implementations: `engines.llamacpp`, `engines.huggingface`, `engines.openai`, `engines.ctransformers`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, TypedDict
+
+from results.records import Progress
+
+FinishReason = Literal["stop", "length", "cancelled", "error"]
+
+
+class Message(TypedDict):
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Sampling parameters with the same meaning on every engine."""
+
+    max_tokens: int = 256
+    """New tokens at most."""
+    temperature: float = 0.0
+    """0 is greedy: the most likely token, ties to the lowest id. 0 to 2."""
+    top_p: float = 1.0
+    seed: int | None = None
+    """Honoured where the engine can; the completion says if not."""
+    stop: tuple[str, ...] = ()
+    """The answer ends before the first of these strings."""
+    ignore_end: bool = False
+    """Go on past the end-of-turn token up to max_tokens: equal output lengths for latency grids."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A piece of a streamed answer."""
+
+    text: str
+    tokens: int = 1
+    """Tokens in this piece."""
+    finish_reason: FinishReason | None = None
+    """Set on the last piece only."""
+    note: str = ""
+    """What the reader should know: oldest turns dropped, seed not honoured."""
+
+
+@dataclass(frozen=True)
+class Completion:
+    """A whole answer."""
+
+    text: str
+    prompt_tokens: int
+    tokens: int
+    finish_reason: FinishReason
+    model: str
+    """Identity (SHA-256) of the model that answered."""
+    sampling: Sampling
+    ttft_seconds: float | None = None
+    """Submit to first non-empty token. None where batching makes it meaningless."""
+    total_seconds: float | None = None
+    notes: tuple[str, ...] = field(default=())
+
+
+class Engine(Protocol):
+    """A loaded model, or several sharing a base. Not thread-safe unless it says so."""
+
+    def stream(self, messages: Sequence[Message], sampling: Sampling) -> Iterator[Chunk]:
+        """Answer one conversation as it is generated. Closing the iterator stops the generation."""
+        ...
+
+    def complete(
+        self, prompts: Sequence[str], sampling: Sampling, progress: Progress | None = None
+    ) -> list[Completion]:
+        """Continue raw prompts (no template), batched; results in the order of the prompts."""
+        ...
+
+    def render(self, messages: Sequence[Message]) -> str:
+        """The prompt text that the model's own chat template makes of a conversation, ready for `complete`."""
+        ...
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of a text, special tokens not added."""
+        ...
+
+    def close(self) -> None:
+        """Free the memory; afterwards every call raises."""
+        ...
