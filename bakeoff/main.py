@@ -25,6 +25,13 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback()
+def bakeoff() -> None:
+    """Which of my fine-tuned small language models should I ship?"""
+
+
 for verb in VERBS:
     module = importlib.import_module(f"bakeoff.{verb}")
     if isinstance(getattr(module, "app", None), typer.Typer):
