@@ -16,7 +16,7 @@ import typer
 from results.errors import BakeoffError
 
 VERBS = ("doctor",)
-"""In the order of the help. Verb `x_y` or `x` is the function of that name in `bakeoff/x_y.py`; its docstring is its help."""
+"""In the order of the help. Verb `x` is the function `x`, or the Typer `app`, of `bakeoff/x.py`; its docstring is its help."""
 
 app = typer.Typer(
     name="bakeoff",
