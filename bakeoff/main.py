@@ -16,7 +16,7 @@ import typer
 from results.errors import BakeoffError
 
 VERBS = ("doctor",)
-"""In the order of the help. Verb `x` is the function `x`, or the Typer `app`, of `bakeoff/x.py`; its docstring is its help."""
+"""In the order of the help. Verb `x` is the function `x`, or the Typer `app`, of `bakeoff/x.py`."""
 
 app = typer.Typer(
     name="bakeoff",

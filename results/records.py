@@ -28,7 +28,7 @@ Form = Literal[
 """How a model's weights are kept, so what is loaded and shipped. lora-gguf: an adapter beside its base's GGUF."""
 
 Origin = Literal["measured", "imported"]
-"""measured: by Bakeoff, on the stated machine. imported: read from another tool's files. Published figures stand apart."""
+"""measured: by Bakeoff, on the stated machine. imported: from another tool's files. Published figures stand apart."""
 
 Verdict = Literal[
     "passed", "wrong", "syntax_error", "no_code", "timed_out", "truncated", "memory", "forbidden", "error"
