@@ -1,0 +1,55 @@
+"""The trainer: makes fine-tunes. Experiment files, conversations, bases, LoRA, sweeps, checkpoints, Hub push.
+
+This is the room's door: other rooms import from `trainer`, never from its modules. Names are loaded when first used,
+so that `import trainer` costs no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from trainer.bases import LoadedBase, base_identity, base_tokenizer, load_base
+    from trainer.conversations import Conversation
+    from trainer.data import Example, PreparedData, prepare, validation_rows
+    from trainer.errors import TrainerError
+    from trainer.experiment import Experiment
+    from trainer.experiment_file import load_experiment
+
+_HOME = {
+    "Conversation": "conversations",
+    "Example": "data",
+    "Experiment": "experiment",
+    "LoadedBase": "bases",
+    "PreparedData": "data",
+    "TrainerError": "errors",
+    "base_identity": "bases",
+    "base_tokenizer": "bases",
+    "load_base": "bases",
+    "load_experiment": "experiment_file",
+    "prepare": "data",
+    "validation_rows": "data",
+}
+"""Public name → the module that has it."""
+
+__all__ = [
+    "Conversation",
+    "Example",
+    "Experiment",
+    "LoadedBase",
+    "PreparedData",
+    "TrainerError",
+    "base_identity",
+    "base_tokenizer",
+    "load_base",
+    "load_experiment",
+    "prepare",
+    "validation_rows",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'trainer' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"trainer.{_HOME[name]}"), name)
