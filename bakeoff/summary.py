@@ -1,0 +1,50 @@
+"""What a finished experiment says on the terminal: one table of its models, then the decision in a paragraph."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.table import Table
+
+from bakeoff.pipeline import Outcome
+from results import Limits, ScoreRow, Store, decide
+
+COLUMNS: tuple[tuple[str, str, str, float], ...] = (
+    ("HumanEval pass@1", "humaneval", "pass@1", 100.0),
+    ("bits per byte", "heldout", "bits_per_byte", 1.0),
+    ("first token, p50 ms", "latency", "ttft_seconds_p50", 1000.0),
+    ("tokens/s, p50", "latency", "tokens_per_second_p50", 1.0),
+)
+"""Heading, benchmark, metric and the factor into the heading's unit."""
+
+
+def show(outcome: Outcome, store: Store) -> None:
+    """Print the experiment's models with their scores and 95 % intervals, and what to ship."""
+    rows = store.evaluations.scores()
+    table = Table("model", "form", "MB", *(heading for heading, *_ in COLUMNS), box=None, header_style="bold")
+    for model in outcome.models:
+        own = [row for row in rows if row.model_id == model.id]
+        cells = (_cell(own, benchmark, metric, factor) for _, benchmark, metric, factor in COLUMNS)
+        table.add_row(model.name, model.form, f"{model.bytes / 1e6:.0f}", *cells)
+    console = Console()
+    console.print(table)
+    for subset in sorted({row.subset for row in rows if row.subset}):
+        console.print(f"HumanEval on a subset: {subset}. All of it: --full", style="dim")
+    console.print(decide(store, Limits()).paragraph)
+
+
+def say(line: str) -> None:
+    """One line about what is done or reused, on stderr."""
+    print(f"bakeoff: {line}", file=sys.stderr, flush=True)
+
+
+def _cell(rows: Iterable[ScoreRow], benchmark: str, metric: str, factor: float) -> str:
+    for row in rows:
+        if row.benchmark == benchmark and row.metric == metric:
+            interval = ""
+            if row.low is not None and row.high is not None:
+                interval = f" [{row.low * factor:.3g}–{row.high * factor:.3g}]"
+            return f"{row.value * factor:.3g}{interval}"
+    return "–"
