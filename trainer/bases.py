@@ -1,0 +1,223 @@
+"""Bases: a name to a loaded model and tokenizer, with device, dtype and quantization chosen and said aloud.
+
+A name is a registry name (`trainer.registry`), a Hub id, a local folder, or a GGUF file. Nothing that came with a base
+is executed: no remote code, no pickled weights, no custom kernels.
+
+Try: python -c "from trainer import load_base; print(load_base('smollm2-135m-instruct').notes)"
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from results.records import digest
+from trainer.devices import Choice, choose
+from trainer.errors import BaseUnavailable
+from trainer.gguf_bases import unpacked
+from trainer.masks import PLAIN_TEMPLATE
+from trainer.registry import hub_id, packaged_path
+
+HASHED = ("*.safetensors", "*.gguf", "config.json", "tokenizer*", "*.model", "*.jinja", "vocab*", "merges.txt")
+"""The files of a folder that decide what a base answers."""
+
+
+@dataclass(frozen=True)
+class LoadedBase:
+    """A base in memory, ready for adapters."""
+
+    model: Any
+    """transformers' causal LM, in evaluation mode, its parameters frozen."""
+    tokenizer: Any
+    name: str
+    """As the experiment file has it."""
+    path: str
+    """Where the weights are: a folder, or the GGUF file."""
+    identity: str
+    """SHA-256 over weights, configuration and tokenizer."""
+    dtype: str
+    """bfloat16, float16 or float32."""
+    device: str
+    """cpu, cuda:0, mps."""
+    quantization: Literal["none", "nf4"]
+    attention: str
+    """transformers' attention implementation: sdpa, eager, …"""
+    notes: tuple[str, ...] = ()
+    """What was chosen and why, a sentence each: to be shown to the person."""
+
+
+def load_base(name: str, quantization: str = "none", dtype: str = "auto", device: str = "auto") -> LoadedBase:
+    """Load a base with its tokenizer.
+
+    Raises: BaseUnavailable when it is missing, gated, hostile, or the device cannot do what is asked.
+    """
+    from transformers import AutoModelForCausalLM
+
+    choice = choose(dtype, device, quantization)
+    path = base_path(name)
+    folder = unpacked(path, choice.dtype) if path.is_file() else path
+    refuse_hostile(folder, name)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=_torch_dtype(choice.dtype),
+            attn_implementation="sdpa",
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            **_placement(choice),
+        )
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise BaseUnavailable(f"Cannot load the base {name!r} from {folder}: {' '.join(str(error).split())}") from error
+    model.eval()
+    model.requires_grad_(False)
+    model.config.use_cache = False
+    return LoadedBase(
+        model=model,
+        tokenizer=base_tokenizer(name),
+        name=name,
+        path=str(path),
+        identity=base_identity(name),
+        dtype=choice.dtype,
+        device=choice.device,
+        quantization=choice.quantization,
+        attention=str(model.config._attn_implementation),
+        notes=choice.notes,
+    )
+
+
+def base_tokenizer(name: str) -> Any:
+    """The base's tokenizer alone: no weights are read. It has a chat template and a padding token.
+
+    Raises: BaseUnavailable.
+    """
+    from transformers import AutoTokenizer
+
+    path = base_path(name)
+    folder = unpacked(path) if path.is_file() else path
+    refuse_hostile(folder, name)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    except Exception as error:
+        raise BaseUnavailable(f"The base {name!r} has no tokenizer that can be read in {folder}: {error}") from error
+    if not tokenizer.is_fast:
+        raise BaseUnavailable(f"The base {name!r} has a tokenizer without character offsets; answers cannot be masked")
+    if tokenizer.chat_template is None:
+        tokenizer.chat_template = PLAIN_TEMPLATE
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def base_identity(name: str) -> str:
+    """SHA-256 over the base's weights, configuration and tokenizer files; file names count, places do not."""
+    path = base_path(name)
+    if path.is_file():
+        return digest({"gguf": _file_sha256(str(path), path.stat().st_size, path.stat().st_mtime_ns)})
+    files = sorted({file for pattern in HASHED for file in path.glob(pattern) if file.is_file()})
+    stats = [(file, file.stat()) for file in files]
+    return digest({file.name: _file_sha256(str(file), stat.st_size, stat.st_mtime_ns) for file, stat in stats})
+
+
+@lru_cache(maxsize=256)
+def _file_sha256(path: str, size: int, changed_ns: int) -> str:
+    """A file's SHA-256; size and time are only the memory's key, so that a changed file is read again."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def base_path(name: str) -> Path:
+    """Folder or GGUF file of a base; a Hub id is downloaded (safetensors only) when it is not there yet.
+
+    Raises: BaseUnavailable with the remedy.
+    """
+    if packaged := packaged_path(name):
+        return packaged
+    path = Path(name).expanduser()
+    if path.exists():
+        if path.is_file() and path.suffix != ".gguf":
+            raise BaseUnavailable(f"The base {name!r} is a file, but no GGUF; give the folder with its config.json")
+        return path
+    if name.startswith((".", "/", "~")) or name.endswith(".gguf"):
+        raise BaseUnavailable(f"No base at {name!r}; paths are relative to the experiment file")
+    return _downloaded(hub_id(name), name)
+
+
+def _downloaded(repository: str, name: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    patterns = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
+    try:
+        return Path(snapshot_download(repository, allow_patterns=patterns, ignore_patterns=["original/*"]))
+    except Exception as error:
+        raise BaseUnavailable(_remedy(repository, name, error)) from error
+
+
+def _remedy(repository: str, name: str, error: Exception) -> str:
+    """What to do about a Hub base that does not come, by the kind of the Hub client's error."""
+    kind = type(error).__name__
+    page = f"https://huggingface.co/{repository}"
+    if kind == "GatedRepoError":
+        return (
+            f"The base {name!r} is gated: accept its licence at {page}, then set HF_TOKEN to a token that may read it"
+        )
+    if kind in ("RepositoryNotFoundError", "HFValidationError", "RevisionNotFoundError"):
+        return f"There is no base {name!r} on the Hub (or HF_TOKEN may not see it): {page}. Known names: bakeoff plan --bases"
+    if kind in ("LocalEntryNotFoundError", "OfflineModeIsEnabled", "ConnectionError", "ConnectError"):
+        return (
+            f"The base {name!r} is not on this machine and the Hub cannot be reached: go online once "
+            f"(hf download {repository}), or give a local folder or GGUF file"
+        )
+    return f"Cannot fetch the base {name!r} ({kind}: {' '.join(str(error).split())[:200]}); see {page}"
+
+
+def refuse_hostile(folder: Path, name: str) -> None:
+    """Refuse configurations that ask for code: `auto_map`, foreign attention kernels.
+
+    Raises: BaseUnavailable naming file and key.
+    """
+    for file in ("config.json", "tokenizer_config.json", "generation_config.json"):
+        try:
+            config = json.loads((folder / file).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError, RecursionError) as error:
+            raise BaseUnavailable(f"The base {name!r} has an unreadable {file}: {type(error).__name__}") from error
+        for key in _keys(config):
+            if key == "auto_map" or key.startswith("_attn_implementation"):
+                raise BaseUnavailable(
+                    f"The base {name!r} is refused: {file} has {key!r}, which makes transformers load foreign code. "
+                    "Remove the key if you trust the weights without it"
+                )
+    if not (folder / "config.json").is_file():
+        raise BaseUnavailable(f"The base {name!r} has no config.json in {folder}: is it a model folder?")
+
+
+def _keys(value: Any) -> set[str]:
+    if isinstance(value, dict):
+        return set(map(str, value)).union(*(_keys(inner) for inner in value.values()))
+    return set().union(*(_keys(inner) for inner in value)) if isinstance(value, list) else set()
+
+
+def _torch_dtype(name: str) -> Any:
+    import torch
+
+    return getattr(torch, name)
+
+
+def _placement(choice: Choice) -> dict[str, Any]:
+    if choice.quantization == "none":
+        return {"device_map": {"": choice.device}}
+    from transformers import BitsAndBytesConfig
+
+    nf4 = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=_torch_dtype(choice.dtype),
+    )
+    return {"quantization_config": nf4, "device_map": {"": choice.device}}

@@ -1,0 +1,227 @@
+"""Reading data sources: built-in, local JSON, JSONL, CSV, TSV and Parquet, and the Hub.
+
+Yields rows as mappings; what a row means is `trainer.formats`' business. Nothing from a data set is executed.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import random
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from results.records import Progress
+from trainer.conversations import Conversation
+from trainer.errors import DataInvalid
+from trainer.experiment import Data, Source
+from trainer.formats import BadRow, conversation_messages
+from trainer.stdlib import stdlib_rows
+
+BUILT_IN = ("python-stdlib",)
+READABLE = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
+EXAMPLES = 5
+"""Bad rows shown per reason."""
+
+KEPT_COLUMNS = ("score", "source", "language", "lang", "category", "module", "name", "id")
+"""Short columns kept beside the turns, for filters and for naming a row to a person."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Conversations of all sources, mixed, with the report of what was read and what was not usable."""
+
+    rows: list[Conversation] = field(default_factory=list)
+    report: dict[str, Any] = field(default_factory=dict)
+
+
+def read_sources(data: Data, progress: Progress | None = None) -> Reading:
+    """Read every source, convert its rows, and mix them.
+
+    Raises: DataInvalid when a source cannot be read or has no usable row.
+    """
+    parts: list[list[Conversation]] = []
+    reports: list[dict[str, Any]] = []
+    for number, source in enumerate(data.sources):
+        rows, report = _conversations(source, data)
+        parts.append(rows)
+        reports.append(report)
+        if progress:
+            progress("reading sources", number + 1, len(data.sources))
+    rows = mix(parts, [source.weight for source in data.sources], data.seed)
+    return Reading(rows, {"sources": reports, "rows": len(rows)})
+
+
+def mix(parts: list[list[Conversation]], weights: list[float | None], seed: int) -> list[Conversation]:
+    """All rows in a seeded order; with weights, as many rows of each source as its share allows without repeating.
+
+    The scarcest source sets the size: weights 3 and 1 over 100 and 100 rows give 100 and 33.
+    """
+    chosen = [list(part) for part in parts]
+    for part in chosen:
+        random.Random(seed).shuffle(part)
+    if all(weight is not None for weight in weights):
+        size = min(len(part) / weight for part, weight in zip(parts, weights, strict=True) if weight)
+        chosen = [part[: round(size * weight)] for part, weight in zip(chosen, weights, strict=True) if weight]
+    rows = [row for part in chosen for row in part]
+    random.Random(seed).shuffle(rows)
+    return rows
+
+
+def _conversations(source: Source, data: Data) -> tuple[list[Conversation], dict[str, Any]]:
+    rows: list[Conversation] = []
+    reasons: Counter[str] = Counter()
+    examples: dict[str, list[str]] = {}
+    read = 0
+    kept_columns = {*KEPT_COLUMNS, data.quality.score_column, data.quality.language_column}
+    for place, raw in islice(raw_rows(source), source.limit):
+        read += 1
+        try:
+            if isinstance(raw, BadRow):
+                raise raw
+            messages = conversation_messages(raw, source)
+        except BadRow as reason:
+            reasons[str(reason)] += 1
+            shown = examples.setdefault(str(reason), [])
+            if len(shown) < EXAMPLES:
+                shown.append(place)
+            continue
+        extra = {
+            key: raw[key]
+            for key in sorted(kept_columns & raw.keys())
+            if isinstance(raw[key], str | int | float) and len(str(raw[key])) <= 200
+        }
+        rows.append(Conversation(messages, source.name, read - 1, extra))
+    bad = {reason: {"rows": count, "examples": examples[reason]} for reason, count in reasons.most_common()}
+    if not rows:
+        why = "; ".join(
+            f"{reason} ({found['rows']} rows, first {found['examples'][0]})" for reason, found in bad.items()
+        )
+        raise DataInvalid(f"No usable row in {source.name}: {why or 'it is empty'}")
+    return rows, {"source": source.name, "read": read, "usable": len(rows), "bad": bad}
+
+
+def raw_rows(source: Source) -> Iterator[tuple[str, Mapping[str, Any] | BadRow]]:
+    """(place, row) of a source: the place names file and line; an unreadable line is a BadRow in the row's stead."""
+    if source.name == "python-stdlib":
+        for row in stdlib_rows():
+            yield f"{row['module']}:{row['line']}", row
+        return
+    path = Path(source.name).expanduser()
+    if path.exists() or path.suffix.lower() in READABLE or source.name.startswith((".", "/", "~")):
+        for file in _files(path):
+            yield from _READERS[file.suffix.lower()](file)
+        return
+    yield from _hub_rows(source)
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in READABLE)
+        if not files:
+            raise DataInvalid(f"No {', '.join(READABLE)} file in the folder {path}")
+        return files
+    if not path.is_file():
+        raise DataInvalid(f"No data file {path}; paths are relative to the experiment file. Built in: {BUILT_IN[0]}")
+    if path.suffix.lower() not in READABLE:
+        raise DataInvalid(f"{path}: files of type {path.suffix or '(none)'} are not read; {', '.join(READABLE)} are")
+    return [path]
+
+
+def _jsonl_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any] | BadRow]]:
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                try:
+                    row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+                except (ValueError, RecursionError) as error:
+                    yield f"{path.name}:{number}", BadRow(f"not JSON: {type(error).__name__}")
+                    continue
+                is_row = isinstance(row, dict)
+                yield f"{path.name}:{number}", row if is_row else BadRow("the line is not a JSON object")
+
+
+def _json_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any] | BadRow]]:
+    text = path.read_text(encoding="utf-8-sig")
+    try:
+        rows = json.loads(text)
+    except ValueError as error:
+        if text.lstrip().startswith("{") and "\n" in text.strip():
+            yield from _jsonl_rows(path)  # JSON lines under the wrong suffix are common
+            return
+        raise DataInvalid(f"{path} is not JSON: {error}") from error
+    if isinstance(rows, dict):
+        rows = next((value for value in rows.values() if isinstance(value, list)), [rows])
+    for number, row in enumerate(rows):
+        yield f"{path.name}[{number}]", row if isinstance(row, dict) else BadRow("the item is not a JSON object")
+
+
+def _table_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any] | BadRow]]:
+    with path.open(encoding="utf-8-sig", newline="", errors="replace") as file:
+        reader = csv.DictReader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
+        for row in reader:
+            place = f"{path.name}:{reader.line_num}"
+            if None in row or None in row.values():
+                yield place, BadRow(f"not the header's {len(reader.fieldnames or [])} columns")
+            else:
+                yield place, row
+
+
+def _parquet_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any] | BadRow]]:
+    import pyarrow.parquet as parquet
+
+    try:
+        file = parquet.ParquetFile(path)
+    except (OSError, ValueError) as error:
+        raise DataInvalid(f"{path} is not a Parquet file: {error}") from error
+    number = 0
+    for batch in file.iter_batches(1024):
+        for row in batch.to_pylist():
+            yield f"{path.name}[{number}]", row
+            number += 1
+
+
+_READERS = {
+    ".jsonl": _jsonl_rows,
+    ".json": _json_rows,
+    ".csv": _table_rows,
+    ".tsv": _table_rows,
+    ".parquet": _parquet_rows,
+}
+
+
+def _hub_rows(source: Source) -> Iterator[tuple[str, Mapping[str, Any] | BadRow]]:
+    import datasets
+
+    streaming = source.streaming if source.streaming is not None else source.limit is not None
+    try:
+        rows = datasets.load_dataset(
+            source.name,
+            source.subset or None,
+            split=source.split,
+            revision=source.revision or None,
+            streaming=streaming,
+        )
+    except Exception as error:
+        raise DataInvalid(_hub_remedy(source, error)) from error
+    for number, row in enumerate(rows):
+        yield f"{source.name}[{number}]", row
+
+
+def _hub_remedy(source: Source, error: Exception) -> str:
+    """What to do about a Hub data set that does not load, by what the Hub said."""
+    said = " ".join(str(error).split())[:200]
+    kind = type(error).__name__
+    if "gated" in said.lower() or "401" in said or "403" in said:
+        remedy = f"accept its terms at https://huggingface.co/datasets/{source.name} and set HF_TOKEN"
+    elif "Config name" in said:
+        remedy = "set the source's `subset`"
+    elif "offline" in said.lower() or "OfflineMode" in kind or "Connection" in kind or "LocalEntryNotFound" in kind:
+        remedy = "the Hub cannot be reached: go online, or give a local file; unset HF_HUB_OFFLINE where it is set"
+    else:
+        remedy = f"is the name right? https://huggingface.co/datasets/{source.name}. Built in: {', '.join(BUILT_IN)}"
+    return f"Cannot read the data set {source.name!r} (split {source.split}): {remedy} ({kind}: {said})"
