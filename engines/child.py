@@ -1,0 +1,38 @@
+"""The child's half of `engines.process`: take the task, bound the memory, answer, serve until stdin closes."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+from typing import Any, NoReturn
+
+
+def take_task() -> dict[str, Any]:
+    """The task from stdin, once. Limits the address space to `memory_bytes` where the task names it."""
+    task: dict[str, Any] = json.loads(sys.stdin.buffer.readline())
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if task.get("memory_bytes"):
+        limit = int(task["memory_bytes"])
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    return task
+
+
+def silence_stdout() -> int:
+    """Send what native code prints to stderr; return the file descriptor on which the parent listens."""
+    reply = os.dup(1)
+    os.dup2(2, 1)
+    return reply
+
+
+def answer(reply: int, **fields: Any) -> None:
+    """Send one JSON line to the parent."""
+    os.write(reply, json.dumps(fields).encode() + b"\n")
+
+
+def serve_until_orphaned() -> NoReturn:
+    """Block until the parent closes stdin or dies, then end at once: there is nothing here to save."""
+    while sys.stdin.buffer.read(4096):
+        pass
+    os._exit(0)

@@ -1,0 +1,36 @@
+"""Errors of the engines: each names the file or model, the reason and the remedy.
+
+    EngineError             an engine cannot do what was asked
+    ├── EngineCrashed       its process ended in the middle; it is restarted, only the request at hand is lost
+    ├── EngineBusy          the memory budget or the queue has no room for one more
+    ├── FileRefused         a weights file, folder or template is hostile, damaged or of a kind that nothing here reads
+    └── ExportRefused       an export that would not answer as the model does; the failed check is named
+"""
+
+from __future__ import annotations
+
+from results.errors import BakeoffError
+
+
+class EngineError(BakeoffError):
+    """An engine cannot do what was asked."""
+
+
+class EngineCrashed(EngineError):
+    """The engine's process ended in the middle of a request. It is restarted; only this request is lost."""
+
+
+class EngineBusy(EngineError):
+    """The memory budget or the queue has no room for one more."""
+
+
+class FileRefused(EngineError):
+    """A weights file, folder or template is hostile, damaged, or of a kind that nothing here reads."""
+
+
+class ExportRefused(EngineError):
+    """An export that would not answer as the model does. `check` names the check that failed."""
+
+    def __init__(self, check: str, message: str) -> None:
+        super().__init__(message)
+        self.check = check

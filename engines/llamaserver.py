@@ -1,0 +1,177 @@
+"""One base GGUF in one child process with all its LoRA adapters: loading, slots, restarts after a crash.
+
+`engines.llamacpp.LlamaCppEngine` is the interface over it, one for the base and one for each adapter. Weights are
+in memory once, whatever the number of adapters.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engines.errors import EngineCrashed, FileRefused
+from engines.header import Header, read_header
+from engines.lanes import Lanes
+from engines.process import ChildProcess
+from engines.wire import Wire
+
+DEFAULT_CONTEXT = 4096
+"""Tokens of one conversation unless told otherwise; fewer where the model was trained for fewer."""
+
+SLACK_BYTES = 4 << 30
+"""Address space beyond weights, keys and values: libraries, stacks, compute buffers. Not memory, only its bound."""
+
+LOAD_SECONDS_PER_BYTE = 1 / 20e6
+"""Slowest disk that is waited for, 20 MB/s, beside a minute for everything else."""
+
+
+@dataclass(frozen=True)
+class Threading:
+    """How a llama.cpp process uses the cores."""
+
+    threads: int
+    patient: bool = False
+    """Waiting threads sleep instead of spinning: slower alone, far faster beside another busy process."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For the child process: OpenMP's spin count, read once when its library is loaded."""
+        return {"GOMP_SPINCOUNT": "0"} if self.patient else {}
+
+
+def resting() -> Threading:
+    """A safe choice without calibration: all cores, sleeping while they wait if others are busy too."""
+    cores = len(os.sched_getaffinity(0))
+    return Threading(cores, patient=os.getloadavg()[0] > 0.4 * cores)
+
+
+def cache_bytes(header: Header, context: int) -> int:
+    """Bytes of keys and values (16-bit) for this many tokens; heads and layers from the file's own header."""
+    heads = header.hyperparameter("attention.head_count", 1)
+    shared = header.hyperparameter("attention.head_count_kv", heads)
+    wide = header.hyperparameter("embedding_length", 0)
+    per_layer = max(shared) if isinstance(shared, list) else int(shared)
+    most_heads = max(heads) if isinstance(heads, list) else int(heads)
+    head = header.hyperparameter("attention.key_length", wide // max(1, most_heads))
+    return int(2 * 2 * header.hyperparameter("block_count", 0) * per_layer * head * context)
+
+
+class LlamaServer:
+    """A llama.cpp process over one base. Thread-safe; counts the engines that use it."""
+
+    def __init__(
+        self,
+        path: Path,
+        adapters: Sequence[Path] = (),
+        *,
+        context: int | None = None,
+        slots: int = 1,
+        threading_choice: Threading | None = None,
+        warmup: bool = False,
+    ) -> None:
+        """Check the headers, then load. `context` is the tokens of one slot.
+
+        Raises: FileRefused before anything parses a hostile file; EngineError, EngineCrashed if it does not load.
+        """
+        self.path = path.resolve()
+        self.adapters = [adapter.resolve() for adapter in adapters]
+        self.header = read_header(self.path)
+        self._check_kinds()
+        trained = int(self.header.hyperparameter("context_length", DEFAULT_CONTEXT))
+        self.context = min(context or min(trained, DEFAULT_CONTEXT), max(trained, 64))
+        self.slots = slots
+        self.threading = threading_choice or resting()
+        self.warmup = warmup
+        self.lanes = Lanes(slots)
+        self._lock = threading.Lock()
+        self._users = 0
+        self._closed = False
+        self.restarts = 0
+        self._child = self._start()
+
+    def _check_kinds(self) -> None:
+        if self.header.metadata.get("general.type", "model") not in ("model",):
+            kind = self.header.metadata["general.type"]
+            raise FileRefused(f"{self.path} is a GGUF of type {kind!r}, not a model. An adapter needs its base beside it.")
+        for adapter in self.adapters:
+            header = read_header(adapter)
+            if header.metadata.get("general.type") != "adapter" or header.architecture != self.header.architecture:
+                raise FileRefused(f"{adapter} is no LoRA adapter for a {self.header.architecture} model.")
+
+    def _start(self) -> ChildProcess:
+        weights = sum(path.stat().st_size for path in (self.path, *self.adapters))
+        task = {
+            "path": str(self.path),
+            "adapters": [str(path) for path in self.adapters],
+            "context": self.context,
+            "slots": self.slots,
+            "threads": self.threading.threads,
+            "warmup": self.warmup,
+            "memory_bytes": 3 * weights + 2 * cache_bytes(self.header, self.context * self.slots) + SLACK_BYTES,
+        }
+        return ChildProcess(
+            "engines.llamachild", task, 60 + weights * LOAD_SECONDS_PER_BYTE, self.threading.environment
+        )
+
+    @property
+    def expected_bytes(self) -> int:
+        """Memory that a loaded model of this size takes, before it is loaded."""
+        return expected_bytes(self.header, self.context * self.slots)
+
+    def child(self) -> ChildProcess:
+        """The running process; a new one if the last one died. Raises: EngineCrashed after `close`."""
+        with self._lock:
+            if self._closed:
+                raise EngineCrashed(f"{self.path.name} was closed.")
+            if not self._child.alive:
+                self._child.stop()
+                self._child = self._start()
+                self.restarts += 1
+            return self._child
+
+    def wire(self) -> Wire:
+        """The connection to the running process."""
+        child = self.child()
+        return Wire(child.address, child.key)
+
+    def crashed(self) -> EngineCrashed:
+        """The error to raise when a connection broke: why the process ended and what becomes of it."""
+        return EngineCrashed(
+            f"The engine of {self.path.name} failed: {self._child.reason()}. It is restarted with the next request."
+        )
+
+    def scales(self, adapter: int | None) -> list[dict[str, Any]]:
+        """The complete adapter list of a request: the wanted one at 1, every other at 0.
+
+        Never shorter: an adapter left out keeps its state, and a cached prompt computed with it would be taken over.
+        """
+        return [{"id": number, "scale": float(number == adapter)} for number in range(len(self.adapters))]
+
+    def acquire(self) -> None:
+        """One more engine uses this process."""
+        with self._lock:
+            self._users += 1
+
+    def release(self) -> None:
+        """One engine fewer; the last one ends the process."""
+        with self._lock:
+            self._users -= 1
+            if self._users > 0:
+                return
+        self.close()
+
+    def close(self) -> None:
+        """End the process, whoever uses it."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._child.stop()
+
+
+def expected_bytes(header: Header, tokens: int) -> int:
+    """Memory of a loaded model: weights, keys and values for `tokens`, and about 10 % and 150 MB besides."""
+    return int(1.1 * header.weights_bytes) + cache_bytes(header, tokens) + (150 << 20)

@@ -1,0 +1,129 @@
+"""An engine in its own child process: a crash, a hostile file or a template bomb ends the child and nothing else.
+
+The child is `python -m engines.<module>`; it reads one JSON line (its task) from stdin, answers one JSON line (its
+address on loopback, or an error) on stdout, and serves HTTP under a random key until stdin closes. So it never
+outlives its parent, not even one that was killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import select
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from engines.errors import EngineCrashed, EngineError
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class ChildProcess:
+    """One running engine child. Thread-safe."""
+
+    def __init__(
+        self, module: str, task: Mapping[str, Any], load_seconds: float, environment: Mapping[str, str] | None = None
+    ) -> None:
+        """Start the child and wait until it serves.
+
+        Raises: EngineError if it says that it cannot, or is not ready within `load_seconds`; EngineCrashed if it dies.
+        """
+        self.module = module
+        self.key = secrets.token_hex(16)
+        self._log = tempfile.TemporaryFile()
+        began = time.perf_counter()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            cwd=ROOT,
+            env={**os.environ, **(environment or {})},
+        )
+        try:
+            answer = self._hand_over({**task, "key": self.key}, load_seconds)
+        except BaseException:
+            self.stop()
+            raise
+        self.address: str = answer["address"]
+        """host:port on loopback."""
+        self.details: dict[str, Any] = answer
+        self.start_seconds = time.perf_counter() - began
+        """From the fork to the model being ready."""
+
+    @property
+    def pid(self) -> int:
+        """The child's process id."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self._process.poll() is None
+
+    def memory_bytes(self, peak: bool = False) -> int:
+        """Resident memory now, or the highest so far; 0 where the system does not say."""
+        field = "VmHWM:" if peak else "VmRSS:"
+        with contextlib.suppress(OSError):
+            for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
+                if line.startswith(field):
+                    return int(line.split()[1]) * 1024
+        return 0
+
+    def reason(self) -> str:
+        """Why it ended, in one sentence."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(1.0)  # the connection breaks a moment before the process is gone
+        status = self._process.poll()
+        if status is None:
+            return "it closed the connection but still runs"
+        ended = f"signal {-status}" if status < 0 else f"exit status {status}"
+        lines = self._tail().strip().splitlines()
+        return f"it ended with {ended}" + (f" ({lines[-1][:200]})" if lines else "")
+
+    def stop(self) -> None:
+        """End it: politely by closing its stdin, then by force."""
+        with contextlib.suppress(OSError):
+            if self._process.stdin:
+                self._process.stdin.close()
+        try:
+            self._process.wait(2.0)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        with contextlib.suppress(OSError):
+            if self._process.stdout:
+                self._process.stdout.close()
+        self._log.close()
+
+    def _hand_over(self, task: Mapping[str, Any], load_seconds: float) -> dict[str, Any]:
+        assert self._process.stdin and self._process.stdout
+        name = Path(str(task.get("path", self.module))).name
+        try:
+            self._process.stdin.write(json.dumps(task).encode() + b"\n")
+            self._process.stdin.flush()
+        except OSError:
+            raise EngineCrashed(f"The engine process for {name} did not start: {self.reason()}.") from None
+        if not select.select([self._process.stdout], [], [], load_seconds)[0]:
+            raise EngineError(f"{name} was not loaded within {load_seconds:.0f} s; its engine process was ended.")
+        line = self._process.stdout.readline()
+        if not line:
+            raise EngineCrashed(f"The engine process failed while it loaded {name}: {self.reason()}.")
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise EngineError(f"{name} cannot be loaded: {answer['error']}")
+        return answer
+
+    def _tail(self) -> str:
+        with contextlib.suppress(OSError, ValueError):
+            size = self._log.seek(0, os.SEEK_END)
+            self._log.seek(max(0, size - 2000))
+            return self._log.read().decode("utf-8", "replace")
+        return ""
