@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from trainer.errors import TrainerError
     from trainer.experiment import Experiment
     from trainer.experiment_file import load_experiment
+    from trainer.miniatures import miniature
 
 _HOME = {
     "Conversation": "conversations",
@@ -28,6 +29,7 @@ _HOME = {
     "base_tokenizer": "bases",
     "load_base": "bases",
     "load_experiment": "experiment_file",
+    "miniature": "miniatures",
     "prepare": "data",
     "validation_rows": "data",
 }
@@ -44,6 +46,7 @@ __all__ = [
     "base_tokenizer",
     "load_base",
     "load_experiment",
+    "miniature",
     "prepare",
     "validation_rows",
 ]

@@ -33,22 +33,26 @@ MAX_BODY_CHARACTERS = 1200
 
 @cache
 def stdlib_rows() -> tuple[dict[str, Any], ...]:
-    """Rows of the standard library: prompt, answer, module, name, line. Sorted by module and line."""
+    """Rows of the whole standard library: prompt, answer, module, name, line; sorted by module and line."""
     root = Path(sysconfig.get_paths()["stdlib"])
+    files = sorted(root.rglob("*.py"), key=lambda path: path.relative_to(root).as_posix())
     rows: list[dict[str, Any]] = []
-    for path in sorted(root.rglob("*.py"), key=lambda path: path.relative_to(root).as_posix()):
+    for path in files:
         parts = path.relative_to(root).parts
-        if any(part in LEFT_OUT or part.startswith("_sysconfigdata") for part in parts):
-            continue
-        module = ".".join((*parts[:-1], path.stem)).removesuffix(".__init__")
-        try:
-            source = path.read_text(encoding="utf-8")
-            tree = ast.parse(source)
-        except (SyntaxError, UnicodeDecodeError, ValueError):
-            continue  # a few library files are deliberately not UTF-8 or not parseable
-        lines = source.splitlines(keepends=True)
-        rows += [row for node in ast.walk(tree) if (row := _row(node, lines, module))]
+        if not any(part in LEFT_OUT or part.startswith("_sysconfigdata") for part in parts):
+            rows += module_rows(path, ".".join((*parts[:-1], path.stem)).removesuffix(".__init__"))
     return tuple(sorted(rows, key=lambda row: (row["module"], row["line"])))
+
+
+def module_rows(path: Path, module: str) -> list[dict[str, Any]]:
+    """Rows of one source file; none when it is not UTF-8 or does not parse, as a few library files do not."""
+    try:
+        source = path.read_text(encoding="utf-8")
+        tree = ast.parse(source)
+    except (SyntaxError, UnicodeDecodeError, ValueError):
+        return []
+    lines = source.splitlines(keepends=True)
+    return [row for node in ast.walk(tree) if (row := _row(node, lines, module))]
 
 
 def stdlib_version() -> str:
