@@ -1,0 +1,77 @@
+"""results: remembers and judges. `Workspace.open().store()` opens the store; records go in and come out."""
+
+from results.curves import CurveOverview
+from results.errors import (
+    BakeoffError,
+    Immutable,
+    ImportRefused,
+    NotFound,
+    StoreBusy,
+    StoreError,
+    StoreTooNew,
+)
+from results.machines import this_machine
+from results.records import (
+    DecisionRecord,
+    Evaluation,
+    Form,
+    Json,
+    Machine,
+    Model,
+    Origin,
+    Outcome,
+    Point,
+    Progress,
+    PublishedResult,
+    Report,
+    Run,
+    RunStatus,
+    RunSummary,
+    Score,
+    ScoreRow,
+    Verdict,
+    Vote,
+    Winner,
+    digest,
+    now,
+)
+from results.store import Store
+from results.workspace import Workspace
+from results.writer import CurveWriter
+
+__all__ = [
+    "BakeoffError",
+    "CurveOverview",
+    "CurveWriter",
+    "DecisionRecord",
+    "Evaluation",
+    "Form",
+    "Immutable",
+    "ImportRefused",
+    "Json",
+    "Machine",
+    "Model",
+    "NotFound",
+    "Origin",
+    "Outcome",
+    "Point",
+    "Progress",
+    "PublishedResult",
+    "Report",
+    "Run",
+    "RunStatus",
+    "RunSummary",
+    "Score",
+    "ScoreRow",
+    "Store",
+    "StoreBusy",
+    "StoreError",
+    "StoreTooNew",
+    "Verdict",
+    "Vote",
+    "Winner",
+    "Workspace",
+    "digest",
+    "now",
+    "this_machine",
+]

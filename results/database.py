@@ -1,0 +1,169 @@
+"""One database behind a URL: connections, transactions and errors, alike for SQLite (WAL) and PostgreSQL.
+
+A write takes its lock before it reads (SQLite: BEGIN IMMEDIATE; PostgreSQL: one advisory lock per transaction), so a
+read-modify-write never works on what another writer changes, and no two writers can wait for each other.
+A read sees one moment, whatever is written meanwhile.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from results.errors import BakeoffError, StoreBusy, StoreError
+
+WAIT_SECONDS = 30.0
+"""How long a write waits for another writer before it is StoreBusy."""
+
+
+class Database:
+    """`Database("sqlite:////path/results.db")` or `Database("postgresql://user:password@host/name")`."""
+
+    def __init__(self, url: str) -> None:
+        """Raises StoreError for a URL that names no SQLite file or PostgreSQL database. Connects to nothing yet."""
+        self.url = _parsed(url)
+        self.masked = self.url.render_as_string(hide_password=True)
+        self.file: Path | None = None
+        options: dict[str, Any] = {"pool_pre_ping": True, "connect_args": {"connect_timeout": 5}}
+        if self.url.get_backend_name() == "sqlite":
+            self.file = Path(str(self.url.database)).absolute()
+            options = {"connect_args": {"timeout": WAIT_SECONDS, "check_same_thread": False}}
+        self.engine = sa.create_engine(self.url, **options)
+        self._inode = 0
+        sa.event.listen(self.engine, "begin", _begin)
+        if self.file is not None:
+            sa.event.listen(self.engine, "connect", _prepare_sqlite)
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether it is a file."""
+        return self.file is not None
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A connection that sees one moment of the database. Raises StoreError."""
+        with self._errors():
+            self._still_there()
+            options = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+            with self.engine.connect().execution_options(**options) as connection, connection.begin():
+                yield connection
+
+    @contextmanager
+    def write(self, lock: str = "", wait_seconds: float = WAIT_SECONDS) -> Iterator[sa.Connection]:
+        """A connection in a transaction that holds the write lock; all of it is durable at the end, or nothing.
+
+        lock: on PostgreSQL, only writers with the same text exclude each other; on SQLite all do.
+        Raises: StoreBusy after wait_seconds without the lock; StoreError.
+        """
+        with self._errors():
+            self._still_there()
+            options = {"bakeoff_lock": lock, "bakeoff_wait": wait_seconds}
+            with self.engine.connect().execution_options(**options) as connection, connection.begin():
+                yield connection
+
+    def upsert(
+        self, connection: sa.Connection, table: type[Any], rows: Sequence[Mapping[str, Any]], once: Sequence[str] = ()
+    ) -> None:
+        """Insert rows; one whose primary key is there already replaces it, but for the columns named in `once`."""
+        if not rows:
+            return
+        target = table.__table__
+        insert: Any = (sqlite if self.is_sqlite else postgresql).insert(target)
+        keys = [column.name for column in target.primary_key]
+        changed = {name: insert.excluded[name] for name in rows[0] if name not in keys and name not in once}
+        connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=changed), list(rows))
+
+    def close(self) -> None:
+        """Close the pooled connections; a later call opens new ones."""
+        self.engine.dispose()
+
+    def _still_there(self) -> None:
+        """A deleted SQLite file stays writable to those who hold it open, and what they write is lost: refuse."""
+        if self.file is None:
+            return
+        try:
+            inode = self.file.stat().st_ino
+        except OSError:
+            inode = 0
+        if self._inode and inode != self._inode:
+            self.engine.dispose()
+            if not inode:
+                raise StoreError(f"the store {self.file} is gone; put it back, or start again to make a new one")
+        self._inode = inode
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sa.exc.OperationalError as error:
+            reason = str(error.orig or error).strip().split("\n")[0]
+            if re.search(r"locked|busy|lock timeout|connect|terminat|shut|server|timeout expired", reason, re.I):
+                raise StoreBusy(f"the store {self.masked} is busy or unreachable: {reason}; try again") from error
+            remedy = "is the folder there and writable, and the disk not full?"
+            raise StoreError(f"the store {self.masked} cannot be used: {reason}; {remedy}") from error
+        except sa.exc.StatementError as error:
+            if isinstance(error.orig, BakeoffError):  # raised by a column type
+                raise error.orig from None
+            reason = str(error.orig or error).strip().split("\n")[0]
+            raise StoreError(f"the store {self.masked} refused: {reason}") from error
+        except sqlite3.Error as error:
+            raise StoreError(f"the store {self.masked} cannot be used: {error}") from error
+
+
+def _parsed(url: str) -> sa.URL:
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError as error:
+        raise StoreError(f"{url.split('@')[-1]!r} is no database URL; {_EXAMPLES}") from error
+    if parsed.drivername in ("postgresql", "postgres"):
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername not in ("sqlite", "sqlite+pysqlite", "postgresql+psycopg"):
+        raise StoreError(f"no store on {parsed.drivername!r}; {_EXAMPLES}")
+    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise StoreError(f"a store in memory would remember nothing; {_EXAMPLES}")
+    return parsed
+
+
+_EXAMPLES = "use sqlite:////folder/results.db or postgresql://user:password@host/database"
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None  # transactions are begun by `_begin`, not by the driver's guess
+    cursor = connection.cursor()
+    for attempt in range(100):
+        try:
+            if cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                cursor.execute("PRAGMA journal_mode=WAL")
+            break
+        except sqlite3.OperationalError as error:  # the change to WAL does not wait for others as a write does
+            if "locked" not in str(error) or attempt == 99:
+                raise
+            time.sleep(0.05)
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def _begin(connection: sa.Connection) -> None:
+    options = connection.get_execution_options()
+    lock = options.get("bakeoff_lock")
+    if connection.dialect.name == "sqlite":
+        if lock is None:
+            connection.exec_driver_sql("BEGIN")
+            return
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={int(options['bakeoff_wait'] * 1000)}")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    elif lock is not None:
+        number = int.from_bytes(hashlib.sha256(lock.encode("utf-8", "surrogatepass")).digest()[:8], "big", signed=True)
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {int(options['bakeoff_wait'] * 1000)}")
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({number})")

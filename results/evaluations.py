@@ -1,0 +1,188 @@
+"""Evaluations: measurements of a model, their outcomes item by item, their scores."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from results.columns import finite_of
+from results.database import Database
+from results.errors import Immutable, NotFound
+from results.records import Evaluation, Outcome, Score, ScoreRow, now
+from results.rows import columns, record_of, records, row_of
+from results.tables import EvaluationRow, ModelRow, OutcomeRow, ScoreLine
+
+
+class Evaluations:
+    """`store.evaluations`. A finished evaluation is never modified; it can be measured anew as a whole."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def begin(self, evaluation: Evaluation, replace: bool = False) -> Evaluation:
+        """Begin or resume a measurement; returns it as stored, so look at its status.
+
+        New or failed: it is running. Running: its outcomes so far are kept. Finished: returned as it is, nothing is
+        changed, unless `replace` discards its outcomes and scores to measure anew. Raises: NotFound (no such model).
+        """
+        with self._database.write(lock=evaluation.id) as connection:
+            if not connection.execute(sa.select(ModelRow.id).where(ModelRow.id == evaluation.model_id)).first():
+                raise NotFound(f"no model {evaluation.model_id!r} to evaluate; add it to the store first")
+            there = _stored(connection, evaluation.id)
+            if there is not None and there.status == "finished":
+                if not replace:
+                    return there
+                connection.execute(sa.delete(OutcomeRow).where(OutcomeRow.evaluation_id == evaluation.id))
+                connection.execute(sa.delete(ScoreLine).where(ScoreLine.evaluation_id == evaluation.id))
+            started = evaluation.started_at or now()
+            begun = dataclasses.replace(
+                evaluation, status="running", reason="", started_at=started, finished_at=None, scores=()
+            )
+            self._database.upsert(connection, EvaluationRow, [row_of(begun, EvaluationRow)])
+        return begun
+
+    def add_outcomes(self, evaluation_id: str, outcomes: Iterable[Outcome]) -> None:
+        """Store outcomes, all or none; (item, sample) again takes the new one.
+
+        Raises: NotFound, Immutable (the evaluation has finished and an outcome would change).
+        """
+        given = list({(outcome.item, outcome.sample): outcome for outcome in outcomes}.values())
+        with self._database.write(lock=evaluation_id) as connection:
+            status = _found(connection, evaluation_id).status
+            if status == "finished":
+                there = {(known.item, known.sample): known for known in _outcomes(connection, evaluation_id)}
+                if any(not _alike(there.get((new.item, new.sample)), new) for new in given):
+                    raise Immutable(f"evaluation {evaluation_id!r} is finished: its outcomes stay; measure it anew")
+                return
+            count = sa.select(sa.func.count()).where(OutcomeRow.evaluation_id == evaluation_id)
+            first = int(connection.execute(count).scalar_one())
+            rows = [
+                row_of(outcome, OutcomeRow, evaluation_id=evaluation_id, position=first + place)
+                for place, outcome in enumerate(given)
+            ]
+            self._database.upsert(connection, OutcomeRow, rows, once=("position",))
+
+    def outcomes(self, evaluation_id: str) -> list[Outcome]:
+        """The outcomes so far, in the order they came. Raises NotFound."""
+        with self._database.read() as connection:
+            _found(connection, evaluation_id)
+            return _outcomes(connection, evaluation_id)
+
+    def finish(
+        self,
+        evaluation_id: str,
+        scores: Sequence[Score],
+        details: Mapping[str, Any] | None = None,
+        at: datetime | None = None,
+    ) -> Evaluation:
+        """Store the scores and close the evaluation for good; returns it. details are added to those it began with.
+
+        at: when, for an imported one. Raises: NotFound, Immutable (it has finished with other scores).
+        """
+        with self._database.write(lock=evaluation_id) as connection:
+            there = _found(connection, evaluation_id)
+            if there.status == "finished":
+                if repr(there.scores) != repr(tuple(scores)):
+                    raise Immutable(f"evaluation {evaluation_id!r} is finished: its scores stay; measure it anew")
+                return there
+            merged = {**there.details, **(details or {})}
+            changes = {"status": "finished", "reason": "", "finished_at": at or now(), "details": merged}
+            connection.execute(sa.update(EvaluationRow).where(EvaluationRow.id == evaluation_id).values(changes))
+            rows = [
+                row_of(score, ScoreLine, evaluation_id=evaluation_id, position=place)
+                | {"low": finite_of(score.low), "high": finite_of(score.high)}
+                for place, score in enumerate(scores)
+            ]
+            self._database.upsert(connection, ScoreLine, rows)
+            return _found(connection, evaluation_id)
+
+    def fail(self, evaluation_id: str, reason: str) -> None:
+        """Mark an evaluation as failed; its outcomes stay, and `begin` resumes it. Raises: NotFound, Immutable."""
+        with self._database.write(lock=evaluation_id) as connection:
+            if _found(connection, evaluation_id).status == "finished":
+                raise Immutable(f"evaluation {evaluation_id!r} is finished and cannot fail")
+            changes = {"status": "failed", "reason": reason, "finished_at": now()}
+            connection.execute(sa.update(EvaluationRow).where(EvaluationRow.id == evaluation_id).values(changes))
+
+    def get(self, evaluation_id: str) -> Evaluation:
+        """The evaluation with its scores. Raises NotFound."""
+        with self._database.read() as connection:
+            return _found(connection, evaluation_id)
+
+    def list(self, model_id: str | None = None, benchmark: str | None = None) -> list[Evaluation]:
+        """Evaluations with their scores, oldest first; of one model or benchmark where given."""
+        query = columns(EvaluationRow).order_by(EvaluationRow.started_at, EvaluationRow.id)
+        if model_id is not None:
+            query = query.where(EvaluationRow.model_id == model_id)
+        if benchmark is not None:
+            query = query.where(EvaluationRow.benchmark == benchmark)
+        with self._database.read() as connection:
+            found = records(Evaluation, connection, query)
+            scores = _scores(connection)
+        return [dataclasses.replace(each, scores=tuple(scores.get(each.id, ()))) for each in found]
+
+    def scores(self) -> list[ScoreRow]:
+        """Every score of every finished evaluation, with what it can be traced to."""
+        query = (
+            columns(ScoreLine)
+            .add_columns(
+                EvaluationRow.model_id,
+                ModelRow.name.label("model"),
+                ModelRow.form,
+                ModelRow.run_id,
+                EvaluationRow.benchmark,
+                EvaluationRow.machine_id,
+                EvaluationRow.subset,
+                EvaluationRow.settings,
+                EvaluationRow.origin,
+                EvaluationRow.finished_at,
+            )
+            .join(EvaluationRow, EvaluationRow.id == ScoreLine.evaluation_id)
+            .join(ModelRow, ModelRow.id == EvaluationRow.model_id)
+            .where(EvaluationRow.status == "finished")
+            .order_by(EvaluationRow.benchmark, ModelRow.name, EvaluationRow.finished_at, ScoreLine.position)
+        )
+        with self._database.read() as connection:
+            return records(ScoreRow, connection, query)
+
+
+def _stored(connection: sa.Connection, evaluation_id: str) -> Evaluation | None:
+    query = columns(EvaluationRow).where(EvaluationRow.id == evaluation_id)
+    row = connection.execute(query).mappings().one_or_none()
+    if row is None:
+        return None
+    return record_of(Evaluation, dict(row), scores=tuple(_scores(connection, evaluation_id).get(evaluation_id, ())))
+
+
+def _found(connection: sa.Connection, evaluation_id: str) -> Evaluation:
+    evaluation = _stored(connection, evaluation_id)
+    if evaluation is None:
+        raise NotFound(f"no evaluation {evaluation_id!r} in the store; begin it first, or list them: bakeoff scores")
+    return evaluation
+
+
+def _outcomes(connection: sa.Connection, evaluation_id: str) -> list[Outcome]:
+    query = columns(OutcomeRow).where(OutcomeRow.evaluation_id == evaluation_id)
+    return records(Outcome, connection, query.order_by(OutcomeRow.position, OutcomeRow.item, OutcomeRow.sample))
+
+
+def _scores(connection: sa.Connection, evaluation_id: str | None = None) -> dict[str, list[Score]]:
+    query = columns(ScoreLine).order_by(ScoreLine.evaluation_id, ScoreLine.position)
+    if evaluation_id is not None:
+        query = query.where(ScoreLine.evaluation_id == evaluation_id)
+    found: dict[str, list[Score]] = {}
+    for row in connection.execute(query).mappings():
+        found.setdefault(row["evaluation_id"], []).append(record_of(Score, row))
+    return found
+
+
+def _alike(there: Outcome | None, new: Outcome) -> bool:
+    """Whether an outcome says what the stored one says; NaN is NaN, and a tuple comes back as a list."""
+    if there is None:
+        return False
+    stored, given = row_of(there, OutcomeRow), row_of(new, OutcomeRow)
+    return all(repr(stored[name]) == repr(given[name]) or stored[name] == given[name] for name in stored)

@@ -1,0 +1,245 @@
+"""How a curve's points lie in the database: segments, sealing, merging. Used by `results.curves` alone.
+
+All functions run inside the caller's transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import sqlalchemy as sa
+
+from results import levels
+from results.columns import INT64, finite_of, kind_of
+from results.errors import StoreError
+from results.levels import Level, Steps, Values
+from results.records import Point, now
+from results.tables import CurveRow, LevelRow, SegmentRow
+
+SEGMENT_POINTS = 1024
+"""Points in a full segment: 16 kB."""
+
+OPEN_SEGMENTS = 64
+"""So many small segments at most, then they are joined: a reader of a live run fetches few rows."""
+
+
+class CurveState(NamedTuple):
+    """A curve's row but for what only lists show."""
+
+    id: int
+    run_id: str
+    metric: str
+    points: int
+    last_step: int
+    best_value: float | None
+    best_step: int | None
+    open_points: int
+    open_segments: int
+
+
+STATE = tuple(getattr(CurveRow, name) for name in CurveState._fields)
+
+
+def grouped(points: Iterable[Point]) -> dict[str, tuple[Steps, Values]]:
+    """Points by metric: steps ascending, each once, with the last value given for it."""
+    lists: dict[str, tuple[list[int], list[float]]] = {}
+    for point in points:
+        found = lists.get(point.metric)
+        if found is None:
+            found = lists[point.metric] = ([], [])
+        found[0].append(point.step)
+        found[1].append(point.value)
+    return {metric: _ascending(*_arrays(metric, *both)) for metric, both in lists.items()}
+
+
+def curves_of(connection: sa.Connection, run_id: str) -> dict[str, CurveState]:
+    """A run's curves by metric."""
+    rows = connection.execute(sa.select(*STATE).where(CurveRow.run_id == run_id))
+    return {row.metric: CurveState(*row) for row in rows}
+
+
+def points(connection: sa.Connection, run_id: str, metric: str, after_step: int | None) -> tuple[Steps, Values]:
+    """(steps, values) of a curve after a step."""
+    query = (
+        sa.select(SegmentRow.steps, SegmentRow.values)
+        .join(CurveRow, CurveRow.id == SegmentRow.curve_id)
+        .where(CurveRow.run_id == run_id, CurveRow.metric == metric)
+        .order_by(SegmentRow.first_step)
+    )
+    if after_step is not None:
+        query = query.where(SegmentRow.last_step > after_step)
+    steps, values = unpacked([(row.steps, row.values) for row in connection.execute(query)])
+    if after_step is not None:
+        start = int(np.searchsorted(steps, after_step, side="right"))
+        steps, values = steps[start:], values[start:]
+    return steps, values
+
+
+def extend(
+    connection: sa.Connection, run_id: str, metric: str, curve: CurveState | None, steps: Steps, values: Values
+) -> bool:
+    """Add points to a curve, which is made where it is None. False if every one of them was there already."""
+    if curve is None:
+        curve = _made(connection, run_id, metric)
+    elif int(steps[0]) <= curve.last_step:
+        old_steps, old_values = _after(connection, curve, int(steps[0]) - 1)
+        keep = ~np.isin(old_steps, steps)
+        if not keep.all() and _contained(old_steps, old_values, steps, values):
+            return False
+        steps, values = _ascending(np.concatenate([old_steps[keep], steps]), np.concatenate([old_values[keep], values]))
+        curve = cut(connection, curve, int(steps[0]) - 1)
+    _append(connection, curve, steps, values)
+    return True
+
+
+def cut(connection: sa.Connection, curve: CurveState, after_step: int) -> CurveState:
+    """Remove a curve's points after a step; returns its state then."""
+    everything = _after(connection, curve, None)
+    kept = int(np.searchsorted(everything[0], after_step, side="right"))
+    steps, values = everything[0][:kept], everything[1][:kept]
+    connection.execute(sa.delete(SegmentRow).where(SegmentRow.curve_id == curve.id))
+    connection.execute(sa.delete(LevelRow).where(LevelRow.curve_id == curve.id))
+    if not kept:
+        connection.execute(sa.delete(CurveRow).where(CurveRow.id == curve.id))
+        return _made(connection, curve.run_id, curve.metric)
+    blank = curve._replace(points=0, last_step=-INT64 - 1, best_value=None, best_step=None)
+    return _append(connection, blank._replace(open_points=0, open_segments=0), steps, values)
+
+
+def seal(connection: sa.Connection, run_id: str) -> None:
+    """Seal what is open of a run's curves: no more points will come."""
+    for curve in curves_of(connection, run_id).values():
+        if curve.open_points:
+            steps, values = _open(connection, curve)
+            _store_segments(connection, curve.id, steps, values, sealed=True)
+            _count_in(connection, curve.id, steps, values)
+            change = sa.update(CurveRow).where(CurveRow.id == curve.id)
+            connection.execute(change.values(open_points=0, open_segments=0))
+
+
+def level_of(width: int | None, count: int | None, blob: bytes | None) -> Level:
+    """A level from its row's columns; the empty one from None."""
+    if width is None or count is None or blob is None:
+        return levels.EMPTY
+    return Level(width, count, np.frombuffer(blob, levels.BUCKET))
+
+
+def unpacked(blobs: Sequence[tuple[bytes, bytes]]) -> tuple[Steps, Values]:
+    """Segments' blobs, in order, as two arrays."""
+    steps = np.frombuffer(b"".join(pair[0] for pair in blobs), "<i8").astype(np.int64)
+    values = np.frombuffer(b"".join(pair[1] for pair in blobs), "<f8").astype(np.float64)
+    return steps, values
+
+
+def _arrays(metric: str, steps: list[int], values: list[float]) -> tuple[Steps, Values]:
+    try:
+        whole = np.array(steps, np.int64)
+        real = np.array(values, np.float64)
+    except (OverflowError, TypeError, ValueError) as error:
+        raise StoreError(f"{metric}: a step must be a 64-bit integer and a value a number ({error})") from error
+    return whole, real
+
+
+def _ascending(steps: Steps, values: Values) -> tuple[Steps, Values]:
+    if len(steps) < 2 or bool((steps[1:] > steps[:-1]).all()):
+        return steps, values
+    order = np.argsort(steps, kind="stable")
+    steps, values = steps[order], values[order]
+    last = np.append(steps[1:] != steps[:-1], True)
+    return steps[last], values[last]
+
+
+def _contained(old_steps: Steps, old_values: Values, steps: Steps, values: Values) -> bool:
+    places = np.searchsorted(old_steps, steps)
+    if int(places[-1]) >= len(old_steps) or not np.array_equal(old_steps[places], steps):
+        return False
+    return bool(np.array_equal(old_values[places], values, equal_nan=True))
+
+
+def _made(connection: sa.Connection, run_id: str, metric: str) -> CurveState:
+    state = CurveState(0, run_id, metric, 0, -INT64 - 1, None, None, 0, 0)
+    row = {**state._asdict(), "last_value": None, "last_kind": "", "updated_at": now()}
+    del row["id"]
+    made = connection.execute(sa.insert(CurveRow).values(row).returning(CurveRow.id)).scalar_one()
+    return state._replace(id=int(made))
+
+
+def _after(connection: sa.Connection, curve: CurveState, after_step: int | None) -> tuple[Steps, Values]:
+    return points(connection, curve.run_id, curve.metric, after_step)
+
+
+def _append(connection: sa.Connection, curve: CurveState, steps: Steps, values: Values) -> CurveState:
+    """Add points that all lie behind the curve's last one, and seal what is full."""
+    total = curve.open_points + len(steps)
+    last = float(values[-1])
+    best_value, best_step = _best(curve, steps, values)
+    state = curve._replace(
+        points=curve.points + len(steps), last_step=int(steps[-1]), best_value=best_value, best_step=best_step
+    )
+    if total < SEGMENT_POINTS and curve.open_segments < OPEN_SEGMENTS:
+        _store_segments(connection, curve.id, steps, values, sealed=False)
+        state = state._replace(open_points=total, open_segments=curve.open_segments + 1)
+    else:
+        if curve.open_segments:
+            old_steps, old_values = _open(connection, curve)
+            steps, values = np.concatenate([old_steps, steps]), np.concatenate([old_values, values])
+        full = total - total % SEGMENT_POINTS
+        if full:
+            _store_segments(connection, curve.id, steps[:full], values[:full], sealed=True)
+            _count_in(connection, curve.id, steps[:full], values[:full])
+        if total > full:
+            _store_segments(connection, curve.id, steps[full:], values[full:], sealed=False)
+        state = state._replace(open_points=total - full, open_segments=int(total > full))
+    changes = {**state._asdict(), "last_value": finite_of(last), "last_kind": kind_of(last), "updated_at": now()}
+    connection.execute(sa.update(CurveRow).where(CurveRow.id == curve.id).values(changes))
+    return state
+
+
+def _best(curve: CurveState, steps: Steps, values: Values) -> tuple[float | None, int | None]:
+    finite = np.where(np.isfinite(values), values, np.inf)
+    place = int(np.argmin(finite))
+    least = float(finite[place])
+    if np.isinf(least) or (curve.best_value is not None and curve.best_value <= least):
+        return curve.best_value, curve.best_step
+    return least, int(steps[place])
+
+
+def _open(connection: sa.Connection, curve: CurveState) -> tuple[Steps, Values]:
+    """Take a curve's open segments out of the database."""
+    chosen = (SegmentRow.curve_id == curve.id, SegmentRow.sealed.is_(False))
+    rows = connection.execute(
+        sa.select(SegmentRow.steps, SegmentRow.values).where(*chosen).order_by(SegmentRow.first_step)
+    )
+    taken = unpacked([(row.steps, row.values) for row in rows])
+    connection.execute(sa.delete(SegmentRow).where(*chosen))
+    return taken
+
+
+def _store_segments(connection: sa.Connection, curve_id: int, steps: Steps, values: Values, *, sealed: bool) -> None:
+    rows = [
+        {
+            "curve_id": curve_id,
+            "first_step": int(steps[start]),
+            "last_step": int(steps[min(start + SEGMENT_POINTS, len(steps)) - 1]),
+            "sealed": sealed,
+            "steps": steps[start : start + SEGMENT_POINTS].astype("<i8").tobytes(),
+            "values": values[start : start + SEGMENT_POINTS].astype("<f8").tobytes(),
+        }
+        for start in range(0, len(steps), SEGMENT_POINTS)
+    ]
+    connection.execute(sa.insert(SegmentRow), rows)
+
+
+def _count_in(connection: sa.Connection, curve_id: int, steps: Steps, values: Values) -> None:
+    """Count sealed points in the curve's level."""
+    row = connection.execute(
+        sa.select(LevelRow.width, LevelRow.points, LevelRow.buckets).where(LevelRow.curve_id == curve_id)
+    ).one_or_none()
+    level = levels.extended(level_of(*row) if row else levels.EMPTY, steps, values)
+    content = {"width": level.width, "points": level.points, "buckets": level.buckets.tobytes()}
+    if row:
+        connection.execute(sa.update(LevelRow).where(LevelRow.curve_id == curve_id).values(content))
+    else:
+        connection.execute(sa.insert(LevelRow).values(curve_id=curve_id, **content))

@@ -1,0 +1,67 @@
+"""The workspace: the folder that holds the store, checkpoints, models and logs."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from results.errors import BakeoffError
+
+if TYPE_CHECKING:
+    from results.store import Store
+
+DEFAULT = "workspace"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """`Workspace(folder)`. The folder is made when something is put into it."""
+
+    path: Path
+    """Absolute."""
+
+    def __init__(self, folder: str | Path) -> None:
+        object.__setattr__(self, "path", Path(folder).expanduser().absolute())
+
+    @classmethod
+    def open(cls, path: str | Path | None = None) -> Workspace:
+        """The workspace at `path`, else at BAKEOFF_WORKSPACE, else ./workspace."""
+        return cls(path or os.environ.get("BAKEOFF_WORKSPACE") or DEFAULT)
+
+    @property
+    def store_url(self) -> str:
+        """BAKEOFF_DATABASE_URL where set, else the SQLite file in the workspace."""
+        return os.environ.get("BAKEOFF_DATABASE_URL") or f"sqlite:///{self.path / 'results.db'}"
+
+    def store(self, url: str | None = None) -> Store:
+        """Open the store, by another URL where given. Raises as `Store` does."""
+        from results.store import Store
+
+        if url is None and "BAKEOFF_DATABASE_URL" not in os.environ:
+            self.folder()
+        return Store(url or self.store_url, spool=self.path / "spool")
+
+    def folder(self, *parts: str) -> Path:
+        """The folder at `parts` in the workspace, made where missing. Raises BakeoffError if that cannot be."""
+        folder = self.path.joinpath(*parts)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise BakeoffError(
+                f"cannot make {folder}: {reason}; choose a folder you may write with --workspace"
+            ) from error
+        return folder
+
+    def relative(self, path: str | Path) -> str:
+        """A path as a record keeps it: relative where inside the workspace, else absolute; a URL as it is."""
+        if "://" in str(path):
+            return str(path)
+        absolute = Path(path).expanduser().absolute()
+        return absolute.relative_to(self.path).as_posix() if absolute.is_relative_to(self.path) else str(absolute)
+
+    def resolve(self, path: str | Path) -> Path:
+        """The path on this machine that `relative` took apart."""
+        return self.path / path
