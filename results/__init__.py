@@ -1,6 +1,12 @@
-"""results: remembers and judges. `Workspace.open().store()` opens the store; records go in and come out."""
+"""results: remembers and judges. `Workspace.open().store()` opens the store; records go in and come out.
 
-from results.curves import CurveOverview
+Records and errors are here at once; what loads a library (SQLAlchemy, numpy, scipy) is loaded when it is first asked for,
+so that `bakeoff --help` answers at once.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from results.errors import (
     BakeoffError,
     Immutable,
@@ -10,7 +16,6 @@ from results.errors import (
     StoreError,
     StoreTooNew,
 )
-from results.machines import this_machine
 from results.records import (
     DecisionRecord,
     Evaluation,
@@ -35,9 +40,21 @@ from results.records import (
     digest,
     now,
 )
-from results.store import Store
 from results.workspace import Workspace
-from results.writer import CurveWriter
+
+if TYPE_CHECKING:
+    from results.curves import CurveOverview
+    from results.machines import this_machine
+    from results.store import Store
+    from results.writer import CurveWriter
+
+_LATER = {
+    "CurveOverview": "results.curves",
+    "CurveWriter": "results.writer",
+    "Store": "results.store",
+    "this_machine": "results.machines",
+}
+"""Name → the module it is loaded from when first asked for."""
 
 __all__ = [
     "BakeoffError",
@@ -75,3 +92,11 @@ __all__ = [
     "now",
     "this_machine",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'results' has no attribute {name!r}")
+    value = getattr(import_module(_LATER[name]), name)
+    globals()[name] = value
+    return value

@@ -21,7 +21,8 @@ from results.records import Point
 from results.tables import CurveRow, LevelRow, RunRow, SegmentRow
 
 if TYPE_CHECKING:
-    from results.writer import CurveWriter, Spool
+    from results.spool import Spool
+    from results.writer import CurveWriter
 
 
 @dataclass(frozen=True)

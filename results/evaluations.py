@@ -113,18 +113,6 @@ class Evaluations:
         with self._database.read() as connection:
             return _found(connection, evaluation_id)
 
-    def list(self, model_id: str | None = None, benchmark: str | None = None) -> list[Evaluation]:
-        """Evaluations with their scores, oldest first; of one model or benchmark where given."""
-        query = columns(EvaluationRow).order_by(EvaluationRow.started_at, EvaluationRow.id)
-        if model_id is not None:
-            query = query.where(EvaluationRow.model_id == model_id)
-        if benchmark is not None:
-            query = query.where(EvaluationRow.benchmark == benchmark)
-        with self._database.read() as connection:
-            found = records(Evaluation, connection, query)
-            scores = _scores(connection)
-        return [dataclasses.replace(each, scores=tuple(scores.get(each.id, ()))) for each in found]
-
     def scores(self) -> list[ScoreRow]:
         """Every score of every finished evaluation, with what it can be traced to."""
         query = (
@@ -149,13 +137,25 @@ class Evaluations:
         with self._database.read() as connection:
             return records(ScoreRow, connection, query)
 
+    def list(self, model_id: str | None = None, benchmark: str | None = None) -> list[Evaluation]:
+        """Evaluations with their scores, oldest first; of one model or benchmark where given."""
+        query = columns(EvaluationRow).order_by(EvaluationRow.started_at, EvaluationRow.id)
+        if model_id is not None:
+            query = query.where(EvaluationRow.model_id == model_id)
+        if benchmark is not None:
+            query = query.where(EvaluationRow.benchmark == benchmark)
+        with self._database.read() as connection:
+            found = records(Evaluation, connection, query)
+            scores = _scores(connection)
+        return [dataclasses.replace(each, scores=tuple(scores.get(each.id, ()))) for each in found]
+
 
 def _stored(connection: sa.Connection, evaluation_id: str) -> Evaluation | None:
     query = columns(EvaluationRow).where(EvaluationRow.id == evaluation_id)
     row = connection.execute(query).mappings().one_or_none()
     if row is None:
         return None
-    return record_of(Evaluation, dict(row), scores=tuple(_scores(connection, evaluation_id).get(evaluation_id, ())))
+    return record_of(Evaluation, row, scores=tuple(_scores(connection, evaluation_id).get(evaluation_id, ())))
 
 
 def _found(connection: sa.Connection, evaluation_id: str) -> Evaluation:

@@ -20,8 +20,10 @@ from results.rows import columns, record_of, records, row_of
 from results.tables import MachineRow
 
 ISA = frozenset(
-    ["sse4_2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512_vnni", "avx512_bf16", "avx512_fp16"]
-    + ["avx_vnni", "amx_tile", "amx_int8", "amx_bf16", "neon", "asimd", "asimddp", "sve", "sve2", "i8mm", "bf16"]
+    [
+        *("sse4_2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512_vnni", "avx512_bf16", "avx512_fp16"),
+        *("avx_vnni", "amx_tile", "amx_int8", "amx_bf16", "neon", "asimd", "asimddp", "sve", "sve2", "i8mm", "bf16"),
+    ]
 )
 """Instruction sets that change how fast a model answers."""
 
@@ -48,7 +50,7 @@ class Machines:
             row = connection.execute(columns(MachineRow).where(MachineRow.id == machine_id)).mappings().one_or_none()
         if row is None:
             raise NotFound(f"no machine {machine_id!r} in the store")
-        return record_of(Machine, dict(row))
+        return record_of(Machine, row)
 
     def list(self) -> list[Machine]:
         """All machines, by id."""

@@ -45,7 +45,7 @@ class Models:
             row = connection.execute(columns(ModelRow).where(ModelRow.id == model_id)).mappings().one_or_none()
         if row is None:
             raise NotFound(f"no model {model_id!r} in the store; list them: bakeoff models")
-        return record_of(Model, dict(row))
+        return record_of(Model, row)
 
     def find(self, id_or_name: str) -> Model:
         """The model with this id or name. Raises NotFound, saying which models there are."""
@@ -56,7 +56,7 @@ class Models:
             if row is None:
                 names = connection.execute(sa.select(ModelRow.name)).scalars()
                 raise NotFound(f"no model {id_or_name!r}: {named(names)}; list them: bakeoff models")
-            return record_of(Model, dict(row))
+            return record_of(Model, row)
 
     def list(self) -> list[Model]:
         """All models, archived ones too, oldest first."""

@@ -25,10 +25,10 @@ def row_of(record: Any, table: type[Any], **more: Any) -> dict[str, Any]:
     return {**row, **more}
 
 
-def record_of(kind: type[Record], row: Mapping[str, Any], **more: Any) -> Record:
+def record_of(kind: type[Record], row: Mapping[str, Any] | sa.RowMapping, **more: Any) -> Record:
     """A record of `kind` from a row's columns that are its fields, and `more`."""
     names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    values = {name: value for name, value in row.items() if name in names}
+    values = {str(name): value for name, value in row.items() if name in names}
     if "value_kind" in row:
         values["value"] = value_of(row["value"], row["value_kind"])
     return kind(**{**values, **more})

@@ -97,7 +97,12 @@ class Runs:
         archived: bool | None = None,
     ) -> Run:
         """Change what people call and note about a run, finished or not; what is None stays. Returns it."""
-        given = {"name": name, "tags": None if tags is None else tuple(tags), "notes": notes, "archived": archived}
+        given: dict[str, Any] = {
+            "name": name,
+            "tags": None if tags is None else tuple(tags),
+            "notes": notes,
+            "archived": archived,
+        }
         changes = {key: value for key, value in given.items() if value is not None}
         with self._database.write(lock=run_id) as connection:
             run = _found(connection, run_id)

@@ -11,7 +11,8 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
-text, whole, real, flag, blob = sa.Text(), sa.BigInteger(), sa.Double(), sa.Boolean(), sa.LargeBinary()
+text, whole, flag, blob = sa.Text(), sa.BigInteger(), sa.Boolean(), sa.LargeBinary()
+real: sa.Double[float] = sa.Double()
 moment = sa.DateTime(timezone=True)
 number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
