@@ -1,0 +1,66 @@
+"""engines: answers prompts, writes GGUF, serves. Heavy libraries are imported on first use.
+
+    engine = open_engine(store.models.find("demo-rank8-lora"), workspace)
+    for chunk in engine.stream([{"role": "user", "content": "Why is the sky blue?"}], Sampling(max_tokens=64)):
+        print(chunk.text, end="")
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from engines.errors import EngineBusy, EngineCrashed, EngineError, ExportRefused, FileRefused
+from engines.interface import Chunk, Completion, Engine, FinishReason, Message, Sampling
+
+if TYPE_CHECKING:
+    from engines.forms import export
+    from engines.header import read_header
+    from engines.huggingface import HuggingFaceEngine
+    from engines.identity import file_sha256, folder_sha256, model_id
+    from engines.llamacpp import LlamaCppEngine
+    from engines.opening import open_engine, open_engines
+
+_LAZY = {
+    "HuggingFaceEngine": "huggingface",
+    "LlamaCppEngine": "llamacpp",
+    "export": "forms",
+    "file_sha256": "identity",
+    "folder_sha256": "identity",
+    "model_id": "identity",
+    "open_engine": "opening",
+    "open_engines": "opening",
+    "read_header": "header",
+}
+"""Name → the module that has it. None is imported before its name is used."""
+
+__all__ = [
+    "Chunk",
+    "Completion",
+    "Engine",
+    "EngineBusy",
+    "EngineCrashed",
+    "EngineError",
+    "ExportRefused",
+    "FileRefused",
+    "FinishReason",
+    "HuggingFaceEngine",
+    "LlamaCppEngine",
+    "Message",
+    "Sampling",
+    "export",
+    "file_sha256",
+    "folder_sha256",
+    "model_id",
+    "open_engine",
+    "open_engines",
+    "read_header",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'engines' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"engines.{_LAZY[name]}"), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,90 @@
+"""PEFT adapters in GGUF's terms: as a LoRA-GGUF beside a base, or as what is added to the base's weights.
+
+Llama, Mistral, Qwen2, Qwen3 and Gemma. What is more than LoRA on linear layers is refused by name: DoRA, trained
+embeddings, heads or biases. Merge such an adapter with transformers (`merged`) and export the whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from engines.architectures import Array, Layout
+from engines.errors import ExportRefused
+from engines.header import Header
+
+
+@dataclass(frozen=True)
+class Delta:
+    """What an adapter adds to one tensor: up @ down, in GGUF's layout."""
+
+    down: Array
+    """A: (rank, inputs), float32."""
+    up: Array
+    """B times its scale: (outputs, rank), float32."""
+
+    def product(self) -> Array:
+        """(outputs, inputs), float32."""
+        return np.asarray(self.up @ self.down)
+
+
+def layout_of(header: Header) -> Layout:
+    """The layout of a GGUF file's architecture."""
+    heads = int(header.hyperparameter("attention.head_count", 0))
+    return Layout(
+        header.architecture,
+        int(header.hyperparameter("block_count", 0)),
+        heads,
+        int(header.hyperparameter("attention.head_count_kv", heads)),
+    )
+
+
+def deltas(folder: Path, layout: Layout) -> dict[str, Delta]:
+    """A PEFT folder's matrices by GGUF tensor name.
+
+    Raises: AdapterRefused, ExportRefused for what GGUF's adapters cannot hold.
+    """
+    import torch
+
+    from engines.adapters import read_adapter
+
+    found = {}
+    for module, matrices in read_adapter(folder, torch.float32).items():
+        if matrices.magnitude is not None:
+            raise ExportRefused("dora", f"{folder} is a DoRA adapter, which GGUF cannot hold. Export it as merged.")
+        name = layout.name(f"{module}.weight")
+        found[name] = Delta(matrices.down.numpy(), layout.to_gguf(name, matrices.up.numpy()))
+    if not found:
+        raise ExportRefused("empty", f"{folder} holds no LoRA matrices.")
+    return found
+
+
+def write_lora(path: Path, matrices: Mapping[str, Delta], base: Header, name: str) -> None:
+    """Write a LoRA-GGUF in float32, its scales folded into B, for a base whose tensors it must fit.
+
+    Raises: ExportRefused if a tensor is missing from the base or of another shape.
+    """
+    import gguf
+
+    shapes = {tensor.name: tensor.shape for tensor in base.tensors}
+    for tensor, delta in matrices.items():
+        wanted = (delta.down.shape[1], delta.up.shape[0])
+        if shapes.get(tensor) != wanted:
+            raise ExportRefused("shapes", f"The adapter's {tensor} is {wanted}, the base's {shapes.get(tensor)}.")
+    # llama.cpp multiplies by alpha / rank, rank being each pair's own: with alpha = 1 folding B * rank leaves B * scale.
+    writer = gguf.GGUFWriter(path, base.architecture)
+    writer.add_type("adapter")
+    writer.add_string("adapter.type", "lora")
+    writer.add_name(name)
+    writer.add_float32("adapter.lora.alpha", 1.0)
+    for tensor, delta in matrices.items():
+        rank = delta.down.shape[0]
+        writer.add_tensor(f"{tensor}.lora_a", np.ascontiguousarray(delta.down, np.float32))
+        writer.add_tensor(f"{tensor}.lora_b", np.ascontiguousarray(delta.up * np.float32(rank), np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()

@@ -1,0 +1,92 @@
+"""From a model of the store to an engine that answers for it.
+
+    with_engine = open_engine(store.models.find("demo-rank8-lora"), workspace)
+
+GGUF files and LoRA-GGUFs go to llama.cpp, transformers folders and PEFT adapters to transformers, URLs to an
+OpenAI-compatible client. Several models on one base GGUF share one process: `open_engines`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engines.errors import EngineError, FileRefused
+from engines.header import legacy_format
+from results import Model, Workspace
+
+if TYPE_CHECKING:
+    from engines.interface import Engine
+    from engines.llamacpp import LlamaCppEngine
+
+LLAMA_OPTIONS = ("context", "slots", "threading_choice", "warmup", "reuse")
+
+
+def is_llama(model: Model, workspace: Workspace) -> bool:
+    """Whether llama.cpp answers for this model."""
+    return model.form.startswith("gguf-") or weights_path(model, workspace).suffix == ".gguf"
+
+
+def weights_path(model: Model, workspace: Workspace) -> Path:
+    """Where the base's weights are: the file or folder itself, except for adapters."""
+    return workspace.resolve(model.base_path if model.form in ("adapter", "lora-gguf") else model.path)
+
+
+def open_engine(model: Model, workspace: Workspace, **options: Any) -> Engine:
+    """Load a model in the engine of its form. The caller closes it.
+
+    Options of llama.cpp: context, slots, threading_choice, reuse (of earlier prompts). Others ignore them.
+    Raises: FileRefused, EngineError and its kinds, WeightsRefused.
+    """
+    path = workspace.resolve(model.path)
+    if model.form == "remote":
+        from engines.openai import OpenAIEngine
+
+        return OpenAIEngine.of(model)
+    if not path.exists():
+        raise FileRefused(f"{path}, the {model.form} of {model.name}, is gone. Export it again or archive the model.")
+    if model.form == "ggml" or (path.is_file() and legacy_format(path)):
+        from engines.ctransformers import CTransformersEngine
+
+        return CTransformersEngine(path, identity=model.identity)
+    if model.form != "adapter" and is_llama(model, workspace):
+        return open_engines([model], workspace, **options)[model.id]
+    from engines.huggingface import HuggingFaceEngine
+
+    if model.form == "adapter":
+        base = weights_path(model, workspace)
+        return HuggingFaceEngine(base, {model.name: path}, model.name, identity=model.identity)
+    return HuggingFaceEngine(path, identity=model.identity)
+
+
+def open_engines(models: Sequence[Model], workspace: Workspace, **options: Any) -> Mapping[str, LlamaCppEngine]:
+    """GGUF models by their ids, those of one base file in one process, each base's weights in memory once.
+
+    Raises: EngineError for a model that llama.cpp does not serve.
+    """
+    from engines.llamacpp import LlamaCppEngine
+    from engines.llamaserver import LlamaServer
+
+    unknown = set(options) - set(LLAMA_OPTIONS)
+    if unknown:
+        raise TypeError(f"unknown options {sorted(unknown)}; llama.cpp takes {LLAMA_OPTIONS}")
+    reuse = options.pop("reuse", True)
+    by_base: dict[Path, list[Model]] = {}
+    for model in models:
+        if model.form == "adapter" or not is_llama(model, workspace):
+            raise EngineError(f"{model.name} is a {model.form}, not a GGUF. Export it: bakeoff export {model.name}")
+        by_base.setdefault(weights_path(model, workspace).resolve(), []).append(model)
+    engines: dict[str, LlamaCppEngine] = {}
+    try:
+        for base, group in by_base.items():
+            adapters = [workspace.resolve(model.path) for model in group if model.form == "lora-gguf"]
+            server = LlamaServer(base, adapters, **options)
+            for model in group:
+                place = adapters.index(workspace.resolve(model.path)) if model.form == "lora-gguf" else None
+                engines[model.id] = LlamaCppEngine(server, place, model.identity, reuse)
+    except BaseException:
+        for engine in engines.values():
+            engine.close()
+        raise
+    return engines
