@@ -15,7 +15,7 @@ import typer
 
 from results.errors import BakeoffError
 
-VERBS = ("demo", "run", "doctor")
+VERBS = ("demo", "run", "runs", "models", "scores", "doctor")
 """In the order of the help. Verb `x` is the function `x`, or the Typer `app`, of `bakeoff/x.py`."""
 
 app = typer.Typer(

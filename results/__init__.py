@@ -1,6 +1,6 @@
 """results: remembers and judges. `Workspace.open().store()` opens the store; records go in and come out.
 
-Records and errors are here at once; what loads a library (SQLAlchemy, numpy, scipy) is loaded when it is first asked for,
+Records and errors are here at once; what loads a library (SQLAlchemy, numpy, scipy) is loaded when first asked for,
 so that `bakeoff --help` answers at once.
 """
 
@@ -43,37 +43,82 @@ from results.records import (
 from results.workspace import Workspace
 
 if TYPE_CHECKING:
+    from results.comparison import Comparison, Contrast, LatencyRatio, compare, contrast_counts
     from results.curves import CurveOverview
+    from results.decision import Candidate, Change, Decision, Figure, Limit, Limits, Tie, decide, decide_counts
     from results.machines import this_machine
+    from results.published import decide_published, load_published
+    from results.ratings import PairRating, Rating, Ratings, rate, uncertain_pairs
+    from results.shipping import Finding, Recheck, find_record, freeze, recheck
     from results.store import Store
     from results.writer import CurveWriter
 
 _LATER = {
+    "Candidate": "results.decision",
+    "Change": "results.decision",
+    "Comparison": "results.comparison",
+    "Contrast": "results.comparison",
     "CurveOverview": "results.curves",
     "CurveWriter": "results.writer",
+    "Decision": "results.decision",
+    "Figure": "results.decision",
+    "Finding": "results.shipping",
+    "LatencyRatio": "results.comparison",
+    "Limit": "results.decision",
+    "Limits": "results.decision",
+    "PairRating": "results.ratings",
+    "Rating": "results.ratings",
+    "Ratings": "results.ratings",
+    "Recheck": "results.shipping",
     "Store": "results.store",
+    "Tie": "results.decision",
+    "compare": "results.comparison",
+    "contrast_counts": "results.comparison",
+    "decide": "results.decision",
+    "decide_counts": "results.decision",
+    "decide_published": "results.published",
+    "find_record": "results.shipping",
+    "freeze": "results.shipping",
+    "load_published": "results.published",
+    "rate": "results.ratings",
+    "recheck": "results.shipping",
     "this_machine": "results.machines",
+    "uncertain_pairs": "results.ratings",
 }
 """Name → the module it is loaded from when first asked for."""
 
 __all__ = [
     "BakeoffError",
+    "Candidate",
+    "Change",
+    "Comparison",
+    "Contrast",
     "CurveOverview",
     "CurveWriter",
+    "Decision",
     "DecisionRecord",
     "Evaluation",
+    "Figure",
+    "Finding",
     "Form",
     "Immutable",
     "ImportRefused",
     "Json",
+    "LatencyRatio",
+    "Limit",
+    "Limits",
     "Machine",
     "Model",
     "NotFound",
     "Origin",
     "Outcome",
+    "PairRating",
     "Point",
     "Progress",
     "PublishedResult",
+    "Rating",
+    "Ratings",
+    "Recheck",
     "Report",
     "Run",
     "RunStatus",
@@ -84,13 +129,25 @@ __all__ = [
     "StoreBusy",
     "StoreError",
     "StoreTooNew",
+    "Tie",
     "Verdict",
     "Vote",
     "Winner",
     "Workspace",
+    "compare",
+    "contrast_counts",
+    "decide",
+    "decide_counts",
+    "decide_published",
     "digest",
+    "find_record",
+    "freeze",
+    "load_published",
     "now",
+    "rate",
+    "recheck",
     "this_machine",
+    "uncertain_pairs",
 ]
 
 
