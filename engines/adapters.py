@@ -1,0 +1,206 @@
+"""Several LoRA adapters of one base in one batch: a bank of stacked matrices beside every adapted layer.
+
+For a row with adapter g, y = W·x + B_g·(A_g·x)·scale_g. All adapters that a batch needs are stacked into one A and one B;
+the product A·x is zeroed outside the row's own block, so two dense matrix products serve any mixture and a base row gets
+exactly W·x + 0: bit-equal to a batch without adapters. PEFT's `adapter_names` loops over the adapters in Python instead.
+
+Rank-stabilised scaling, rank and alpha patterns and DoRA are covered. What changes more than linear layers (trained
+embeddings or heads, LoRA biases) is refused by name: merge such an adapter and evaluate it as a model of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as functional
+from safetensors.torch import load_file
+from torch import nn
+
+from results.errors import BakeoffError
+
+BASE = ""
+"""The adapter name of a row without one."""
+
+
+class AdapterRefused(BakeoffError):
+    """An adapter's files cannot be read, or change what a bank cannot hold."""
+
+
+@dataclass(frozen=True)
+class LoraMatrices:
+    """One adapter's part in one layer."""
+
+    down: torch.Tensor
+    """A: (rank, inputs)."""
+    up: torch.Tensor
+    """B times the scale: (outputs, rank)."""
+    magnitude: torch.Tensor | None
+    """(outputs,) for DoRA."""
+
+
+def read_adapter(folder: Path, dtype: torch.dtype) -> dict[str, LoraMatrices]:
+    """The matrices of a PEFT adapter folder by the layer's name in the base.
+
+    Raises: AdapterRefused if files are missing or the adapter is more than LoRA on linear layers.
+    """
+    settings_file, weights_file = folder / "adapter_config.json", folder / "adapter_model.safetensors"
+    for file in (settings_file, weights_file):
+        if not file.is_file():
+            raise AdapterRefused(f"No {file.name} in {folder}: not a PEFT adapter folder in safetensors form")
+    settings = json.loads(settings_file.read_text("utf-8"))
+    if settings.get("peft_type") != "LORA":
+        raise AdapterRefused(f"{folder} is a {settings.get('peft_type')} adapter; only LoRA is read. Merge it instead")
+    parts: dict[str, dict[str, torch.Tensor]] = {}
+    for key, tensor in load_file(str(weights_file)).items():
+        match = re.fullmatch(r"base_model\.model\.(.+)\.lora_(A\.weight|B\.weight|magnitude_vector(?:\.weight)?)", key)
+        if not match:
+            raise AdapterRefused(f"{weights_file} holds {key}, which is not LoRA on a linear layer. Merge the adapter")
+        parts.setdefault(match[1], {})[match[2].split(".")[0]] = tensor
+    result = {}
+    for name, tensors in parts.items():
+        if "A" not in tensors or "B" not in tensors or tensors["A"].ndim != 2:
+            raise AdapterRefused(f"{weights_file}: {name} lacks one of its two matrices. Save the adapter again")
+        up = tensors["B"].float() * _scale(settings, name, tensors["A"].shape[0])
+        magnitude = tensors.get("magnitude_vector")
+        result[name] = LoraMatrices(
+            tensors["A"].to(dtype), up.to(dtype), None if magnitude is None else magnitude.float()
+        )
+    return result
+
+
+def _scale(settings: Mapping[str, Any], name: str, rank: int) -> float:
+    """alpha / rank, or alpha / sqrt(rank) when rank-stabilised; a pattern's alpha holds for the layers it ends."""
+    alpha = float(settings["lora_alpha"])
+    for pattern, value in (settings.get("alpha_pattern") or {}).items():
+        if re.match(rf"(.*\.)?({pattern})$", name):
+            alpha = float(value)
+            break
+    return alpha / (math.sqrt(rank) if settings.get("use_rslora") else rank)
+
+
+class Routing:
+    """Which adapter each row of the batch uses: shared by all layers, set before each forward."""
+
+    def __init__(self) -> None:
+        self.rows: tuple[str, ...] = ()
+        self.active: tuple[str, ...] = ()
+        self.masks: dict[tuple[tuple[str, int], ...], torch.Tensor] = {}
+
+    def set(self, rows: Sequence[str]) -> None:
+        """`rows[i]` names the adapter of row i; `BASE` for none."""
+        if tuple(rows) != self.rows:
+            self.rows = tuple(rows)
+            self.active = tuple(sorted(set(rows) - {BASE}))
+            self.masks = {}
+
+    def mask(self, blocks: tuple[tuple[str, int], ...], like: torch.Tensor) -> torch.Tensor:
+        """(rows, 1, total rank): 1 in the columns of the row's own adapter."""
+        if blocks not in self.masks:
+            columns = [name for name, rank in blocks for _ in range(rank)]
+            table = [[float(row == column) for column in columns] for row in self.rows]
+            self.masks[blocks] = torch.tensor(table, dtype=like.dtype, device=like.device)[:, None, :]
+        return self.masks[blocks]
+
+
+class BankedLinear(nn.Module):
+    """A frozen linear layer with the matrices of any number of adapters; prepacked for the CPU's matrix units."""
+
+    def __init__(self, linear: nn.Linear, routing: Routing) -> None:
+        super().__init__()
+        self.routing = routing
+        self.shape = (linear.out_features, linear.in_features)
+        self.weight: torch.Tensor | None = linear.weight.detach()
+        self.dtype = linear.weight.dtype
+        self.bias = None if linear.bias is None else linear.bias.detach()
+        self.bank: dict[str, LoraMatrices] = {}
+        self.gains: dict[str, torch.Tensor] = {}
+        self.stacked: tuple[tuple[str, ...], tuple[tuple[str, int], ...], torch.Tensor, torch.Tensor] | None = None
+        self.packed: torch.Tensor | None = None
+        if self.weight.device.type == "cpu" and self.weight.dtype == torch.bfloat16:
+            # Unpacked, oneDNN reorders the weights in every call: half the time of a small batch.
+            self.packed = torch.ops.mkldnn._reorder_linear_weight(self.weight, 64)
+            self.weight = None
+
+    def add(self, name: str, matrices: LoraMatrices) -> None:
+        """Put one adapter's matrices beside the weights. Raises AdapterRefused if the shapes are another layer's."""
+        outputs, inputs = self.shape
+        if matrices.down.shape[1] != inputs or matrices.up.shape[0] != outputs:
+            raise AdapterRefused(
+                f"Adapter {name!r} has {tuple(matrices.up.shape)}·{tuple(matrices.down.shape)} where the base has a layer of "
+                f"{outputs}×{inputs}: it belongs to another base"
+            )
+        self.bank[name] = matrices
+        if matrices.magnitude is not None:
+            whole = self.plain_weight().float() + matrices.up.float() @ matrices.down.float()
+            self.gains[name] = (matrices.magnitude / whole.norm(dim=1)).to(self.dtype)
+        self.stacked = None
+
+    def plain_weight(self) -> torch.Tensor:
+        """(outputs, inputs), unpacked."""
+        weight = self.packed.to_dense() if self.packed is not None else self.weight
+        assert weight is not None
+        return weight
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """x (rows, n, inputs) -> (rows, n, outputs)."""
+        if self.packed is not None:
+            y = torch.ops.mkldnn._linear_pointwise(x, self.packed, self.bias, "none", [], "")
+        else:
+            y = functional.linear(x, self.plain_weight(), self.bias)
+        active = tuple(name for name in self.routing.active if name in self.bank)
+        if not active:
+            return y
+        blocks, down, up = self._stack(active)
+        inner = functional.linear(x, down)
+        if not (len(active) == 1 and all(row == active[0] for row in self.routing.rows)):
+            inner = inner * self.routing.mask(blocks, inner)
+        delta = functional.linear(inner, up)
+        if not any(name in self.gains for name in active):
+            return y + delta
+        bias = 0 if self.bias is None else self.bias
+        ones = torch.ones(self.shape[0], dtype=y.dtype, device=y.device)
+        gain = torch.stack([self.gains.get(row, ones) for row in self.routing.rows])[:, None, :]
+        return (y - bias + delta) * gain + bias if self.bias is not None else (y + delta) * gain
+
+    def _stack(self, active: tuple[str, ...]) -> tuple[tuple[tuple[str, int], ...], torch.Tensor, torch.Tensor]:
+        if self.stacked is None or self.stacked[0] != active:
+            parts = [self.bank[name] for name in active]
+            blocks = tuple((name, part.down.shape[0]) for name, part in zip(active, parts, strict=True))
+            down, up = torch.cat([part.down for part in parts]), torch.cat([part.up for part in parts], dim=1)
+            self.stacked = (active, blocks, down, up)
+        return self.stacked[1:]
+
+
+def install(model: nn.Module, routing: Routing, skip: Iterable[str] = ()) -> dict[str, BankedLinear]:
+    """Replace every `nn.Linear` of a model but the skipped names; the layers by their names in the base."""
+    layers = {}
+    skipped = set(skip)
+    for name, module in list(model.named_modules()):
+        if type(module) is nn.Linear and name not in skipped:
+            layers[name] = BankedLinear(module, routing)
+            parent, _, child = name.rpartition(".")
+            setattr(model.get_submodule(parent) if parent else model, child, layers[name])
+    return layers
+
+
+def load_adapter(layers: Mapping[str, BankedLinear], name: str, folder: Path) -> None:
+    """Put a PEFT adapter folder into the bank under a name.
+
+    Raises: AdapterRefused if it touches layers that the base lacks or that no bank stands beside.
+    """
+    dtype = next(iter(layers.values())).dtype
+    matrices = read_adapter(folder, dtype)
+    strangers = sorted(set(matrices) - set(layers))
+    if strangers:
+        raise AdapterRefused(
+            f"{folder} adapts {strangers[0]} and the base has no such linear layer: another base's adapter"
+        )
+    for layer, part in matrices.items():
+        layers[layer].add(name, part)

@@ -1,0 +1,265 @@
+"""Transformers behind the engine interface: one base in memory, any number of its LoRA adapters, batched.
+
+The engine of evaluation: hundreds of prompts of several models at once (`answers`), and the losses of given texts
+(`token_losses`). One conversation at a time (`stream`) works too; on a CPU llama.cpp answers one user faster.
+
+A base is a Hugging Face folder, a Hub name, or a GGUF file: its dequantized weights then run through the same code, which
+measures the quantization's own error and not another engine's arithmetic.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from engines.adapters import BASE, Routing, install, load_adapter
+from engines.attention import IMPLEMENTATION
+from engines.batching import Answer, BatchedDecoder, Request, head_logits
+from engines.interface import Chunk, Completion, Message, Sampling
+from results.errors import BakeoffError
+from results.records import Progress
+
+TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<|end|>", "<|endoftext|>", "</s>")
+"""End-of-turn tokens of the families we name: an answer ends there even if the model's files forget to say so."""
+
+SLOTS = 64
+"""Rows decoded together. Weights are read once a step for all rows; beyond this the cache's own traffic takes over."""
+
+CACHE_BYTES = 3 << 30
+"""Most memory for keys and values; large models get fewer slots."""
+
+LOSS_TOKENS = 8192
+"""Most tokens, padding included, of one forward of `token_losses`."""
+
+
+class WeightsRefused(BakeoffError):
+    """A model's weights or tokenizer cannot be loaded."""
+
+
+def weights_dtype() -> torch.dtype:
+    """bfloat16 where the device multiplies it natively, else float32."""
+    if torch.cuda.is_available():
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return torch.bfloat16 if native else torch.float32
+
+
+def load_base(base: str | Path, dtype: torch.dtype | None = None) -> tuple[Any, Any]:
+    """(model, tokenizer) of a folder, Hub name or GGUF file, ready for inference on the best device.
+
+    Raises: WeightsRefused, naming the base and what transformers said. Code shipped with weights is never run.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    path = Path(base)
+    source: dict[str, Any] = {}
+    place = str(base)
+    if path.suffix == ".gguf":
+        place, source = str(path.parent), {"gguf_file": path.name}
+    settings: dict[str, Any] = {"quantization_config": GgufConfig(dequantize=True)} if source else {}
+    try:
+        with _quiet():
+            tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False, **source)
+            model = AutoModelForCausalLM.from_pretrained(
+                place,
+                dtype=dtype or weights_dtype(),
+                attn_implementation=IMPLEMENTATION,
+                trust_remote_code=False,
+                **source,
+                **settings,
+            )
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise WeightsRefused(f"Cannot load {base}: {reason}") from error
+    if torch.cuda.is_available():
+        model = model.to("cuda")
+    return model.eval().requires_grad_(False), tokenizer
+
+
+class _quiet:
+    """No progress bars of transformers: our callers draw their own."""
+
+    def __enter__(self) -> None:
+        from transformers.utils import logging
+
+        self.was_on = logging.is_progress_bar_enabled()
+        logging.disable_progress_bar()
+
+    def __exit__(self, *_: object) -> None:
+        from transformers.utils import logging
+
+        if self.was_on:
+            logging.enable_progress_bar()
+
+
+class HuggingFaceEngine:
+    """One base and its adapters. Implements `engines.interface.Engine` for `adapter`; `answers` mixes them all."""
+
+    def __init__(
+        self,
+        base: str | Path,
+        adapters: Mapping[str, Path] | None = None,
+        adapter: str = BASE,
+        identity: str = "",
+        slots: int = SLOTS,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        """Load the base, then each adapter folder under its name; `adapter` answers `stream` and `complete`."""
+        self.model, self.tokenizer = load_base(base, dtype)
+        self.adapter = adapter
+        self.identity = identity
+        self.slots = slots
+        self.routing = Routing()
+        self.layers = install(self.model, self.routing)
+        self.adapters: set[str] = set()
+        for name, folder in (adapters or {}).items():
+            self.add_adapter(name, folder)
+        self.end_ids = self._end_ids()
+
+    def add_adapter(self, name: str, folder: Path) -> None:
+        """Put a PEFT folder into the bank. Raises AdapterRefused."""
+        load_adapter(self.layers, name, folder)
+        self.adapters.add(name)
+
+    def _end_ids(self) -> frozenset[int]:
+        declared = getattr(self.model.generation_config, "eos_token_id", None)
+        ids = set(declared) if isinstance(declared, list) else {declared}
+        ids.add(self.tokenizer.eos_token_id)
+        vocabulary = self.tokenizer.get_vocab()
+        ids |= {vocabulary[token] for token in TURN_ENDS if token in vocabulary}
+        return frozenset(int(token) for token in ids if token is not None)
+
+    def encode(self, prompt: str) -> tuple[int, ...]:
+        """Token ids of a prompt, with the beginning-of-text token where the model has one and the text lacks it."""
+        start = self.tokenizer.bos_token
+        special = not (start and prompt.startswith(start))
+        ids = tuple(self.tokenizer(prompt, add_special_tokens=special).input_ids)
+        if not ids:
+            raise WeightsRefused("An empty prompt has no tokens; give at least one character")
+        return ids
+
+    def answers(self, requests: Sequence[Request], slots: int | None = None) -> Iterator[tuple[int, Answer]]:
+        """Answer requests of any mixture of adapters; yields (index, answer) as they finish."""
+        return self._decoder(requests, slots).run(requests)
+
+    def _decoder(self, requests: Sequence[Request], slots: int | None = None) -> BatchedDecoder:
+        self._open()
+        longest = max((len(r.ids) + r.sampling.max_tokens for r in requests), default=1)
+        room = max(1, CACHE_BYTES // (self._cache_bytes() * longest))
+        return BatchedDecoder(self.model, self.tokenizer, self.routing, self.end_ids, min(slots or self.slots, room))
+
+    def _cache_bytes(self) -> int:
+        """Bytes of keys and values per token."""
+        config = self.model.config.get_text_config()
+        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+        width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        return int(2 * config.num_hidden_layers * heads * width * self.model.dtype.itemsize)
+
+    @torch.inference_mode()
+    def token_losses(self, texts: Sequence[Sequence[int]], adapter: str = BASE) -> list[torch.Tensor]:
+        """Nats of every token but the first, given those before it: one (n - 1,) float32 tensor per text."""
+        self._open()
+        losses: list[torch.Tensor] = [torch.zeros(0)] * len(texts)
+        for batch in _by_length(texts, LOSS_TOKENS):
+            longest = max(len(texts[i]) for i in batch)
+            ids = torch.zeros(len(batch), longest, dtype=torch.int64)
+            for place, i in enumerate(batch):
+                ids[place, : len(texts[i])] = torch.tensor(texts[i])
+            self.routing.set([adapter] * len(batch))
+            hidden = self.model.get_decoder()(input_ids=ids.to(self.model.device), use_cache=False).last_hidden_state
+            self.routing.set([adapter])
+            for place, i in enumerate(batch):
+                states, targets = hidden[place, : len(texts[i]) - 1], ids[place, 1 : len(texts[i])]
+                losses[i] = self._row_losses(states, targets)
+        return losses
+
+    def _row_losses(self, states: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """states (n, width), targets (n,) -> nats (n,), the vocabulary's logits a few hundred positions at a time."""
+        parts = []
+        for start in range(0, len(targets), 256):
+            logits = head_logits(self.model, states[None, start : start + 256])[0].float()
+            chosen = logits.gather(1, targets[start : start + 256, None].to(logits.device))[:, 0]
+            parts.append((torch.logsumexp(logits, -1) - chosen).cpu())
+        return torch.cat(parts) if parts else torch.zeros(0)
+
+    @torch.inference_mode()
+    def next_logits(self, prompt: str, adapter: str = BASE) -> torch.Tensor:
+        """(vocabulary,) float32 logits of the token after a prompt."""
+        self._open()
+        ids = torch.tensor([self.encode(prompt)], device=self.model.device)
+        self.routing.set([adapter])
+        hidden = self.model.get_decoder()(input_ids=ids, use_cache=False).last_hidden_state
+        return head_logits(self.model, hidden[:, -1:])[0, 0].float().cpu()
+
+    def stream(self, messages: Sequence[Message], sampling: Sampling) -> Iterator[Chunk]:
+        """Answer one conversation as it is generated; the last chunk has the reason and no text."""
+        request = Request(self.encode(self.render(messages)), sampling, self.adapter)
+        told = 0
+        for _, event in self._decoder([request]).events([request]):
+            if isinstance(event, Answer):
+                yield Chunk("", event.tokens - told, event.finish_reason)
+            else:
+                told += event.tokens
+                yield Chunk(event.text, event.tokens)
+
+    def complete(
+        self, prompts: Sequence[str], sampling: Sampling, progress: Progress | None = None
+    ) -> list[Completion]:
+        """Continue raw prompts, batched; results in the order of the prompts."""
+        requests = [Request(self.encode(prompt), sampling, self.adapter) for prompt in prompts]
+        started = time.perf_counter()
+        results: dict[int, Completion] = {}
+        for index, answer in self.answers(requests):
+            results[index] = Completion(
+                text=answer.text,
+                prompt_tokens=len(requests[index].ids),
+                tokens=answer.tokens,
+                finish_reason=answer.finish_reason,
+                model=self.identity,
+                sampling=sampling,
+                total_seconds=time.perf_counter() - started,
+            )
+            if progress is not None:
+                progress("answers", len(results), len(prompts))
+        return [results[i] for i in range(len(prompts))]
+
+    def render(self, messages: Sequence[Message]) -> str:
+        """The chat template's prompt for a conversation. Raises WeightsRefused without a template."""
+        if not self.tokenizer.chat_template:
+            raise WeightsRefused("This model has no chat template: it is a base model. Use raw prompting")
+        text = self.tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
+        return str(text)
+
+    @property
+    def chat_template(self) -> str:
+        """The template's text; empty without one."""
+        return str(self.tokenizer.chat_template or "")
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of a text, special tokens not added."""
+        return len(self.tokenizer(text, add_special_tokens=False).input_ids)
+
+    def close(self) -> None:
+        """Free the memory; afterwards every call raises."""
+        self.model = None
+        self.layers = {}
+
+    def _open(self) -> None:
+        if self.model is None:
+            raise RuntimeError("The engine is closed")
+
+
+def _by_length(texts: Sequence[Sequence[int]], budget: int) -> Iterator[list[int]]:
+    """Indices in batches of similar length, each at most `budget` tokens with its padding."""
+    batch: list[int] = []
+    for i in sorted(range(len(texts)), key=lambda i: (len(texts[i]), i)):
+        if batch and len(texts[i]) * (len(batch) + 1) > budget:
+            yield batch
+            batch = []
+        batch.append(i)
+    if batch:
+        yield batch
