@@ -1,6 +1,6 @@
 """A ranking from pairwise votes: Bradley–Terry, with intervals, and with the length of the answers held equal.
 
-Votes of people and of judging models are never pooled: `ratings` takes the votes of one kind, chosen by `judge`.
+Votes of people and of judging models are never pooled: `rate` takes the votes of one kind, chosen by `judge`.
 Not covered: which pair to show next (`uncertain_pairs` gives the order) and how votes are cast (the dashboard).
 
     strength(a) - strength(b) = log odds that a's answer is preferred to b's answer
@@ -84,7 +84,7 @@ class Ratings:
     length_high: float | None
 
 
-def ratings(
+def rate(
     votes: Iterable[Vote], judge: str = "", equal_length: bool = False, resamples: int = RESAMPLES, seed: int = 0
 ) -> Ratings:
     """Rank the models from the votes of people (`judge` empty) or of one judging model.

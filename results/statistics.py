@@ -240,6 +240,19 @@ def tasks_to_separate(
     return math.ceil((spread / difference) ** 2)
 
 
+def items_to_separate(differences: ArrayLike, power: float = 0.8, alpha: float = 0.05) -> int | None:
+    """Items that a paired test of numbers needs to find the mean of `differences` (n,); None if it is zero or n < 2.
+
+    Assumes that new items behave as the old: the same mean, the same spread. Normal approximation.
+    """
+    sample = _finite(differences)
+    if len(sample) < 2 or sample.mean() == 0:
+        return None
+    z_alpha, z_power = float(stats.norm.ppf(1 - alpha / 2)), float(stats.norm.ppf(power))
+    effect = float(sample.mean() / max(sample.std(ddof=1), 1e-300))
+    return max(2, math.ceil(min(1e12, ((z_alpha + z_power) / effect) ** 2)))
+
+
 def votes_to_separate(win_share: float, power: float = 0.8, alpha: float = 0.05) -> int | None:
     """Decided votes that a sign test needs to find that one model wins `win_share` of them; None for 0.5.
 

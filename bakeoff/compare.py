@@ -1,0 +1,41 @@
+"""`bakeoff compare`: two models against each other, paired."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Annotated
+
+import typer
+
+from bakeoff.options import JsonOption, WorkspaceOption
+
+COUNTS = re.compile(r"(\d{1,9})/(\d{1,9})")
+
+
+def compare(
+    model_a: Annotated[str, typer.Argument(help="A model's name or id, or plain counts such as 75/164.")],
+    model_b: Annotated[str, typer.Argument(help="The other one.")],
+    benchmark: Annotated[str, typer.Option(help="humaneval or heldout.")] = "humaneval",
+    machine: Annotated[str | None, typer.Option(help="Machine whose latencies count; default: that with most.")] = None,
+    json_: JsonOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Say whether two models can be told apart: paired table, p-value, intervals, latency ratio.
+
+    bakeoff compare demo-rank8 demo-rank32 · bakeoff compare 75/164 73/164
+    """
+    from results import BakeoffError, Workspace, compare, contrast_counts
+
+    counts = [COUNTS.fullmatch(one) for one in (model_a, model_b)]
+    if counts[0] and counts[1]:
+        try:
+            found = contrast_counts(*(int(part) for match in counts if match for part in match.groups()))
+        except ValueError as error:
+            raise BakeoffError(f"Counts are passed/tasks, e.g. 75/164: {error}") from error
+        print(json.dumps(found.as_json()) if json_ else found.sentence(model_a, model_b))
+        return
+    with Workspace.open(workspace).store() as store:
+        pair = store.models.find(model_a), store.models.find(model_b)
+        comparison = compare(store, *pair, benchmark=benchmark, machine_id=machine)
+    print(json.dumps(comparison.as_json()) if json_ else comparison.markdown())

@@ -1,0 +1,431 @@
+"""Which model to ship: hard limits, then quality, then cost; every reason as data.
+
+    1. who meets the limits              an unknown figure is not a pass: the reason names what to run
+    2. who is on the Pareto front        quality against the time to an answer
+    3. who is tied with the best         paired by tasks, Holm-adjusted over all the models compared with it
+    4. the cheapest of the tied          fewest bytes, then the fastest
+
+Published counts are judged by `decide_counts`, from totals alone. Words are in `results.wording`; freezing a decision
+and checking it again later in `results.shipping`.
+
+Try: bakeoff decide --max-ttft-p90 2.0 --json
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from results import statistics
+from results.comparison import ALPHA, Contrast, contrast, contrast_counts
+from results.measurements import (
+    QUALITY,
+    Quality,
+    Shelf,
+    answer_seconds,
+    contaminated_items,
+    latencies,
+    latency_machine,
+    quality_shelf,
+    score_of,
+)
+from results.records import Evaluation, Model
+from results.wire import plain
+
+if TYPE_CHECKING:
+    from results.store import Store
+
+
+@dataclass(frozen=True)
+class Limit:
+    """One hard limit on a figure."""
+
+    metric: str
+    """bytes (of the files that ship), or the name of any score."""
+    bound: float
+    at_most: bool = True
+    """False: the figure must be at least the bound."""
+
+    def holds(self, value: float) -> bool:
+        """Whether a figure meets the limit."""
+        return value <= self.bound if self.at_most else value >= self.bound
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a model must meet to be shipped; None: no limit."""
+
+    ttft_seconds_p90: float | None = None
+    """At most: seconds to the first token that 90 % of requests stay within."""
+    tokens_per_second: float | None = None
+    """At least: median speed of one answer."""
+    peak_rss_bytes: float | None = None
+    """At most: memory while answering."""
+    bytes: float | None = None
+    """At most: size of the files that ship, the base included."""
+    others: tuple[Limit, ...] = ()
+    """Limits on any other score by its name."""
+
+    def all(self) -> tuple[Limit, ...]:
+        """The limits that are set."""
+        named = (
+            ("ttft_seconds_p90", self.ttft_seconds_p90, True),
+            ("tokens_per_second_p50", self.tokens_per_second, False),
+            ("peak_rss_bytes", self.peak_rss_bytes, True),
+            ("bytes", self.bytes, True),
+        )
+        return (*(Limit(metric, bound, most) for metric, bound, most in named if bound is not None), *self.others)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number with its interval and where it comes from."""
+
+    metric: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+    subset: str = ""
+    evaluation_id: str = ""
+    origin: str = "measured"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model, its figures, and what became of it."""
+
+    model_id: str
+    model: str
+    form: str = ""
+    identity: str = ""
+    bytes: int | None = None
+    quality: Figure | None = None
+    """On the items that all candidates share."""
+    quality_all: Figure | None = None
+    """On all items, where contaminated ones were left out of `quality`."""
+    answer_seconds: float | None = None
+    """Median seconds to an answer of 128 tokens."""
+    figures: tuple[Figure, ...] = ()
+    """Those that limits ask for, and the other figures of cost."""
+    qualifies: bool = True
+    reasons: tuple[str, ...] = ()
+    """Why it does not qualify, or cannot be compared."""
+    on_front: bool = False
+    tied: bool = False
+    """With the best; true of the best itself."""
+
+
+@dataclass(frozen=True)
+class Tie:
+    """The best model against another: the whole family is in `Decision.ties`, told apart or not."""
+
+    model_id: str
+    contrast: Contrast
+    """a is the best model, b this one."""
+    p_adjusted: float
+    """Holm over the family."""
+    tied: bool
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing that could overturn the decision."""
+
+    model_id: str
+    sentence: str
+    items_needed: int | None = None
+    run: str = ""
+    """The command that would tell."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The choice and everything that led to it."""
+
+    chosen: str | None
+    """Model id; None if nobody qualifies or nothing was measured."""
+    best: str | None
+    """The model with the best measured quality among those that qualify."""
+    benchmark: str
+    metric: str
+    items: int
+    """Tasks or rows that all candidates share."""
+    left_out: int
+    """Contaminated items that count for nobody."""
+    limits: tuple[Limit, ...]
+    machine_id: str | None
+    """The machine of all latencies shown."""
+    candidates: tuple[Candidate, ...]
+    """Best quality first, the unmeasured and the unqualified last."""
+    ties: tuple[Tie, ...]
+    reasons: tuple[str, ...] = ()
+    would_change: tuple[Change, ...] = ()
+    paragraph: str = ""
+    published: bool = False
+    """Judged from a study's published totals."""
+
+    def candidate(self, model_id: str) -> Candidate:
+        """The candidate of that id. Raises: KeyError."""
+        return next(one for one in self.candidates if one.model_id == model_id)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain dicts, lists, numbers; infinite ends become null."""
+        return plain(self)
+
+    def markdown(self) -> str:
+        """The decision as a page: paragraph, table, what would change it."""
+        from results.wording import markdown
+
+        return markdown(self)
+
+
+def decide(
+    store: Store,
+    limits: Limits | None = None,
+    machine_id: str | None = None,
+    benchmark: str | None = None,
+    models: Sequence[Model] | None = None,
+) -> Decision:
+    """Choose among `models` (default: all that are not archived).
+
+    `machine_id`: whose latencies count; default: the machine with most of them. `benchmark`: humaneval or heldout;
+    default: HumanEval where two models have it, else held-out loss.
+    """
+    limits = limits or Limits()
+    models = list(models) if models is not None else [one for one in store.models.list() if not one.archived]
+    machine_id = machine_id or latency_machine(store, models)
+    timed = latencies(store, models, machine_id)
+    candidates = {model.id: _measured(store, model, limits, timed.get(model.id), machine_id) for model in models}
+    qualified = [model for model in models if candidates[model.id].qualifies]
+    shelf, left_out = _shelf(store, qualified or models, benchmark)
+    for model in models:
+        candidates[model.id] = _with_quality(candidates[model.id], shelf)
+    contenders = {id_: quality for id_, quality in shelf.found.items() if candidates[id_].qualifies}
+    best, ties = _ties(contenders, shelf.common)
+    return _judged(shelf, left_out, limits, machine_id, candidates, best, ties)
+
+
+def decide_counts(
+    counts: Mapping[str, tuple[int, int]], benchmark: str = "humaneval", source: str = "published"
+) -> Decision:
+    """Choose from totals, name → (passed, n), such as a study's table. The tests are unpaired: conservative.
+
+    Costs are unknown, so the highest of the tied is named, and the sentence says that they are tied.
+    Raises: ValueError without counts, or for impossible ones.
+    """
+    if not counts:
+        raise ValueError("no counts to decide from")
+    candidates = {}
+    for name, (passed, n) in counts.items():
+        low, high = statistics.wilson_interval(passed, n)
+        figure = Figure(QUALITY[benchmark], passed / n, low, high, n, origin=source)
+        candidates[name] = Candidate(model_id=name, model=name, quality=figure)
+    best = max(counts, key=lambda name: counts[name][0] / counts[name][1])
+    others = [name for name in counts if name != best]
+    contrasts = [contrast_counts(*counts[best], *counts[name]) for name in others]
+    ties = _adjusted(others, contrasts)
+    shelf = Shelf(benchmark, {}, {}, tuple(str(index) for index in range(min(n for _, n in counts.values()))))
+    return _judged(shelf, 0, Limits(), None, candidates, best, ties, published=True)
+
+
+def _shelf(store: Store, models: Sequence[Model], benchmark: str | None) -> tuple[Shelf, int]:
+    """Comparable quality measurements, and how many contaminated items were left out of them."""
+    names = [benchmark] if benchmark else list(QUALITY)
+    shelves, counts = [], []
+    for name in names:
+        dirty = contaminated_items(store, models, name)
+        shelves.append(quality_shelf(store, models, name, dirty))
+        counts.append(len(dirty))
+    for wanted in (2, 1, 0):
+        for shelf, count in zip(shelves, counts, strict=True):
+            if len(shelf.found) >= wanted:
+                return shelf, count
+    raise AssertionError("every shelf holds at least nobody")
+
+
+def _measured(store: Store, model: Model, limits: Limits, timed: Evaluation | None, machine: str | None) -> Candidate:
+    """The candidate with its costs, and whether it meets the limits."""
+    figures = _figures(store, model, limits, timed)
+    reasons = []
+    for limit in limits.all():
+        figure = figures.get(limit.metric)
+        sign = "at most" if limit.at_most else "at least"
+        if figure is None:
+            reasons.append(
+                f"{limit.metric} is unknown (limit: {sign} {limit.bound:g}); {_source(limit, model, machine)}"
+            )
+        elif not limit.holds(figure.value):
+            reasons.append(f"{limit.metric} is {figure.value:g}, the limit is {sign} {limit.bound:g}")
+    return Candidate(
+        model_id=model.id,
+        model=model.name,
+        form=model.form,
+        identity=model.identity,
+        bytes=model.bytes or None,
+        answer_seconds=answer_seconds(timed) if timed else None,
+        figures=tuple(figures.values()),
+        qualifies=not reasons,
+        reasons=tuple(reasons),
+    )
+
+
+def _figures(store: Store, model: Model, limits: Limits, timed: Evaluation | None) -> dict[str, Figure]:
+    """By metric: latency scores from `timed` only, others from the model's newest evaluation that has them."""
+    wanted = ["ttft_seconds_p50", "ttft_seconds_p90", "tpot_seconds_p50", "tokens_per_second_p50", "peak_rss_bytes"]
+    wanted += [limit.metric for limit in limits.others if limit.metric not in wanted]
+    found = {"bytes": Figure("bytes", float(model.bytes))} if model.bytes else {}
+    others = [
+        one
+        for one in store.evaluations.list(model_id=model.id)
+        if one.status == "finished" and one.benchmark != "latency"
+    ]
+    for metric in wanted:
+        for evaluation in ([timed] if timed else []) + others:
+            score = score_of(evaluation, metric)
+            if score is not None:
+                found[metric] = Figure(
+                    metric, score.value, score.low, score.high, score.n, evaluation.subset, evaluation.id,
+                    evaluation.origin,
+                )  # fmt: skip
+                break
+    return found
+
+
+def _source(limit: Limit, model: Model, machine: str | None) -> str:
+    """What to do about an unknown figure."""
+    if limit.metric == "bytes":
+        return "the size of its files was not recorded"
+    where = f" on machine {machine}" if machine else ""
+    return f"run{where}: bakeoff latency --model {model.name}"
+
+
+def _with_quality(candidate: Candidate, shelf: Shelf) -> Candidate:
+    """The candidate with its score on the shared items, or the reason why it has none."""
+    quality = shelf.found.get(candidate.model_id)
+    if quality is None:
+        reason = shelf.missing.get(candidate.model_id)
+        return dataclasses.replace(candidate, reasons=(*candidate.reasons, *((reason,) if reason else ())))
+    figure = _quality_figure(quality, shelf.common)
+    stored = score_of(quality.evaluation, QUALITY[shelf.benchmark])
+    everything = None
+    if stored is not None and figure is not None and stored.n != figure.n:
+        evaluation = quality.evaluation
+        everything = Figure(
+            stored.metric, stored.value, stored.low, stored.high, stored.n, evaluation.subset, evaluation.id,
+            evaluation.origin,
+        )  # fmt: skip
+    return dataclasses.replace(candidate, quality=figure, quality_all=everything)
+
+
+def _quality_figure(quality: Quality, common: Sequence[str]) -> Figure | None:
+    total = quality.total(common if quality.items else None)
+    if total is None:
+        return None
+    low, high = total.low, total.high
+    if quality.higher_is_better and quality.samples == 1:
+        low, high = statistics.wilson_interval(round(total.value * total.n), total.n)
+    elif quality.items and len(common) > 1:
+        spread = statistics.mean_interval([quality.items[item] for item in common])
+        factor = total.value / spread.value if spread.value else 0.0
+        low, high = spread.low * factor, spread.high * factor
+    evaluation = quality.evaluation
+    return Figure(
+        total.metric, total.value, low, high, total.n, evaluation.subset, evaluation.id, evaluation.origin
+    )  # fmt: skip
+
+
+def _ties(contenders: Mapping[str, Quality], common: Sequence[str]) -> tuple[str | None, tuple[Tie, ...]]:
+    """The best contender and its contrast with each of the others."""
+    totals = {}
+    for model_id, quality in contenders.items():
+        total = quality.total(common if quality.items else None)
+        if total is not None:
+            totals[model_id] = total.value if quality.higher_is_better else -total.value
+    if not totals:
+        return None, ()
+    best = max(totals, key=lambda model_id: totals[model_id])
+    others = [model_id for model_id in totals if model_id != best]
+    contrasts = [
+        contrast(
+            contenders[best], contenders[one], common if contenders[one].items and contenders[best].items else None
+        )
+        for one in others
+    ]
+    kept = [(one, found) for one, found in zip(others, contrasts, strict=True) if found is not None]
+    return best, _adjusted([one for one, _ in kept], [found for _, found in kept])
+
+
+def _adjusted(others: Sequence[str], contrasts: Sequence[Contrast]) -> tuple[Tie, ...]:
+    adjusted = statistics.holm([one.p_value for one in contrasts])
+    return tuple(
+        Tie(model_id, found, p, tied=p > ALPHA) for model_id, found, p in zip(others, contrasts, adjusted, strict=True)
+    )
+
+
+def _judged(
+    shelf: Shelf,
+    left_out: int,
+    limits: Limits,
+    machine_id: str | None,
+    candidates: Mapping[str, Candidate],
+    best: str | None,
+    ties: tuple[Tie, ...],
+    published: bool = False,
+) -> Decision:
+    """Front, ties, choice and words."""
+    from results import wording
+
+    tied = {best, *(tie.model_id for tie in ties if tie.tied)} if best else set()
+    compared = {best, *(tie.model_id for tie in ties)} if best else set()
+    front = _front([candidates[one] for one in compared], shelf.benchmark)
+    marked = {id_: dataclasses.replace(one, tied=id_ in tied, on_front=id_ in front) for id_, one in candidates.items()}
+    chosen = min((marked[one] for one in tied), key=lambda one: _cost(one, shelf.benchmark), default=None)
+    decision = Decision(
+        chosen=chosen.model_id if chosen else None,
+        best=best,
+        benchmark=shelf.benchmark,
+        metric=QUALITY[shelf.benchmark],
+        items=len(shelf.common) or max((one.quality.n for one in marked.values() if one.quality), default=0),
+        left_out=left_out,
+        limits=limits.all(),
+        machine_id=machine_id,
+        candidates=tuple(sorted(marked.values(), key=lambda one: _order(one, shelf.benchmark))),
+        ties=ties,
+        published=published,
+    )
+    decision = dataclasses.replace(decision, would_change=wording.changes(decision))
+    return dataclasses.replace(decision, reasons=wording.reasons(decision), paragraph=wording.paragraph(decision))
+
+
+def _front(compared: Sequence[Candidate], benchmark: str) -> set[str]:
+    """Ids of those that nobody beats in both quality and time (or bytes, where no time is known)."""
+    timed = any(one.answer_seconds is not None for one in compared)
+    places: dict[str, tuple[float, float]] = {}
+    for one in compared:
+        cost = one.answer_seconds if timed else one.bytes
+        if one.quality is not None and (cost is not None or not any(other.bytes for other in compared)):
+            places[one.model_id] = (_goodness(one.quality.value, benchmark), -(cost or 0.0))
+    return {
+        id_
+        for id_, place in places.items()
+        if not any(other != place and other[0] >= place[0] and other[1] >= place[1] for other in places.values())
+    }
+
+
+def _goodness(value: float, benchmark: str) -> float:
+    return -value if benchmark == "heldout" else value
+
+
+def _cost(one: Candidate, benchmark: str) -> tuple[float, float, float, str]:
+    """Cheapest first: bytes, seconds, then the better score. Unknown costs come last."""
+    goodness = _goodness(one.quality.value, benchmark) if one.quality else -math.inf
+    return (one.bytes or math.inf, one.answer_seconds or math.inf, -goodness, one.model)
+
+
+def _order(one: Candidate, benchmark: str) -> tuple[bool, bool, float, str]:
+    goodness = _goodness(one.quality.value, benchmark) if one.quality else 0.0
+    return (not one.qualifies, one.quality is None, -goodness, one.model)
