@@ -15,7 +15,7 @@ import typer
 
 from results.errors import BakeoffError
 
-VERBS = ("demo", "run", "runs", "models", "scores", "doctor")
+VERBS = ("demo", "run", "runs", "models", "scores", "compare", "decide", "serve", "dashboard", "doctor")
 """In the order of the help. Verb `x` is the function `x`, or the Typer `app`, of `bakeoff/x.py`."""
 
 app = typer.Typer(
@@ -37,7 +37,7 @@ for verb in VERBS:
     if isinstance(getattr(module, "app", None), typer.Typer):
         app.add_typer(module.app, name=verb)
     else:
-        app.command(verb)(getattr(module, verb.rstrip("_")))
+        app.command(verb.rstrip("_"))(getattr(module, verb))
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
 """engines: answers prompts, writes GGUF, serves. Heavy libraries are imported on first use.
 
-    engine = open_engine(store.models.find("demo-rank8-lora"), workspace)
-    for chunk in engine.stream([{"role": "user", "content": "Why is the sky blue?"}], Sampling(max_tokens=64)):
-        print(chunk.text, end="")
+engine = open_engine(store.models.find("demo-rank8-lora"), workspace)
+for chunk in engine.stream([{"role": "user", "content": "Why is the sky blue?"}], Sampling(max_tokens=64)):
+    print(chunk.text, end="")
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from engines.identity import file_sha256, folder_sha256, model_id
     from engines.llamacpp import LlamaCppEngine
     from engines.opening import open_engine, open_engines
+    from engines.serving import serve
 
 _LAZY = {
     "HuggingFaceEngine": "huggingface",
@@ -31,6 +32,7 @@ _LAZY = {
     "open_engine": "opening",
     "open_engines": "opening",
     "read_header": "header",
+    "serve": "serving",
 }
 """Name → the module that has it. None is imported before its name is used."""
 
@@ -55,6 +57,7 @@ __all__ = [
     "open_engine",
     "open_engines",
     "read_header",
+    "serve",
 ]
 
 

@@ -1,10 +1,10 @@
 """Errors of the engines: each names the file or model, the reason and the remedy.
 
-    EngineError             an engine cannot do what was asked
-    ├── EngineCrashed       its process ended in the middle; it is restarted, only the request at hand is lost
-    ├── EngineBusy          the memory budget or the queue has no room for one more
-    ├── FileRefused         a weights file, folder or template is hostile, damaged or of a kind that nothing here reads
-    └── ExportRefused       an export that would not answer as the model does; the failed check is named
+EngineError             an engine cannot do what was asked
+├── EngineCrashed       its process ended in the middle; it is restarted, only the request at hand is lost
+├── EngineBusy          the memory budget or the queue has no room for one more
+├── FileRefused         a weights file, folder or template is hostile, damaged or of a kind that nothing here reads
+└── ExportRefused       an export that would not answer as the model does; the failed check is named
 """
 
 from __future__ import annotations

@@ -146,7 +146,11 @@ class LlamaCppEngine:
             del kept[first : first + drop]
             ids = self.tokens(self.render(kept))
         dropped = len(messages) - len(kept)
-        note = f"The oldest {dropped} turns were left out: the context holds {self.server.context} tokens." if dropped else ""
+        note = (
+            f"The oldest {dropped} turns were left out: the context holds {self.server.context} tokens."
+            if dropped
+            else ""
+        )
         return self._checked(ids), note
 
     def _checked(self, ids: list[int]) -> list[int]:

@@ -96,7 +96,9 @@ class LlamaServer:
     def _check_kinds(self) -> None:
         if self.header.metadata.get("general.type", "model") not in ("model",):
             kind = self.header.metadata["general.type"]
-            raise FileRefused(f"{self.path} is a GGUF of type {kind!r}, not a model. An adapter needs its base beside it.")
+            raise FileRefused(
+                f"{self.path} is a GGUF of type {kind!r}, not a model. An adapter needs its base beside it."
+            )
         for adapter in self.adapters:
             header = read_header(adapter)
             if header.metadata.get("general.type") != "adapter" or header.architecture != self.header.architecture:

@@ -1,0 +1,36 @@
+"""`bakeoff serve`: every model of the store behind an OpenAI-compatible server."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from bakeoff.options import WorkspaceOption
+
+
+def serve(
+    workspace: WorkspaceOption = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on. Beyond 127.0.0.1 an API key is needed.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8791,
+    api_key: Annotated[str, typer.Option(envvar="BAKEOFF_API_KEY", help="Bearer token that requests must carry.")] = "",
+    memory: Annotated[
+        float, typer.Option(help="Memory that models may take together, GB; 0: 70 % of what is free.")
+    ] = 0,
+    slots: Annotated[int, typer.Option(help="Answers at once per base.")] = 4,
+    context: Annotated[int, typer.Option(help="Tokens of one conversation; 0: 4096 or what the model has.")] = 0,
+) -> None:
+    """Serve every model of the store by name, OpenAI-compatible, loaded on demand.
+
+    Example: bakeoff serve & curl http://127.0.0.1:8791/v1/models
+    """
+    import engines
+    from results import Workspace
+
+    place = Workspace.open(workspace)
+    engines.serve(
+        place.store(), place, host=host, port=port, key=api_key, slots=slots, context=context or None,
+        budget_bytes=int(memory * 1e9) or None, ready=lambda url: typer.echo(f"serving {url}/v1", err=True),
+    )  # fmt: skip

@@ -1,0 +1,207 @@
+"""Any OpenAI-compatible endpoint as an engine: vLLM, llama-server, Ollama, TGI, another `bakeoff serve`.
+
+A model of form `remote` has the endpoint's base URL as its path (https://host/v1) and in its details `model` (the
+name there, else its own) and `api_key_variable` (the environment variable that holds the key; keys are not stored).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+
+from engines.errors import EngineCrashed, EngineError
+from engines.interface import Chunk, Completion, FinishReason, Message, Sampling
+from engines.stops import StopFilter, cut
+from results.records import Model, Progress
+
+AT_ONCE = 8
+"""Requests of `complete` in flight: the endpoint batches what it can."""
+
+FINISH: dict[str, FinishReason] = {"stop": "stop", "length": "length"}
+
+
+class OpenAIEngine:
+    """A model of an OpenAI-compatible endpoint. Thread-safe."""
+
+    def __init__(
+        self, url: str, model: str, key: str = "", *, identity: str = "", crashed: Callable[[], str] | None = None
+    ) -> None:
+        """`url` ends in /v1. `crashed` says why, where the endpoint is a child process of ours."""
+        self.url = url.rstrip("/")
+        self.model = model
+        self.identity = identity
+        self._crashed = crashed
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        # trust_env: a child on loopback must not be looked for behind a proxy; a foreign endpoint may be
+        self._client = httpx.Client(
+            headers=headers, timeout=httpx.Timeout(600.0, connect=10.0), trust_env=crashed is None
+        )
+
+    @classmethod
+    def of(cls, model: Model) -> OpenAIEngine:
+        """The engine of a model of form `remote`."""
+        key = os.environ.get(str(model.details.get("api_key_variable", "OPENAI_API_KEY")), "")
+        return cls(model.path, str(model.details.get("model", model.name)), key, identity=model.identity)
+
+    def stream(self, messages: Sequence[Message], sampling: Sampling) -> OpenAIStream:
+        """Answer a conversation; the template is the endpoint's."""
+        body = {"messages": [dict(message) for message in messages], **self._settings(sampling)}
+        return OpenAIStream(self, "/chat/completions", body, sampling)
+
+    def complete(
+        self, prompts: Sequence[str], sampling: Sampling, progress: Progress | None = None
+    ) -> list[Completion]:
+        """Continue raw prompts through /completions."""
+        done = 0
+
+        def one(prompt: str) -> Completion:
+            nonlocal done
+            began = time.perf_counter()
+            answer = self._post("/completions", {"prompt": prompt, **self._settings(sampling)})
+            text, stopped = cut(answer["choices"][0]["text"], sampling.stop)
+            finish = "stop" if stopped else FINISH.get(answer["choices"][0].get("finish_reason") or "stop", "stop")
+            usage = answer.get("usage") or {}
+            done += 1
+            if progress:
+                progress("answers", done, len(prompts))
+            return Completion(
+                text, usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0), finish, self.identity, sampling,
+                total_seconds=time.perf_counter() - began, notes=self._notes(sampling),
+            )  # fmt: skip
+
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return list(pool.map(one, prompts))
+
+    def render(self, messages: Sequence[Message]) -> str:
+        """Only where the endpoint is llama-server or `bakeoff serve`. Raises: EngineError elsewhere."""
+        root = self.url.removesuffix("/v1")
+        return str(self._post("/apply-template", {"messages": list(messages), "model": self.model}, root)["prompt"])
+
+    def count_tokens(self, text: str) -> int:
+        """Only where the endpoint is llama-server, vLLM or `bakeoff serve`. Raises: EngineError elsewhere."""
+        root = self.url.removesuffix("/v1")
+        body = {"content": text, "prompt": text, "model": self.model, "add_special": False, "add_special_tokens": False}
+        return len(self._post("/tokenize", body, root)["tokens"])
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def _settings(self, sampling: Sampling) -> dict[str, Any]:
+        settings: dict[str, Any] = {
+            "model": self.model,
+            "max_tokens": sampling.max_tokens,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+        }
+        if sampling.seed is not None:
+            settings["seed"] = sampling.seed
+        if sampling.stop:
+            settings["stop"] = list(sampling.stop[:4])  # the protocol's limit; the rest is cut here
+        if sampling.ignore_end:
+            settings["ignore_eos"] = True
+        return settings
+
+    def _notes(self, sampling: Sampling) -> tuple[str, ...]:
+        if sampling.seed is not None and sampling.temperature > 0 and self._crashed is None:
+            return ("The seed was sent; whether the endpoint honours it is unknown.",)
+        return ()
+
+    def _post(self, path: str, body: Any, root: str | None = None) -> Any:
+        try:
+            answer = self._client.post((root or self.url) + path, json=body)
+        except httpx.HTTPError as problem:
+            raise self._unreachable(problem) from None
+        if answer.status_code != 200:
+            raise EngineError(f"{self.url} answered {answer.status_code} for {path}: {_message(answer.content)}")
+        return answer.json()
+
+    def _unreachable(self, problem: Exception) -> EngineError:
+        if self._crashed:
+            return EngineCrashed(f"The engine of {self.model} failed: {self._crashed()}. The next request restarts it.")
+        return EngineError(f"{self.url} cannot be reached: {problem}. Is the server running?")
+
+
+class OpenAIStream(Iterator[Chunk]):
+    """One streamed answer; `close` stops it by closing the connection."""
+
+    def __init__(self, engine: OpenAIEngine, path: str, body: dict[str, Any], sampling: Sampling) -> None:
+        self._engine = engine
+        self._sampling = sampling
+        self._request = engine._client.build_request(
+            "POST", engine.url + path, json={**body, "stream": True, "stream_options": {"include_usage": True}}
+        )
+        self._response: httpx.Response | None = None
+        self._cancelled = False
+        self._pieces = self._generate()
+        self.prompt_tokens = 0
+        self.tokens = 0
+
+    def __iter__(self) -> OpenAIStream:
+        return self
+
+    def __next__(self) -> Chunk:
+        return next(self._pieces)
+
+    def close(self) -> None:
+        """Stop. From another thread it takes effect with the next piece."""
+        self._cancelled = True
+        with contextlib.suppress(ValueError):
+            self._pieces.close()
+
+    def _generate(self) -> Iterator[Chunk]:
+        filtered, note = StopFilter(self._sampling.stop), " ".join(self._engine._notes(self._sampling))
+        finish: FinishReason | None = None
+        try:
+            for event in self._events():
+                usage = event.get("usage") or {}
+                self.prompt_tokens = usage.get("prompt_tokens", self.prompt_tokens)
+                self.tokens = usage.get("completion_tokens", self.tokens)
+                choice = (event.get("choices") or [{}])[0]
+                text = filtered.feed((choice.get("delta") or {}).get("content") or "")
+                if text:
+                    yield Chunk(text, 1, note=note)
+                    note = ""
+                if choice.get("finish_reason"):
+                    finish = FINISH.get(choice["finish_reason"], "stop")
+                if self._cancelled:
+                    return
+                if filtered.stopped:
+                    break
+        finally:
+            if self._response:
+                self._response.close()
+        if finish is None and not filtered.stopped:
+            raise self._engine._unreachable(EOFError("the answer broke off"))
+        yield Chunk(filtered.end(), 0, "stop" if filtered.stopped else finish, note)
+
+    def _events(self) -> Iterator[dict[str, Any]]:
+        try:
+            self._response = self._engine._client.send(self._request, stream=True)
+            if self._response.status_code != 200:
+                raise EngineError(f"{self._engine.url}: {_message(self._response.read())}")
+            for line in self._response.iter_lines():
+                if line.startswith("data: {"):
+                    event: dict[str, Any] = json.loads(line[6:])
+                    if "error" in event:
+                        raise EngineError(_message(line[6:].encode()))
+                    yield event
+        except httpx.HTTPError as problem:
+            if not self._cancelled:
+                raise self._engine._unreachable(problem) from None
+
+
+def _message(content: bytes) -> str:
+    """The message of an error object in either of its usual shapes, else the text."""
+    with contextlib.suppress(ValueError, AttributeError, TypeError):
+        error = json.loads(content)
+        error = error.get("error", error)
+        return str(error if isinstance(error, str) else error.get("message", error))[:500]
+    return content.decode("utf-8", "replace")[:500]

@@ -1,0 +1,169 @@
+"""`bakeoff serve`: one OpenAI-compatible server for every model in the store.
+
+    GET  /v1/models             every model by name, with its form, size and whether it is in memory
+    POST /v1/chat/completions   streaming or not; usage and timings
+    POST /v1/completions        raw prompts
+    POST /apply-template, /tokenize   as llama-server has them, with a `model` field
+    GET  /health
+
+Beyond the protocol, chunks and answers carry a field `bakeoff`, which clients that do not know it ignore:
+while nothing is generated yet, chunks with an empty delta say `{"state": "waiting" | "loading", "queue_position": n}`
+(1 is next); the chunk with the finish reason says `{"state": "done", "ttft_seconds", "total_seconds", "tokens",
+"tokens_per_second", "notes": [...], "model_id", "identity"}` beside llama-server's `timings`.
+An error after the first chunk is `data: {"error": {"message", "type", "code"}}`.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, StreamingResponse
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from engines.answers import Answering
+from engines.errors import EngineBusy, EngineCrashed
+from engines.protocol import ChatRequest, CompletionRequest, TemplateRequest, TokenizeRequest, error_body
+from engines.residency import Residency
+from results import BakeoffError, Model, NotFound
+
+LOCAL_NAMES = frozenset(("localhost", "127.0.0.1", "[::1]", "::1", "testserver"))
+MAX_BODY_BYTES = 8 << 20
+
+Next = Callable[[Request], Awaitable[Response]]
+
+
+def create_app(residency: Residency, key: str = "") -> FastAPI:
+    """The server over these models. With a `key`, every request but /health needs it as its bearer token.
+
+    Without one only this machine's own names are accepted as Host and Origin: a web page that resolves its name to
+    127.0.0.1, or posts across origins, is refused.
+    """
+    app = FastAPI(title="bakeoff serve", docs_url=None, redoc_url=None, openapi_url=None)
+    app.middleware("http")(_guard(key))
+    app.add_exception_handler(BakeoffError, _bakeoff_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+
+    @app.get("/health")
+    def health() -> dict[str, Any]:
+        return {"status": "ok", "memory_bytes": residency.used_bytes, "budget_bytes": residency.budget_bytes}
+
+    @app.get("/v1/models")
+    def models() -> dict[str, Any]:
+        return {"object": "list", "data": [_listed(model, residency) for model in residency.models()]}
+
+    @app.get("/v1/models/{name:path}")
+    def model(name: str) -> dict[str, Any]:
+        return _listed(_find(residency, name), residency)
+
+    @app.post("/v1/chat/completions")
+    async def chat(body: ChatRequest, request: Request) -> Response:
+        found = await run_in_threadpool(_find, residency, body.model)
+        answering = Answering(residency, found, body.sampling(), messages=body.turns())
+        if body.stream:
+            include = bool(body.stream_options and body.stream_options.include_usage)
+            return _events(answering, answering.chat_chunks(include))
+        return JSONResponse(await answering.chat_answer(request.is_disconnected))
+
+    @app.post("/v1/completions")
+    async def completions(body: CompletionRequest, request: Request) -> Response:
+        found = await run_in_threadpool(_find, residency, body.model)
+        if isinstance(body.prompt, str) and body.stream:
+            answering = Answering(residency, found, body.sampling(), prompt=body.prompt)
+            include = bool(body.stream_options and body.stream_options.include_usage)
+            return _events(answering, answering.text_chunks(include))
+        prompts = [body.prompt] if isinstance(body.prompt, str) else body.prompt
+        answering = Answering(residency, found, body.sampling())
+        return JSONResponse(await run_in_threadpool(answering.text_answers, prompts))
+
+    @app.post("/apply-template")
+    def apply_template(body: TemplateRequest) -> dict[str, Any]:
+        with residency.lease(_find(residency, body.model)) as engine:
+            return {"prompt": engine.render(body.turns()) if engine else ""}
+
+    @app.post("/tokenize")
+    def tokenize(body: TokenizeRequest) -> dict[str, Any]:
+        with residency.lease(_find(residency, body.model)) as engine:
+            return {"tokens": list(range(engine.count_tokens(body.content))) if engine else []}
+
+    return app
+
+
+def _guard(key: str) -> Callable[[Request, Next], Awaitable[Response]]:
+    async def guard(request: Request, call_next: Next) -> Response:
+        if request.url.path != "/health":
+            if key:
+                given = request.headers.get("authorization", "").removeprefix("Bearer ")
+                if not secrets.compare_digest(given.encode(), key.encode()):
+                    return JSONResponse(error_body("Wrong or missing API key.", 401), 401)
+            elif not (_local(request.headers.get("host", "")) and _local_origin(request.headers.get("origin"))):
+                message = "This server answers to this machine only. Start it with an API key to open it to others."
+                return JSONResponse(error_body(message, 403), 403)
+        if int(request.headers.get("content-length") or 0) > MAX_BODY_BYTES:
+            return JSONResponse(error_body(f"The request is larger than {MAX_BODY_BYTES} bytes.", 413), 413)
+        return await call_next(request)
+
+    return guard
+
+
+def _local(host: str) -> bool:
+    name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
+    return name in LOCAL_NAMES
+
+
+def _local_origin(origin: str | None) -> bool:
+    return origin is None or _local(origin.split("://", 1)[-1])
+
+
+def _find(residency: Residency, name: str) -> Model:
+    """A model by name or id. Raises: NotFound; archived ones are not served."""
+    model = residency.store.models.find(name)
+    if model.archived:
+        raise NotFound(f"{name} is archived and not served.")
+    return model
+
+
+def _listed(model: Model, residency: Residency) -> dict[str, Any]:
+    return {
+        "id": model.name,
+        "object": "model",
+        "created": int(model.created_at.timestamp()) if model.created_at else 0,
+        "owned_by": "bakeoff",
+        "bakeoff": {
+            "model_id": model.id,
+            "form": model.form,
+            "base": model.base,
+            "run_id": model.run_id,
+            "bytes": model.bytes,
+            "identity": model.identity,
+            "state": residency.state(model),
+        },
+    }
+
+
+def _events(answering: Answering, chunks: AsyncIterator[dict[str, Any]]) -> StreamingResponse:
+    async def events() -> AsyncIterator[bytes]:
+        try:
+            async for chunk in chunks:
+                yield b"data: " + json.dumps(chunk, ensure_ascii=False).encode("utf-8", "replace") + b"\n\n"
+            yield b"data: [DONE]\n\n"
+        finally:
+            answering.cancel()  # a client that has gone stops its generation
+
+    return StreamingResponse(events(), media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
+
+
+async def _bakeoff_error(request: Request, error: Exception) -> JSONResponse:
+    status = 404 if isinstance(error, NotFound) else 503 if isinstance(error, EngineBusy | EngineCrashed) else 400
+    return JSONResponse(error_body(str(error), status), status)
+
+
+async def _validation_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    said = "; ".join(f"{'.'.join(str(part) for part in one['loc'][1:])}: {one['msg']}" for one in error.errors())
+    return JSONResponse(error_body(said, 400), 400)

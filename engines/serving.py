@@ -1,0 +1,57 @@
+"""Run the server of `engines.server` until it is told to stop."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Callable
+
+import uvicorn
+
+from engines.errors import EngineError
+from engines.residency import Residency
+from engines.server import create_app
+from results import Store, Workspace
+
+
+def serve(
+    store: Store,
+    workspace: Workspace,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8791,
+    key: str = "",
+    slots: int = 4,
+    context: int | None = None,
+    budget_bytes: int | None = None,
+    ready: Callable[[str], None] = lambda url: None,
+) -> None:
+    """Serve until interrupted; `ready(url)` is called when requests are taken. Port 0 takes a free one.
+
+    Raises: EngineError if the port is taken, or the address is not this machine's own and there is no key.
+    """
+    if not key and not _loopback(host):
+        raise EngineError(f"{host} can be reached by others: give an API key, --api-key or BAKEOFF_API_KEY.")
+    try:
+        listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as problem:
+        raise EngineError(f"Cannot listen on {host}:{port}: {problem.strerror}. Try another --port.") from None
+    residency = Residency(store, workspace, budget_bytes, slots=slots, context=context)
+    server = uvicorn.Server(
+        uvicorn.Config(create_app(residency, key), log_level="warning", access_log=False, timeout_graceful_shutdown=2)
+    )
+    address = f"[{host}]" if ":" in host else host
+    ready(f"http://{address}:{listener.getsockname()[1]}")
+    try:
+        server.run(sockets=[listener])
+    finally:
+        residency.close()
+
+
+def _loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,76 @@
+"""The worker process of `serve` for models that llama.cpp does not serve: one model behind the same protocol.
+
+Task: workspace, store, model (id), key. Started by `engines.hosts.WorkerHost`; not for direct use.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+from engines import child
+from engines.interface import Engine
+from results import BakeoffError, Model, Store, Workspace
+
+
+class OneModel:
+    """A `Residency` of exactly one model, one request at a time: the engines behind it are not thread-safe."""
+
+    budget_bytes = used_bytes = 0
+
+    def __init__(self, store: Store, model: Model, engine: Engine) -> None:
+        self.store = store
+        self._model = model
+        self._engine = engine
+        self._one = threading.Lock()
+
+    def models(self) -> list[Model]:
+        return [self._model]
+
+    def state(self, model: Model) -> Literal["resident"]:
+        return "resident"
+
+    @contextmanager
+    def lease(
+        self, model: Model, cancelled: Callable[[], bool] = lambda: False, on_wait: Any = None
+    ) -> Iterator[Engine | None]:
+        while not self._one.acquire(timeout=0.1):
+            if cancelled():
+                yield None
+                return
+        try:
+            yield self._engine
+        finally:
+            self._one.release()
+
+
+def main() -> None:
+    """Load, answer the parent with the address, serve."""
+    task = child.take_task()
+    reply = child.silence_stdout()
+    import uvicorn
+
+    from engines.opening import open_engine
+    from engines.server import create_app
+
+    try:
+        workspace = Workspace(task["workspace"])
+        store = workspace.store(task["store"])
+        model = store.models.get(task["model"])
+        engine = open_engine(model, workspace)
+    except BakeoffError as problem:
+        child.answer(reply, error=str(problem))
+        return
+    listener = socket.create_server(("127.0.0.1", 0))
+    app: Any = create_app(OneModel(store, model, engine), task["key"])  # type: ignore[arg-type]
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
+    threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True).start()
+    child.answer(reply, address=f"127.0.0.1:{listener.getsockname()[1]}")
+    child.serve_until_orphaned()
+
+
+if __name__ == "__main__":
+    main()
