@@ -56,6 +56,15 @@ class Layout:
             return tensor + tensor.dtype.type(1)
         return tensor
 
+    def from_gguf(self, name: str, tensor: Array) -> Array:
+        """The inverse of `to_gguf`."""
+        if self.architecture == "llama":
+            heads = self._rotated(name)
+            return halved(tensor, heads) if heads else tensor
+        if self.architecture.startswith("gemma") and name.endswith("norm.weight"):
+            return tensor - tensor.dtype.type(1)
+        return tensor
+
     def _rotated(self, name: str) -> int:
         """Heads of a tensor whose rows rotary embeddings turn; 0 for all others."""
         if ".attn_q." in name:
@@ -70,4 +79,11 @@ def interleaved(tensor: Array, heads: int) -> Array:
     """
     rows = tensor.shape[0]
     paired = tensor.reshape(heads, 2, rows // heads // 2, *tensor.shape[1:]).swapaxes(1, 2)
+    return np.ascontiguousarray(paired.reshape(tensor.shape))
+
+
+def halved(tensor: Array, heads: int) -> Array:
+    """The inverse of `interleaved`."""
+    rows = tensor.shape[0]
+    paired = tensor.reshape(heads, rows // heads // 2, 2, *tensor.shape[1:]).swapaxes(1, 2)
     return np.ascontiguousarray(paired.reshape(tensor.shape))
