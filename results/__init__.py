@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from results.curves import CurveOverview
     from results.decision import Candidate, Change, Decision, Figure, Limit, Limits, Tie, decide, decide_counts
     from results.machines import this_machine
+    from results.merge import MergeReport, merge
     from results.published import decide_published, load_published
     from results.ratings import PairRating, Rating, Ratings, rate, uncertain_pairs
     from results.shipping import Finding, Recheck, find_record, freeze, recheck
@@ -66,6 +67,7 @@ _LATER = {
     "LatencyRatio": "results.comparison",
     "Limit": "results.decision",
     "Limits": "results.decision",
+    "MergeReport": "results.merge",
     "PairRating": "results.ratings",
     "Rating": "results.ratings",
     "Ratings": "results.ratings",
@@ -80,6 +82,7 @@ _LATER = {
     "find_record": "results.shipping",
     "freeze": "results.shipping",
     "load_published": "results.published",
+    "merge": "results.merge",
     "rate": "results.ratings",
     "recheck": "results.shipping",
     "this_machine": "results.machines",
@@ -108,6 +111,7 @@ __all__ = [
     "Limit",
     "Limits",
     "Machine",
+    "MergeReport",
     "Model",
     "NotFound",
     "Origin",
@@ -143,6 +147,7 @@ __all__ = [
     "find_record",
     "freeze",
     "load_published",
+    "merge",
     "now",
     "rate",
     "recheck",

@@ -30,14 +30,12 @@ class Evaluations:
         changed, unless `replace` discards its outcomes and scores to measure anew. Raises: NotFound (no such model).
         """
         with self._database.write(lock=evaluation.id) as connection:
-            if not connection.execute(sa.select(ModelRow.id).where(ModelRow.id == evaluation.model_id)).first():
-                raise NotFound(f"no model {evaluation.model_id!r} to evaluate; add it to the store first")
+            _require_model(connection, evaluation)
             there = _stored(connection, evaluation.id)
             if there is not None and there.status == "finished":
                 if not replace:
                     return there
-                connection.execute(sa.delete(OutcomeRow).where(OutcomeRow.evaluation_id == evaluation.id))
-                connection.execute(sa.delete(ScoreLine).where(ScoreLine.evaluation_id == evaluation.id))
+                _clear(connection, evaluation.id)
             started = evaluation.started_at or now()
             begun = dataclasses.replace(
                 evaluation, status="running", reason="", started_at=started, finished_at=None, scores=()
@@ -58,13 +56,7 @@ class Evaluations:
                 if any(not _alike(there.get((new.item, new.sample)), new) for new in given):
                     raise Immutable(f"evaluation {evaluation_id!r} is finished: its outcomes stay; measure it anew")
                 return
-            count = sa.select(sa.func.count()).where(OutcomeRow.evaluation_id == evaluation_id)
-            first = int(connection.execute(count).scalar_one())
-            rows = [
-                row_of(outcome, OutcomeRow, evaluation_id=evaluation_id, position=first + place)
-                for place, outcome in enumerate(given)
-            ]
-            self._database.upsert(connection, OutcomeRow, rows, once=("position",))
+            self._store_outcomes(connection, evaluation_id, given)
 
     def outcomes(self, evaluation_id: str) -> list[Outcome]:
         """The outcomes so far, in the order they came. Raises NotFound."""
@@ -92,13 +84,24 @@ class Evaluations:
             merged = {**there.details, **(details or {})}
             changes = {"status": "finished", "reason": "", "finished_at": at or now(), "details": merged}
             connection.execute(sa.update(EvaluationRow).where(EvaluationRow.id == evaluation_id).values(changes))
-            rows = [
-                row_of(score, ScoreLine, evaluation_id=evaluation_id, position=place)
-                | {"low": finite_of(score.low), "high": finite_of(score.high)}
-                for place, score in enumerate(scores)
-            ]
-            self._database.upsert(connection, ScoreLine, rows)
+            self._store_scores(connection, evaluation_id, scores)
             return _found(connection, evaluation_id)
+
+    def bring(self, evaluation: Evaluation, outcomes: Iterable[Outcome]) -> bool:
+        """Store an evaluation of another store whole, as it is; False if it is here and has got as far.
+
+        Raises: NotFound (no such model).
+        """
+        with self._database.write(lock=evaluation.id) as connection:
+            _require_model(connection, evaluation)
+            there = _stored(connection, evaluation.id)
+            if there is not None and (there.status == "finished" or evaluation.status != "finished"):
+                return False
+            _clear(connection, evaluation.id)
+            self._database.upsert(connection, EvaluationRow, [row_of(evaluation, EvaluationRow)])
+            self._store_outcomes(connection, evaluation.id, outcomes)
+            self._store_scores(connection, evaluation.id, evaluation.scores)
+        return True
 
     def fail(self, evaluation_id: str, reason: str) -> None:
         """Mark an evaluation as failed; its outcomes stay, and `begin` resumes it. Raises: NotFound, Immutable."""
@@ -148,6 +151,34 @@ class Evaluations:
             found = records(Evaluation, connection, query)
             scores = _scores(connection)
         return [dataclasses.replace(each, scores=tuple(scores.get(each.id, ()))) for each in found]
+
+    def _store_outcomes(self, connection: sa.Connection, evaluation_id: str, outcomes: Iterable[Outcome]) -> None:
+        count = sa.select(sa.func.count()).where(OutcomeRow.evaluation_id == evaluation_id)
+        first = int(connection.execute(count).scalar_one())
+        rows = [
+            row_of(outcome, OutcomeRow, evaluation_id=evaluation_id, position=first + place)
+            for place, outcome in enumerate(outcomes)
+        ]
+        self._database.upsert(connection, OutcomeRow, rows, once=("position",))
+
+    def _store_scores(self, connection: sa.Connection, evaluation_id: str, scores: Iterable[Score]) -> None:
+        rows = [
+            row_of(score, ScoreLine, evaluation_id=evaluation_id, position=place)
+            | {"low": finite_of(score.low), "high": finite_of(score.high)}
+            for place, score in enumerate(scores)
+        ]
+        self._database.upsert(connection, ScoreLine, rows)
+
+
+def _require_model(connection: sa.Connection, evaluation: Evaluation) -> None:
+    if not connection.execute(sa.select(ModelRow.id).where(ModelRow.id == evaluation.model_id)).first():
+        raise NotFound(f"no model {evaluation.model_id!r} to evaluate; add it to the store first")
+
+
+def _clear(connection: sa.Connection, evaluation_id: str) -> None:
+    """Remove an evaluation's outcomes and scores."""
+    connection.execute(sa.delete(OutcomeRow).where(OutcomeRow.evaluation_id == evaluation_id))
+    connection.execute(sa.delete(ScoreLine).where(ScoreLine.evaluation_id == evaluation_id))
 
 
 def _stored(connection: sa.Connection, evaluation_id: str) -> Evaluation | None:

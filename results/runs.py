@@ -22,6 +22,13 @@ _FIXED = ("experiment", "base", "config", "seed", "origin")
 """What makes a run this run: never changed once it has finished."""
 
 
+_EDITED = ("name", "tags", "notes", "archived")
+"""What people edit: registering the run again leaves it alone."""
+
+_PROGRESS = ("status", "reason", "machine_id", "started_at", "finished_at", "total_steps")
+"""What became of the run: registering it again as planned leaves it alone."""
+
+
 class Runs:
     """`store.runs`. A finished run is never modified, but for name, tags, notes and whether it is archived."""
 
@@ -30,7 +37,8 @@ class Runs:
         self._deliver = deliver
 
     def add(self, run: Run, points: Iterable[Point] = ()) -> None:
-        """Register a run. Again is fine: one that has not finished takes the new record, but keeps its status.
+        """Register a run. Again is fine: one that has not finished takes the new record, but keeps what people edited,
+        and its progress if the record says planned.
 
         points: of a run that comes whole, finished elsewhere: it and they are stored in one transaction.
         Raises: Immutable if it has finished and the record or the points say otherwise.
@@ -44,10 +52,8 @@ class Runs:
                     if json_text(getattr(there, name)) != json_text(getattr(run, name)):
                         raise Immutable(f"run {run.id!r} is finished: its {name} stays {getattr(there, name)!r}")
             else:
-                kept = {name: getattr(there, name) for name in ("status", "reason", "machine_id", "started_at")}
-                if run.status != "planned":
-                    kept = {}
-                row = row_of(dataclasses.replace(run, **kept), RunRow)
+                kept = _EDITED if run.status != "planned" else (*_EDITED, *_PROGRESS)
+                row = row_of(run, RunRow) | {name: getattr(there, name) for name in kept}
                 connection.execute(sa.update(RunRow).where(RunRow.id == run.id).values(row))
             for metric, (steps, values) in segments.grouped(points).items():
                 curve = segments.curves_of(connection, run.id).get(metric)
@@ -60,10 +66,15 @@ class Runs:
     def start(self, run_id: str, machine_id: str | None = None, total_steps: int | None = None) -> None:
         """Mark a run as running, for the first time or again after it stopped, failed or diverged.
 
+        Points that an earlier process had to spool are delivered first.
+
         Raises: NotFound, Immutable (it has finished).
         """
+        self._deliver(run_id)
         with self._database.write(lock=run_id) as connection:
-            run = self._changeable(connection, run_id)
+            run = _found(connection, run_id)
+            if run.status == "finished":
+                raise Immutable(f"run {run_id!r} is finished; a changed configuration makes a new run")
             changes: dict[str, Any] = {"status": "running", "reason": "", "finished_at": None}
             changes["started_at"] = run.started_at or now()
             changes["machine_id"] = machine_id or run.machine_id
@@ -149,12 +160,6 @@ class Runs:
         )
         with self._database.read() as connection:
             return [_summary(dict(row)) for row in connection.execute(query).mappings()]
-
-    def _changeable(self, connection: sa.Connection, run_id: str) -> Run:
-        run = _found(connection, run_id)
-        if run.status == "finished":
-            raise Immutable(f"run {run_id!r} is finished; a changed configuration makes a new run")
-        return run
 
 
 def _find(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> Run | None:

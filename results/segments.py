@@ -25,6 +25,10 @@ OPEN_SEGMENTS = 64
 """So many small segments at most, then they are joined: a reader of a live run fetches few rows."""
 
 
+BEFORE_ALL = -INT64 - 1
+"""The step that no point has: the last step of a curve without points."""
+
+
 class CurveState(NamedTuple):
     """A curve's row but for what only lists show."""
 
@@ -104,7 +108,7 @@ def cut(connection: sa.Connection, curve: CurveState, after_step: int) -> CurveS
     if not kept:
         connection.execute(sa.delete(CurveRow).where(CurveRow.id == curve.id))
         return _made(connection, curve.run_id, curve.metric)
-    blank = curve._replace(points=0, last_step=-INT64 - 1, best_value=None, best_step=None)
+    blank = curve._replace(points=0, last_step=BEFORE_ALL, best_value=None, best_step=None)
     return _append(connection, blank._replace(open_points=0, open_segments=0), steps, values)
 
 
@@ -139,6 +143,8 @@ def _arrays(metric: str, steps: list[int], values: list[float]) -> tuple[Steps, 
         real = np.array(values, np.float64)
     except (OverflowError, TypeError, ValueError) as error:
         raise StoreError(f"{metric}: a step must be a 64-bit integer and a value a number ({error})") from error
+    if int(whole.min()) == BEFORE_ALL:
+        raise StoreError(f"{metric}: step {BEFORE_ALL} is below the least one, {BEFORE_ALL + 1}")
     return whole, real
 
 
@@ -159,7 +165,7 @@ def _contained(old_steps: Steps, old_values: Values, steps: Steps, values: Value
 
 
 def _made(connection: sa.Connection, run_id: str, metric: str) -> CurveState:
-    state = CurveState(0, run_id, metric, 0, -INT64 - 1, None, None, 0, 0)
+    state = CurveState(0, run_id, metric, 0, BEFORE_ALL, None, None, 0, 0)
     row = {**state._asdict(), "last_value": None, "last_kind": "", "updated_at": now()}
     del row["id"]
     made = connection.execute(sa.insert(CurveRow).values(row).returning(CurveRow.id)).scalar_one()
@@ -192,7 +198,8 @@ def _append(connection: sa.Connection, curve: CurveState, steps: Steps, values: 
         if total > full:
             _store_segments(connection, curve.id, steps[full:], values[full:], sealed=False)
         state = state._replace(open_points=total - full, open_segments=int(total > full))
-    changes = {**state._asdict(), "last_value": finite_of(last), "last_kind": kind_of(last), "updated_at": now()}
+    known = {name: getattr(state, name) for name in CurveState._fields[3:]}
+    changes = {**known, "last_value": finite_of(last), "last_kind": kind_of(last), "updated_at": now()}
     connection.execute(sa.update(CurveRow).where(CurveRow.id == curve.id).values(changes))
     return state
 

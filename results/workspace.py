@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from results.errors import BakeoffError
+from results.errors import BakeoffError, NotFound
 
 if TYPE_CHECKING:
     from results.store import Store
 
 DEFAULT = "workspace"
+STORE_FILE = "results.db"
+SPOOL = "spool"
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Workspace:
     @property
     def store_url(self) -> str:
         """BAKEOFF_DATABASE_URL where set, else the SQLite file in the workspace."""
-        return os.environ.get("BAKEOFF_DATABASE_URL") or f"sqlite:///{self.path / 'results.db'}"
+        return os.environ.get("BAKEOFF_DATABASE_URL") or f"sqlite:///{self.path / STORE_FILE}"
 
     def store(self, url: str | None = None) -> Store:
         """Open the store, by another URL where given. Raises as `Store` does."""
@@ -41,7 +43,20 @@ class Workspace:
 
         if url is None and "BAKEOFF_DATABASE_URL" not in os.environ:
             self.folder()
-        return Store(url or self.store_url, spool=self.path / "spool")
+        return Store(url or self.store_url, spool=self.path / SPOOL)
+
+    @staticmethod
+    def existing_store(place: str) -> Store:
+        """Another store: of a workspace folder, an SQLite file or a URL. Raises NotFound where there is none."""
+        from results.store import Store
+
+        if "://" in place:
+            return Store(place)
+        path = Path(place).expanduser().absolute()
+        file = path / STORE_FILE if path.is_dir() else path
+        if not file.is_file():
+            raise NotFound(f"no store at {file}; give a workspace folder, an SQLite file or a postgresql:// URL")
+        return Store(f"sqlite:///{file}", spool=file.parent / SPOOL)
 
     def folder(self, *parts: str) -> Path:
         """The folder at `parts` in the workspace, made where missing. Raises BakeoffError if that cannot be."""

@@ -120,7 +120,7 @@ class CurveWriter:
     def _sound(self, point: Point) -> bool:
         """Whether the store can hold the point at all; one that it cannot must not hold up the others."""
         try:
-            sound = -INT64 - 1 <= point.step <= INT64 and len(point.metric.encode()) <= KEY_BYTES
+            sound = -INT64 <= point.step <= INT64 and len(point.metric.encode()) <= KEY_BYTES
             float(point.value)
         except (TypeError, ValueError, AttributeError, OverflowError):
             sound = False

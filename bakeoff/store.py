@@ -1,0 +1,89 @@
+"""`bakeoff store`: the database itself: what is in it, its schema, a copy of it, another one taken in."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bakeoff.options import JsonOption, WorkspaceOption
+
+app = typer.Typer(no_args_is_help=True, help="Look at the store, upgrade it, copy it, or take another one in.")
+
+
+@app.command()
+def info(json_: JsonOption = False, workspace: WorkspaceOption = None) -> None:
+    """Say where the store is, its schema, and how much is in it.
+
+    bakeoff store info
+    """
+    from results import Workspace
+
+    with Workspace.open(workspace).store() as store:
+        found = store.info()
+    if json_:
+        print(json.dumps(found, indent=1))
+        return
+    size = "" if found["bytes"] is None else f" · {found['bytes'] / 1e6:.1f} MB"
+    print(f"{found['url']} · schema {found['schema']}{size}")
+    print(" · ".join(f"{count:,} {table.replace('_', ' ')}" for table, count in sorted(found["rows"].items())))
+    if found["spooled_files"]:
+        print(f"{found['spooled_files']} files with points that wait to be delivered: bakeoff store upgrade")
+
+
+@app.command()
+def upgrade(workspace: WorkspaceOption = None) -> None:
+    """Bring the schema up to date (every command does so too) and deliver points that had to be spooled.
+
+    bakeoff store upgrade
+    """
+    from results import Workspace
+
+    with Workspace.open(workspace).store() as store:
+        waiting = store.deliver_spooled()
+        print(f"{store.url_masked} · schema {store.info()['schema']}")
+    for problem in waiting:
+        typer.echo(f"bakeoff: {problem}", err=True)
+
+
+@app.command()
+def export(
+    file: Annotated[Path, typer.Argument(help="A new SQLite file; it must not exist.")],
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Copy the whole store into a new SQLite file, from SQLite or PostgreSQL, for another machine to merge.
+
+    bakeoff store export results-of-gpu-box.db
+    """
+    from results import BakeoffError, Store, Workspace, merge
+
+    if file.exists():
+        raise BakeoffError(f"{file} exists; name a file that does not, or merge into it: bakeoff store merge")
+    with Workspace.open(workspace).store() as store, Store(f"sqlite:///{file.absolute()}") as copy:
+        report = merge(copy, store)
+    print(f"{file}: " + ", ".join(f"{count:,} {noun}" for noun, count in report.taken.items()))
+
+
+@app.command()
+def merge(
+    other: Annotated[str, typer.Argument(help="A workspace folder, an SQLite file or a postgresql:// URL.")],
+    json_: JsonOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Take another machine's results in; what is here already stays, and nothing is doubled.
+
+    bakeoff store merge results-of-gpu-box.db
+    """
+    import results
+
+    with results.Workspace.open(workspace).store() as store, results.Workspace.existing_store(other) as source:
+        report = results.merge(store, source)
+    if json_:
+        print(json.dumps(vars(report), indent=1))
+        return
+    for noun, count in report.taken.items():
+        print(f"{noun}: {count:,} taken in, {report.present[noun]:,} were here")
+    for difference in report.differences:
+        print(difference)
