@@ -20,7 +20,7 @@ from trainer.devices import Choice, choose
 from trainer.errors import BaseUnavailable
 from trainer.gguf_bases import unpacked
 from trainer.masks import PLAIN_TEMPLATE
-from trainer.registry import hub_id, packaged_path
+from trainer.registry import hub_id, packaged_path, short_names
 
 HASHED = ("*.safetensors", "*.gguf", "config.json", "tokenizer*", "*.model", "*.jinja", "vocab*", "merges.txt")
 """The files of a folder that decide what a base answers."""
@@ -117,16 +117,20 @@ def base_identity(name: str) -> str:
     """SHA-256 over the base's weights, configuration and tokenizer files; file names count, places do not."""
     path = base_path(name)
     if path.is_file():
-        return digest({"gguf": _file_sha256(str(path), path.stat().st_size, path.stat().st_mtime_ns)})
+        return digest({"gguf": _file_sha256(path, _stamp(path))})
     files = sorted({file for pattern in HASHED for file in path.glob(pattern) if file.is_file()})
-    stats = [(file, file.stat()) for file in files]
-    return digest({file.name: _file_sha256(str(file), stat.st_size, stat.st_mtime_ns) for file, stat in stats})
+    return digest({file.name: _file_sha256(file, _stamp(file)) for file in files})
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """Size in bytes and time of change in ns: a changed file is hashed again."""
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns
 
 
 @lru_cache(maxsize=256)
-def _file_sha256(path: str, size: int, changed_ns: int) -> str:
-    """A file's SHA-256; size and time are only the memory's key, so that a changed file is read again."""
-    with Path(path).open("rb") as file:
+def _file_sha256(path: Path, stamp: tuple[int, int]) -> str:  # noqa: ARG001 (the stamp is part of the memory's key)
+    with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -166,7 +170,7 @@ def _remedy(repository: str, name: str, error: Exception) -> str:
             f"The base {name!r} is gated: accept its licence at {page}, then set HF_TOKEN to a token that may read it"
         )
     if kind in ("RepositoryNotFoundError", "HFValidationError", "RevisionNotFoundError"):
-        return f"There is no base {name!r} on the Hub (or HF_TOKEN may not see it): {page}. Known names: bakeoff plan --bases"
+        return f"There is no base {name!r} on the Hub, or HF_TOKEN may not see it: {page}. Short names: {short_names()}"
     if kind in ("LocalEntryNotFoundError", "OfflineModeIsEnabled", "ConnectionError", "ConnectError"):
         return (
             f"The base {name!r} is not on this machine and the Hub cannot be reached: go online once "

@@ -12,14 +12,17 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
+from results import Workspace
 from results.records import Json, Progress, digest
+from trainer.contamination import overlap
 from trainer.conversations import Conversation
 from trainer.errors import DataInvalid
 from trainer.experiment import Data, Experiment
 from trainer.masks import Masked, mask_conversations
+from trainer.quality import filtered
+from trainer.row_cache import cached_reading, keep_reading
 from trainer.sources import Reading, read_sources
 
 
@@ -58,7 +61,7 @@ class PreparedData:
 
 
 def prepare(
-    data: Data, tokenizer: Any, max_length: int, workspace: Path | str, progress: Progress | None = None
+    data: Data, tokenizer: Any, max_length: int, workspace: Workspace, progress: Progress | None = None
 ) -> PreparedData:
     """Read, filter, split and tokenise. Deterministic: the same rows, tokenizer and settings give the same identity.
 
@@ -86,15 +89,36 @@ def prepare(
     )
 
 
-def validation_rows(experiment: Experiment, workspace: Path | str) -> list[Conversation]:
+def validation_rows(experiment: Experiment, workspace: Workspace) -> list[Conversation]:
     """The held-out conversations: untokenised, so the same for every base and model of the experiment."""
     reading = read_conversations(experiment.data, workspace)
     return list(split(reading.rows, experiment.data)[1])
 
 
-def read_conversations(data: Data, workspace: Path | str, progress: Progress | None = None) -> Reading:
-    """The conversations that are left after conversion and filters, with the report of what went and why."""
-    return read_sources(data, progress)
+def read_conversations(data: Data, workspace: Workspace, progress: Progress | None = None) -> Reading:
+    """The conversations that are left after conversion, filters and decontamination, with the report of what went.
+
+    Done once for a data section: the workspace keeps them (`trainer.row_cache`).
+    """
+    if found := cached_reading(data, workspace):
+        return found
+    reading = read_sources(data, progress)
+    rows, removed = filtered(reading.rows, data.quality, progress)
+    found: list[dict[str, Any]] = []
+    dirty: set[int] = set()
+    for benchmark in data.decontaminate:
+        overlapping, contaminating = overlap(rows, benchmark, progress)
+        found.append(overlapping.report(rows))
+        dirty |= contaminating
+    if data.remove_contaminated:
+        rows = [row for index, row in enumerate(rows) if index not in dirty]
+    # A report has one subject and one kind: further benchmarks stand inside the first one's.
+    contamination = {**found[0], "others": found[1:]} if found else {}
+    report = {**reading.report, "filters": removed, "kept": len(rows), "contamination": contamination}
+    report["contaminating_rows"] = {"found": len(dirty), "removed": len(dirty) if data.remove_contaminated else 0}
+    kept = Reading(rows, report)
+    keep_reading(data, workspace, kept)
+    return kept
 
 
 def split(rows: Sequence[Conversation], data: Data) -> tuple[list[Conversation], list[Conversation]]:

@@ -44,7 +44,7 @@ def choose(dtype: str = "auto", device: str = "auto", quantization: str = "none"
         note = f"{dtype} on {device}, as the file asks: {reason}"
     else:
         note = f"{dtype} on {device}, as the file asks; auto would choose {best}: {reason}"
-    notes = (note,)
+    notes: tuple[str, ...] = (note,)
     if quantization == "nf4":
         notes += (f"the frozen base is kept in 4 bits (nf4), computed in {best if dtype == 'auto' else dtype}",)
     return Choice(device, best if dtype == "auto" else dtype, "nf4" if quantization == "nf4" else "none", notes)

@@ -50,9 +50,9 @@ class Source(Section):
     split: str = "train"
     revision: str = ""
     """Commit or tag of a Hub data set; empty is the newest."""
-    limit: int | None = Field(None, gt=0)
+    limit: int | None = Field(default=None, gt=0)
     """Rows read at most, from the start."""
-    weight: float | None = Field(None, gt=0)
+    weight: float | None = Field(default=None, gt=0)
     """Share of the mix, relative to the other sources' weights. Unset everywhere: every row once."""
     format: Literal["auto", "messages", "sharegpt", "alpaca", "prompt-completion", "columns"] = "auto"
     columns: Columns | None = None
@@ -75,12 +75,12 @@ class Quality(Section):
 
     deduplicate: bool = True
     """Drop rows whose turns equal an earlier row's."""
-    near_duplicates: float | None = Field(0.8, ge=0.5, lt=1)
+    near_duplicates: float | None = Field(default=0.8, ge=0.5, lt=1)
     """Jaccard similarity of word 5-grams from which a row is a duplicate; null for exact duplicates only.
     0.8: Lee et al. 2021, arXiv 2107.06499."""
-    min_answer_characters: int = Field(1, ge=0)
-    max_answer_characters: int | None = Field(None, gt=0)
-    max_repetition: float | None = Field(0.5, gt=0, le=1)
+    min_answer_characters: int = Field(default=1, ge=0)
+    max_answer_characters: int | None = Field(default=None, gt=0)
+    max_repetition: float | None = Field(default=0.5, gt=0, le=1)
     """Largest share of an answer's words that lie in a 4-gram seen before in it. Source for the measure: Rae et al.
     2021 (Gopher), arXiv 2112.11446, table A1; the limit is laxer, since code repeats itself."""
     min_score: float | None = None
@@ -100,10 +100,10 @@ class Data(Section):
     """Benchmarks whose overlap is measured and reported: humaneval, or a JSONL file with a `prompt` column."""
     remove_contaminated: bool = False
     """Drop the overlapping rows too."""
-    validation_fraction: float = Field(0.1, gt=0, lt=1)
-    validation_limit: int | None = Field(None, gt=0)
+    validation_fraction: float = Field(default=0.1, gt=0, lt=1)
+    validation_limit: int | None = Field(default=None, gt=0)
     """Validation rows measured at most; the others are not trained on either."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(default=0, ge=0)
     """Chooses the validation rows and the order of the mix. Training's own seed is `training.seed`."""
 
     @field_validator("sources")
@@ -120,40 +120,40 @@ class Training(Section):
 
     quantization: Literal["none", "nf4"] = "none"
     """nf4: QLoRA, the frozen base in 4 bits (Dettmers et al. 2023, arXiv 2305.14314)."""
-    max_steps: int | None = Field(None, gt=0)
+    max_steps: int | None = Field(default=None, gt=0)
     """Optimizer steps; wins over `epochs`."""
-    epochs: float = Field(1.0, gt=0)
-    learning_rate: float = Field(2e-4, gt=0, lt=1)
+    epochs: float = Field(default=1.0, gt=0)
+    learning_rate: float = Field(default=2e-4, gt=0, lt=1)
     """Peak AdamW learning rate. 2e-4: the LoRA recipe of TRL's SFT example and of QLoRA for 7B to 13B."""
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     """After warm-up. linear: transformers' default."""
-    warmup: float = Field(0.03, ge=0)
+    warmup: float = Field(default=0.03, ge=0)
     """Below 1 a share of the steps, else a number of steps. 0.03: QLoRA."""
-    weight_decay: float = Field(0.0, ge=0)
-    max_gradient_norm: float = Field(1.0, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    max_gradient_norm: float = Field(default=1.0, gt=0)
     """transformers' default."""
-    batch_size: int = Field(4, gt=0)
+    batch_size: int = Field(default=4, gt=0)
     """Rows a forward pass."""
-    gradient_accumulation: int = Field(1, gt=0)
+    gradient_accumulation: int = Field(default=1, gt=0)
     """Forward passes an optimizer step."""
-    max_length: int = Field(1024, gt=7)
+    max_length: int = Field(default=1024, gt=7)
     """Tokens a row at most; the rest is cut and counted. 1024: TRL's default."""
     packing: bool = False
     """Several rows a sequence, each blind to the others; ignored, and said, where the device cannot do it correctly."""
     gradient_checkpointing: bool | None = None
     """Recompute activations to save memory. Unset: when training would not fit otherwise."""
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
-    eval_steps: int | None = Field(None, gt=0)
+    eval_steps: int | None = Field(default=None, gt=0)
     """Steps between validations. Unset: ten a run."""
-    save_steps: int = Field(50, gt=0)
-    save_total_limit: int = Field(2, gt=0)
+    save_steps: int = Field(default=50, gt=0)
+    save_total_limit: int = Field(default=2, gt=0)
     """Checkpoints kept, the best one apart."""
-    early_stopping: int | None = Field(None, gt=0)
+    early_stopping: int | None = Field(default=None, gt=0)
     """Stop after so many validations without a better loss."""
     report_to: tuple[Literal["tensorboard", "wandb", "mlflow", "trackio"], ...] = ()
     mirror: str = ""
     """Where checkpoints are copied: any fsspec URL, or hf://user/name."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(default=0, ge=0)
     """Adapter initialisation, dropout and row order; `sweep.seeds` overrides it."""
 
 
@@ -162,13 +162,13 @@ class Lora(Section):
 
     method: Literal["lora", "full"] = "lora"
     """full: every weight, for small bases; the other keys then have no effect."""
-    rank: int = Field(16, gt=0, le=1024)
+    rank: int = Field(default=16, gt=0, le=1024)
     """QLoRA, section 4: 8 to 64 makes no difference when every linear layer is adapted."""
-    alpha: float | None = Field(None, gt=0)
+    alpha: float | None = Field(default=None, gt=0)
     """The update is scaled by alpha / rank (rslora: alpha / √rank)."""
-    alpha_ratio: float | None = Field(None, gt=0)
+    alpha_ratio: float | None = Field(default=None, gt=0)
     """alpha = ratio × rank: the other way to say it; 1 when neither is given (PEFT's default pair is 8 and 8)."""
-    dropout: float = Field(0.0, ge=0, lt=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
     target: Literal["all-linear", "attention", "mlp"] | tuple[str, ...] = "all-linear"
     """Layers adapted: a group, or module names such as q_proj. The vocabulary head is never adapted."""
     rslora: bool = False
@@ -214,7 +214,7 @@ class RandomSearch(Section):
     trials: int = Field(gt=0)
     space: Mapping[str, Distribution] = Field(min_length=1)
     """Dotted keys, e.g. training.learning_rate."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(default=0, ge=0)
 
 
 class Halving(Section):
@@ -222,7 +222,7 @@ class Halving(Section):
 
     first_steps: int = Field(gt=0)
     """Optimizer steps before the first cut."""
-    factor: int = Field(3, gt=1)
+    factor: int = Field(default=3, gt=1)
     """One of `factor` settings is kept at each cut, with `factor` times the steps."""
 
 

@@ -96,16 +96,16 @@ def _text(value: Any) -> str:
     raise BadRow(f"a turn's text is {type(value).__name__}, not a string")
 
 
-def _messages(row: Mapping[str, Any], source: Source) -> list[Message]:
+def _messages(row: Mapping[str, Any], _: Source) -> list[Message]:
     return _turns(row.get("messages"), ("role", "from"), ("content", "value"))
 
 
-def _sharegpt(row: Mapping[str, Any], source: Source) -> list[Message]:
+def _sharegpt(row: Mapping[str, Any], _: Source) -> list[Message]:
     turns = row.get("conversations", row.get("conversation"))
     return _turns(turns, ("from", "role"), ("value", "content", "text"))
 
 
-def _pairs(row: Mapping[str, Any], source: Source) -> list[Message]:
+def _pairs(row: Mapping[str, Any], _: Source) -> list[Message]:
     for question, answer in PAIRS:
         if question in row and answer in row:
             contexts = [row.get(name) for name in CONTEXTS if name not in (question, answer)]

