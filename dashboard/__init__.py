@@ -1,0 +1,12 @@
+"""The dashboard: a Streamlit app over the results store, where people decide.
+
+Pages are in `app_pages/`, one file each; `data.py` reads the store, `charts/` draws, `chat.py` talks to the model server.
+No torch, no engines: models are reached over HTTP alone.
+
+Try: bakeoff dashboard
+"""
+
+from dashboard.errors import DashboardError, PortInUse, ServerSilent
+from dashboard.launch import Processes
+
+__all__ = ["DashboardError", "PortInUse", "Processes", "ServerSilent"]

@@ -1,0 +1,54 @@
+"""Chat. Reads: models, the model server. Writes: a vote, at a click."""
+
+import json
+
+import streamlit as st
+
+from dashboard import chat, conversation, data, frame, inert, panes
+from dashboard.errors import ServerSilent
+
+st.title("Chat")
+try:
+    names = data.served()
+except ServerSilent as silent:
+    frame.failed(silent)
+    frame.empty("The models answer over HTTP, from a server of their own.", "bakeoff serve")
+if not names:
+    frame.empty("The server has no model yet.", "bakeoff demo")
+talk = st.session_state.setdefault("conversation", conversation.Conversation())
+chosen = panes.chosen(names, data.base_name(names))
+talk.system = panes.system_prompt()
+
+
+@st.fragment(run_every=0.2 if talk.active else None)
+def transcript() -> None:
+    """The turns; while anything streams it redraws itself five times a second."""
+    was_active = talk.active
+    for position, turn in enumerate(talk.turns):
+        panes.turn(talk, position, turn, chosen)
+    if was_active and not talk.active:
+        st.rerun()
+
+
+transcript()
+if not talk.turns:
+    example = st.pills("Examples", conversation.EXAMPLES, key="example", label_visibility="collapsed")
+    if example:
+        talk.ask(example, chosen)
+        st.rerun()
+else:
+    with st.container(horizontal=True):
+        if talk.active:
+            st.button("Stop", icon=":material/stop:", on_click=talk.stop, shortcut="Esc")
+        elif len(talk.turns[-1].answers) > 1:
+            panes.vote(talk.turns[-1])
+        exported = json.dumps(talk.export(), indent=1, ensure_ascii=False)
+        st.download_button("Export", exported, "conversation.json", icon=":material/download:", on_click="ignore")
+        if st.button("New conversation", icon=":material/add_comment:"):
+            talk.stop()
+            del st.session_state["conversation"]
+            st.rerun()
+if prompt := st.chat_input("Ask all panes", max_chars=20_000):
+    talk.ask(prompt, chosen)
+    st.rerun()
+st.caption(inert.label(f"Answered by {chat.masked()}"))

@@ -1,0 +1,86 @@
+"""HumanEval. Reads: humaneval evaluations, their answers, published figures. Writes: nothing."""
+
+import streamlit as st
+
+from dashboard import charts, data, frame, humaneval, inert, selection
+from dashboard.selection import URL
+
+st.title("HumanEval")
+evaluations = data.newest("humaneval")
+if not evaluations:
+    frame.empty("No model has answered HumanEval yet.", "bakeoff evaluate --benchmark humaneval")
+styles, known = data.styles(), {model.id: model for model in data.models(archived=True)}
+by_model = {one.model_id: one for one in evaluations}
+chosen = selection.models([known[id] for id in by_model])
+labels = {model.name: model for model in chosen}
+frames = {model.id: data.outcomes(by_model[model.id]) for model in chosen}
+dirty = humaneval.contaminated(evaluations, data.reports("contamination"))
+clean_only = st.toggle(
+    f"Clean tasks only (leave out {len(dirty)} that training data holds)", key="clean", bind=URL, disabled=not dirty
+)
+excluded = dirty if clean_only else []
+
+rows = humaneval.score_rows({model.id: (model.name, frames[model.id]) for model in chosen}, excluded)
+subsets = sorted({by_model[model.id].subset or "all 164 tasks" for model in chosen})
+published = data.published()
+published = published[published["metric"] == "pass@1"].assign(label=lambda f: f["study"] + ", " + f["subject"])
+with_published = st.toggle("Published figures too", key="published", bind=URL, disabled=published.empty)
+st.plotly_chart(
+    charts.scores_with_intervals(
+        rows,
+        styles,
+        title="Tasks passed at the first answer",
+        percent=True,
+        published=published if with_published else None,
+    ),
+    config=charts.CONFIG,
+    key="scores",
+    alt="Share of tasks passed, with 95 % intervals",
+)
+st.caption(
+    inert.label(
+        f"pass@1 with 95 % intervals (Wilson) on {'; '.join(subsets)}." + (" Clean tasks only." if clean_only else ""),
+        300,
+    )
+)
+for one in evaluations:
+    if one.status != "finished" and one.model_id in frames:
+        st.warning(
+            inert.label(
+                f"{known[one.model_id].name}: {one.status}, {len(frames[one.model_id])} answers so far. {one.reason}",
+                300,
+            )
+        )
+frame.download(lambda: rows.drop(columns="model_id"), "humaneval")
+
+verdicts = humaneval.verdicts({model.name: frames[model.id] for model in chosen}, excluded)
+if len(verdicts) > 1:
+    st.subheader("Two models, task by task")
+    left, right = st.columns(2)
+    a = left.selectbox("Model A", list(verdicts.index), key="a", bind=URL)
+    b = right.selectbox("Model B", list(verdicts.index), index=1, key="b", bind=URL)
+    if a == b:
+        st.caption("Choose two different models.")
+    else:
+        st.markdown(humaneval.sentence(a, b, humaneval.paired(verdicts.loc[a], verdicts.loc[b])))
+if verdicts.empty:
+    st.stop()
+st.subheader("Every task")
+st.plotly_chart(
+    charts.task_matrix(verdicts), config=charts.CONFIG, key="matrix", alt="Verdict of every model on every task"
+)
+
+
+@st.fragment
+def task() -> None:
+    """One task's prompt and the answers side by side; another task redraws this alone."""
+    left, right = st.columns([2, 1])
+    only = right.toggle("Only where models differ", key="differ", bind=URL)
+    tasks = [t for t in verdicts.columns if not only or (verdicts[t] == "passed").nunique() > 1] or list(
+        verdicts.columns
+    )
+    item = left.selectbox("Task", tasks, key="task", bind=URL)
+    frame.answers({name: data.answer(frames[model.id], item) for name, model in labels.items()})
+
+
+task()

@@ -1,0 +1,63 @@
+"""Loss curves. Reads: runs, curves. Writes: nothing."""
+
+import streamlit as st
+
+from dashboard import charts, curves, data, frame, inert, selection
+from dashboard.selection import URL
+
+st.title("Loss curves")
+rows = selection.runs()
+ids, names, styles = [row.run.id for row in rows], data.run_names(), data.styles()
+metrics = data.metrics(ids)
+if not metrics:
+    frame.empty("These runs have recorded nothing yet.", "bakeoff runs")
+live = any(row.run.status == "running" for row in rows)
+axes = {"Step": "", "Tokens": "tokens_seen", "Seconds": "elapsed_seconds", "Epoch": "epoch"}
+settings = data.settings_of(ids) if len(ids) > 1 else {}
+
+
+@st.fragment(run_every=2.0 if live else None)
+def view() -> None:
+    """The controls and the chart: moving a slider redraws this alone; while a run trains it refreshes itself."""
+    first, second, third, fourth = st.columns([2, 2, 2, 2])
+    metric = first.selectbox("Metric", metrics, key="metric", bind=URL)
+    weight = second.slider("Smoothing", 0.0, 0.99, 0.6, 0.01, key="smoothing", bind=URL)
+    axis = third.segmented_control("Along", list(axes), default="Step", required=True, key="axis", bind=URL)
+    group = fourth.selectbox("One line a", ["run", *settings], key="group", bind=URL)
+    logarithmic = second.toggle("Logarithmic", key="log", bind=URL)
+    drawn = data.curves(ids, metric)
+    if not drawn:
+        st.info(f"None of these runs recorded {inert.label(metric)}.")
+        return
+    if group != "run":
+        groups: dict[str, list[curves.Curve]] = {}
+        for curve in drawn:
+            groups.setdefault(f"{group} = {settings[group][curve.run_id]}", []).append(curve)
+        figure = charts.grouped_losses(groups, metric=curves.unit(metric), weight=weight, logarithmic=logarithmic)
+    else:
+        others = {curve.run_id: curve for curve in data.curves(ids, axes[axis])} if axes[axis] else {}
+        figure = charts.loss_curves(
+            drawn,
+            names,
+            styles,
+            metric=curves.unit(metric),
+            x_title=axis,
+            x_of=None if axis == "Step" else lambda curve: curves.along(curve, others.get(curve.run_id)),
+            weight=weight,
+            logarithmic=logarithmic,
+        )
+    st.plotly_chart(figure, config=charts.CONFIG, key="losses", alt=f"{metric} of {len(drawn)} runs")
+    notes = curves.remarks(drawn, names)
+    if len(notes):
+        with st.expander(f"Spikes and breaks ({len(notes)})", icon=":material/warning:"):
+            st.dataframe(notes, hide_index=True)
+    if live:
+        st.caption("Training now: this chart refreshes every 2 seconds.")
+    if len({row.run.base for row in rows}) > 1 and "nats" in curves.unit(metric):
+        st.caption(
+            "Loss per token compares runs of one tokenizer only; across bases read bits per byte under Studies and Decide."
+        )
+
+
+view()
+frame.download(lambda: curves.table(data.curves(ids, metrics[0]), names), "losses")

@@ -1,0 +1,66 @@
+"""Runs. Reads: runs, machines. Writes: name, tags, notes and archive of a run, at a click."""
+
+from datetime import UTC, datetime
+
+import streamlit as st
+
+from dashboard import charts, data, frame, inert, selection, tables
+from dashboard.selection import URL
+
+st.title("Runs")
+rows = selection.runs()
+names, live = data.run_names(), any(row.run.status == "running" for row in rows)
+COLUMNS = {
+    "Progress": st.column_config.ProgressColumn(format="percent"),
+    "Best validation loss": st.column_config.NumberColumn(
+        format="%.4f", help="nats per token; the least over all steps"
+    ),
+    "Last loss": st.column_config.NumberColumn(format="%.4f", help="nats per token, at the last step"),
+    "Tags": st.column_config.ListColumn(),
+}
+
+
+@st.fragment(run_every=2.0 if live else None)
+def listing() -> None:
+    """The table; while a run trains it refreshes itself."""
+    chosen = {row.run.id for row in rows}
+    fresh = [row for row in data.runs() if row.run.id in chosen]
+    table = tables.runs_table(fresh, names, data.machines(), datetime.now(UTC))
+    st.dataframe(table.dropna(axis=1, how="all"), hide_index=True, column_config=COLUMNS, alt="Runs")
+
+
+listing()
+frame.download(lambda: tables.runs_table(rows, names, data.machines(), datetime.now(UTC)), "runs")
+
+st.subheader("What differs")
+settings = data.settings_of([row.run.id for row in rows[:100]]) if len(rows) > 1 else {}
+if settings:
+    st.dataframe(tables.settings_table(settings, names), hide_index=True)
+    setting = st.selectbox("Effect of", tables.swept(settings), key="effect", bind=URL)
+    results = tables.effect_of(setting, settings, rows, names)
+    if len(results) > 1:
+        st.plotly_chart(charts.effects(results, setting=setting, metric="Best validation loss"), config=charts.CONFIG)
+        spread = tables.noise(results)
+        st.caption(
+            f"Seeds alone move this by ±{spread:.4f} (standard deviation): smaller differences say nothing."
+            if spread is not None
+            else "No setting was run with two seeds, so how much of this is chance is unknown."
+        )
+else:
+    st.caption("One run, or runs with the same settings: nothing differs.")
+
+st.subheader("Name, tags and notes")
+options = {names[row.run.id]: row.run for row in rows}
+run = options[st.selectbox("Run", list(options), key="edit", bind=URL)]
+with st.form(f"edit-{run.id}"):
+    name = st.text_input("Name", run.name, max_chars=200)
+    tags = st.text_input("Tags", ", ".join(run.tags), help="Separated by commas")
+    notes = st.text_area("Notes", run.notes)
+    archived = st.toggle("Archived: out of every list until asked for", run.archived)
+    if st.form_submit_button("Save", icon=":material/save:"):
+        listed = tuple(sorted({tag.strip() for tag in tags.split(",") if tag.strip()}))
+        data.edit_run(run.id, name=name.strip() or run.name, tags=listed, notes=notes, archived=archived)
+        st.rerun()
+with st.expander("Whole configuration"):
+    st.json(dict(run.config))
+    st.caption(inert.label(f"{run.id} · {run.base} · {run.source}"))

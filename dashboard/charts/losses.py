@@ -1,0 +1,133 @@
+"""Loss curves: overlay with raw kept faint, the crowd behind the chosen, groups as bands, divergence marked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from dashboard.charts.layout import figure
+from dashboard.curves import Curve, Floats, band, smooth, spikes
+from dashboard.inert import chart_label
+from dashboard.palette import COLOURS, Style, translucent
+
+CROWD = 24
+"""More curves than this are drawn as one faint trace: a legend of a thousand is none."""
+
+
+def loss_curves(
+    curves: Sequence[Curve],
+    names: Mapping[str, str],
+    styles: Mapping[str, Style],
+    *,
+    metric: str,
+    x_title: str = "Step",
+    x_of: Callable[[Curve], Floats] | None = None,
+    weight: float = 0.0,
+    logarithmic: bool = False,
+    mark_spikes: bool = True,
+) -> go.Figure:
+    """Runs overlaid, one line each; with smoothing, what was measured stays behind it, faint.
+
+    names, styles: by run id. x_of: steps of a curve on another axis (tokens, hours). weight: smoothing in [0, 1).
+    """
+    made = figure(x_title, metric)
+    if logarithmic:
+        made.update_yaxes(type="log")
+    place = x_of or (lambda curve: curve.steps)
+    if len(curves) > CROWD:
+        _crowd(made, curves, place, weight)
+    else:
+        for curve in curves:
+            _one(made, curve, place(curve), names, styles, weight, mark_spikes)
+    _divergence(made, curves, names, styles, place)
+    return made
+
+
+def _one(
+    made: go.Figure,
+    curve: Curve,
+    x: Floats,
+    names: Mapping[str, str],
+    styles: Mapping[str, Style],
+    weight: float,
+    mark_spikes: bool,
+) -> None:
+    style, name = styles.get(curve.run_id, Style("#808080")), chart_label(names.get(curve.run_id, curve.run_id))
+    if weight > 0 or (curve.high > curve.low).any():
+        # Each bucket's least and greatest value, joined: the raw curve at screen resolution, spikes and all.
+        zigzag_x = np.repeat(x, 2).astype(np.float32)
+        zigzag = np.column_stack([curve.low, curve.high]).ravel().astype(np.float32)
+        made.add_scatter(
+            x=zigzag_x, y=zigzag, mode="lines", showlegend=False, hoverinfo="skip", legendgroup=curve.run_id,
+            line={"color": translucent(style.colour, 0.25), "width": 1},
+        )  # fmt: skip
+    made.add_scatter(
+        x=x.astype(np.float32), y=smooth(curve.values, weight).astype(np.float32), mode="lines", name=name,
+        legendgroup=curve.run_id, line={"color": style.colour, "width": 2, "dash": style.dash},
+    )  # fmt: skip
+    found = spikes(curve) if mark_spikes else []
+    if found:
+        at = np.searchsorted(curve.steps, [step for step, _ in found])
+        made.add_scatter(
+            x=x[np.clip(at, 0, x.size - 1)], y=[value for _, value in found], mode="markers", showlegend=False,
+            legendgroup=curve.run_id, name=f"{name}: spike",
+            marker={"symbol": "triangle-up-open", "size": 10, "color": style.colour},
+        )  # fmt: skip
+
+
+def _crowd(made: go.Figure, curves: Sequence[Curve], place: Callable[[Curve], Floats], weight: float) -> None:
+    xs, ys = [], []
+    gap = np.array([np.nan], dtype=np.float32)
+    for curve in curves:
+        xs += [place(curve).astype(np.float32), gap]
+        ys += [smooth(curve.values, weight).astype(np.float32), gap]
+    made.add_scattergl(
+        x=np.concatenate(xs), y=np.concatenate(ys), mode="lines", name=f"each of {len(curves)} runs", hoverinfo="skip",
+        line={"color": translucent(COLOURS[0], 0.12), "width": 1},
+    )  # fmt: skip
+    grid, mean, low, high = band(curves)
+    made.add_scatter(x=grid, y=mean, mode="lines", name="mean", line={"color": COLOURS[4], "width": 3})
+    for edge, name in ((low, "lowest"), (high, "highest")):
+        made.add_scatter(x=grid, y=edge, mode="lines", name=name, line={"color": COLOURS[4], "width": 1, "dash": "dot"})
+
+
+def _divergence(
+    made: go.Figure,
+    curves: Sequence[Curve],
+    names: Mapping[str, str],
+    styles: Mapping[str, Style],
+    place: Callable[[Curve], Floats],
+) -> None:
+    for curve in curves:
+        if not curve.broken.size:
+            continue
+        colour = styles.get(curve.run_id, Style("#808080")).colour
+        at = place(curve)[min(int(np.searchsorted(curve.steps, curve.broken[0])), max(curve.steps.size - 1, 0))]
+        made.add_vline(
+            x=float(at), line={"color": colour, "dash": "dot", "width": 2},
+            annotation={
+                "text": f"✕ {chart_label(names.get(curve.run_id, curve.run_id), 24)} not a number",
+                "font": {"color": colour, "size": 11}, "textangle": -90, "xanchor": "right", "yanchor": "top",
+            },
+        )  # fmt: skip
+
+
+def grouped_losses(
+    groups: Mapping[str, Sequence[Curve]], *, metric: str, weight: float, logarithmic: bool
+) -> go.Figure:
+    """One line and band a group of runs: the mean, and the spread between least and greatest."""
+    made = figure("Step", metric)
+    if logarithmic:
+        made.update_yaxes(type="log")
+    for position, (group, curves) in enumerate(groups.items()):
+        grid, mean, low, high = band(curves)
+        colour, name = COLOURS[position % len(COLOURS)], f"{chart_label(group)} ({len(curves)})"
+        made.add_scatter(x=grid, y=high, mode="lines", line={"width": 0}, showlegend=False, hoverinfo="skip")
+        made.add_scatter(
+            x=grid, y=low, mode="lines", line={"width": 0}, fill="tonexty", fillcolor=translucent(colour, 0.18),
+            showlegend=False, hoverinfo="skip",
+        )  # fmt: skip
+        made.add_scatter(x=grid, y=smooth(mean, weight), mode="lines", name=name, line={"color": colour, "width": 2.5})
+    return made

@@ -1,0 +1,78 @@
+"""Scores with their intervals, and tasks against models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from dashboard.charts.layout import figure
+from dashboard.inert import chart_label
+from dashboard.palette import Style
+
+VERDICTS = ("passed", "wrong", "timed_out", "truncated", "no_code", "syntax_error", "memory", "forbidden", "error")
+_SHADES = ("#009E73", "#D55E00", "#E69F00", "#CC79A7", "#882255", "#999933", "#56B4E9", "#0072B2", "#808080")
+
+
+def scores_with_intervals(
+    rows: pd.DataFrame,
+    styles: Mapping[str, Style],
+    *,
+    title: str,
+    percent: bool = False,
+    published: pd.DataFrame | None = None,
+) -> go.Figure:
+    """A point and its 95 % interval a row. rows: model_id, label, value, low, high. published: label, value."""
+    made = figure(title, "", height=120 + 34 * (len(rows) + (0 if published is None else len(published))))
+    for row in rows.to_dict("records"):
+        style = styles.get(row["model_id"], Style("#808080"))
+        error = None
+        if pd.notna(row["low"]) and pd.notna(row["high"]):
+            error = {"type": "data", "symmetric": False, "array": [row["high"] - row["value"]], "arrayminus": [row["value"] - row["low"]],
+                     "thickness": 2, "color": style.colour}  # fmt: skip
+        made.add_scatter(
+            x=[row["value"]], y=[chart_label(row["label"])], error_x=error, mode="markers", showlegend=False,
+            marker={"color": style.colour, "symbol": style.symbol, "size": 12},
+        )  # fmt: skip
+    if published is not None and len(published):
+        made.add_scatter(
+            x=published["value"], y=[f"{chart_label(name)} (published)" for name in published["label"]], mode="markers",
+            name="published by others", marker={"symbol": "x", "size": 10, "color": "#808080"},
+        )  # fmt: skip
+    made.update_yaxes(autorange="reversed")
+    if percent:
+        made.update_xaxes(tickformat=".0%", rangemode="tozero")
+    return made
+
+
+def task_matrix(verdicts: pd.DataFrame) -> go.Figure:
+    """Tasks across, models down, a colour a verdict. verdicts: index label of the model, columns tasks, values verdicts."""
+    codes = {verdict: at for at, verdict in enumerate(VERDICTS)}
+    z = verdicts.map(lambda verdict: codes.get(verdict)).astype(float)
+    steps = len(VERDICTS)
+    scale = [[edge / steps, shade] for at, shade in enumerate(_SHADES) for edge in (at, at + 1)]
+    made = figure("Task", "", height=160 + 30 * len(verdicts))
+    made.add_heatmap(
+        z=z.to_numpy(), x=[chart_label(task) for task in verdicts.columns], y=[chart_label(name) for name in verdicts.index],
+        customdata=verdicts.fillna("not run").to_numpy(), hovertemplate="%{y}<br>%{x}: %{customdata}<extra></extra>",
+        colorscale=scale, zmin=-0.5, zmax=steps - 0.5, xgap=1, ygap=2,
+        colorbar={"tickvals": list(range(steps)), "ticktext": [verdict.replace("_", " ") for verdict in VERDICTS]},
+    )  # fmt: skip
+    made.update_xaxes(showticklabels=len(verdicts.columns) <= 40, type="category")
+    made.update_yaxes(autorange="reversed", type="category")
+    return made
+
+
+def effects(rows: pd.DataFrame, *, setting: str, metric: str) -> go.Figure:
+    """A sweep's effect: every run a dot over its setting's value, the means joined. rows: value, result, name."""
+    made = figure(chart_label(setting), metric, height=320)
+    values: Sequence[str] = list(dict.fromkeys(rows["value"]))
+    made.add_scatter(
+        x=rows["value"], y=rows["result"], mode="markers", name="runs", text=[chart_label(name) for name in rows["name"]],
+        marker={"color": "#56B4E9", "size": 9}, hovertemplate="%{text}: %{y:.4f}<extra></extra>",
+    )  # fmt: skip
+    means = [rows.loc[rows["value"] == value, "result"].mean() for value in values]
+    made.add_scatter(x=values, y=means, mode="lines+markers", name="mean", line={"color": "#0072B2", "width": 2})
+    made.update_xaxes(type="category")
+    return made

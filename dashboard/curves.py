@@ -1,0 +1,123 @@
+"""Curves made readable: smoothing, spikes, another x axis, groups. Pure functions over NumPy arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One metric of one run at screen resolution. All arrays (buckets,)."""
+
+    run_id: str
+    steps: Floats
+    """The step at which each bucket begins."""
+    values: Floats
+    """The middle between the bucket's least and greatest value; the value itself where a bucket is one point."""
+    low: Floats
+    high: Floats
+    """Least and greatest finite value of the bucket: a spike is never sampled away."""
+    broken: Floats
+    """Steps at which the value was NaN or infinite."""
+
+
+def smooth(values: Floats, weight: float) -> Floats:
+    """Exponential moving average without the start's bias; `weight` in [0, 1) is the memory. NaN is passed over.
+
+    Source: the debiasing of Kingma and Ba 2015 (arXiv 1412.6980), section 3, as trackers draw it.
+    """
+    if weight <= 0 or values.size == 0:
+        return values
+    smoothed = np.full(values.shape, np.nan)
+    average, debias = 0.0, 0.0
+    for position, value in enumerate(values):
+        if np.isfinite(value):
+            average = weight * average + (1 - weight) * value
+            debias = weight * debias + (1 - weight)
+        if debias:
+            smoothed[position] = average / debias
+    return smoothed
+
+
+def spikes(curve: Curve, threshold: float = 6.0) -> list[tuple[float, float]]:
+    """(step, value) of buckets whose greatest value stands out of the curve's own noise, at most the 20 greatest.
+
+    Out of the noise: over the running median of 9 buckets by `threshold` times the median absolute deviation.
+    """
+    known = np.isfinite(curve.high)
+    high, steps = curve.high[known], curve.steps[known]
+    if high.size < 12:
+        return []
+    padded = np.pad(high, 4, mode="edge")
+    median = np.median(np.lib.stride_tricks.sliding_window_view(padded, 9), axis=1)
+    excess = high - median
+    noise = float(np.median(np.abs(excess))) * 1.4826
+    found = np.flatnonzero(excess > max(threshold * noise, 1e-3 * float(np.max(np.abs(median))) + 1e-9))
+    greatest = sorted(found, key=lambda at: -excess[at])[:20]
+    return [(float(steps[at]), float(high[at])) for at in sorted(greatest)]
+
+
+def along(curve: Curve, other: Curve | None) -> Floats:
+    """The steps of a curve as tokens, seconds or epochs, by interpolation; NaN where that was not recorded."""
+    if other is None or other.steps.size == 0:
+        return np.full(curve.steps.shape, np.nan)
+    return np.interp(curve.steps, other.steps, other.low, left=np.nan, right=np.nan)
+
+
+def band(curves: Sequence[Curve], points: int = 200) -> tuple[Floats, Floats, Floats, Floats]:
+    """(x, mean, least, greatest) over runs on a shared grid of steps: a group of runs as one line with its spread."""
+    filled = [curve for curve in curves if curve.steps.size]
+    if not filled:
+        empty = np.empty(0)
+        return empty, empty, empty, empty
+    start = max(float(curve.steps[0]) for curve in filled)
+    end = max(float(curve.steps[-1]) for curve in filled)
+    grid = np.linspace(start, end, points)
+    rows = np.vstack([np.interp(grid, curve.steps, curve.values, left=np.nan, right=np.nan) for curve in filled])
+    known = np.isfinite(rows).any(axis=0)
+    grid, rows = grid[known], rows[:, known]
+    return grid, np.nanmean(rows, axis=0), np.nanmin(rows, axis=0), np.nanmax(rows, axis=0)
+
+
+def unit(metric: str) -> str:
+    """A metric's name with its unit, for an axis."""
+    units = {
+        "loss": "Loss, nats per token",
+        "validation_loss": "Validation loss, nats per token",
+        "validation_bits_per_byte": "Validation loss, bits per byte",
+        "tokens_per_second": "Tokens per second",
+        "peak_rss_bytes": "Peak memory, bytes",
+        "gradient_norm": "Gradient norm",
+        "learning_rate": "Learning rate",
+    }
+    return units.get(metric, metric.replace("_", " "))
+
+
+def remarks(curves: Sequence[Curve], names: Mapping[str, str]) -> pd.DataFrame:
+    """What the eye should not miss: columns Run, Step, What. Empty without anything."""
+    found = []
+    for curve in curves:
+        name = names.get(curve.run_id, curve.run_id)
+        found += [(name, int(step), "not a number or infinite") for step in curve.broken[:5]]
+        found += [(name, int(step), f"spike to {value:.4g}") for step, value in spikes(curve)[:5]]
+    return pd.DataFrame(found, columns=["Run", "Step", "What"])
+
+
+def table(curves: Sequence[Curve], names: Mapping[str, str]) -> pd.DataFrame:
+    """What a chart draws, in rows: Run, Step, Least, Greatest."""
+    frames = [
+        pd.DataFrame(
+            {"Run": names.get(c.run_id, c.run_id), "Step": c.steps.astype(int), "Least": c.low, "Greatest": c.high}
+        )
+        for c in curves
+    ]
+    return (
+        pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["Run", "Step", "Least", "Greatest"])
+    )

@@ -1,0 +1,21 @@
+"""The dashboard's errors.
+
+BakeoffError
+└── DashboardError      the page cannot be shown or started as asked
+    ├── PortInUse       another program listens where the dashboard should
+    └── ServerSilent    the model server is not reachable, or refused: its message, without addresses' passwords
+"""
+
+from results.errors import BakeoffError
+
+
+class DashboardError(BakeoffError):
+    """The page cannot be shown or started as asked."""
+
+
+class PortInUse(DashboardError):
+    """Another program listens where the dashboard should."""
+
+
+class ServerSilent(DashboardError):
+    """The model server is not reachable, or refused the request."""

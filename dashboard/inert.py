@@ -1,0 +1,82 @@
+"""Text from models, data and run names, made inert: it runs nothing, fetches nothing, links nowhere.
+
+Streamlit's labels and captions read Markdown, with images, links, LaTeX and colour directives; its charts read a little
+HTML; a spreadsheet reads formulas. Every text that Bakeoff did not write passes through here before it is shown.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import NamedTuple
+
+import pandas as pd
+
+MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~<>$:&@=])")
+ADDRESS = re.compile(r"(?<=[a-zA-Z]):(?=//)|(?<=www)\.|(?<=WWW)\.|@")
+JOINER = "\u2060"
+"""Word joiner: invisible, of no width. The renderer links bare addresses even where every character is escaped."""
+FENCE = re.compile(r"^[ \t]{0,3}(```+|~~~+)[ \t]*([A-Za-z0-9_+-]*)[^\n]*$", re.MULTILINE)
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+SHOWN_CHARACTERS = 40_000
+"""Of one answer: enough to read, too little to hang a browser. The rest can be downloaded."""
+
+
+class Part(NamedTuple):
+    """A stretch of an answer: prose, or code in a named language."""
+
+    code: bool
+    body: str
+    language: str
+
+
+def label(text: str, limit: int = 120) -> str:
+    """A foreign text as one line of Markdown that reads as itself: every special character is escaped."""
+    line = " ".join(str(text).split())
+    line = line if len(line) <= limit else line[: limit - 1] + "…"
+    line = ADDRESS.sub(lambda found: JOINER + found.group() + JOINER, line)
+    return MARKDOWN.sub(r"\\\1", line)
+
+
+def chart_label(text: str, limit: int = 60) -> str:
+    """A foreign text for Plotly, which reads a few HTML tags and, between dollar signs, LaTeX."""
+    line = " ".join(str(text).split())
+    line = line if len(line) <= limit else line[: limit - 1] + "…"
+    return html.escape(line, quote=False).replace("$", "&#36;")
+
+
+def parts(text: str, limit: int = SHOWN_CHARACTERS) -> list[Part]:
+    """An answer split at its code fences; an unclosed fence (a stream in progress) runs to the end."""
+    text = text[:limit].replace("\x00", "\ufffd")
+    found: list[Part] = []
+    position, inside, language = 0, "", ""
+    for fence in FENCE.finditer(text):
+        mark = fence.group(1)
+        if inside and (mark[0] != inside[0] or len(mark) < len(inside) or fence.group(2)):
+            continue  # a fence inside another's code
+        body = text[position : fence.start()].strip("\n")
+        if body.strip():
+            found.append(Part(bool(inside), body, language))
+        inside, language = ("", "") if inside else (mark, fence.group(2).lower())
+        position = fence.end()
+    rest = text[position:].strip("\n")
+    if rest.strip():
+        found.append(Part(bool(inside), rest, language))
+    return found
+
+
+def cell(value: object) -> object:
+    """A value for a CSV file: text that a spreadsheet would run as a formula gets a leading apostrophe."""
+    if isinstance(value, str) and value.lstrip(" ").startswith(FORMULA):
+        return "'" + value
+    return value
+
+
+def csv(frame: pd.DataFrame) -> bytes:
+    """A table as CSV (UTF-8, with the mark that Excel wants), its cells and headings neutralised."""
+    safe = frame.copy()
+    for column in safe.columns:
+        if not pd.api.types.is_numeric_dtype(safe[column]):
+            safe[column] = safe[column].map(cell)
+    safe.columns = [str(cell(str(name))) for name in safe.columns]
+    return safe.to_csv(index=False).encode("utf-8-sig", "replace")

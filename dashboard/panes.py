@@ -1,0 +1,125 @@
+"""The widgets of the chat page: who sits in which pane, one turn's answers side by side, the vote."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from dashboard import data, frame, inert
+from dashboard.chat import Sampling, Snapshot
+from dashboard.conversation import MOST_PANES, Conversation, Pane, Turn, figures, votes
+from dashboard.selection import URL
+from results.records import Winner
+
+
+def chosen(names: Sequence[str], base: str | None) -> list[Pane]:
+    """The panes: how many, which model in each (in the URL), with what sampling."""
+    top = st.columns([2, 1, 1], vertical_alignment="bottom")
+    count = top[0].segmented_control(
+        "Panes", range(1, MOST_PANES + 1), default=min(2, len(names)), required=True, key="panes", bind=URL
+    )
+    with top[1].popover("Sampling", icon=":material/tune:", width="stretch"):
+        shared = st.toggle("The same in every pane", value=True, key="shared")
+        common = sampling("all", expanded=True) if shared else None
+    if base is not None:
+        top[2].button(
+            "Base in the last pane", icon=":material/compare:", on_click=_sit, args=(count, base), width="stretch"
+        )
+    panes = []
+    for number, column in enumerate(st.columns(count)):
+        with column:
+            start = min(number, len(names) - 1)
+            model = st.selectbox(f"Model {number + 1}", names, index=start, key=f"model{number + 1}", bind=URL)
+            panes.append(Pane(model, common or sampling(str(number + 1), expanded=False)))
+    return panes
+
+
+def _sit(count: int, model: str) -> None:
+    st.session_state[f"model{count}"] = model
+
+
+def sampling(which: str, *, expanded: bool) -> Sampling:
+    """The sliders of Study B's page: temperature 0 to 1.5, 32 to 512 new tokens."""
+    with st.container() if expanded else st.expander("Sampling"):
+        temperature = st.slider("Temperature", 0.0, 1.5, 0.0, 0.05, key=f"temperature-{which}")
+        most = st.slider("New tokens at most", 32, 512, 256, 16, key=f"tokens-{which}")
+        top_p = st.slider("Top p", 0.05, 1.0, 1.0, 0.05, key=f"top-p-{which}")
+        seed = st.number_input("Seed", 0, 2**31 - 1, None, key=f"seed-{which}", placeholder="any")
+    return Sampling(temperature, most, top_p, seed)
+
+
+def system_prompt() -> str:
+    """The system prompt of all panes."""
+    with st.expander("System prompt", icon=":material/psychology:"):
+        return st.text_area("System prompt", key="system", label_visibility="collapsed", max_chars=10_000) or ""
+
+
+def turn(talk: Conversation, position: int, one: Turn, chosen_panes: Sequence[Pane]) -> None:
+    """A prompt and its answers side by side."""
+    with st.chat_message("user"):
+        st.text(one.prompt)
+        if not talk.active:
+            with st.popover("Edit", icon=":material/edit:"):
+                text = st.text_area("Prompt", one.prompt, key=f"edit-{position}")
+                if st.button("Send again", key=f"resend-{position}"):
+                    talk.resend(position, text, chosen_panes)
+                    st.rerun()
+    last = position == len(talk.turns) - 1
+    for (number, answer), column in zip(sorted(one.answers.items()), st.columns(len(one.answers)), strict=True):
+        with column, st.container(border=True):
+            shot = answer.snapshot()
+            frame.model_name(answer.model)
+            _body(shot)
+            if last and answer.active:
+                st.button("Stop", key=f"stop-{number}", icon=":material/stop:", on_click=answer.stop)
+            elif last and number < len(chosen_panes):
+                st.button(
+                    "Regenerate", key=f"again-{number}", icon=":material/refresh:", on_click=talk.again,
+                    args=(number, chosen_panes),
+                )  # fmt: skip
+    if len(one.answers) > 1 and not talk.active:
+        _difference(position, one)
+
+
+def _body(shot: Snapshot) -> None:
+    if shot.text:
+        frame.model_text(shot.text)
+    elif shot.state == "waiting":
+        st.caption("…")
+    elif shot.state == "finished":
+        st.caption("The answer is empty.")
+    if shot.message:
+        st.error(inert.label(shot.message, 400), icon=":material/error:")
+    for note in shot.notes:
+        st.caption(inert.label(note, 300))
+    st.caption(figures(shot))
+
+
+def _difference(position: int, one: Turn) -> None:
+    with st.expander("Difference between two answers", icon=":material/difference:"):
+        numbers = sorted(one.answers)
+        labels = {f"{number + 1}: {one.answers[number].model}": number for number in numbers}
+        left, right = st.columns(2)
+        a = left.selectbox("From", list(labels), key=f"from-{position}")
+        b = right.selectbox("To", list(labels), index=1, key=f"to-{position}")
+        frame.difference(one.answers[labels[a]].snapshot().text, one.answers[labels[b]].snapshot().text)
+
+
+def vote(one: Turn) -> None:
+    """Buttons that keep a judgement of this prompt's answers; the names are in sight, so the vote is not blind."""
+    if st.session_state.get("voted") is one:
+        st.caption("Thank you: your vote is kept.")
+        return
+    for number, answer in sorted(one.answers.items()):
+        label = f"{number + 1} is best: {inert.label(answer.model, 30)}"
+        st.button(label, key=f"best-{number}", on_click=_keep, args=(one, number, "a"))
+    st.button("Tie", on_click=_keep, args=(one, None, "tie"))
+    st.button("All bad", on_click=_keep, args=(one, None, "both_bad"))
+
+
+def _keep(one: Turn, best: int | None, winner: Winner) -> None:
+    ids = {name: model for model, name in data.model_names().items()}
+    for made in votes(one, best, winner, ids, voter=frame.visitor()):
+        data.add_vote(made)
+    st.session_state["voted"] = one

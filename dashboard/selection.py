@@ -1,0 +1,65 @@
+"""What the reader chose: runs and models, kept in the URL so that a view can be shared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from dashboard import data, frame
+from results.records import Model, RunSummary
+
+URL: Any = "query-params"
+
+
+def runs() -> list[RunSummary]:
+    """The runs that pass the filters, and of them the named ones if any are named. Ends the page without any run."""
+    every = data.runs()
+    if not every:
+        frame.empty(
+            "No runs yet. Train something, or bring runs from elsewhere.", "bakeoff demo\nbakeoff import FOLDER"
+        )
+    names = data.run_names()
+    with st.expander("Filter and choose", icon=":material/filter_alt:", expanded=False):
+        columns = st.columns(4)
+        passing = _narrowed(every, columns)
+        labels = {names[row.run.id]: row for row in passing}
+        chosen = st.multiselect(
+            "Runs",
+            list(labels),
+            key="run",
+            bind=URL,
+            placeholder=f"All {len(labels)}",
+            help="None named: all that pass.",
+        )
+    return [labels[name] for name in chosen if name in labels] or passing
+
+
+def _narrowed(every: Sequence[RunSummary], columns: Sequence[Any]) -> list[RunSummary]:
+    def options(values: Sequence[str]) -> list[str]:
+        return sorted({value for value in values if value})
+
+    experiments = columns[0].multiselect(
+        "Experiment", options([row.run.experiment for row in every]), key="experiment", bind=URL
+    )
+    bases = columns[1].multiselect("Base", options([row.run.base for row in every]), key="base", bind=URL)
+    tags = columns[2].multiselect("Tag", options([tag for row in every for tag in row.run.tags]), key="tag", bind=URL)
+    states = columns[3].multiselect("Status", options([row.run.status for row in every]), key="status", bind=URL)
+    archived = columns[3].toggle("Archived too", key="archived", bind=URL)
+    return [
+        row
+        for row in every
+        if (archived or not row.run.archived)
+        and (not experiments or row.run.experiment in experiments)
+        and (not bases or row.run.base in bases)
+        and (not tags or set(tags) & set(row.run.tags))
+        and (not states or row.run.status in states)
+    ]
+
+
+def models(candidates: Sequence[Model], label: str = "Models", key: str = "model") -> list[Model]:
+    """Some of the candidates by name; none named means all."""
+    by_name = {model.name: model for model in candidates}
+    chosen = st.multiselect(label, list(by_name), key=key, bind=URL, placeholder=f"All {len(by_name)}")
+    return [by_name[name] for name in chosen if name in by_name] or list(candidates)

@@ -1,0 +1,137 @@
+"""Tables as people read them: records in, frames out. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+
+from results.records import RunSummary
+
+RUN_COLUMNS = (
+    "Run", "Status", "Progress", "ETA", "Best validation loss", "at step", "Last loss", "Base", "Experiment", "Seed",
+    "Tags", "Machine", "Origin", "Notes",
+)  # fmt: skip
+
+
+def runs_table(
+    rows: Sequence[RunSummary], names: Mapping[str, str], machines: Mapping[str, str], at: datetime
+) -> pd.DataFrame:
+    """One row a run; losses in nats per token; ETA as text, from the pace so far. `at`: the present time."""
+    return pd.DataFrame(
+        [
+            (
+                names.get(row.run.id, row.run.name),
+                row.run.status + (f": {row.run.reason}" if row.run.reason else ""),
+                row.steps / row.run.total_steps if row.run.total_steps else None,
+                eta(row, at) if row.run.status == "running" else "",
+                row.best_validation_loss,
+                row.best_step,
+                row.last_loss,
+                row.run.base,
+                row.run.experiment,
+                row.run.seed,
+                list(row.run.tags),
+                machines.get(row.run.machine_id or "", ""),
+                row.run.origin,
+                row.run.notes,
+            )
+            for row in rows
+        ],
+        columns=list(RUN_COLUMNS),
+    )
+
+
+def eta(row: RunSummary, at: datetime) -> str:
+    """Time left at the pace so far; says so when nothing was heard for five minutes."""
+    run = row.run
+    if row.updated_at is not None and (at - row.updated_at).total_seconds() > 300:
+        return f"silent for {duration((at - row.updated_at).total_seconds())}"
+    if not run.total_steps or not row.steps or run.started_at is None:
+        return "unknown"
+    pace = (at - run.started_at).total_seconds() / row.steps
+    return duration(pace * (run.total_steps - row.steps))
+
+
+def duration(seconds: float) -> str:
+    """`48 s`, `12 min`, `3.5 h`."""
+    if seconds < 90:
+        return f"{max(seconds, 0):.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def interval(value: float, low: float | None, high: float | None, percent: bool = False) -> str:
+    """`45.7 % (38.3–53.4)`, or the bare value where no interval is defined."""
+    scale, digits, unit = (100, 1, " %") if percent else (1, 3, "")
+    shown = f"{value * scale:.{digits}f}{unit}"
+    if low is None or high is None or np.isnan(low) or np.isnan(high):
+        return shown
+    return f"{shown} ({low * scale:.{digits}f}–{high * scale:.{digits}f})"
+
+
+def noise(results: pd.DataFrame) -> float | None:
+    """Standard deviation that seeds alone cause: pooled over settings that differ in nothing else. None without repeats.
+
+    results: columns `setting` (everything but the seed) and `result`.
+    """
+    groups = [rows["result"].to_numpy(float) for _, rows in results.groupby("setting") if len(rows) > 1]
+    freedom = sum(len(group) - 1 for group in groups)
+    if not freedom:
+        return None
+    return float(np.sqrt(sum(((group - group.mean()) ** 2).sum() for group in groups) / freedom))
+
+
+def settings_table(settings: Mapping[str, Mapping[str, str]], names: Mapping[str, str]) -> pd.DataFrame:
+    """Settings down, runs across: differences only."""
+    return pd.DataFrame(
+        [
+            {"Setting": setting, **{names.get(run, run): value for run, value in values.items()}}
+            for setting, values in settings.items()
+        ]
+    )
+
+
+def swept(settings: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Settings worth a chart: those with few values first, the seed last."""
+    return sorted(settings, key=lambda name: (name == "seed", len(set(settings[name].values())), name))
+
+
+def effect_of(
+    setting: str, settings: Mapping[str, Mapping[str, str]], rows: Sequence[RunSummary], names: Mapping[str, str]
+) -> pd.DataFrame:
+    """Columns value, result (best validation loss), name, setting (all that differs but the seed), by value."""
+    found = pd.DataFrame(
+        [
+            (
+                settings[setting].get(row.run.id, "–"),
+                row.best_validation_loss,
+                names[row.run.id],
+                repr([values.get(row.run.id) for name, values in settings.items() if name != "seed"]),
+            )
+            for row in rows
+            if row.best_validation_loss is not None and row.run.id in settings[setting]
+        ],
+        columns=["value", "result", "name", "setting"],
+    )
+    return found.sort_values("value", key=_in_order, ignore_index=True)
+
+
+def _in_order(values: pd.Series[str]) -> pd.Series[float]:
+    """Numbers as numbers, words by the alphabet."""
+    numbers = pd.to_numeric(values, errors="coerce")
+    return numbers if numbers.notna().all() else values.rank(method="dense")
+
+
+def percentiles(requests: pd.DataFrame, quantity: str) -> pd.DataFrame:
+    """p50, p90 and p99 of a quantity a model, with the number of requests; p99 of fewer than 100 requests is left out."""
+    rows = []
+    for label, group in requests.groupby("label", sort=False):
+        values = group[quantity].dropna().to_numpy(float)
+        if values.size:
+            p50, p90, p99 = np.percentile(values, [50, 90, 99])
+            rows.append((label, p50, p90, p99 if values.size >= 100 else None, values.size))
+    return pd.DataFrame(rows, columns=["Model", "p50", "p90", "p99", "Requests"])
