@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from trainer.experiment import Experiment
     from trainer.experiment_file import load_experiment
     from trainer.miniatures import miniature
+    from trainer.training import train
+    from trainer.variants import Variant, variants
 
 _HOME = {
     "Conversation": "conversations",
@@ -25,13 +27,16 @@ _HOME = {
     "LoadedBase": "bases",
     "PreparedData": "data",
     "TrainerError": "errors",
+    "Variant": "variants",
     "base_identity": "bases",
     "base_tokenizer": "bases",
     "load_base": "bases",
     "load_experiment": "experiment_file",
     "miniature": "miniatures",
     "prepare": "data",
+    "train": "training",
     "validation_rows": "data",
+    "variants": "variants",
 }
 """Public name → the module that has it."""
 
@@ -42,13 +47,16 @@ __all__ = [
     "LoadedBase",
     "PreparedData",
     "TrainerError",
+    "Variant",
     "base_identity",
     "base_tokenizer",
     "load_base",
     "load_experiment",
     "miniature",
     "prepare",
+    "train",
     "validation_rows",
+    "variants",
 ]
 
 

@@ -1,0 +1,240 @@
+"""The loop over a group of runs that train together: steps, validation, checkpoints, curves, and stopping in good order.
+
+Every run keeps its own place, so one that diverges, stops early or has fewer steps leaves the others running. What
+happens to a killed group is decided by `resume`: all members go back to the newest step that all of them have whole,
+because only then the passes, and so the floating-point sums, are the same again.
+"""
+
+from __future__ import annotations
+
+import math
+import resource
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from results import Point, Progress, RunStatus, Store
+from results.writer import CurveWriter
+from trainer import checkpoints
+from trainer.together import Step, Together
+from trainer.trainee import Trainee, save_adapter
+
+
+@dataclass
+class Member:
+    """A run of the group, with where it keeps its checkpoints and what they must have in common with it."""
+
+    trainee: Trainee
+    folder: Path
+    identity: Mapping[str, Any]
+    until: int
+    """Step at which this call stops training it; a sweep's cut. The schedule goes by `trainee.total_steps`."""
+    status: RunStatus = "running"
+    reason: str = ""
+    saved_step: int = 0
+    notes: list[str] = field(default_factory=list)
+    """What the person should know: checkpoints skipped, resumed from where."""
+
+    @property
+    def best(self) -> Path | None:
+        """Folder of the adapter with the best validation loss."""
+        path = self.folder / "best" / f"step-{self.trainee.best_step:08d}"
+        return path if path.is_dir() else None
+
+
+class Stop:
+    """Set when the process was asked to end: by Ctrl-C or SIGTERM, or by a caller."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[Stop]:
+    """Ctrl-C and SIGTERM let the present step finish; a second Ctrl-C does not wait."""
+    stop = Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def asked(number: int, _: Any) -> None:
+        if stop.asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        stop.asked = True
+
+    before = {number: signal.signal(number, asked) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def train_group(
+    together: Together,
+    members: Sequence[Member],
+    store: Store,
+    progress: Progress,
+    stop: Stop,
+    what: str = "training",
+) -> None:
+    """Train all members to their `until`. Afterwards each one's status and reason say what became of it.
+
+    Raises: CheckpointInvalid when a folder is in use, belongs to another training, or cannot be written.
+    """
+    with ExitStack() as held:
+        for member in members:
+            held.enter_context(checkpoints.lock(member.folder))
+        resume(members)
+        writers: dict[str, CurveWriter] = {}
+        for member in members:
+            store.curves.truncate(member.trainee.run_id, member.trainee.step)
+            writers[member.trainee.run_id] = held.enter_context(store.curves.writer(member.trainee.run_id))
+        total = sum(member.until for member in members)
+        while active := [member for member in members if member.status == "running" and _has_more(member)]:
+            if stop.asked:
+                _save(active)
+                for member in active:
+                    member.status, member.reason = "stopped", f"interrupted after step {member.trainee.step}"
+                return
+            _advance(together, active, writers)
+            progress(what, sum(member.trainee.step if _has_more(member) else member.until for member in members), total)
+        for member in members:
+            if member.status == "running":
+                member.status = "finished" if member.trainee.done else "stopped"
+
+
+def resume(members: Sequence[Member]) -> None:
+    """Bring every member to its newest whole checkpoint, to the newest that all have where there is one.
+
+    Raises: CheckpointInvalid naming the difference when a checkpoint belongs to another training.
+    """
+    whole = {}
+    for member in members:
+        good, skipped = checkpoints.complete(member.folder)
+        member.notes += skipped
+        whole[member.trainee.run_id] = {checkpoints.step_of(path): path for path in good}
+    common = set.intersection(*(set(steps) for steps in whole.values())) if whole else set()
+    for member in members:
+        steps = whole[member.trainee.run_id]
+        if not steps:
+            continue
+        chosen = steps[max(common)] if common else steps[max(steps)]
+        checkpoints.verify_identity(chosen, member.identity)
+        member.trainee.load(chosen)
+        member.saved_step = member.trainee.step
+        member.notes.append(f"goes on from step {member.trainee.step}")
+        if member.trainee.best_step and member.best is None:
+            member.trainee.best_step, member.trainee.best_loss = 0, math.inf
+
+
+def _has_more(member: Member) -> bool:
+    return not member.trainee.done and member.trainee.step < member.until
+
+
+def _advance(together: Together, active: Sequence[Member], writers: Mapping[str, CurveWriter]) -> None:
+    """One step of every active member, and the validation and checkpoints that are due after it."""
+    steps = together.step([member.trainee for member in active])
+    alive = []
+    for member, step in zip(active, steps, strict=True):
+        trainee = member.trainee
+        trainee.elapsed_seconds += step.seconds
+        if math.isfinite(step.loss):
+            alive.append(member)
+            number = trainee.step
+        else:
+            number = trainee.step + 1
+            member.status = "diverged"
+            member.reason = (
+                f"the loss became {step.loss} at step {number}; try a lower training.learning_rate than "
+                f"{trainee.settings.learning_rate:g}"
+            )
+        writers[trainee.run_id].add(_points(trainee, step, number))
+    due = [member for member in alive if _validation_due(member)]
+    if due:
+        _validate(together, due, writers)
+    if any(member.trainee.step % member.trainee.settings.save_steps == 0 or not _has_more(member) for member in alive):
+        _save([member for member in alive if _save_due(member)])
+
+
+def _validation_due(member: Member) -> bool:
+    trainee = member.trainee
+    every = trainee.settings.eval_steps or max(1, trainee.total_steps // 10)
+    return trainee.step % every == 0 or not _has_more(member)
+
+
+def _save_due(member: Member) -> bool:
+    return member.trainee.step % member.trainee.settings.save_steps == 0 or not _has_more(member)
+
+
+def _validate(together: Together, due: Sequence[Member], writers: Mapping[str, CurveWriter]) -> None:
+    for member, (loss, bits) in zip(due, together.validate([member.trainee for member in due]), strict=True):
+        trainee = member.trainee
+        trainee.validated(loss)
+        writers[trainee.run_id].add(
+            [
+                Point("validation_loss", trainee.step, loss),
+                Point("validation_bits_per_byte", trainee.step, bits),
+            ]
+        )
+        if trainee.best_step == trainee.step:
+            _save_best(member)
+
+
+def _save_best(member: Member) -> None:
+    trainee = member.trainee
+
+    def write(folder: Path) -> None:
+        save_adapter(trainee.adapter, trainee.lora, trainee.base, folder)
+
+    checkpoints.save(member.folder / "best", trainee.step, member.identity, write)
+
+
+def _save(members: Sequence[Member]) -> None:
+    """Checkpoints of all, and only then nothing older: a kill in between leaves every member the step before."""
+    for member in members:
+        if member.saved_step != member.trainee.step:
+            path = checkpoints.save(member.folder, member.trainee.step, member.identity, member.trainee.save)
+            member.saved_step = member.trainee.step
+            if member.trainee.settings.mirror:
+                _mirror(member, path)
+    for member in members:
+        checkpoints.prune(member.folder, member.trainee.settings.save_total_limit)
+        if member.trainee.best_step:
+            for path in (member.folder / "best").glob("step-*"):
+                if checkpoints.step_of(path) != member.trainee.best_step:
+                    shutil.rmtree(path, ignore_errors=True)
+
+
+def _mirror(member: Member, path: Path) -> None:
+    """A mirror that cannot be reached costs a note, not the run."""
+    try:
+        checkpoints.mirror(path, member.trainee.settings.mirror, member.trainee.run_id)
+    except Exception as error:
+        member.notes.append(f"{path.name} could not be copied to {member.trainee.settings.mirror}: {error}")
+
+
+def _points(trainee: Trainee, step: Step, number: int) -> list[Point]:
+    values = {
+        "loss": step.loss,
+        "learning_rate": step.learning_rate,
+        "gradient_norm": step.gradient_norm,
+        "tokens_per_second": step.tokens / max(step.seconds, 1e-9),
+        "tokens_seen": trainee.tokens_seen,
+        "elapsed_seconds": trainee.elapsed_seconds,
+        "epoch": trainee.order.epoch(number),
+        "peak_rss_bytes": peak_rss_bytes(),
+    }
+    return [Point(metric, number, float(value)) for metric, value in values.items()]
+
+
+def peak_rss_bytes() -> int:
+    """The largest resident size this process has had."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
