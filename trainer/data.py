@@ -100,8 +100,8 @@ def read_conversations(data: Data, workspace: Workspace, progress: Progress | No
 
     Done once for a data section: the workspace keeps them (`trainer.row_cache`).
     """
-    if found := cached_reading(data, workspace):
-        return found
+    if kept := cached_reading(data, workspace):
+        return kept
     reading = read_sources(data, progress)
     rows, removed = filtered(reading.rows, data.quality, progress)
     found: list[dict[str, Any]] = []
@@ -116,9 +116,9 @@ def read_conversations(data: Data, workspace: Workspace, progress: Progress | No
     contamination = {**found[0], "others": found[1:]} if found else {}
     report = {**reading.report, "filters": removed, "kept": len(rows), "contamination": contamination}
     report["contaminating_rows"] = {"found": len(dirty), "removed": len(dirty) if data.remove_contaminated else 0}
-    kept = Reading(rows, report)
-    keep_reading(data, workspace, kept)
-    return kept
+    result = Reading(rows, report)
+    keep_reading(data, workspace, result)
+    return result
 
 
 def split(rows: Sequence[Conversation], data: Data) -> tuple[list[Conversation], list[Conversation]]:

@@ -26,7 +26,7 @@ MIN_WORDS_FOR_REPETITION = 40
 """Short answers repeat themselves by chance."""
 
 PERMUTATIONS = 128
-"""MinHash permutations: the estimate's standard error is at most 1/√128 = 0.09; candidates are then compared exactly."""
+"""MinHash permutations: a standard error of 0.09 at most (1/√128); candidates are then compared exactly."""
 
 SCRIPTS = ("latin", "cyrillic", "greek", "arabic", "hebrew", "devanagari", "cjk", "hangul", "hiragana", "thai")
 

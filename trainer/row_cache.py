@@ -1,6 +1,7 @@
-"""Filtered conversations kept in the workspace, so that a resumed or repeated command does not filter 100,000 rows again.
+"""Filtered conversations kept in the workspace: a resumed or repeated command does not filter 100,000 rows again.
 
-Only what can be recognised as unchanged is kept: built-ins, local files and Hub data of a named revision. Safe to delete.
+Only what can be recognised as unchanged is kept: built-ins, local files and Hub data of a named revision. Safe to
+delete.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ EDITION = 1
 
 
 def cached_reading(data: Data, workspace: Workspace) -> Reading | None:
-    """What `keep_reading` kept for the same data section and unchanged files; None otherwise, damaged files included."""
+    """What `keep_reading` kept for the same data section and unchanged files; None otherwise, or when damaged."""
     key = _key(data)
     path = workspace.path / "cache" / f"rows-{key}.jsonl"
     if key is None or not path.is_file():
