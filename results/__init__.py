@@ -48,7 +48,8 @@ if TYPE_CHECKING:
     from results.decision import Candidate, Change, Decision, Figure, Limit, Limits, Tie, decide, decide_counts
     from results.machines import this_machine
     from results.merge import MergeReport, merge
-    from results.published import decide_published, load_published
+    from results.measurements import contaminated_items
+    from results.published import decide_published, load_published, read_published
     from results.ratings import PairRating, Rating, Ratings, rate, uncertain_pairs
     from results.shipping import Finding, Recheck, find_record, freeze, recheck
     from results.store import Store
@@ -75,6 +76,7 @@ _LATER = {
     "Store": "results.store",
     "Tie": "results.decision",
     "compare": "results.comparison",
+    "contaminated_items": "results.measurements",
     "contrast_counts": "results.comparison",
     "decide": "results.decision",
     "decide_counts": "results.decision",
@@ -84,6 +86,7 @@ _LATER = {
     "load_published": "results.published",
     "merge": "results.merge",
     "rate": "results.ratings",
+    "read_published": "results.published",
     "recheck": "results.shipping",
     "this_machine": "results.machines",
     "uncertain_pairs": "results.ratings",
@@ -139,6 +142,7 @@ __all__ = [
     "Winner",
     "Workspace",
     "compare",
+    "contaminated_items",
     "contrast_counts",
     "decide",
     "decide_counts",
@@ -150,6 +154,7 @@ __all__ = [
     "merge",
     "now",
     "rate",
+    "read_published",
     "recheck",
     "this_machine",
     "uncertain_pairs",
