@@ -15,10 +15,10 @@ import sqlalchemy as sa
 
 from results import levels, segments
 from results.database import WAIT_SECONDS, Database
-from results.errors import Immutable, NotFound
+from results.errors import Immutable
 from results.levels import Steps, Values
 from results.records import Point
-from results.tables import CurveRow, LevelRow, RunRow, SegmentRow
+from results.tables import CurveRow, LevelRow, SegmentRow
 
 if TYPE_CHECKING:
     from results.spool import Spool
@@ -61,8 +61,8 @@ class Curves:
         if not batches:
             return
         with self._database.write(lock=run_id, wait_seconds=wait_seconds) as connection:
-            finished = _status(connection, run_id) == "finished"
-            known = segments.curves_of(connection, run_id)
+            status, known = segments.curves_of(connection, run_id)
+            finished = status == "finished"
             for metric, (steps, values) in batches.items():
                 changed = segments.extend(connection, run_id, metric, known.get(metric), steps, values)
                 if changed and finished and not late:
@@ -76,7 +76,9 @@ class Curves:
         A live page passes the last step it has.
         """
         with self._database.read() as connection:
-            return segments.points(connection, run_id, metric, after_step)
+            return segments.points(
+                connection, run_id, metric, segments.BEFORE_ALL if after_step is None else after_step
+            )
 
     def truncate(self, run_id: str, after_step: int) -> None:
         """Remove every metric's points after `after_step`: a resumed run goes on from there.
@@ -84,10 +86,10 @@ class Curves:
         Raises: NotFound, Immutable (a finished run that has such points).
         """
         with self._database.write(lock=run_id) as connection:
-            finished = _status(connection, run_id) == "finished"
-            for curve in segments.curves_of(connection, run_id).values():
+            status, known = segments.curves_of(connection, run_id)
+            for curve in known.values():
                 if curve.last_step > after_step:
-                    if finished:
+                    if status == "finished":
                         raise Immutable(f"run {run_id!r} is finished: its points after step {after_step} stay")
                     segments.cut(connection, curve, after_step)
 
@@ -101,7 +103,7 @@ class Curves:
             for some in _portions(list(dict.fromkeys(run_ids)), 500):
                 for curve, level in _levels(connection, some, metric):
                     if level.width > 1 and buckets > len(level.buckets):
-                        steps, values = segments.points(connection, curve.run_id, metric, None)
+                        steps, values = segments.points(connection, curve.run_id, metric)
                         level = levels.Level(1, len(steps), levels.of_points(steps, values))
                     view, factor = levels.reduced(level.buckets, buckets)
                     found[curve.run_id] = CurveOverview(
@@ -117,9 +119,10 @@ class Curves:
         return {run_id: found[run_id] for run_id in run_ids if run_id in found}
 
     def metrics(self, run_id: str) -> list[str]:
-        """Names of the metrics that a run has points of, sorted."""
+        """Names of the metrics that a run has points of, sorted; none for an unknown run."""
+        query = sa.select(CurveRow.metric).where(CurveRow.run_id == run_id, CurveRow.points > 0)
         with self._database.read() as connection:
-            return sorted(segments.curves_of(connection, run_id))
+            return sorted(connection.execute(query).scalars())
 
     def writer(self, run_id: str) -> CurveWriter:
         """A background writer for a training loop; close it when the run ends.
@@ -129,13 +132,6 @@ class Curves:
         from results.writer import CurveWriter
 
         return CurveWriter(self, run_id, self._spool)
-
-
-def _status(connection: sa.Connection, run_id: str) -> str:
-    status = connection.execute(sa.select(RunRow.status).where(RunRow.id == run_id)).scalar()
-    if status is None:
-        raise NotFound(f"no run {run_id!r} in the store; add it first, or list the runs: bakeoff runs")
-    return str(status)
 
 
 def _portions(items: list[str], size: int) -> Iterable[list[str]]:

@@ -161,7 +161,10 @@ def _begin(connection: sa.Connection) -> None:
         if lock is None:
             connection.exec_driver_sql("BEGIN")
             return
-        connection.exec_driver_sql(f"PRAGMA busy_timeout={int(options['bakeoff_wait'] * 1000)}")
+        milliseconds = int(options["bakeoff_wait"] * 1000)
+        if connection.info.get("bakeoff_wait") != milliseconds:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={milliseconds}")
+            connection.info["bakeoff_wait"] = milliseconds
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     elif lock is not None:
         number = int.from_bytes(hashlib.sha256(lock.encode("utf-8", "surrogatepass")).digest()[:8], "big", signed=True)

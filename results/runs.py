@@ -56,7 +56,7 @@ class Runs:
                 row = row_of(run, RunRow) | {name: getattr(there, name) for name in kept}
                 connection.execute(sa.update(RunRow).where(RunRow.id == run.id).values(row))
             for metric, (steps, values) in segments.grouped(points).items():
-                curve = segments.curves_of(connection, run.id).get(metric)
+                curve = segments.curves_of(connection, run.id)[1].get(metric)
                 changed = segments.extend(connection, run.id, metric, curve, steps, values)
                 if changed and there is not None and there.status == "finished":
                     raise Immutable(f"run {run.id!r} is finished: its {metric} at step {steps[0]} stays as it is")
@@ -95,8 +95,7 @@ class Runs:
                 raise Immutable(f"run {run_id!r} is finished and cannot become {status}")
             changes = {"status": status, "reason": reason, "finished_at": at or now()}
             connection.execute(sa.update(RunRow).where(RunRow.id == run_id).values(changes))
-            if status == "finished":
-                segments.seal(connection, run_id)
+            segments.seal(connection, run_id)
 
     def edit(
         self,

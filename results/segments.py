@@ -13,13 +13,16 @@ import sqlalchemy as sa
 
 from results import levels
 from results.columns import INT64, finite_of, kind_of
-from results.errors import StoreError
+from results.errors import NotFound, StoreError
 from results.levels import Level, Steps, Values
 from results.records import Point, now
-from results.tables import CurveRow, LevelRow, SegmentRow
+from results.tables import CurveRow, LevelRow, RunRow, SegmentRow
 
 SEGMENT_POINTS = 1024
 """Points in a full segment: 16 kB."""
+
+OPEN_POINTS = 4 * SEGMENT_POINTS
+"""So many points wait at most before they are sealed: fewer and larger writes while a run lasts."""
 
 OPEN_SEGMENTS = 64
 """So many small segments at most, then they are joined: a reader of a live run fetches few rows."""
@@ -45,40 +48,59 @@ class CurveState(NamedTuple):
 
 STATE = tuple(getattr(CurveRow, name) for name in CurveState._fields)
 
+# Statements are made once: a training loop's batch takes less time than SQLAlchemy takes to make them.
+_THIS_CURVE: sa.BindParameter[int] = sa.bindparam("this_curve")
+_CURVES = (
+    sa.select(RunRow.status, *STATE)
+    .outerjoin(CurveRow, CurveRow.run_id == RunRow.id)
+    .where(RunRow.id == sa.bindparam("this_run"))
+)
+_INSERT_CURVE = sa.insert(CurveRow).returning(CurveRow.id)
+_UPDATE_CURVE = sa.update(CurveRow).where(CurveRow.id == _THIS_CURVE)
+_INSERT_SEGMENTS = sa.insert(SegmentRow)
+_POINTS = (
+    sa.select(SegmentRow.steps, SegmentRow.values)
+    .join(CurveRow, CurveRow.id == SegmentRow.curve_id)
+    .where(CurveRow.run_id == sa.bindparam("this_run"), CurveRow.metric == sa.bindparam("this_metric"))
+    .where(SegmentRow.last_step > sa.bindparam("after_step"))
+    .order_by(SegmentRow.first_step)
+)
+_OPEN = sa.and_(SegmentRow.curve_id == _THIS_CURVE, SegmentRow.sealed.is_(False))
+_SELECT_OPEN = sa.select(SegmentRow.steps, SegmentRow.values).where(_OPEN).order_by(SegmentRow.first_step)
+_DELETE_OPEN = sa.delete(SegmentRow).where(_OPEN)
+_SELECT_LEVEL = sa.select(LevelRow.width, LevelRow.points, LevelRow.buckets).where(LevelRow.curve_id == _THIS_CURVE)
+_UPDATE_LEVEL = sa.update(LevelRow).where(LevelRow.curve_id == _THIS_CURVE)
+_INSERT_LEVEL = sa.insert(LevelRow)
+
 
 def grouped(points: Iterable[Point]) -> dict[str, tuple[Steps, Values]]:
     """Points by metric: steps ascending, each once, with the last value given for it."""
-    lists: dict[str, tuple[list[int], list[float]]] = {}
-    for point in points:
-        found = lists.get(point.metric)
-        if found is None:
-            found = lists[point.metric] = ([], [])
-        found[0].append(point.step)
-        found[1].append(point.value)
-    return {metric: _ascending(*_arrays(metric, *both)) for metric, both in lists.items()}
+    given = list(points)
+    if not given:
+        return {}
+    names = dict.fromkeys(point[0] for point in given)
+    found = {}
+    for metric in names:
+        chosen = given if len(names) == 1 else [point for point in given if point[0] == metric]
+        _, steps, values = zip(*chosen, strict=True)
+        found[metric] = _ascending(*_arrays(metric, steps, values))
+    return found
 
 
-def curves_of(connection: sa.Connection, run_id: str) -> dict[str, CurveState]:
-    """A run's curves by metric."""
-    rows = connection.execute(sa.select(*STATE).where(CurveRow.run_id == run_id))
-    return {row.metric: CurveState(*row) for row in rows}
+def curves_of(connection: sa.Connection, run_id: str) -> tuple[str, dict[str, CurveState]]:
+    """(a run's status, its curves by metric). Raises NotFound."""
+    rows = connection.execute(_CURVES, {"this_run": run_id}).all()
+    if not rows:
+        raise NotFound(f"no run {run_id!r} in the store; add it first, or list the runs: bakeoff runs")
+    return rows[0][0], {row.metric: CurveState(*row[1:]) for row in rows if row.id is not None}
 
 
-def points(connection: sa.Connection, run_id: str, metric: str, after_step: int | None) -> tuple[Steps, Values]:
+def points(connection: sa.Connection, run_id: str, metric: str, after_step: int = BEFORE_ALL) -> tuple[Steps, Values]:
     """(steps, values) of a curve after a step."""
-    query = (
-        sa.select(SegmentRow.steps, SegmentRow.values)
-        .join(CurveRow, CurveRow.id == SegmentRow.curve_id)
-        .where(CurveRow.run_id == run_id, CurveRow.metric == metric)
-        .order_by(SegmentRow.first_step)
-    )
-    if after_step is not None:
-        query = query.where(SegmentRow.last_step > after_step)
-    steps, values = unpacked([(row.steps, row.values) for row in connection.execute(query)])
-    if after_step is not None:
-        start = int(np.searchsorted(steps, after_step, side="right"))
-        steps, values = steps[start:], values[start:]
-    return steps, values
+    chosen = {"this_run": run_id, "this_metric": metric, "after_step": after_step}
+    steps, values = unpacked([(row.steps, row.values) for row in connection.execute(_POINTS, chosen)])
+    start = int(np.searchsorted(steps, after_step, side="right"))
+    return steps[start:], values[start:]
 
 
 def extend(
@@ -88,7 +110,7 @@ def extend(
     if curve is None:
         curve = _made(connection, run_id, metric)
     elif int(steps[0]) <= curve.last_step:
-        old_steps, old_values = _after(connection, curve, int(steps[0]) - 1)
+        old_steps, old_values = points(connection, run_id, metric, int(steps[0]) - 1)
         keep = ~np.isin(old_steps, steps)
         if not keep.all() and _contained(old_steps, old_values, steps, values):
             return False
@@ -100,7 +122,7 @@ def extend(
 
 def cut(connection: sa.Connection, curve: CurveState, after_step: int) -> CurveState:
     """Remove a curve's points after a step; returns its state then."""
-    everything = _after(connection, curve, None)
+    everything = points(connection, curve.run_id, curve.metric)
     kept = int(np.searchsorted(everything[0], after_step, side="right"))
     steps, values = everything[0][:kept], everything[1][:kept]
     connection.execute(sa.delete(SegmentRow).where(SegmentRow.curve_id == curve.id))
@@ -114,13 +136,12 @@ def cut(connection: sa.Connection, curve: CurveState, after_step: int) -> CurveS
 
 def seal(connection: sa.Connection, run_id: str) -> None:
     """Seal what is open of a run's curves: no more points will come."""
-    for curve in curves_of(connection, run_id).values():
+    for curve in curves_of(connection, run_id)[1].values():
         if curve.open_points:
             steps, values = _open(connection, curve)
             _store_segments(connection, curve.id, steps, values, sealed=True)
             _count_in(connection, curve.id, steps, values)
-            change = sa.update(CurveRow).where(CurveRow.id == curve.id)
-            connection.execute(change.values(open_points=0, open_segments=0))
+            connection.execute(_UPDATE_CURVE, {"this_curve": curve.id, "open_points": 0, "open_segments": 0})
 
 
 def level_of(width: int | None, count: int | None, blob: bytes | None) -> Level:
@@ -137,15 +158,17 @@ def unpacked(blobs: Sequence[tuple[bytes, bytes]]) -> tuple[Steps, Values]:
     return steps, values
 
 
-def _arrays(metric: str, steps: list[int], values: list[float]) -> tuple[Steps, Values]:
+def _arrays(metric: str, steps: Sequence[int], values: Sequence[float]) -> tuple[Steps, Values]:
+    whole = np.array(steps)
+    if whole.dtype.kind not in "iu" or int(whole.max()) > INT64 or int(whole.min()) <= BEFORE_ALL:
+        odd = next((step for step in steps if not isinstance(step, int) or abs(step) > INT64), steps[0])
+        raise StoreError(f"{metric}: a step is a whole number of at most 63 bits, not {odd!r:.60}")
     try:
-        whole = np.array(steps, np.int64)
-        real = np.array(values, np.float64)
-    except (OverflowError, TypeError, ValueError) as error:
-        raise StoreError(f"{metric}: a step must be a 64-bit integer and a value a number ({error})") from error
-    if int(whole.min()) == BEFORE_ALL:
-        raise StoreError(f"{metric}: step {BEFORE_ALL} is below the least one, {BEFORE_ALL + 1}")
-    return whole, real
+        if None in values:
+            raise TypeError("None is no value")
+        return whole.astype(np.int64), np.array(values, np.float64)
+    except (TypeError, ValueError) as error:
+        raise StoreError(f"{metric}: a value is a number: {error}") from error
 
 
 def _ascending(steps: Steps, values: Values) -> tuple[Steps, Values]:
@@ -168,12 +191,8 @@ def _made(connection: sa.Connection, run_id: str, metric: str) -> CurveState:
     state = CurveState(0, run_id, metric, 0, BEFORE_ALL, None, None, 0, 0)
     row = {**state._asdict(), "last_value": None, "last_kind": "", "updated_at": now()}
     del row["id"]
-    made = connection.execute(sa.insert(CurveRow).values(row).returning(CurveRow.id)).scalar_one()
+    made = connection.execute(_INSERT_CURVE, row).scalar_one()
     return state._replace(id=int(made))
-
-
-def _after(connection: sa.Connection, curve: CurveState, after_step: int | None) -> tuple[Steps, Values]:
-    return points(connection, curve.run_id, curve.metric, after_step)
 
 
 def _append(connection: sa.Connection, curve: CurveState, steps: Steps, values: Values) -> CurveState:
@@ -184,14 +203,14 @@ def _append(connection: sa.Connection, curve: CurveState, steps: Steps, values: 
     state = curve._replace(
         points=curve.points + len(steps), last_step=int(steps[-1]), best_value=best_value, best_step=best_step
     )
-    if total < SEGMENT_POINTS and curve.open_segments < OPEN_SEGMENTS:
+    if total < OPEN_POINTS and curve.open_segments < OPEN_SEGMENTS:
         _store_segments(connection, curve.id, steps, values, sealed=False)
         state = state._replace(open_points=total, open_segments=curve.open_segments + 1)
     else:
         if curve.open_segments:
             old_steps, old_values = _open(connection, curve)
             steps, values = np.concatenate([old_steps, steps]), np.concatenate([old_values, values])
-        full = total - total % SEGMENT_POINTS
+        full = total - total % SEGMENT_POINTS if total >= OPEN_POINTS else 0
         if full:
             _store_segments(connection, curve.id, steps[:full], values[:full], sealed=True)
             _count_in(connection, curve.id, steps[:full], values[:full])
@@ -200,7 +219,7 @@ def _append(connection: sa.Connection, curve: CurveState, steps: Steps, values: 
         state = state._replace(open_points=total - full, open_segments=int(total > full))
     known = {name: getattr(state, name) for name in CurveState._fields[3:]}
     changes = {**known, "last_value": finite_of(last), "last_kind": kind_of(last), "updated_at": now()}
-    connection.execute(sa.update(CurveRow).where(CurveRow.id == curve.id).values(changes))
+    connection.execute(_UPDATE_CURVE, {"this_curve": curve.id, **changes})
     return state
 
 
@@ -215,12 +234,9 @@ def _best(curve: CurveState, steps: Steps, values: Values) -> tuple[float | None
 
 def _open(connection: sa.Connection, curve: CurveState) -> tuple[Steps, Values]:
     """Take a curve's open segments out of the database."""
-    chosen = (SegmentRow.curve_id == curve.id, SegmentRow.sealed.is_(False))
-    rows = connection.execute(
-        sa.select(SegmentRow.steps, SegmentRow.values).where(*chosen).order_by(SegmentRow.first_step)
-    )
-    taken = unpacked([(row.steps, row.values) for row in rows])
-    connection.execute(sa.delete(SegmentRow).where(*chosen))
+    this = {"this_curve": curve.id}
+    taken = unpacked([(row.steps, row.values) for row in connection.execute(_SELECT_OPEN, this)])
+    connection.execute(_DELETE_OPEN, this)
     return taken
 
 
@@ -236,17 +252,15 @@ def _store_segments(connection: sa.Connection, curve_id: int, steps: Steps, valu
         }
         for start in range(0, len(steps), SEGMENT_POINTS)
     ]
-    connection.execute(sa.insert(SegmentRow), rows)
+    connection.execute(_INSERT_SEGMENTS, rows)
 
 
 def _count_in(connection: sa.Connection, curve_id: int, steps: Steps, values: Values) -> None:
     """Count sealed points in the curve's level."""
-    row = connection.execute(
-        sa.select(LevelRow.width, LevelRow.points, LevelRow.buckets).where(LevelRow.curve_id == curve_id)
-    ).one_or_none()
+    row = connection.execute(_SELECT_LEVEL, {"this_curve": curve_id}).one_or_none()
     level = levels.extended(level_of(*row) if row else levels.EMPTY, steps, values)
     content = {"width": level.width, "points": level.points, "buckets": level.buckets.tobytes()}
     if row:
-        connection.execute(sa.update(LevelRow).where(LevelRow.curve_id == curve_id).values(content))
+        connection.execute(_UPDATE_LEVEL, {"this_curve": curve_id, **content})
     else:
-        connection.execute(sa.insert(LevelRow).values(curve_id=curve_id, **content))
+        connection.execute(_INSERT_LEVEL, {"curve_id": curve_id, **content})

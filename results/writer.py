@@ -14,7 +14,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from results.columns import INT64, KEY_BYTES
-from results.errors import BakeoffError
 from results.records import Point
 from results.spool import Spool
 
@@ -41,9 +40,8 @@ class CurveWriter:
         """Points that had to be spooled so far."""
         self._curves = curves
         self._spool = spool
-        self._queue: deque[list[Point]] = deque()
+        self._queue: deque[list[Point] | threading.Event] = deque()
         self._wake = threading.Event()
-        self._idle = threading.Event()
         self._closing = False
         self._thread = threading.Thread(target=self._work, name=f"curves of {run_id[:40]}", daemon=True)
         self._thread.start()
@@ -59,13 +57,14 @@ class CurveWriter:
         if self._closing:
             self._complain(f"{len(batch)} points came after the writer was closed")
             return
-        self._idle.clear()
         self._queue.append(batch)
 
     def flush(self, timeout_seconds: float = 30.0) -> bool:
         """Wait until everything added so far is in the store or in the spool; False on timeout."""
+        done = threading.Event()
+        self._queue.append(done)
         self._wake.set()
-        return not self._thread.is_alive() or self._idle.wait(timeout_seconds)
+        return not self._thread.is_alive() or done.wait(timeout_seconds)
 
     def close(self, timeout_seconds: float = 30.0) -> None:
         """Deliver what is left, or spool it. Closing twice is fine. Raises nothing."""
@@ -86,39 +85,45 @@ class CurveWriter:
             self._wake.clear()
             closing = self._closing  # read before the queue, so that nothing added before closing is missed
             points: list[Point] = []
+            flushed: list[threading.Event] = []
             while self._queue:
-                points.extend(self._queue.popleft())
+                taken = self._queue.popleft()
+                if isinstance(taken, threading.Event):
+                    flushed.append(taken)
+                else:
+                    points.extend(taken)
             try:
-                self._store([point for point in points if self._sound(point)])
+                self._store(points)
             except Exception as error:  # neither stored nor spooled: said, and training goes on
                 self._complain(f"{len(points)} points were lost: {error!r}")
-            if not self._queue:
-                self._idle.set()
+            for event in flushed:
+                event.set()
             if closing and not self._queue:
+                self._spool.deliver(self._append, self.run_id)
                 return
 
     def _store(self, points: list[Point]) -> None:
         if self._spool.files(self.run_id) and self._spool.deliver(self._append, self.run_id):
-            if points:
-                self._keep(points)  # behind what waits already, so that the order stays
-            return
-        if not points:
+            self._keep(points)  # behind what waits already, so that the order stays
             return
         try:
             self._append(self.run_id, points)
-        except BakeoffError as error:
+        except Exception as error:  # of the store, or of a point that is none
             self._keep(points)
             self._complain(f"the store does not take points, they are kept in {self._spool.folder}: {error}")
 
     def _append(self, run_id: str, points: list[Point]) -> None:
-        self._curves.append(run_id, points, wait_seconds=BUSY_SECONDS, late=True)
+        if points:
+            self._curves.append(run_id, points, wait_seconds=BUSY_SECONDS, late=True)
 
     def _keep(self, points: list[Point]) -> None:
-        self._spool.keep(self.run_id, points)
-        self.spooled += len(points)
+        """Spool what a store can hold: one point that none can must not hold up the others. Raises OSError."""
+        sound = [point for point in points if self._sound(point)]
+        if sound:
+            self._spool.keep(self.run_id, sound)
+            self.spooled += len(sound)
 
     def _sound(self, point: Point) -> bool:
-        """Whether the store can hold the point at all; one that it cannot must not hold up the others."""
         try:
             sound = -INT64 <= point.step <= INT64 and len(point.metric.encode()) <= KEY_BYTES
             float(point.value)

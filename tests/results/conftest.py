@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,27 +31,53 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server.cleanup()
 
 
-@pytest.fixture
-def postgres_url(postgres: str) -> Iterator[str]:
-    """URL of a blank PostgreSQL database, dropped after the test."""
+def postgres_database(server: str, template: str = "template1") -> Iterator[str]:
+    """A new database of the server, a copy of `template`; dropped afterwards."""
     name = f"bakeoff{next(NUMBERS)}"
     engine = sa.create_engine(
-        postgres.replace("postgresql://", "postgresql+psycopg://"), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool
+        server.replace("postgresql://", "postgresql+psycopg://"), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool
     )
     with engine.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    yield sa.make_url(postgres).set(database=name).render_as_string(hide_password=False)
+        connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield sa.make_url(server).set(database=name).render_as_string(hide_password=False)
     with engine.connect() as connection:
         connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite store without rows, migrated once: the tests' stores are copies of it."""
+    path = tmp_path_factory.mktemp("migrated") / "results.db"
+    Store(f"sqlite:///{path}").close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres: str) -> Iterator[str]:
+    """The name of a PostgreSQL database without rows, migrated once."""
+    for url in postgres_database(postgres):
+        Store(url).close()
+        yield str(sa.make_url(url).database)
+
+
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
-def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A blank database: every test that uses it runs on both."""
+def blank_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database with nothing in it, not even tables."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'results.db'}"
-    url: str = request.getfixturevalue("postgres_url")
-    return url
+        yield f"sqlite:///{tmp_path / 'results.db'}"
+    else:
+        yield from postgres_database(request.getfixturevalue("postgres"))
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database with tables and no rows: every test that uses it runs on both."""
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("migrated_sqlite"), tmp_path / "results.db")
+        yield f"sqlite:///{tmp_path / 'results.db'}"
+    else:
+        server, template = (request.getfixturevalue(name) for name in ("postgres", "migrated_postgres"))
+        yield from postgres_database(server, template)
 
 
 @pytest.fixture
