@@ -9,6 +9,9 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+# At once, not lazily: a module named like the function in it would otherwise stand in the function's place.
+from trainer.variants import Variant, variants
+
 if TYPE_CHECKING:
     from trainer.bases import LoadedBase, base_identity, base_tokenizer, load_base
     from trainer.conversations import Conversation
@@ -17,26 +20,27 @@ if TYPE_CHECKING:
     from trainer.experiment import Experiment
     from trainer.experiment_file import load_experiment
     from trainer.miniatures import miniature
+    from trainer.planning import Group, Plan, plan
     from trainer.training import train
-    from trainer.variants import Variant, variants
 
 _HOME = {
     "Conversation": "conversations",
     "Example": "data",
     "Experiment": "experiment",
+    "Group": "planning",
     "LoadedBase": "bases",
+    "Plan": "planning",
     "PreparedData": "data",
     "TrainerError": "errors",
-    "Variant": "variants",
     "base_identity": "bases",
     "base_tokenizer": "bases",
     "load_base": "bases",
     "load_experiment": "experiment_file",
     "miniature": "miniatures",
+    "plan": "planning",
     "prepare": "data",
     "train": "training",
     "validation_rows": "data",
-    "variants": "variants",
 }
 """Public name → the module that has it."""
 
@@ -44,7 +48,9 @@ __all__ = [
     "Conversation",
     "Example",
     "Experiment",
+    "Group",
     "LoadedBase",
+    "Plan",
     "PreparedData",
     "TrainerError",
     "Variant",
@@ -53,6 +59,7 @@ __all__ = [
     "load_base",
     "load_experiment",
     "miniature",
+    "plan",
     "prepare",
     "train",
     "validation_rows",

@@ -73,8 +73,8 @@ class BaseEntry:
     """The Hub asks for an accepted licence and a token."""
 
 
-def _qwen(name: str, licence: str, *sizes: int, tied: bool = True) -> BaseEntry:
-    return BaseEntry(f"{name.lower()}-instruct", f"Qwen/{name}-Instruct", licence, Shape("qwen2", *sizes, tied=tied))
+def _qwen(name: str, licence: str, sizes: tuple[int, int, int, int, int, int, int], tied: bool = True) -> BaseEntry:
+    return BaseEntry(f"{name.lower()}-instruct", f"Qwen/{name}-Instruct", licence, Shape("qwen2", *sizes, tied))
 
 
 ENTRIES = (
@@ -117,14 +117,14 @@ ENTRIES = (
         Shape("llama", 32, 4096, 14336, 32, 8, 128, 128256, tied=False),
         gated=True,
     ),
-    _qwen("Qwen2.5-0.5B", "apache-2.0", 24, 896, 4864, 14, 2, 64, 151936),
-    _qwen("Qwen2.5-1.5B", "apache-2.0", 28, 1536, 8960, 12, 2, 128, 151936),
-    _qwen("Qwen2.5-3B", "qwen-research", 36, 2048, 11008, 16, 2, 128, 151936),
-    _qwen("Qwen2.5-7B", "apache-2.0", 28, 3584, 18944, 28, 4, 128, 152064, tied=False),
-    _qwen("Qwen2.5-Coder-0.5B", "apache-2.0", 24, 896, 4864, 14, 2, 64, 151936),
-    _qwen("Qwen2.5-Coder-1.5B", "apache-2.0", 28, 1536, 8960, 12, 2, 128, 151936),
-    _qwen("Qwen2.5-Coder-3B", "qwen-research", 36, 2048, 11008, 16, 2, 128, 151936),
-    _qwen("Qwen2.5-Coder-7B", "apache-2.0", 28, 3584, 18944, 28, 4, 128, 152064, tied=False),
+    _qwen("Qwen2.5-0.5B", "apache-2.0", (24, 896, 4864, 14, 2, 64, 151936)),
+    _qwen("Qwen2.5-1.5B", "apache-2.0", (28, 1536, 8960, 12, 2, 128, 151936)),
+    _qwen("Qwen2.5-3B", "qwen-research", (36, 2048, 11008, 16, 2, 128, 151936)),
+    _qwen("Qwen2.5-7B", "apache-2.0", (28, 3584, 18944, 28, 4, 128, 152064), tied=False),
+    _qwen("Qwen2.5-Coder-0.5B", "apache-2.0", (24, 896, 4864, 14, 2, 64, 151936)),
+    _qwen("Qwen2.5-Coder-1.5B", "apache-2.0", (28, 1536, 8960, 12, 2, 128, 151936)),
+    _qwen("Qwen2.5-Coder-3B", "qwen-research", (36, 2048, 11008, 16, 2, 128, 151936)),
+    _qwen("Qwen2.5-Coder-7B", "apache-2.0", (28, 3584, 18944, 28, 4, 128, 152064), tied=False),
     BaseEntry(
         "gemma-2-2b-it",
         "google/gemma-2-2b-it",

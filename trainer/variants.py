@@ -51,7 +51,7 @@ def variants(experiment: Experiment) -> list[Variant]:
     seeds = sweep.seeds or (None,)
     found = []
     for base, (label, settings), seed in itertools.product(experiment.bases, _settings(experiment), seeds):
-        parts = [] if len(experiment.bases) == 1 else [_slug(PurePath(base).stem if "/" in base else base)]
+        parts = [] if len(experiment.bases) == 1 else [_slug(PurePath(base).name.removesuffix(".gguf"))]
         parts += [label or "-".join(_worded(key, value) for key, value in settings.items())]
         parts += [] if seed is None or len(seeds) == 1 else [f"seed{seed}"]
         found.append(_variant(experiment, base, settings, seed, "-".join(part for part in parts if part)))

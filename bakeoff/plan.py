@@ -1,0 +1,35 @@
+"""`bakeoff plan FILE`: what an experiment would do and cost, before anything is spent."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bakeoff.options import JsonOption, WorkspaceOption
+
+
+def plan(
+    experiment_file: Annotated[Path, typer.Argument(metavar="FILE", help="An experiment file (YAML).")],
+    json_: JsonOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Print an experiment's runs, rows and tokens after filtering, memory, time and warnings. Exit 1 if it cannot run.
+
+    Example: bakeoff plan experiments/demo.yaml
+    """
+    import trainer
+    from bakeoff import progress
+    from bakeoff.plan_text import plan_text
+    from results import Workspace
+
+    experiment = trainer.load_experiment(experiment_file)
+    with progress.drawn() as report:
+        found = trainer.plan(experiment, Workspace.open(workspace), report)
+    print(json.dumps(dataclasses.asdict(found), indent=2) if json_ else plan_text(found))
+    if found.problems:
+        sys.exit(1)

@@ -1,0 +1,163 @@
+"""Memory and time of a training before it runs, from the base's shape. Estimates: a third off is to be expected.
+
+Memory is counted per part (weights, trained parameters with their optimizer state, activations, logits). Time is
+floating-point operations over the speed that a device reaches in practice.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from trainer.experiment import Lora, Training
+from trainer.registry import Shape
+from trainer.together import PASS_TOKENS
+
+NF4_BYTES = 0.516
+"""4 bits a weight and 0.127 bits of doubly quantized scales: Dettmers et al. 2023, arXiv 2305.14314, section 3."""
+
+TRAINED_BYTES = 16
+"""fp32 weight, gradient and AdamW's two moments."""
+
+HALF = ("bfloat16", "float16")
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where a training might run."""
+
+    name: str
+    memory_bytes: float
+    dtype: str
+    """What `dtype: auto` chooses there."""
+    flops: float
+    """Floating-point operations a second that training reaches, not the data sheet's peak."""
+    step_seconds: float
+    """A step takes no less, however small the model: launching kernels, the optimizer, the log."""
+    overhead_bytes: float
+    """Libraries, context and allocator, before the first weight."""
+
+
+GIB = 1024**3
+
+T4 = Device("T4 16 GB", 14.6 * GIB, "float16", 65e12 * 0.25, 0.3, 1.0e9)
+A100 = Device("A100 80 GB", 79 * GIB, "bfloat16", 312e12 * 0.4, 0.15, 1.5e9)
+"""Peaks: NVIDIA's data sheets. Shares: a quarter on a T4, two fifths on an A100, as LoRA trainings of 1B to 8B report."""
+
+CPU_SHARE = 0.25
+"""What a whole training step reaches of a large matrix product's speed on this code."""
+
+
+def devices(cpu_dtype: str) -> tuple[Device, ...]:
+    """This machine's CPU, a T4 and an A100."""
+    return (Device("this CPU", memory_bytes(), cpu_dtype, _matmul_flops(cpu_dtype) * CPU_SHARE, 0.02, 0.9e9), T4, A100)
+
+
+def memory_bytes() -> float:
+    """This machine's memory, or its container's limit where that is lower."""
+    import psutil
+
+    total = float(psutil.virtual_memory().total)
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
+    except OSError:
+        return total
+    return min(total, float(limit)) if limit.isdigit() else total
+
+
+@cache
+def _matmul_flops(dtype: str) -> float:
+    """Operations a second of one 1,024³ matrix product here: the best of five, so that a busy moment counts little."""
+    import torch
+
+    size = 1024
+    left = torch.ones(size, size, dtype=getattr(torch, dtype))
+    best = float("inf")
+    for _ in range(5):
+        began = time.perf_counter()
+        torch.mm(left, left)
+        best = min(best, time.perf_counter() - began)
+    return float(2 * size**3 / best)
+
+
+def trained_parameters(shape: Shape, lora: Lora) -> int:
+    """Weights that the optimizer moves."""
+    if lora.method == "full":
+        return shape.parameters
+    groups = {
+        "attention": ("q_proj", "k_proj", "v_proj", "o_proj"),
+        "mlp": ("gate_proj", "up_proj", "down_proj"),
+        "all-linear": tuple(shape.linears),
+    }
+    wanted = groups[lora.target] if isinstance(lora.target, str) else lora.target
+    sizes = [size for name, size in shape.linears.items() if name in wanted]
+    magnitudes = sum(outputs for _, outputs in sizes) if lora.dora else 0
+    return shape.layers * (lora.rank * sum(inputs + outputs for inputs, outputs in sizes) + magnitudes)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Peak bytes of a training, by part."""
+
+    weights: float
+    trained: float
+    activations: float
+    logits: float
+    overhead: float
+    checkpointing: bool
+    """Activations are recomputed to fit, or because the file asks for it."""
+
+    @property
+    def total(self) -> float:
+        """Sum of all parts."""
+        return self.weights + self.trained + self.activations + self.logits + self.overhead
+
+
+def memory(shape: Shape, training: Training, lora: Lora, row_tokens: int, runs: int, device: Device) -> Memory:
+    """Peak memory of `runs` variants of one base trained in one process.
+
+    `row_tokens`: length of a long row. Checkpointing is what the file says; unset, it is chosen when needed to fit.
+    """
+    dtype = device.dtype if training.dtype == "auto" else training.dtype
+    width = 2 if dtype in HALF else 4
+    others = shape.parameters - shape.linear_parameters
+    linear_width = NF4_BYTES if training.quantization == "nf4" else width
+    # Full fine-tuning keeps one fp32 copy, counted among the trained.
+    weights = 0.0 if lora.method == "full" else shape.linear_parameters * linear_width + others * width
+    together = _together(training, lora, dtype)
+    trained = trained_parameters(shape, lora) * TRAINED_BYTES * (runs if together else 1)
+    tokens = min(PASS_TOKENS, runs * training.batch_size * row_tokens) if together else training.batch_size * row_tokens
+    attention, kv = shape.heads * shape.head, shape.kv_heads * shape.head
+    per_layer = width * (6 * shape.hidden + 3 * attention + 2 * kv + 4 * shape.intermediate) + 8 * shape.hidden
+    kept = tokens * (shape.layers * per_layer)
+    recomputed = tokens * (shape.layers * shape.hidden * width + per_layer)
+    # TRL's loss holds logits of every position in the dtype and in fp32; the shared loop those of a few hundred.
+    logits = min(tokens, 512) * shape.vocabulary * 8.0 if together else tokens * shape.vocabulary * (width + 4.0)
+    fixed = weights + trained + logits + device.overhead_bytes
+    checkpointing = training.gradient_checkpointing
+    if checkpointing is None:
+        checkpointing = not together and fixed + kept > device.memory_bytes * 0.9
+    return Memory(weights, trained, recomputed if checkpointing else kept, logits, device.overhead_bytes, checkpointing)
+
+
+def _together(training: Training, lora: Lora, dtype: str) -> bool:
+    """Whether `trainer.together` takes such variants, by what the file says."""
+    plain = lora.method == "lora" and not lora.dora and training.quantization == "none"
+    return plain and dtype != "float16" and not training.report_to and not training.gradient_checkpointing
+
+
+def seconds(
+    shape: Shape, training: Training, lora: Lora, steps: int, tokens: float, answers: float, device: Device
+) -> float:
+    """Time of `steps` steps on `tokens` tokens in all, `answers` of them trained, by one variant.
+
+    2 operations a weight forward, 2 for the gradient by activations, 2 more for weights that are trained.
+    """
+    passes = 6 if lora.method == "full" else 4
+    if training.gradient_checkpointing:
+        passes += 2
+    slower = 1.4 if training.quantization == "nf4" else 1.0  # unpacking 4-bit weights in every pass
+    operations = passes * (tokens * shape.linear_parameters * slower + answers * shape.vocabulary * shape.hidden)
+    return max(operations / device.flops, steps * device.step_seconds)

@@ -1,0 +1,263 @@
+"""What an experiment would do, before anything is spent: runs, rows, tokens, memory, time, and what to change.
+
+Nothing is trained and no weights are loaded; data and tokenizers are.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+from results import Json, Progress, Workspace, digest
+from trainer.bases import base_path, base_tokenizer
+from trainer.data import PreparedData, prepare
+from trainer.devices import choose
+from trainer.errors import TrainerError
+from trainer.estimates import Device, devices, memory, seconds
+from trainer.experiment import Experiment
+from trainer.gguf_bases import unpacked
+from trainer.registry import Shape, entry, shape_of
+from trainer.variants import Variant, variants
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a group needs on one device."""
+
+    device: str
+    memory_bytes: float
+    device_bytes: float
+    checkpointing: bool
+    seconds: float
+    """Training alone; None of the measurements."""
+
+    @property
+    def fits(self) -> bool:
+        """Whether it stays below 95 % of the device's memory."""
+        return self.memory_bytes <= 0.95 * self.device_bytes
+
+
+@dataclass(frozen=True)
+class Group:
+    """Variants of one base on one data set: they share both."""
+
+    base: str
+    runs: tuple[str, ...]
+    parameters: int | None
+    rows: int | None = None
+    """Training rows after all filters; None when data or tokenizer cannot be had here."""
+    validation_rows: int | None = None
+    tokens: int | None = None
+    """Of one pass over the training rows."""
+    steps: int | None = None
+    """Optimizer steps of the longest run."""
+    passes: float | None = None
+    """Over the training rows, by the longest run."""
+    needs: tuple[Need, ...] = ()
+    report: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The whole experiment."""
+
+    experiment: str
+    groups: tuple[Group, ...]
+    warnings: tuple[str, ...]
+    """Each names the setting to change."""
+    problems: tuple[str, ...]
+    """What would stop the experiment on this machine."""
+
+    @property
+    def runs(self) -> int:
+        """Fine-tunings in all."""
+        return sum(len(group.runs) for group in self.groups)
+
+
+def plan(experiment: Experiment, workspace: Workspace, progress: Progress | None = None) -> Plan:
+    """Plan an experiment. What cannot be had here becomes a problem in the plan, not an error.
+
+    Raises: ExperimentInvalid when a swept setting does not fit.
+    """
+    groups: list[Group] = []
+    warnings: list[str] = []
+    problems: list[str] = []
+    ordered = sorted(
+        variants(experiment), key=lambda variant: (experiment.bases.index(variant.base), _data_key(variant))
+    )
+    for _, members in groupby(ordered, key=lambda variant: (variant.base, _data_key(variant))):
+        group, told, stopped = _group(list(members), workspace, progress)
+        groups.append(group)
+        warnings += [warning for warning in told if warning not in warnings]
+        problems += [problem for problem in stopped if problem not in problems]
+    warnings += _experiment_warnings(experiment)
+    return Plan(experiment.name, tuple(groups), tuple(warnings), tuple(problems))
+
+
+def _data_key(variant: Variant) -> str:
+    own = variant.experiment
+    return digest({"data": own.data.model_dump(mode="json"), "max_length": own.training.max_length})
+
+
+def _group(
+    members: Sequence[Variant], workspace: Workspace, progress: Progress | None
+) -> tuple[Group, list[str], list[str]]:
+    """(group, warnings, problems)."""
+    own = members[0].experiment
+    base = members[0].base
+    names = tuple(variant.name for variant in members)
+    problems: list[str] = []
+    shape: Shape | None = None
+    prepared: PreparedData | None = None
+    try:
+        shape = base_shape(base)
+        prepared = prepare(own.data, base_tokenizer(base), own.training.max_length, workspace, progress)
+    except TrainerError as error:
+        problems.append(str(error))
+    if shape is None:
+        return Group(base, names, None), [], problems
+    cpu = choose(own.training.dtype if own.training.dtype != "float16" else "auto", "cpu").dtype
+    if prepared is None:
+        needs = tuple(
+            _need(shape, members, own.training.max_length, [0] * len(members), 0, 0, device) for device in devices(cpu)
+        )
+        return Group(base, names, shape.parameters, needs=needs), _memory_warnings(base, needs, own), problems
+    lengths = sorted(len(example.input_ids) for example in prepared.train)
+    steps = [_steps(variant.experiment, len(lengths)) for variant in members]
+    rows_a_step = own.training.batch_size * own.training.gradient_accumulation
+    passes = max(steps) * rows_a_step / len(lengths)
+    step_tokens = sum(lengths) / len(lengths) * rows_a_step
+    step_answers = step_tokens * prepared.report["tokens"]["training"]["trained_tokens"] / sum(lengths)
+    long_row = lengths[int(0.95 * (len(lengths) - 1))]
+    needs = tuple(_need(shape, members, long_row, steps, step_tokens, step_answers, device) for device in devices(cpu))
+    group = Group(
+        base=base,
+        runs=names,
+        parameters=shape.parameters,
+        rows=len(lengths),
+        validation_rows=len(prepared.validation),
+        tokens=sum(lengths),
+        steps=max(steps),
+        passes=passes,
+        needs=needs,
+        report=prepared.report,
+    )
+    return group, [*_data_warnings(group, own), *_memory_warnings(base, needs, own)], problems
+
+
+def _steps(experiment: Experiment, rows: int) -> int:
+    training = experiment.training
+    if training.max_steps is not None:
+        return training.max_steps
+    return max(1, math.ceil(rows * training.epochs / (training.batch_size * training.gradient_accumulation)))
+
+
+def _need(
+    shape: Shape,
+    members: Sequence[Variant],
+    row_tokens: int,
+    steps: Sequence[int],
+    step_tokens: float,
+    step_answers: float,
+    device: Device,
+) -> Need:
+    peak = 0.0
+    duration = 0.0
+    checkpointing = False
+    for variant, own_steps in zip(members, steps, strict=True):
+        training, lora = variant.experiment.training, variant.experiment.lora
+        found = memory(shape, training, lora, row_tokens, len(members), device)
+        peak = max(peak, found.total)
+        checkpointing |= found.checkpointing
+        tokens, answers = own_steps * step_tokens, own_steps * step_answers
+        duration += seconds(shape, training, lora, own_steps, tokens, answers, device)
+    return Need(device.name, peak, device.memory_bytes, checkpointing, duration)
+
+
+def base_shape(name: str) -> Shape:
+    """A base's sizes: from the registry, else from its config.json.
+
+    Raises: BaseUnavailable.
+    """
+    if known := entry(name):
+        return known.shape
+    path = base_path(name)
+    folder = unpacked(path) if path.is_file() else path
+    config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return shape_of(config)
+
+
+def _data_warnings(group: Group, own: Experiment) -> list[str]:
+    told = []
+    found = group.report["tokens"]["training"]
+    cut = (found["truncated"]) / max(1, found["rows"] + found["left_out_no_answer"])
+    if cut > 0.05:
+        told.append(
+            f"{cut:.0%} of the rows are longer than {own.training.max_length} tokens and lose their end, so the model "
+            "sees them never stop: raise training.max_length"
+        )
+    if group.passes and group.passes > 4:
+        told.append(
+            f"{group.steps} steps go {group.passes:.0f} times over {group.rows} rows, which is more than most data "
+            "bears: lower training.max_steps or training.epochs, or add data"
+        )
+    if group.validation_rows is not None and group.validation_rows < 100 and own.data.validation_limit is None:
+        told.append(
+            f"{group.validation_rows} validation rows leave a wide interval: raise data.validation_fraction above "
+            f"{own.data.validation_fraction:g}"
+        )
+    bad = sum(source["read"] - source["usable"] for source in group.report["sources"])
+    if bad:
+        reasons = [reason for source in group.report["sources"] for reason in source["bad"]]
+        told.append(f"{bad} rows cannot be read, first because: {reasons[0]} (`bakeoff plan --json` has file and line)")
+    contamination = group.report.get("contamination") or {}
+    for benchmark in [contamination, *contamination.get("others", [])] if contamination else []:
+        if benchmark["items"] and not own.data.remove_contaminated:
+            told.append(
+                f"{len(benchmark['items'])} of {benchmark['total']} tasks of {benchmark['benchmark']} are in the "
+                "training data; scores will be given with and without them: set data.remove_contaminated: true"
+            )
+    return told
+
+
+def _memory_warnings(base: str, needs: Sequence[Need], own: Experiment) -> list[str]:
+    """What to change for devices that are too small; the first change that the file has not made yet."""
+    told = []
+    for need in needs:
+        if need.fits:
+            continue
+        if own.lora.method == "full":
+            remedy = "set lora.method: lora"
+        elif own.training.quantization == "none":
+            remedy = "set training.quantization: nf4"
+        elif own.training.batch_size > 1:
+            remedy = f"lower training.batch_size from {own.training.batch_size}, raise training.gradient_accumulation"
+        else:
+            remedy = f"lower training.max_length from {own.training.max_length}, or choose a smaller base"
+        told.append(
+            f"{base} needs about {need.memory_bytes / 1e9:.1f} GB on {need.device}, which has "
+            f"{need.device_bytes / 1e9:.1f}: {remedy}"
+        )
+    return told
+
+
+def _experiment_warnings(experiment: Experiment) -> list[str]:
+    told = []
+    sweep, evaluate = experiment.sweep, experiment.evaluate
+    if (sweep.grid or sweep.random or sweep.variants) and len(sweep.seeds) < 2:
+        told.append(
+            "one seed a setting cannot tell a setting's effect from chance: give sweep.seeds two or more, e.g. [0, 1]"
+        )
+    if evaluate.latency is not None and not any("gguf" in form for form in evaluate.forms):
+        told.append("latency is measured on GGUF files only: add gguf-q8_0 or lora-gguf to evaluate.forms")
+    if not evaluate.base:
+        told.append("the untouched bases are not measured, so nobody learns whether training helped: evaluate.base")
+    if len(experiment.bases) > 1 and sweep.keep_best_by == "validation_loss":
+        told.append(
+            "loss per token does not compare across tokenizers: set sweep.keep_best_by: validation_bits_per_byte"
+        )
+    return told
