@@ -1,0 +1,60 @@
+"""`evaluator`: measures models. HumanEval in a sandbox, held-out loss, latency, stopping, contamination.
+
+The room's door: what it offers is imported from here, and loaded when first asked for.
+Imports engines and results; knows nothing of the trainer, the dashboard or the command line.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from evaluator.benchmarks import Task as Task
+    from evaluator.benchmarks import load_benchmark as load_benchmark
+    from evaluator.errors import BenchmarkUnreadable as BenchmarkUnreadable
+    from evaluator.errors import SamplesUnreadable as SamplesUnreadable
+    from evaluator.errors import SandboxUnavailable as SandboxUnavailable
+    from evaluator.extraction import Extraction as Extraction
+    from evaluator.extraction import extract_code as extract_code
+    from evaluator.limits import Calibration as Calibration
+    from evaluator.limits import Limits as Limits
+    from evaluator.samples import Answer as Answer
+    from evaluator.samples import read_samples as read_samples
+    from evaluator.samples import write_samples as write_samples
+    from evaluator.sandbox import sandbox_available as sandbox_available
+    from evaluator.scoring import ScoredAnswer as ScoredAnswer
+    from evaluator.scoring import ScoringSettings as ScoringSettings
+    from evaluator.scoring import calibrate as calibrate
+    from evaluator.scoring import score_answers as score_answers
+
+_HOMES = {
+    "Answer": "samples",
+    "BenchmarkUnreadable": "errors",
+    "Calibration": "limits",
+    "Extraction": "extraction",
+    "Limits": "limits",
+    "SamplesUnreadable": "errors",
+    "SandboxUnavailable": "errors",
+    "ScoredAnswer": "scoring",
+    "ScoringSettings": "scoring",
+    "Task": "benchmarks",
+    "calibrate": "scoring",
+    "extract_code": "extraction",
+    "load_benchmark": "benchmarks",
+    "read_samples": "samples",
+    "sandbox_available": "sandbox",
+    "score_answers": "scoring",
+    "write_samples": "samples",
+}
+"""Name: the module it is loaded from when first asked for."""
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"evaluator.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value

@@ -1,9 +1,11 @@
 """Errors of the evaluator.
 
-    BakeoffError
-    ├── SandboxUnavailable   no bubblewrap, or the kernel refuses: answers are not run at all
-    ├── BenchmarkUnreadable  a benchmark file is missing, empty or of another shape
-    └── SamplesUnreadable    a file of answers is missing, empty or of another shape
+BakeoffError
+├── SandboxUnavailable   no bubblewrap, or the kernel refuses: answers are not run at all
+├── BenchmarkUnreadable  a benchmark file is missing, empty or of another shape
+├── SamplesUnreadable    a file of answers is missing, empty or of another shape
+├── ModelUnmeasurable    a form or setting that a measurement cannot take
+└── IdentityFailed       what would be measured is not what the record says
 """
 
 from __future__ import annotations
@@ -21,3 +23,15 @@ class BenchmarkUnreadable(BakeoffError):
 
 class SamplesUnreadable(BakeoffError):
     """A file of answers is missing, empty or of another shape. Names the file, the line and the field."""
+
+
+class ModelUnmeasurable(BakeoffError):
+    """A model is of a form that this measurement cannot take, or settings ask for what it cannot do."""
+
+
+class IdentityFailed(BakeoffError):
+    """The self-test found that what would be measured is not what the record says. Names the check that failed."""
+
+    def __init__(self, check: str, message: str) -> None:
+        super().__init__(message)
+        self.check = check

@@ -1,0 +1,110 @@
+"""The system calls that an answer may make: those that computing needs. All others fail with "Operation not permitted".
+
+No new processes (a thread is allowed, a fork is not), no sockets, no signals to others, no namespaces, no tracing, no shared
+memory, no timers that outlive the process: whatever an answer does ends with its one process. Unknown and future calls are
+refused because the list is one of allowed calls. `clone3` fails as if the kernel lacked it, so that the C library falls
+back to `clone`, whose flags a filter can see.
+
+Standard library only: this runs inside the sandbox.
+Sources: seccomp(2), <linux/filter.h>, <linux/seccomp.h>, <linux/audit.h>; numbers from <asm/unistd_64.h> and
+<asm-generic/unistd.h>.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import platform
+import struct
+
+# name: (x86_64, aarch64); -1 where the architecture has no such call
+_ALLOWED = {
+    "read": (0, 63), "write": (1, 64), "open": (2, -1), "close": (3, 57), "stat": (4, -1), "fstat": (5, 80),
+    "lstat": (6, -1), "poll": (7, -1), "lseek": (8, 62), "mmap": (9, 222), "mprotect": (10, 226), "munmap": (11, 215),
+    "brk": (12, 214), "rt_sigaction": (13, 134), "rt_sigprocmask": (14, 135), "rt_sigreturn": (15, 139),
+    "ioctl": (16, 29), "pread64": (17, 67), "readv": (19, 65), "writev": (20, 66), "access": (21, -1), "pipe": (22, -1),
+    "select": (23, -1), "sched_yield": (24, 124), "mremap": (25, 216), "madvise": (28, 233), "dup": (32, 23),
+    "dup2": (33, -1), "nanosleep": (35, 101), "getitimer": (36, 102), "alarm": (37, -1), "setitimer": (38, 103),
+    "getpid": (39, 172), "sendto": (44, 206), "recvfrom": (45, 207), "exit": (60, 93), "uname": (63, 160),
+    "fcntl": (72, 25), "getcwd": (79, 17), "chdir": (80, 49), "readlink": (89, -1), "gettimeofday": (96, 169),
+    "getrlimit": (97, 163), "getrusage": (98, 165), "sysinfo": (99, 179), "times": (100, 153), "getuid": (102, 174),
+    "getgid": (104, 176), "geteuid": (107, 175), "getegid": (108, 177), "getppid": (110, 173),
+    "sigaltstack": (131, 132), "arch_prctl": (158, -1), "setrlimit": (160, 164), "gettid": (186, 178),
+    "futex": (202, 98), "sched_getaffinity": (204, 123), "getdents64": (217, 61), "set_tid_address": (218, 96),
+    "restart_syscall": (219, 128), "clock_gettime": (228, 113), "clock_getres": (229, 114),
+    "clock_nanosleep": (230, 115), "exit_group": (231, 94), "epoll_wait": (232, -1), "epoll_ctl": (233, 21),
+    "openat": (257, 56), "newfstatat": (262, 79), "readlinkat": (267, 78), "faccessat": (269, 48),
+    "pselect6": (270, 72), "ppoll": (271, 73), "set_robust_list": (273, 99), "epoll_pwait": (281, 22),
+    "eventfd2": (290, 19), "epoll_create1": (291, 20), "dup3": (292, 24), "pipe2": (293, 59), "getrandom": (318, 278),
+    "statx": (332, 291), "membarrier": (324, 283), "rseq": (334, 293), "faccessat2": (439, 439),
+    "close_range": (436, 436), "socketpair": (53, 199),
+}  # fmt: skip
+_CLONE = (56, 220)
+_CLONE3 = (435, 435)
+_CLONE_THREAD = 0x10000
+_ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
+"""Machine: (column above, AUDIT_ARCH of the kernel's headers)."""
+
+_LOAD, _EQUAL, _ABOVE_EQUAL, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_ALLOW, _REFUSE, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
+_PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS, _PR_SET_DUMPABLE, _MODE_FILTER = 22, 38, 4, 2
+
+
+def supported() -> bool:
+    """Whether this machine's system call numbers are known here."""
+    return platform.machine() in _ARCHITECTURES
+
+
+def program() -> bytes:
+    """The filter as `struct sock_filter[]`, eight bytes an instruction, for this machine. Raises KeyError elsewhere."""
+    column, architecture = _ARCHITECTURES[platform.machine()]
+    numbers = sorted(pair[column] for pair in _ALLOWED.values() if pair[column] >= 0)
+    refuse = _instruction(_RETURN, 0, 0, _REFUSE | errno.EPERM)
+    code = [
+        _instruction(_LOAD, 0, 0, 4),  # seccomp_data.arch: a 32-bit call would number the calls differently
+        _instruction(_EQUAL, 1, 0, architecture),
+        _instruction(_RETURN, 0, 0, _KILL),
+        _instruction(_LOAD, 0, 0, 0),  # seccomp_data.nr
+    ]
+    if column == 0:
+        code += [_instruction(_ABOVE_EQUAL, 0, 1, 0x40000000), refuse]  # the x32 interface
+    code += [
+        _instruction(_EQUAL, 0, 1, _CLONE3[column]),
+        _instruction(_RETURN, 0, 0, _REFUSE | errno.ENOSYS),
+        _instruction(_EQUAL, 0, 4, _CLONE[column]),
+        _instruction(_LOAD, 0, 0, 16),  # the low half of the first argument: the flags of clone
+        _instruction(_ANY_BIT, 0, 1, _CLONE_THREAD),
+        _instruction(_RETURN, 0, 0, _ALLOW),
+        refuse,
+    ]
+    for number in numbers:
+        code += [_instruction(_EQUAL, 0, 1, number), _instruction(_RETURN, 0, 0, _ALLOW)]
+    return b"".join([*code, refuse])
+
+
+def _instruction(operation: int, if_true: int, if_false: int, value: int) -> bytes:
+    return struct.pack("HBBI", operation, if_true, if_false, value)
+
+
+class Filter:
+    """The filter, ready to be installed by a forked child."""
+
+    def __init__(self) -> None:
+        self._code = ctypes.create_string_buffer(program())
+        length = len(self._code.raw) // 8
+        self._header = ctypes.create_string_buffer(struct.pack("HxxxxxxP", length, ctypes.addressof(self._code)))
+        self._prctl = ctypes.CDLL(None, use_errno=True).prctl
+
+    def install(self) -> None:
+        """Bind the calling process, for good. Raises OSError when the kernel refuses: then nothing may be run."""
+        self._call(_PR_SET_NO_NEW_PRIVS, 1)
+        self._call(_PR_SET_SECCOMP, _MODE_FILTER, ctypes.addressof(self._header))
+
+    def hide(self) -> None:
+        """Make the calling process's memory and descriptors closed to others of its user."""
+        self._call(_PR_SET_DUMPABLE, 0)
+
+    def _call(self, option: int, first: int, second: int = 0) -> None:
+        arguments = (ctypes.c_ulong(first), ctypes.c_ulong(second), ctypes.c_ulong(0), ctypes.c_ulong(0))
+        if self._prctl(option, *arguments) != 0:
+            raise OSError(ctypes.get_errno(), f"prctl({option}) failed")

@@ -1,0 +1,265 @@
+"""One answer through both sandboxes: start it, watch it, stop it, read the verdict.
+
+A worker owns a judge and a candidate server, entered once. Each answer gets a fresh socket between the two, and a fresh
+process. The clock is only looked at when an answer takes long. A sandbox that is lost is entered anew and the answer
+tried once more; lost again, a judge's loss is the answer's doing, a candidate server's is an error of ours.
+
+Not here: which answers, in what order, and what they are made of (`evaluator.scoring`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import secrets
+import signal
+import socket
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from evaluator import frames
+from evaluator.benchmarks import Task
+from evaluator.limits import Limits
+from evaluator.sandbox import Sandbox
+from results.records import Verdict
+
+LOOK_SECONDS = 0.1
+"""Wall time between two looks at the clock."""
+GRACE_SECONDS = 30.0
+"""Wall time for a server's own reply; it has nothing to compute."""
+ATTEMPTS = 2
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of one answer."""
+
+    verdict: Verdict
+    message: str
+    cpu_seconds: float
+    """Of the candidate's processes."""
+    wall_seconds: float
+
+
+class JudgeLost(Exception):
+    """The judge's sandbox ended or does not answer."""
+
+
+class CandidateLost(Exception):
+    """The candidate server's sandbox ended or does not answer."""
+
+
+class Worker:
+    """A judge and a candidate server. Use it as a context, from one thread."""
+
+    def __init__(self, tasks: Iterable[Task]) -> None:
+        self._tasks = {
+            task.id: {"id": task.id, "prompt": task.prompt, "entry_point": task.entry_point, "test": task.test}
+            for task in tasks
+        }
+        self._candidate = Sandbox("candidate")
+        try:
+            self._judge = Sandbox("judge")
+        except BaseException:
+            self._candidate.close()
+            raise
+        self._known: set[str] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._candidate.close()
+        self._judge.close()
+
+    def score(self, task_id: str, program: str, limits: Limits) -> Report:
+        """Execute a program and let its task's test judge it. Raises SandboxUnavailable when no sandbox can be made."""
+        started = time.monotonic()
+        lost = ""
+        for _ in range(ATTEMPTS):
+            try:
+                return self._attempt(task_id, program, limits, started)
+            except JudgeLost:
+                lost = "judge"
+                self._judge.close()
+                self._judge = Sandbox("judge")
+                self._known.clear()
+                self._candidate.close()
+                self._candidate = Sandbox("candidate")
+            except CandidateLost:
+                lost = "candidate"
+                self._candidate.close()
+                self._candidate = Sandbox("candidate")
+                self._judge.close()
+                self._judge = Sandbox("judge")
+                self._known.clear()
+        wall = time.monotonic() - started
+        if lost == "judge":
+            # Never an error, which is left out of the denominator: an answer must not be able to leave it.
+            return Report("wrong", "its results made the test run out of time or memory", 0.0, wall)
+        return Report("error", "the sandbox was lost twice", 0.0, wall)
+
+    def _attempt(self, task_id: str, program: str, limits: Limits, started: float) -> Report:
+        outcome, cpu = self._run(task_id, program, limits, again=False)
+        if outcome["verdict"] == "passed" and outcome.get("order_matters"):
+            outcome, more = self._run(task_id, program, limits, again=True)
+            cpu += more
+            if outcome["verdict"] != "passed":
+                outcome["message"] = f"passes in the test's order of calls only: {outcome['message']}"
+        return Report(outcome["verdict"], outcome["message"], cpu, time.monotonic() - started)
+
+    def _run(self, task_id: str, program: str, limits: Limits, *, again: bool) -> tuple[dict[str, Any], float]:
+        """({"verdict", "message", …}, CPU seconds) of one process. Raises JudgeLost, CandidateLost."""
+        nonce = secrets.token_hex(16)
+        judge_end, candidate_end = socket.socketpair()
+        with judge_end:
+            with candidate_end:
+                self._tell_candidate({"run": _rlimits(limits)}, candidate_end)
+            self._hand_over(task_id, program, judge_end)
+            self._tell_judge(task_id, nonce, again, judge_end)
+        stopped, outcome = self._watch(limits)
+        end = self._end()
+        if outcome is None:
+            try:
+                outcome = self._judge.receive(GRACE_SECONDS)
+            except (frames.Closed, OSError):
+                if stopped is None:
+                    raise JudgeLost from None
+                # The judge is still busy with what it was sent. It is replaced, and the verdict stands.
+                self._replace_judge()
+                outcome = {"verdict": "gone", "message": ""}
+        if outcome["verdict"] == "passed" and not secrets.compare_digest(str(outcome.get("nonce")), nonce):
+            raise JudgeLost
+        if stopped is not None and outcome["verdict"] != "passed":
+            outcome.update(verdict="timed_out", message=stopped)
+        elif outcome["verdict"] == "gone":
+            outcome.update(_ending(end, limits))
+        return outcome, float(end["cpu_seconds"])
+
+    def _replace_judge(self) -> None:
+        self._judge.close()
+        self._judge = Sandbox("judge")
+        self._known.clear()
+
+    def _tell_candidate(self, message: Any, channel: socket.socket) -> None:
+        try:
+            self._candidate.send(message, [channel.fileno()])
+        except (frames.Closed, OSError):
+            raise CandidateLost from None
+
+    def _hand_over(self, task_id: str, program: str, channel: socket.socket) -> None:
+        """The program goes straight to the forked child: the server never holds one."""
+        channel.settimeout(GRACE_SECONDS)
+        message = {"code": program, "entry_point": self._tasks[task_id]["entry_point"]}
+        try:
+            frames.send(channel, json.dumps(message).encode())
+        except (frames.Closed, OSError):
+            raise CandidateLost from None
+        channel.settimeout(None)
+
+    def _tell_judge(self, task_id: str, nonce: str, again: bool, channel: socket.socket) -> None:
+        try:
+            if task_id not in self._known:
+                self._judge.send({"tasks": [self._tasks[task_id]]})
+                self._known.add(task_id)
+            self._judge.send({"task": task_id, "nonce": nonce, "again": again}, [channel.fileno()])
+        except (frames.Closed, OSError):
+            raise JudgeLost from None
+
+    def _watch(self, limits: Limits) -> tuple[str | None, dict[str, Any] | None]:
+        """(why it was stopped or None, the judge's outcome or None). Returns at the verdict or at a limit."""
+        started = time.monotonic()
+        first: _Look | None = None
+        while True:
+            try:
+                return None, self._judge.receive(LOOK_SECONDS)
+            except TimeoutError:
+                pass
+            except (frames.Closed, OSError, ValueError):
+                raise JudgeLost from None
+            used = self._cpu_seconds()
+            look = _Look(time.monotonic(), _busy_seconds(self._judge.pid) + _children_seconds(self._candidate.pid))
+            first = first or look
+            if used >= limits.cpu_seconds:
+                return f"used {limits.cpu_seconds:g} s of CPU time", None
+            if look.known and (look.wall - first.wall) - (look.busy - first.busy) >= limits.idle_seconds:
+                return f"waited {limits.idle_seconds:g} s", None
+            if look.wall - started >= limits.wall_multiple * limits.cpu_seconds:
+                return f"took {limits.wall_multiple * limits.cpu_seconds:g} s", None
+
+    def _cpu_seconds(self) -> float:
+        return float(self._ask("usage"))
+
+    def _end(self) -> Mapping[str, Any]:
+        """Kill and reap the answer's process; how it had ended."""
+        reply: Mapping[str, Any] = self._ask("end")
+        return reply
+
+    def _ask(self, question: str) -> Any:
+        try:
+            self._candidate.send(question)
+            return self._candidate.receive(GRACE_SECONDS)
+        except (frames.Closed, OSError, ValueError):
+            raise CandidateLost from None
+
+
+@dataclass(frozen=True)
+class _Look:
+    wall: float
+    busy: float
+    """Seconds that judge and candidate computed or waited for a processor; NaN where the kernel does not say."""
+
+    @property
+    def known(self) -> bool:
+        return not math.isnan(self.busy)
+
+
+def _busy_seconds(pid: int) -> float:
+    """Seconds that a process computed or was ready to, NaN when unknown. Source: Documentation/scheduler/sched-stats."""
+    try:
+        computed, waited, _ = Path(f"/proc/{pid}/schedstat").read_text().split()
+        return (int(computed) + int(waited)) / 1e9
+    except (OSError, ValueError):
+        return math.nan
+
+
+def _children_seconds(pid: int) -> float:
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return math.nan
+    total = 0.0
+    for child in children:
+        total += _busy_seconds(int(child))
+    return total
+
+
+def _rlimits(limits: Limits) -> dict[str, int]:
+    """What the kernel enforces should the clock not be looked at; whole seconds."""
+    return {
+        "memory_bytes": limits.memory_bytes,
+        "cpu_seconds": math.ceil(limits.cpu_seconds) + 1,
+        "threads": limits.threads,
+    }
+
+
+def _ending(end: Mapping[str, Any], limits: Limits) -> dict[str, str]:
+    """The verdict on a process that ended or fell silent before the test was through."""
+    code = end["exit"]
+    if end["cpu_seconds"] >= limits.cpu_seconds or code in (-signal.SIGXCPU, -signal.SIGALRM):
+        return {"verdict": "timed_out", "message": f"used {end['cpu_seconds']:.1f} s of CPU time"}
+    if code == -signal.SIGKILL:
+        return {"verdict": "memory", "message": "was killed for memory by the kernel"}
+    if code == -signal.SIGSYS:
+        return {"verdict": "forbidden", "message": "made a forbidden system call"}
+    if code is not None and code < 0:
+        with contextlib.suppress(ValueError):
+            return {"verdict": "wrong", "message": f"crashed ({signal.Signals(-code).name})"}
+    return {"verdict": "wrong", "message": "ended before the test did"}
