@@ -29,7 +29,7 @@ class Curve:
 
 
 def smooth(values: Floats, weight: float) -> Floats:
-    """Exponential moving average without the start's bias; `weight` in [0, 1) is the memory. NaN is passed over.
+    """Exponential moving average without the start's bias; `weight` in [0, 1) is the memory. NaN stays NaN.
 
     Source: the debiasing of Kingma and Ba 2015 (arXiv 1412.6980), section 3, as trackers draw it.
     """
@@ -41,7 +41,6 @@ def smooth(values: Floats, weight: float) -> Floats:
         if np.isfinite(value):
             average = weight * average + (1 - weight) * value
             debias = weight * debias + (1 - weight)
-        if debias:
             smoothed[position] = average / debias
     return smoothed
 
@@ -53,7 +52,7 @@ def spikes(curve: Curve, threshold: float = 6.0) -> list[tuple[float, float]]:
     """
     known = np.isfinite(curve.high)
     high, steps = curve.high[known], curve.steps[known]
-    if high.size < 12:
+    if high.size < 24:
         return []
     padded = np.pad(high, 4, mode="edge")
     median = np.median(np.lib.stride_tricks.sliding_window_view(padded, 9), axis=1)

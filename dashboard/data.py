@@ -2,7 +2,7 @@
 
 Every cached function takes plain arguments and `stamp()`, which changes when the store does: what nobody wrote is never
 read twice, and what was written is seen at the next look. Curves of runs that have ended never change and are kept
-without it. Nothing here writes but `edit_run`, `add_vote` and `add_decision`, each at a person's click.
+without it. Nothing here writes but `edit_run`, `add_vote` and `freeze`, each at a person's click.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import streamlit as st
 import results
 from dashboard import chat, palette
 from dashboard.curves import Curve
+from results.errors import BakeoffError
 from results.records import (
     DecisionRecord,
     Evaluation,
@@ -101,7 +102,10 @@ def _votes(stamp: str) -> list[Vote]:
 
 @st.cache_data(max_entries=4, show_spinner=False)
 def _published(stamp: str) -> list[PublishedResult]:
-    return store().published.list()
+    kept = {(row.study, row.subject, row.metric, row.item): row for row in results.read_published()}
+    return list(
+        (kept | {(row.study, row.subject, row.metric, row.item): row for row in store().published.list()}).values()
+    )
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -121,13 +125,81 @@ def _outcomes(evaluation_id: str, version: str) -> pd.DataFrame:
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def _reports(kind: str, stamp: str) -> list[Json]:
-    return [{**report.payload, "subject": report.subject} for report in store().reports.list(kind=kind)]
+def _contaminated(benchmark: str, stamp: str) -> list[str]:
+    return sorted(results.contaminated_items(store(), _models(stamp), benchmark))
 
 
-def reports(kind: str) -> list[Json]:
-    """Payloads of all reports of a kind, each with its `subject`."""
-    return _reports(kind, stamp())
+def contaminated(benchmark: str) -> list[str]:
+    """Items of a benchmark that some model's training data is known to hold."""
+    return _contaminated(benchmark, stamp())
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _compared(a: str, b: str, benchmark: str, stamp: str) -> str:
+    known = {model.name: model for model in _models(stamp)}
+    try:
+        return results.compare(store(), known[a], known[b], benchmark).verdict
+    except BakeoffError as error:
+        return str(error)
+
+
+def compared(a: str, b: str, benchmark: str) -> str:
+    """Two models by name, paired item by item, in the words that the command line uses."""
+    return _compared(a, b, benchmark, stamp())
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)  # frozen, so shared
+def _decision(
+    limits: tuple[tuple[str, float], ...], machine: str | None, benchmark: str | None, stamp: str
+) -> results.Decision:
+    bounds: dict[str, Any] = dict(limits)
+    return results.decide(store(), results.Limits(**bounds), machine, benchmark)
+
+
+def decision(limits: Mapping[str, float], machine: str | None = None, benchmark: str | None = None) -> results.Decision:
+    """What to ship under these limits (fields of `results.Limits`), and why."""
+    return _decision(tuple(sorted(limits.items())), machine, benchmark, stamp())
+
+
+def figures(machine: str | None) -> dict[str, list[float]]:
+    """What limits can bound: figures by metric, of all models on one machine (None: on any), and the models' bytes."""
+    found: dict[str, list[float]] = {"bytes": [float(model.bytes) for model in models()]}
+    for row in _scores(stamp()):
+        if row.benchmark == "latency" and machine in (None, row.machine_id):
+            found.setdefault(row.metric, []).append(row.value)
+    return found
+
+
+def freeze(decision: results.Decision, name: str) -> DecisionRecord:
+    """Keep a decision as it stands. Raises BakeoffError if nothing was chosen."""
+    return results.freeze(decision, store(), name)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _rechecks(stamp: str) -> list[tuple[DecisionRecord, results.Recheck | None]]:
+    found: list[tuple[DecisionRecord, results.Recheck | None]] = []
+    for record in store().decisions.list():
+        try:
+            found.append((record, results.recheck(record, store())))
+        except BakeoffError:
+            found.append((record, None))
+    return found
+
+
+def rechecks() -> list[tuple[DecisionRecord, results.Recheck | None]]:
+    """Frozen decisions, each held against the store of today; None where its model is gone."""
+    return _rechecks(stamp())
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _ranking(judge: str, equal_length: bool, stamp: str) -> results.Ratings | None:
+    votes = [vote for vote in _votes(stamp) if vote.judge == judge]
+    return results.rate(votes, judge, equal_length) if votes else None
+
+
+def ranking(judge: str = "", equal_length: bool = False) -> results.Ratings | None:
+    """The ranking by votes of people, or of one judging model; None without a vote."""
+    return _ranking(judge, equal_length, stamp())
 
 
 def runs() -> list[RunSummary]:
@@ -229,6 +301,24 @@ def latency_requests(chosen: Sequence[Evaluation]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 
+def prompt_sets() -> dict[str, list[Evaluation]]:
+    """Evaluations of prompt sets by the set's name, the newest set first."""
+    found: dict[str, list[Evaluation]] = {}
+    for one in reversed(evaluations("prompts")):
+        found.setdefault(f"{one.settings.get('set')} ({one.settings.get('prompts')})", []).append(one)
+    return found
+
+
+def prompt_table(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Prompts down, models across: the answers."""
+    columns = [frame.set_index("item")["answer"].rename(model) for model, frame in found.items() if not frame.empty]
+    prompts = pd.concat(
+        [frame.set_index("item")["prompt"] for frame in found.values() if not frame.empty] or [pd.Series(dtype=str)]
+    )
+    table = pd.concat([prompts[~prompts.index.duplicated()].rename("Prompt"), *columns], axis=1)
+    return pd.DataFrame(table.sort_index())
+
+
 def setting_line(settings: Json) -> str:
     """Settings as one line: `max_tokens=64, threads=2`."""
     return ", ".join(f"{key}={value}" for key, value in sorted(settings.items()))
@@ -240,7 +330,7 @@ def votes() -> list[Vote]:
 
 
 def published() -> pd.DataFrame:
-    """Figures of others' studies; columns as `PublishedResult`."""
+    """Figures of others' studies, those that ship with Bakeoff and those in the store; columns as `PublishedResult`."""
     rows = _published(stamp())
     columns = list(PublishedResult.__dataclass_fields__)
     return pd.DataFrame([vars(row) for row in rows], columns=columns)
@@ -355,13 +445,3 @@ def edit_run(run_id: str, **changes: Any) -> None:
 def add_vote(vote: Vote) -> None:
     """Keep a person's preference."""
     store().votes.add(vote)
-
-
-def add_decision(record: DecisionRecord) -> None:
-    """Keep a decision as it stood."""
-    store().decisions.add(record)
-
-
-def finite(values: pd.Series[float]) -> pd.Series[float]:
-    """A column's finite numbers."""
-    return values[np.isfinite(values.astype(float))]

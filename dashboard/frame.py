@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 import pandas as pd
 import streamlit as st
 
-from dashboard import data, inert, palette
+from dashboard import data, inert, jobs, palette
 from results.errors import BakeoffError
 
 
@@ -64,9 +64,9 @@ def model_name(name: str) -> None:
     st.html(f'<span style="color:{style.colour}" aria-hidden="true">●</span> <strong>{html.escape(name)}</strong>')
 
 
-def model_text(text: str, height: int | None = None) -> None:
-    """A model's words, inert: prose as plain text, code with its highlighting."""
-    with st.container(height=height or "content", border=False):
+def model_text(text: str, folded: bool = False) -> None:
+    """A model's words, inert: prose as plain text, code with its highlighting. folded: a long one scrolls in a box."""
+    with st.container(height=360 if folded and (len(text) > 800 or text.count("\n") > 16) else "content", border=False):
         for part in inert.parts(text):
             if part.code:
                 st.code(part.body, language=part.language or None, wrap_lines=True)
@@ -76,11 +76,36 @@ def model_text(text: str, height: int | None = None) -> None:
             st.caption(f"{len(text) - inert.SHOWN_CHARACTERS:,} more characters are not shown.")
 
 
+def jobs_list(kind: str) -> None:
+    """The jobs of a kind with their logs; while one runs they refresh themselves."""
+    live = any(job.running for job in jobs.find(data.workspace(), kind))
+    st.fragment(_jobs, run_every=1.0 if live else None)(kind, live)
+
+
+def _jobs(kind: str, was_live: bool) -> None:
+    found = jobs.find(data.workspace(), kind)[:10]
+    if was_live and not any(job.running for job in found):
+        st.rerun()
+    for position, job in enumerate(found):
+        with st.expander(inert.label(f"{job.name}: {job.state()}"), expanded=position == 0):
+            st.code(job.log() or "Nothing said yet.", language=None, wrap_lines=True, height=240)
+            if job.running:
+                st.button("Stop", key=f"stop-{job.name}", icon=":material/stop:", on_click=job.stop)
+            elif job.exit_status != 0 and st.button("Resume", key=f"go-{job.name}", icon=":material/play_arrow:"):
+                job.start()
+                st.rerun()
+
+
 def answers(found: Mapping[str, Mapping[str, object]]) -> None:
     """One task's prompt, then what each model answered, side by side: verdict, words, code, output of the test."""
     prompt = next((str(row["prompt"]) for row in found.values() if row.get("prompt")), "")
     if prompt:
         st.code(prompt, language="python", wrap_lines=True)
+    side_by_side(found)
+
+
+def side_by_side(found: Mapping[str, Mapping[str, object]]) -> None:
+    """Answers of several models to one prompt, three in a row, and the difference of two."""
     names = list(found)
     for start in range(0, len(names), 3):
         for column, name in zip(st.columns(3), names[start : start + 3], strict=False):
@@ -98,16 +123,16 @@ def answers(found: Mapping[str, Mapping[str, object]]) -> None:
 
 
 def _answer(name: str, row: Mapping[str, object]) -> None:
-    st.markdown(f"**{inert.label(name)}**")
+    model_name(name)
     if not row:
         st.caption("Not answered.")
         return
-    verdict = str(row.get("verdict") or "no verdict")
+    verdict = str(row.get("verdict") or "")
     if verdict == "passed":
         st.badge("passed", color="green", icon=":material/check:")
-    else:
+    elif verdict:
         st.badge(verdict.replace("_", " "), color="gray" if verdict == "error" else "orange", icon=":material/close:")
-    model_text(str(row.get("answer") or ""), height=300)
+    model_text(str(row.get("answer") or ""), folded=True)
     if row.get("message"):
         st.caption("Output of the test")
         st.code(str(row["message"])[:4000], language=None, wrap_lines=True)

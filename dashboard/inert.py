@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pandas as pd
 
 MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~<>$:&@=])")
-ADDRESS = re.compile(r"(?<=[a-zA-Z]):(?=//)|(?<=www)\.|(?<=WWW)\.|@")
+ADDRESS = re.compile(r"(?<=[a-zA-Z]):(?=//)|(?<=www)\.|(?<=WWW)\.|(?<=\w)@(?=[\w-]+\.)")
 JOINER = "\u2060"
 """Word joiner: invisible, of no width. The renderer links bare addresses even where every character is escaped."""
 FENCE = re.compile(r"^[ \t]{0,3}(```+|~~~+)[ \t]*([A-Za-z0-9_+-]*)[^\n]*$", re.MULTILINE)

@@ -8,6 +8,7 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 
+from results import Ratings
 from results.records import RunSummary
 
 RUN_COLUMNS = (
@@ -135,3 +136,25 @@ def percentiles(requests: pd.DataFrame, quantity: str) -> pd.DataFrame:
             p50, p90, p99 = np.percentile(values, [50, 90, 99])
             rows.append((label, p50, p90, p99 if values.size >= 100 else None, values.size))
     return pd.DataFrame(rows, columns=["Model", "p50", "p90", "p99", "Requests"])
+
+
+def ranking(rated: Ratings, names: Mapping[str, str]) -> pd.DataFrame:
+    """A ranking's rows, best first: strength is the chance to win against the average opponent, with its interval."""
+    return pd.DataFrame(
+        [
+            {
+                "model_id": one.model_id,
+                "name": names.get(one.model_id, one.model_id),
+                "strength": _chance(one.strength),
+                "low": _chance(one.low),
+                "high": _chance(one.high),
+                "votes": one.votes,
+                "rank": f"{one.rank} ({one.rank_low}–{one.rank_high})",
+            }
+            for one in sorted(rated.ratings, key=lambda one: one.rank)
+        ]
+    )
+
+
+def _chance(log_odds: float) -> float:
+    return float(1 / (1 + np.exp(-log_odds)))

@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     from results.curves import CurveOverview
     from results.decision import Candidate, Change, Decision, Figure, Limit, Limits, Tie, decide, decide_counts
     from results.machines import this_machine
-    from results.merge import MergeReport, merge
     from results.measurements import contaminated_items
+    from results.merge import MergeReport, merge
     from results.published import decide_published, load_published, read_published
     from results.ratings import PairRating, Rating, Ratings, rate, uncertain_pairs
     from results.shipping import Finding, Recheck, find_record, freeze, recheck

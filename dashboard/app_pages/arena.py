@@ -1,5 +1,45 @@
-"""Soon."""
+"""Arena. Reads: models, votes, the model server. Writes: a blind vote, at a click or a key."""
 
 import streamlit as st
 
-st.title("Soon")
+from dashboard import charts, data, frame, panes, stage, tables
+from dashboard.errors import ServerSilent
+from dashboard.selection import URL
+
+st.title("Arena")
+names = data.model_names()
+try:
+    served = [name for name in data.served() if name in set(names.values())]
+except ServerSilent as silent:
+    served = []
+    frame.failed(silent)
+if len(served) < 2:
+    st.info("Two models of this store must be served to be compared.", icon=":material/inbox:")
+    st.code("bakeoff serve", language="bash")
+else:
+    with st.popover("Sampling", icon=":material/tune:"):
+        sampling = panes.sampling("arena", expanded=True)
+    stage.show(served, sampling)
+    if prompt := st.chat_input("Or ask your own", max_chars=20_000):
+        stage.begin(prompt, served, sampling)
+        st.rerun()
+
+st.subheader("Ranking")
+judges = sorted({vote.judge for vote in data.votes()})
+if not judges:
+    st.caption("No vote yet.")
+    st.stop()
+left, right = st.columns(2, vertical_alignment="bottom")
+judge = left.selectbox("Judged by", judges, key="judge", bind=URL, format_func=lambda name: name or "people")
+equal = right.toggle("As if answers were equally long", key="equal", bind=URL, help="Longer answers please more")
+ranking = data.ranking(judge, equal)
+if ranking is None:
+    st.stop()
+table = tables.ranking(ranking, names)
+st.plotly_chart(
+    charts.ranking(table, data.styles()), config=charts.CONFIG, key="ranking", alt="Ranking, 95 % intervals"
+)
+st.dataframe(table.drop(columns="model_id"), hide_index=True, alt="Ranking")
+if ranking.length_effect is not None:
+    st.caption(f"Twice as long is worth {ranking.length_effect:+.2f} log odds.")
+frame.download(lambda: table.drop(columns="model_id"), "arena")

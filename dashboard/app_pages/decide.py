@@ -1,5 +1,81 @@
-"""Soon."""
+"""Decide. Reads: models, scores, outcomes, frozen decisions. Writes: a frozen decision, at a click."""
 
 import streamlit as st
 
-st.title("Soon")
+from dashboard import charts, data, frame, inert, limits, record
+from dashboard.selection import URL
+from results.errors import BakeoffError
+
+st.title("Which one to ship")
+if not data.models():
+    frame.empty("Nothing to choose from yet.", "bakeoff demo")
+machines = data.machines()
+
+
+@st.fragment
+def choice() -> None:
+    """Limits in, recommendation out: moving a slider redraws this alone."""
+    with st.container(border=True):
+        left, right = st.columns(2)
+        benchmark = left.segmented_control(
+            "Quality by", ["humaneval", "heldout"], format_func=lambda name: NAMES[name], key="by", bind=URL
+        )
+        timed = sorted({one.machine_id for one in data.evaluations("latency")})
+        machine = right.selectbox(
+            "Speed on", timed, index=None, key="machine", bind=URL, format_func=lambda id: machines.get(id, id),
+            placeholder="The machine with most measurements",
+        )  # fmt: skip
+        chosen = limits.sliders(data.figures(machine))
+    decided = data.decision(chosen, machine, benchmark)
+    box = st.success if decided.chosen else st.warning
+    box(inert.label(decided.paragraph, 4000), icon=":material/verified:" if decided.chosen else ":material/help:")
+    points = limits.candidates(decided)
+    if len(points):
+        st.plotly_chart(
+            charts.tradeoff(
+                points, data.styles(), x="Seconds to an answer of 128 tokens (median)",
+                y=NAMES[decided.benchmark], percent=decided.metric == "pass@1",
+            ),
+            config=charts.CONFIG, key="tradeoff", alt="Quality with 95 % intervals against seconds to an answer",
+        )  # fmt: skip
+        st.caption(
+            "Ringed: tied with the best. Large: recommended. Pale: fails a limit. "
+            + inert.label(machines.get(decided.machine_id or "", ""), 200)
+        )
+    st.dataframe(limits.table(decided).dropna(axis=1, how="all"), hide_index=True, alt="Candidates")
+    with st.expander("Why, step by step", icon=":material/format_list_numbered:"):
+        for reason in decided.reasons:
+            st.markdown("- " + inert.label(reason, 1000))
+    st.subheader("What would change my mind")
+    for change in decided.would_change[:12]:
+        st.markdown("- " + inert.label(change.sentence, 1000))
+    if not decided.would_change:
+        st.caption("Nothing that is known: the choice is clear on what was measured.")
+    with st.container(horizontal=True):
+        st.download_button("Markdown", decided.markdown, "decision.md", icon=":material/download:", on_click="ignore")
+        st.download_button(
+            "HTML", lambda: record.page(decided, "Bakeoff decision"), "decision.html", icon=":material/download:",
+            on_click="ignore", help="One page, loads nothing; print it for a PDF.",
+        )  # fmt: skip
+        name = st.text_input("Name", placeholder="Name to freeze it under", label_visibility="collapsed", width=240)
+        if st.button("Freeze", icon=":material/ac_unit:", disabled=decided.chosen is None):
+            try:
+                st.toast(f"Kept as {inert.label(data.freeze(decided, name).id)}")
+            except BakeoffError as error:
+                frame.failed(error)
+
+
+NAMES = {"humaneval": "HumanEval pass@1", "heldout": "Held-out bits per byte"}
+choice()
+frozen = data.rechecks()
+if frozen:
+    st.subheader("Frozen decisions")
+    for kept, check in reversed(frozen):
+        if check is None:
+            st.warning(inert.label(f"{kept.id}: its model is no longer in the store."), icon=":material/warning:")
+            continue
+        with st.expander(
+            inert.label(f"{kept.id}: {check.shipped} " + ("still holds" if check.holds else "should be looked at"))
+        ):
+            for finding in check.findings:
+                st.markdown("- " + inert.label(finding.sentence, 1000))

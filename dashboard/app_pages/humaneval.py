@@ -14,7 +14,7 @@ by_model = {one.model_id: one for one in evaluations}
 chosen = selection.models([known[id] for id in by_model])
 labels = {model.name: model for model in chosen}
 frames = {model.id: data.outcomes(by_model[model.id]) for model in chosen}
-dirty = humaneval.contaminated(evaluations, data.reports("contamination"))
+dirty = data.contaminated("humaneval")
 clean_only = st.toggle(
     f"Clean tasks only (leave out {len(dirty)} that training data holds)", key="clean", bind=URL, disabled=not dirty
 )
@@ -62,7 +62,7 @@ if len(verdicts) > 1:
     if a == b:
         st.caption("Choose two different models.")
     else:
-        st.markdown(humaneval.sentence(a, b, humaneval.paired(verdicts.loc[a], verdicts.loc[b])))
+        st.markdown(inert.label(data.compared(a, b, "humaneval"), 2000))
 if verdicts.empty:
     st.stop()
 st.subheader("Every task")

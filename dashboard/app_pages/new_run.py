@@ -1,5 +1,32 @@
-"""Soon."""
+"""New run. Reads: bases of earlier runs, jobs. Writes: an experiment file and a job, at a click."""
+
+import sys
 
 import streamlit as st
 
-st.title("Soon")
+from dashboard import data, experiment, frame, jobs
+
+st.title("New run")
+written = experiment.form(sorted({row.run.base for row in data.runs()}))
+if st.toggle("Edit the file by hand", key="by-hand"):
+    written = st.text_area("Experiment file", written, height=420)
+else:
+    st.code(written, language="yaml")
+name = experiment.name(written)
+with st.container(horizontal=True):
+    st.download_button("Download", written, f"{name}.yaml", icon=":material/download:", on_click="ignore")
+    plan = st.button(
+        "Plan", icon=":material/fact_check:", help="Runs, tokens, memory and time, before anything is spent"
+    )
+    rehearse = st.button(
+        "Rehearse", icon=":material/theater_comedy:", help="The whole plan in about a minute, with miniatures"
+    )
+    start = st.button("Run", icon=":material/rocket_launch:", type="primary")
+if plan or rehearse or start:
+    verb, options = ("plan", []) if plan else ("run", ["--rehearse"] if rehearse else [])
+    place = jobs.folder(data.workspace(), "run", f"{verb}-{name}")
+    (place / "experiment.yaml").write_text(written, encoding="utf-8")
+    command = [sys.executable, "-m", "bakeoff", verb, str(place / "experiment.yaml"), *options]
+    jobs.create(place, [*command, "--workspace", str(data.workspace().path)]).start()
+st.subheader("Started from here")
+frame.jobs_list("run")

@@ -1,5 +1,59 @@
-"""Soon."""
+"""Prompt sets. Reads: models, evaluations of prompts. Writes: a job, at a click; the job writes its answers."""
+
+import sys
 
 import streamlit as st
 
-st.title("Soon")
+from dashboard import batch, data, frame, inert, jobs, panes
+from dashboard.conversation import EXAMPLES
+from dashboard.errors import ServerSilent
+from dashboard.selection import URL
+
+st.title("Prompt sets")
+with st.expander(
+    "Put prompts to models", icon=":material/playlist_add:", expanded=not data.evaluations(batch.BENCHMARK)
+):
+    try:
+        served = data.served()
+    except ServerSilent as silent:
+        served = []
+        frame.failed(silent)
+    name = st.text_input("Name of the set", "my prompts", max_chars=80)
+    file = st.file_uploader("Upload", ["txt", "jsonl", "json"], help="A prompt a line; or JSON with `prompt`.")
+    written = st.text_area("Or write them, one a line", "\n".join(EXAMPLES), height=160)
+    chosen = st.multiselect("Models", served, served[:2])
+    sampling = panes.sampling("set", expanded=True)
+    try:
+        text = file.getvalue().decode("utf-8-sig") if file else written
+        prompts = batch.parse(text, file.name if file else "")
+    except ValueError as error:
+        prompts = []
+        st.error(inert.label(f"{file.name if file else 'The text'} cannot be read: {error}", 400))
+    if st.button(f"Ask {len(chosen)} models {len(prompts)} prompts", disabled=not (prompts and chosen), type="primary"):
+        place = jobs.folder(data.workspace(), "prompts", name)
+        request = batch.Request(name, tuple(prompts), tuple(chosen), sampling)
+        request.write(place / "request.json")
+        jobs.create(place, [sys.executable, "-m", "dashboard.batch", str(place / "request.json")]).start()
+frame.jobs_list("prompts")
+
+sets = data.prompt_sets()
+if not sets:
+    st.info("No set has been answered yet.", icon=":material/inbox:")
+    st.stop()
+which = st.selectbox("Set", list(sets), key="set", bind=URL)
+names = data.model_names()
+found = {names[one.model_id]: data.outcomes(one) for one in sets[which]}
+st.dataframe(data.prompt_table(found), hide_index=True, alt="Answers to the set")
+frame.download(lambda: data.prompt_table(found), "prompt-set")
+
+
+@st.fragment
+def reading() -> None:
+    """One prompt's answers side by side."""
+    items = {row["item"]: str(row["prompt"]) for rows in found.values() for row in rows.to_dict("records")}
+    item = st.selectbox("Prompt", sorted(items), format_func=lambda key: items[key][:100], key="item", bind=URL)
+    st.text(items[item])
+    frame.side_by_side({model: data.answer(rows, item) for model, rows in found.items()})
+
+
+reading()

@@ -1,5 +1,60 @@
-"""Soon."""
+"""Studies. Reads: published figures, scores, latency. Writes: nothing."""
 
+import pandas as pd
 import streamlit as st
 
-st.title("Soon")
+from dashboard import charts, data, frame, inert, studies
+from dashboard.selection import URL
+
+st.title("Studies")
+st.caption("Figures that others published, beside yours. They were measured elsewhere, otherwise, by others.")
+published = data.published()
+if published.empty:
+    frame.empty("No published figures are at hand.", "bakeoff import FILE")
+study = st.selectbox("Study", sorted(published["study"].unique()), key="study", bind=URL)
+rows = published[published["study"] == study]
+st.dataframe(studies.table(rows), hide_index=True, alt="The study's own figures")
+frame.download(lambda: studies.table(rows), "study")
+st.caption(inert.label("Source: " + "; ".join(sorted(set(rows["source"]))), 300))
+
+decision = studies.judged(rows)
+if decision is not None:
+    st.subheader("What these totals support")
+    st.info(inert.label(decision.paragraph, 3000), icon=":material/gavel:")
+    mine = data.scores("humaneval", "pass@1")
+    mine = mine.assign(
+        label=[f"{name} (yours{', ' + part if part else ''})" for name, part in zip(mine["model"], mine["subset"])]
+    )
+    both = pd.concat([studies.with_intervals(rows), mine], ignore_index=True)
+    st.plotly_chart(
+        charts.scores_with_intervals(both, data.styles(), title="HumanEval, tasks passed at the first answer", percent=True),
+        config=charts.CONFIG, key="beside", alt="Published and measured scores with 95 % intervals",
+    )  # fmt: skip
+    st.caption(
+        "Intervals of published scores are computed here from their counts; unpaired, for single outcomes were not published."
+    )
+
+seconds = studies.answer_seconds(rows)
+if len(seconds):
+    st.subheader("Seconds per answer")
+    st.dataframe(seconds, hide_index=True)
+    mine = data.scores("latency")
+    mine = mine[
+        mine["metric"].isin(["ttft_seconds_p50", "tpot_seconds_p50", "total_seconds_p50", "tokens_per_second_p50"])
+    ]
+    st.markdown("**Yours**, split as the study's could not be: to the first token, and per further token")
+    if mine.empty:
+        st.code("bakeoff latency", language="bash")
+    else:
+        machines = data.machines()
+        shown = mine.assign(machine=[machines.get(id, id) for id in mine["machine_id"]])
+        st.dataframe(
+            shown.pivot_table(index=["model", "machine"], columns="metric", values="value").reset_index(),
+            hide_index=True,
+        )
+    st.caption("One request each, answers of different lengths: these seconds mix speed with length.")
+
+curve = studies.curve(rows)
+if len(curve):
+    st.subheader("Published curve")
+    st.plotly_chart(charts.published_curve(curve), config=charts.CONFIG, key="curve", alt="The study's training loss")

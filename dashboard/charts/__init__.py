@@ -2,7 +2,7 @@
 
 from dashboard.charts.latency import by_prompt, distributions, split_seconds
 from dashboard.charts.layout import CONFIG
-from dashboard.charts.losses import grouped_losses, loss_curves
+from dashboard.charts.losses import grouped_losses, loss_curves, published_curve
 from dashboard.charts.scores import effects, scores_with_intervals, task_matrix
 from dashboard.charts.tradeoff import ranking, tradeoff
 
@@ -13,6 +13,7 @@ __all__ = [
     "effects",
     "grouped_losses",
     "loss_curves",
+    "published_curve",
     "ranking",
     "scores_with_intervals",
     "split_seconds",

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from dashboard.charts.layout import figure
 from dashboard.inert import chart_label
-from dashboard.palette import Style, translucent
+from dashboard.palette import GREY, Style, translucent
 
 
 def distributions(requests: pd.DataFrame, styles: Mapping[str, Style], *, quantity: str, title: str) -> go.Figure:
@@ -18,7 +18,7 @@ def distributions(requests: pd.DataFrame, styles: Mapping[str, Style], *, quanti
     made = figure(title, "", height=120 + 60 * len(labels), showlegend=False)
     for label in labels:
         rows = requests[requests["label"] == label]
-        style = styles.get(rows["model_id"].iloc[0], Style("#808080"))
+        style = styles.get(rows["model_id"].iloc[0], Style(GREY))
         made.add_box(
             x=rows[quantity], y=[chart_label(label)] * len(rows), orientation="h", boxpoints="all", jitter=0.5, pointpos=0,
             marker={"color": style.colour, "size": 4, "opacity": 0.6}, line={"color": style.colour},
@@ -38,7 +38,7 @@ def split_seconds(requests: pd.DataFrame, styles: Mapping[str, Style]) -> go.Fig
         requests.groupby(["label", "model_id"], sort=False)[["ttft_seconds", "total_seconds"]].median().reset_index()
     )
     made = figure("Seconds per answer, median", "", height=120 + 44 * len(medians), barmode="stack")
-    colours = [styles.get(model, Style("#808080")).colour for model in medians["model_id"]]
+    colours = [styles.get(model, Style(GREY)).colour for model in medians["model_id"]]
     labels = [chart_label(label) for label in medians["label"]]
     rest = (medians["total_seconds"] - medians["ttft_seconds"]).clip(lower=0)
     made.add_bar(
@@ -56,7 +56,7 @@ def by_prompt(requests: pd.DataFrame, styles: Mapping[str, Style], *, quantity: 
     """Median of a quantity for each prompt, a line a model: where a model is slow, and on what."""
     made = figure("Prompt", title, height=380)
     for label, rows in requests.groupby("label", sort=False):
-        style = styles.get(rows["model_id"].iloc[0], Style("#808080"))
+        style = styles.get(rows["model_id"].iloc[0], Style(GREY))
         medians = rows.groupby("item", sort=False)[quantity].median()
         made.add_scatter(
             x=[chart_label(item, 24) for item in medians.index], y=medians, mode="lines+markers", name=chart_label(str(label)),

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard.charts.layout import figure
 from dashboard.curves import Curve, Floats, band, smooth, spikes
 from dashboard.inert import chart_label
-from dashboard.palette import COLOURS, Style, translucent
+from dashboard.palette import COLOURS, GREY, Style, translucent
 
 CROWD = 24
 """More curves than this are drawn as one faint trace: a legend of a thousand is none."""
@@ -54,7 +55,7 @@ def _one(
     weight: float,
     mark_spikes: bool,
 ) -> None:
-    style, name = styles.get(curve.run_id, Style("#808080")), chart_label(names.get(curve.run_id, curve.run_id))
+    style, name = styles.get(curve.run_id, Style(GREY)), chart_label(names.get(curve.run_id, curve.run_id))
     if weight > 0 or (curve.high > curve.low).any():
         # Each bucket's least and greatest value, joined: the raw curve at screen resolution, spikes and all.
         zigzag_x = np.repeat(x, 2).astype(np.float32)
@@ -103,7 +104,7 @@ def _divergence(
     for curve in curves:
         if not curve.broken.size:
             continue
-        colour = styles.get(curve.run_id, Style("#808080")).colour
+        colour = styles.get(curve.run_id, Style(GREY)).colour
         at = place(curve)[min(int(np.searchsorted(curve.steps, curve.broken[0])), max(curve.steps.size - 1, 0))]
         made.add_vline(
             x=float(at), line={"color": colour, "dash": "dot", "width": 2},
@@ -130,4 +131,15 @@ def grouped_losses(
             showlegend=False, hoverinfo="skip",
         )  # fmt: skip
         made.add_scatter(x=grid, y=smooth(mean, weight), mode="lines", name=name, line={"color": colour, "width": 2.5})
+    return made
+
+
+def published_curve(rows: pd.DataFrame) -> go.Figure:
+    """A study's own curve, raw and smoothed, in grey: nobody here measured it. rows: subject, metric, step, value."""
+    made = figure("Step", f"{chart_label(rows['metric'].iloc[0])} (published)", height=340)
+    values = rows["value"].to_numpy(float)
+    made.add_scatter(x=rows["step"], y=values, mode="lines", name="as published", line={"color": "#BBBBBB", "width": 1})
+    made.add_scatter(
+        x=rows["step"], y=smooth(values, 0.8), mode="lines", name="smoothed", line={"color": GREY, "width": 2.5}
+    )
     return made

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from dashboard.charts.layout import figure
 from dashboard.inert import chart_label
-from dashboard.palette import Style
+from dashboard.palette import GREY, Style
 
 VERDICTS = ("passed", "wrong", "timed_out", "truncated", "no_code", "syntax_error", "memory", "forbidden", "error")
 _SHADES = ("#009E73", "#D55E00", "#E69F00", "#CC79A7", "#882255", "#999933", "#56B4E9", "#0072B2", "#808080")
@@ -26,7 +26,7 @@ def scores_with_intervals(
     """A point and its 95 % interval a row. rows: model_id, label, value, low, high. published: label, value."""
     made = figure(title, "", height=120 + 34 * (len(rows) + (0 if published is None else len(published))))
     for row in rows.to_dict("records"):
-        style = styles.get(row["model_id"], Style("#808080"))
+        style = styles.get(row["model_id"], Style(GREY))
         error = None
         if pd.notna(row["low"]) and pd.notna(row["high"]):
             error = {"type": "data", "symmetric": False, "array": [row["high"] - row["value"]], "arrayminus": [row["value"] - row["low"]],

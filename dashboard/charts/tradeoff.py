@@ -9,39 +9,30 @@ import plotly.graph_objects as go
 
 from dashboard.charts.layout import figure
 from dashboard.inert import chart_label
-from dashboard.palette import Style
-
-STANDINGS = {
-    "shipped": "recommended",
-    "tied": "tied with the best",
-    "front": "on the front",
-    "behind": "beaten",
-    "failed": "fails a limit",
-}
+from dashboard.palette import GREY, Style
 
 
 def tradeoff(rows: pd.DataFrame, styles: Mapping[str, Style], *, x: str, y: str, percent: bool) -> go.Figure:
-    """A point a model with its intervals; the front joined. rows: model_id, name, x, y, y_low, y_high, standing, x_low, x_high."""
+    """A point a model with its intervals; the front joined. rows: model_id, name, x, y, y_low, y_high, on_front, standing."""
     made = figure(x, y, height=460)
-    front = rows[rows["standing"].isin(["shipped", "front"]) | rows.get("on_front", False)].sort_values("x")
+    front = rows[rows["on_front"]].sort_values("x")
     if len(front) > 1:
         made.add_scatter(
             x=front["x"], y=front["y"], mode="lines", name="front: nobody is better at both",
             line={"color": "#808080", "width": 1, "dash": "dot", "shape": "hv"}, hoverinfo="skip",
         )  # fmt: skip
     for row in rows.to_dict("records"):
-        style = styles.get(row["model_id"], Style("#808080"))
-        faint = row["standing"] == "failed"
+        style = styles.get(row["model_id"], Style(GREY))
+        faint = row["standing"] == "fails a limit"
         made.add_scatter(
             x=[row["x"]], y=[row["y"]], mode="markers+text", name=chart_label(row["name"]), text=[chart_label(row["name"], 28)],
             textposition="top center", opacity=0.35 if faint else 1.0, showlegend=False,
             error_y=_interval(row["y"], row["y_low"], row["y_high"], style.colour),
-            error_x=_interval(row["x"], row["x_low"], row["x_high"], style.colour),
             marker={
-                "color": style.colour, "symbol": style.symbol, "size": 18 if row["standing"] == "shipped" else 12,
-                "line": {"color": style.colour, "width": 3 if row["standing"] in ("shipped", "tied") else 1},
+                "color": style.colour, "symbol": style.symbol, "size": 18 if row["standing"] == "recommended" else 12,
+                "line": {"color": style.colour, "width": 3 if row["standing"] in ("recommended", "tied with the best") else 1},
             },
-            hovertemplate=f"%{{text}}<br>{STANDINGS.get(row['standing'], '')}<extra></extra>",
+            hovertemplate=f"%{{text}}<br>{row['standing']}<extra></extra>",
         )  # fmt: skip
     if percent:
         made.update_yaxes(tickformat=".0%")
@@ -66,7 +57,7 @@ def ranking(rows: pd.DataFrame, styles: Mapping[str, Style]) -> go.Figure:
     """Strength by votes with its interval, best first. rows: model_id, name, strength, low, high, votes."""
     made = figure("Chance to win against the average opponent", "", height=120 + 36 * len(rows))
     for row in rows.to_dict("records"):
-        style = styles.get(row["model_id"], Style("#808080"))
+        style = styles.get(row["model_id"], Style(GREY))
         made.add_scatter(
             x=[row["strength"]], y=[chart_label(row["name"])], mode="markers", showlegend=False,
             error_x=_interval(row["strength"], row["low"], row["high"], style.colour),

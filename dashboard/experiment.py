@@ -1,0 +1,72 @@
+"""The form of a new run: what people change most, written as an experiment file. The trainer checks it, not this page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+import yaml
+
+BASES = (
+    "smollm2-135m-instruct",
+    "meta-llama/Llama-3.2-1B-Instruct",
+    "meta-llama/Llama-3.2-3B-Instruct",
+    "Qwen/Qwen2.5-0.5B-Instruct",
+    "Qwen/Qwen2.5-1.5B-Instruct",
+)
+SOURCES = ("python-stdlib", "mlabonne/FineTome-100k")
+FORMS = ("adapter", "merged", "lora-gguf", "gguf-f16", "gguf-q8_0", "gguf-q4_0")
+
+
+def form(known_bases: list[str]) -> str:
+    """The fields, and the file they make (YAML)."""
+    bases = list(dict.fromkeys([*BASES, *known_bases]))
+    left, right = st.columns(2)
+    title = left.text_input("Name", "my-experiment", max_chars=80)
+    base = left.multiselect(
+        "Bases", bases, bases[:1], accept_new_options=True, help="Hub id, local folder or GGUF file"
+    )
+    sources = left.multiselect(
+        "Data", list(SOURCES), list(SOURCES[:1]), accept_new_options=True, help="Hub id, file or built-in"
+    )
+    limit = left.number_input("Rows of each source at most", 10, None, None, placeholder="all")
+    clean = left.toggle("Leave out rows that hold HumanEval tasks", value=True)
+    steps = right.number_input("Steps", 1, 1_000_000, 100)
+    rate = right.number_input("Learning rate", 1e-6, 1e-1, 2e-4, format="%.1e")
+    ranks = right.multiselect("LoRA ranks (one run each)", [4, 8, 16, 32, 64, 128], [16])
+    seeds = right.number_input("Seeds of each", 1, 10, 1, help="Two or more show how much of a difference is chance")
+    forms = right.multiselect("Forms to measure", FORMS, ["lora-gguf"], help="The score of the file that ships")
+    measure = right.pills(
+        "Measure",
+        ["humaneval", "latency", "heldout"],
+        selection_mode="multi",
+        default=["humaneval", "latency", "heldout"],
+    )
+    grid: dict[str, Any] = {}
+    if len(ranks) > 1:
+        grid["lora.rank"] = sorted(ranks)
+    if seeds > 1:
+        grid["training.seed"] = list(range(int(seeds)))
+    made: dict[str, Any] = {
+        "name": title,
+        "bases": base,
+        "data": {"sources": [{"name": name} | ({"limit": int(limit)} if limit else {}) for name in sources]},
+        "training": {"max_steps": int(steps), "learning_rate": float(rate)},
+    }
+    if clean:
+        made["data"]["decontaminate"] = ["humaneval"]
+    if len(ranks) == 1:
+        made["lora"] = {"rank": ranks[0]}
+    if grid:
+        made["sweep"] = {"grid": grid}
+    made["evaluate"] = {**{name: {} for name in measure or []}, "forms": forms}
+    return str(yaml.safe_dump(made, sort_keys=False, allow_unicode=True))
+
+
+def name(text: str) -> str:
+    """The experiment's name, or `experiment` where the file is not readable."""
+    try:
+        found = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return "experiment"
+    return str(found.get("name", "experiment")) if isinstance(found, dict) else "experiment"

@@ -1,0 +1,147 @@
+"""Long work in processes of its own: it outlives the page, the browser and the dashboard, and can be stopped and resumed.
+
+A job is a folder in the workspace: what is run, its log, its exit status. Whether it still runs is told by a lock that
+its process holds, so neither a restart of the dashboard nor a reused process number can deceive.
+
+Try: python -m dashboard.jobs FOLDER runs the command in FOLDER/command.json
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from results import Workspace, now
+
+LOG_BYTES = 20_000
+"""Of a log's end that a page shows."""
+
+
+class Job:
+    """One folder of `workspace/jobs/`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.name = folder.name
+
+    @property
+    def running(self) -> bool:
+        """Whether its process lives."""
+        path = self.folder / "lock"
+        if not path.exists():
+            return False
+        with path.open() as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
+    @property
+    def exit_status(self) -> int | None:
+        """Of the last time it ran; None while it runs, or when it was killed."""
+        path = self.folder / "status"
+        return int(path.read_text()) if path.exists() and not self.running else None
+
+    @property
+    def command(self) -> list[str]:
+        """What it runs."""
+        found = json.loads((self.folder / "command.json").read_text(encoding="utf-8"))
+        return [str(word) for word in found]
+
+    @property
+    def started(self) -> datetime:
+        """When it was last started."""
+        return datetime.fromtimestamp((self.folder / "command.json").stat().st_mtime, UTC)
+
+    def state(self) -> str:
+        """One word, or two."""
+        if self.running:
+            return "running"
+        status = self.exit_status
+        return {None: "was killed", 0: "finished", 130: "stopped", -2: "stopped"}.get(status, f"failed ({status})")
+
+    def log(self) -> str:
+        """The end of what it said; a progress line that was overdrawn shows its last state."""
+        path = self.folder / "log"
+        if not path.exists():
+            return ""
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - LOG_BYTES))
+            text = file.read().decode("utf-8", "replace")
+        text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+        return "\n".join(line.rstrip("\r").rsplit("\r", 1)[-1] for line in text.split("\n"))
+
+    def start(self) -> None:
+        """Run it, or run it again: what it did before is found and reused by the command itself."""
+        os.utime(self.folder / "command.json")
+        (self.folder / "status").unlink(missing_ok=True)
+        with (self.folder / "log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "dashboard.jobs", str(self.folder)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        _children.append(process)
+
+    def stop(self) -> None:
+        """Ctrl-C: training stops at a checkpoint, and the same job goes on from there."""
+        path = self.folder / "pid"
+        if self.running and path.exists():
+            os.killpg(int(path.read_text()), signal.SIGINT)
+
+
+_children: list[subprocess.Popen[bytes]] = []
+"""Started here; kept so that `reap` can take their exit status and none stays a zombie."""
+
+
+def reap() -> None:
+    """Take the exit status of jobs that have ended."""
+    _children[:] = [child for child in _children if child.poll() is None]
+
+
+def folder(workspace: Workspace, kind: str, name: str) -> Path:
+    """A new job's folder, named after the time, the kind and the name."""
+    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:40] or "job"
+    made = workspace.folder("jobs", f"{now():%Y%m%d-%H%M%S-%f}-{kind}-{slug}")
+    return made
+
+
+def create(place: Path, command: Sequence[str]) -> Job:
+    """A job that runs `command`; start it next."""
+    (place / "command.json").write_text(json.dumps(list(command)), encoding="utf-8")
+    return Job(place)
+
+
+def find(workspace: Workspace, kind: str) -> list[Job]:
+    """The jobs of a kind, newest first."""
+    reap()
+    root = workspace.path / "jobs"
+    places = sorted(root.iterdir(), reverse=True) if root.is_dir() else []
+    return [Job(place) for place in places if f"-{kind}-" in place.name and (place / "command.json").exists()]
+
+
+def main(place: Path) -> int:
+    """Run the folder's command to its end, holding the folder's lock."""
+    with (place / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        (place / "pid").write_text(str(os.getpid()))
+        # A handler, not "ignore": the command would inherit that and could not be stopped.
+        signal.signal(signal.SIGINT, lambda *_: None)
+        status = subprocess.call(Job(place).command, close_fds=True)
+        (place / "status").write_text(str(status))
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,110 @@
+"""The limits of a decision as sliders over what the store holds, and the decision as rows for its chart and table."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.selection import URL
+from results import Decision
+
+
+@dataclass(frozen=True)
+class Dial:
+    """One limit's slider."""
+
+    field: str
+    """Of `results.Limits`."""
+    metric: str
+    """The score it bounds; `bytes` is the model's own size."""
+    label: str
+    unit: float
+    """What one of the slider's units is in the metric's."""
+    at_most: bool = True
+
+
+DIALS = (
+    Dial("ttft_seconds_p90", "ttft_seconds_p90", "First token within (p90), s", 1.0),
+    Dial("tokens_per_second", "tokens_per_second_p50", "Speed at least, tokens/s", 1.0, at_most=False),
+    Dial("peak_rss_bytes", "peak_rss_bytes", "Memory at most, GB", 1e9),
+    Dial("bytes", "bytes", "Files at most, GB", 1e9),
+)
+
+
+def sliders(values: dict[str, list[float]]) -> dict[str, float]:
+    """One slider a limit, from the least to the greatest figure in the store; at its loose end it is no limit.
+
+    values: figures by metric. Returns what is set, by field of `results.Limits`.
+    """
+    limits = {}
+    for dial, column in zip(DIALS, st.columns(len(DIALS)), strict=True):
+        known = sorted({value / dial.unit for value in values.get(dial.metric, []) if math.isfinite(value)})
+        with column:
+            if len(known) < 2:
+                st.caption(f"{dial.label}: {'only ' + format(known[0], '.3g') if known else 'not measured'}")
+                continue
+            step = 10.0 ** math.floor(math.log10(max(known[-1] - known[0], 1e-9)) - 1)
+            low, high = math.floor(known[0] / step) * step, math.ceil(known[-1] / step) * step
+            digits = max(0, -math.floor(math.log10(step)))
+            low, high = round(low, digits), round(high, digits)
+            loose = high if dial.at_most else low
+            chosen = st.slider(
+                dial.label, low, high, loose, step, format=f"%.{digits}f", key=dial.field, bind=URL,
+                help="At its loose end this is no limit.",
+            )  # fmt: skip
+            if chosen != loose:
+                limits[dial.field] = chosen * dial.unit
+    return limits
+
+
+def candidates(decision: Decision) -> pd.DataFrame:
+    """Candidates as rows of the trade-off chart: only those with quality and speed."""
+    rows = [
+        {
+            "model_id": one.model_id,
+            "name": one.model,
+            "x": one.answer_seconds,
+            "y": one.quality.value,
+            "y_low": one.quality.low,
+            "y_high": one.quality.high,
+            "on_front": one.on_front,
+            "standing": standing(decision, one.model_id),
+        }
+        for one in decision.candidates
+        if one.quality is not None and one.answer_seconds is not None
+    ]
+    return pd.DataFrame(rows)
+
+
+def standing(decision: Decision, model_id: str) -> str:
+    """recommended, fails a limit, tied with the best, on the front, or beaten."""
+    one = decision.candidate(model_id)
+    if model_id == decision.chosen:
+        return "recommended"
+    if not one.qualifies:
+        return "fails a limit"
+    if one.tied:
+        return "tied with the best"
+    return "on the front" if one.on_front else "beaten" if one.quality else "not measured"
+
+
+def table(decision: Decision) -> pd.DataFrame:
+    """Every candidate with its figures and what became of it."""
+    return pd.DataFrame(
+        [
+            {
+                "Model": one.model,
+                "Standing": standing(decision, one.model_id),
+                "Quality": one.quality.value if one.quality else None,
+                "low": one.quality.low if one.quality else None,
+                "high": one.quality.high if one.quality else None,
+                "128 tokens in, s": one.answer_seconds,
+                "Files, GB": one.bytes / 1e9 if one.bytes else None,
+                "Why": " ".join(one.reasons),
+            }
+            for one in decision.candidates
+        ]
+    )

@@ -1,0 +1,28 @@
+"""A decision as a file to send: Markdown as results words it, or one HTML page that prints well and loads nothing."""
+
+from __future__ import annotations
+
+import html
+
+from markdown_it import MarkdownIt
+
+from results import Decision
+
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a; }
+table { border-collapse: collapse; width: 100%; } th, td { border: 1px solid #ccc; padding: .3rem .6rem; text-align: left; }
+@media print { body { margin: 0; max-width: none; } }
+"""
+
+
+def page(decision: Decision, title: str) -> str:
+    """The decision record as a page of its own; text from the store stays text: no HTML, links or images."""
+    renderer = (
+        MarkdownIt("commonmark", {"html": False}).enable("table").disable(["link", "image", "autolink", "html_inline"])
+    )
+    body = renderer.render(decision.markdown())
+    policy = "default-src 'none'; style-src 'unsafe-inline'"
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{policy}">'
+        f"<title>{html.escape(title)}</title><style>{STYLE}</style><h1>{html.escape(title)}</h1>{body}</html>"
+    )
