@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from trainer.experiment_file import load_experiment
     from trainer.miniatures import miniature
     from trainer.planning import Group, Plan, plan
+    from trainer.rehearsals import rehearsal
     from trainer.training import train
 
 _HOME = {
@@ -39,6 +40,7 @@ _HOME = {
     "miniature": "miniatures",
     "plan": "planning",
     "prepare": "data",
+    "rehearsal": "rehearsals",
     "train": "training",
     "validation_rows": "data",
 }
@@ -61,6 +63,7 @@ __all__ = [
     "miniature",
     "plan",
     "prepare",
+    "rehearsal",
     "train",
     "validation_rows",
     "variants",

@@ -1,8 +1,8 @@
 """Cross-entropy of the answer tokens alone, in pieces, so that no full table of logits is ever held.
 
-For a 135M model the vocabulary head is a fifth of the parameters, and fp32 logits of 2,048 tokens are 400 MB written and
-read several times. Here the head sees only positions whose next token is trained on, a few hundred at a time, and the
-gradient with respect to the hidden states is formed in the same pass: softmax minus one at the target.
+For a 135M model the vocabulary head is a fifth of the parameters, and fp32 logits of 2,048 tokens are 400 MB written
+and read several times. Here the head sees only positions whose next token is trained on, a few hundred at a time, and
+the gradient with respect to the hidden states is formed in the same pass: softmax minus one at the target.
 """
 
 from __future__ import annotations

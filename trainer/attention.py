@@ -1,7 +1,7 @@
 """Attention over rows laid end to end, without padding: each row sees itself only.
 
-transformers' SDPA attention takes a mask over all tokens of the sequence, so its cost grows with the square of the whole;
-here each row is attended on its own. Registered through transformers' public attention interface, so every
+transformers' SDPA attention takes a mask over all tokens of the sequence, so its cost grows with the square of the
+whole; here each row is attended on its own. Registered through transformers' public attention interface, so every
 architecture that supports attention backends trains with it.
 """
 
@@ -19,8 +19,8 @@ NAME = "bakeoff_rows"
 """The attention implementation's name in transformers."""
 
 SHORT = 384
-"""Tokens up to which a bf16 row's backward pass on a CPU is faster as plain matrix products than as torch's flash kernel:
-2.9 against 8.1 ms at 227 tokens, 9 heads, 2 AMX cores; the kernel wins from about 500."""
+"""Tokens up to which a bf16 row's backward pass on a CPU is faster as plain matrix products than as torch's flash
+kernel: 2.9 against 8.1 ms at 227 tokens, 9 heads, 2 AMX cores; the kernel wins from about 500."""
 
 
 def rows_attention(
@@ -28,7 +28,7 @@ def rows_attention(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    attention_mask: Tensor | None,
+    _mask: Tensor | None,
     *,
     row_lengths: Sequence[int],
     scaling: float | None = None,

@@ -94,13 +94,12 @@ def verify_identity(checkpoint: Path, expected: Mapping[str, Any]) -> None:
         )
 
 
-def prune(folder: Path, keep: int, protect: int | None = None) -> None:
-    """Remove all but the newest `keep` checkpoints, the one of step `protect` apart, and what a kill left half-written."""
+def prune(folder: Path, keep: int) -> None:
+    """Remove all but the newest `keep` checkpoints, and what a kill left half-written."""
     steps = sorted(folder.glob("step-*"), reverse=True)
     for path in steps[keep:]:
-        if step_of(path) != protect:
-            (path / MARKER).unlink(missing_ok=True)  # first, so that a kill in between leaves no half that looks whole
-            shutil.rmtree(path, ignore_errors=True)
+        (path / MARKER).unlink(missing_ok=True)  # first, so that a kill in between leaves no half that looks whole
+        shutil.rmtree(path, ignore_errors=True)
     for path in folder.glob(".writing-*"):
         shutil.rmtree(path, ignore_errors=True)
 

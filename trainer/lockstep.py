@@ -1,4 +1,4 @@
-"""The loop over a group of runs that train together: steps, validation, checkpoints, curves, and stopping in good order.
+"""The loop over a group of runs that train together: steps, validation, checkpoints, curves, and an orderly stop.
 
 Every run keeps its own place, so one that diverges, stops early or has fewer steps leaves the others running. What
 happens to a killed group is decided by `resume`: all members go back to the newest step that all of them have whole,
@@ -99,7 +99,7 @@ def train_group(
         total = sum(member.until for member in members)
         while active := [member for member in members if member.status == "running" and _has_more(member)]:
             if stop.asked:
-                _save(active)
+                _save(active, writers)
                 for member in active:
                     member.status, member.reason = "stopped", f"interrupted after step {member.trainee.step}"
                 return
@@ -160,7 +160,7 @@ def _advance(together: Together, active: Sequence[Member], writers: Mapping[str,
     if due:
         _validate(together, due, writers)
     if any(member.trainee.step % member.trainee.settings.save_steps == 0 or not _has_more(member) for member in alive):
-        _save([member for member in alive if _save_due(member)])
+        _save([member for member in alive if _save_due(member)], writers)
 
 
 def _validation_due(member: Member) -> bool:
@@ -196,10 +196,11 @@ def _save_best(member: Member) -> None:
     checkpoints.save(member.folder / "best", trainee.step, member.identity, write)
 
 
-def _save(members: Sequence[Member]) -> None:
+def _save(members: Sequence[Member], writers: Mapping[str, CurveWriter]) -> None:
     """Checkpoints of all, and only then nothing older: a kill in between leaves every member the step before."""
     for member in members:
         if member.saved_step != member.trainee.step:
+            writers[member.trainee.run_id].flush()  # a checkpoint ahead of the store would leave a gap after a kill
             path = checkpoints.save(member.folder, member.trainee.step, member.identity, member.trainee.save)
             member.saved_step = member.trainee.step
             if member.trainee.settings.mirror:

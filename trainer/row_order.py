@@ -17,7 +17,7 @@ class RowOrder:
     """Epochs of shuffled rows cut into steps. The last step of an epoch takes what is left."""
 
     def __init__(self, lengths: Sequence[int], sequences: int, packed_length: int | None, seed: int) -> None:
-        """lengths: tokens of each row. sequences: a step's rows, or with `packed_length` its sequences of so many tokens.
+        """lengths: tokens of each row. sequences: a step's rows; with `packed_length`, its sequences of so many tokens.
 
         A packed sequence takes the shuffled rows one after another while they fit.
         """

@@ -1,8 +1,9 @@
 """LoRA adapters of several runs on one frozen base: each span of tokens goes through its own adapter.
 
-PEFT computes one adapter at a time, as eight matrix products and as many casts and temporaries a layer. Here one product with the
-frozen weight serves the tokens of all adapters, and each adapter adds its two thin products in place: the same
-mathematics (y = W x + s B A x), fewer passes over memory. Adapters may differ in rank, scale, dropout and targets.
+PEFT computes one adapter at a time, as eight matrix products and as many casts and temporaries a layer. Here one
+product with the frozen weight serves the tokens of all adapters, and each adapter adds its two thin products in place:
+the same mathematics (y = W x + s B A x), fewer passes over memory. Adapters may differ in rank, scale, dropout and
+targets.
 
 Weights of adapters are fp32 (an update of 1e-4 is lost in bf16's 8 bits); products run in the base's dtype.
 """

@@ -1,8 +1,8 @@
 """Several adapters of one base trained in one process: one copy of the weights, one tokenised data set, shared passes.
 
-Rows are laid end to end without padding, whoever they belong to, and cut into passes of at most `PASS_TOKENS` tokens. Each run's
-loss is the mean over all answer tokens of its step, so neither the cut nor its neighbours change what it learns:
-a curve is the run's own up to the order of floating-point sums.
+Rows are laid end to end without padding, whoever they belong to, and cut into passes of at most `PASS_TOKENS` tokens.
+Each run's loss is the mean over all answer tokens of its step, so neither the cut nor its neighbours change what it
+learns: a curve is the run's own up to the order of floating-point sums.
 
 The base must be frozen, unquantized, with a linear head (`trains_together`); everything else trains through TRL
 (`trainer.alone`).
@@ -23,12 +23,13 @@ from trainer.answer_loss import answer_loss, supports
 from trainer.attention import use_row_attention
 from trainer.data import Example
 from trainer.experiment import Experiment
+from trainer.rows import Rows
 from trainer.shared_linear import Adapter, layers_for, new_adapter, share
 from trainer.trainee import Trainee
 
 PASS_TOKENS = 2048
-"""Tokens a forward and backward pass holds activations for, about 1 MB each for a 135M model. From a few hundred tokens on, a
-CPU's matrix units are full, so larger passes cost memory and bring nothing."""
+"""Tokens a forward and backward pass holds activations for, about 1 MB each for a 135M model. From a few hundred tokens
+on, a CPU's matrix units are full, so larger passes cost memory and bring nothing."""
 
 
 def trains_together(experiment: Experiment, model: nn.Module) -> str:
@@ -63,18 +64,6 @@ class Step:
     tokens: int
     seconds: float
     """This run's share of the time by tokens."""
-
-
-class Rows:
-    """Examples as flat tensors: token ids, and the label of the next token at each position."""
-
-    def __init__(self, examples: Sequence[Example]) -> None:
-        self.lengths = [len(example.input_ids) for example in examples]
-        self.ids = [torch.tensor(example.input_ids) for example in examples]
-        self.labels = [torch.tensor([*example.labels[1:], -100]) for example in examples]
-        self.trained = [int((labels != -100).sum()) for labels in self.labels]
-        """Answer tokens of each row."""
-        self.answer_bytes = [example.answer_bytes for example in examples]
 
 
 @dataclass

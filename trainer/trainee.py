@@ -1,4 +1,4 @@
-"""One run while it trains: adapter, optimizer, schedule, data position, and how all of it is written down and read back."""
+"""One run while it trains: adapter, optimizer, schedule, data position; how all of it is written down and read back."""
 
 from __future__ import annotations
 

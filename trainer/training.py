@@ -2,15 +2,15 @@
 
     runs = train(load_experiment("experiments/demo.yaml"), workspace.store(), workspace, progress)
 
-Variants that share base, data and dtype train together in one process (`trainer.lockstep`); those that cannot are trained
-one by one through TRL (`trainer.alone`). A finished run is reused, a stopped one goes on at its newest whole checkpoint, and one
-failed variant does not end the rest.
+Variants that share base, data and dtype train together in one process (`trainer.lockstep`); those that cannot are
+trained one by one through TRL (`trainer.alone`). A finished run is reused, a stopped one goes on at its newest whole
+checkpoint, and one failed variant does not end the rest.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -20,7 +20,7 @@ from trainer.data import PreparedData, prepare
 from trainer.errors import CheckpointInvalid, TrainerError
 from trainer.experiment import Experiment
 from trainer.lockstep import Member, Stop, stop_on_signals, train_group
-from trainer.registration import register_adapter, register_base
+from trainer.registration import register_adapter, register_base, register_whole
 from trainer.row_order import RowOrder
 from trainer.together import Together, trains_together
 from trainer.trainee import Trainee
@@ -106,9 +106,17 @@ def _train_group(
     register_base(base, store, workspace)
     store.machines.add(this_machine())
     ground = Ground(base, data)
-    together = [variant for variant in group if not trains_together(variant.experiment, base.model)]
+    reasons = {variant.id: trains_together(variant.experiment, base.model) for variant in group}
+    alone = [variant for variant in group if reasons[variant.id]]
+    together = [variant for variant in group if not reasons[variant.id]]
     if together:
         _train_together(together, ground, store, workspace, progress, stop, until)
+    for number, variant in enumerate(alone):
+        if stop.asked:
+            return
+        if together or number:  # TRL changes the model it trains
+            ground = replace(ground, base=load_base(variant.base, own.training.quantization, own.training.dtype))
+        _train_alone(variant, ground, store, workspace, progress, stop, until, reasons[variant.id])
 
 
 def _train_together(
@@ -151,16 +159,67 @@ def _train_together(
             store.reports.put(Report(member.trainee.run_id, "training", {"notes": member.notes}))
 
 
+def _train_alone(
+    variant: Variant,
+    ground: Ground,
+    store: Store,
+    workspace: Workspace,
+    progress: Progress,
+    stop: Stop,
+    until: int | None,
+    why: str,
+) -> None:
+    from trainer.alone import build, train_alone  # TRL takes seconds to import, and most experiments never need it
+
+    training = variant.experiment.training
+    order = row_order(variant, [len(example.input_ids) for example in ground.data.train], packing=False)
+    steps = training.max_steps or order.steps_of(training.epochs)
+    store.runs.start(variant.id, this_machine().id, steps)
+    try:
+        folder = workspace.folder("runs") / variant.id
+        trl = build(variant.experiment, ground.base, ground.data, folder, identity_of(variant, ground), order, steps)
+        ended = train_alone(
+            variant.id,
+            trl,
+            store,
+            lambda step: progress(f"training {variant.name}", step, steps),
+            stop,
+            steps if until is None else min(until, steps),
+            training.early_stopping,
+        )
+    except BaseException as error:
+        status: RunStatus = "failed" if isinstance(error, Exception) else "stopped"
+        status = "stopped" if isinstance(error, CheckpointInvalid) else status
+        store.runs.finish(variant.id, status, f"{type(error).__name__}: {error}".strip(": "))
+        if status == "stopped":
+            raise
+        return
+    notes = [f"trained alone through TRL: {why}", *ended.notes]
+    notes += ["packing is ignored: TRL packs correctly with FlashAttention only"] if training.packing else []
+    if ended.best is not None:
+        register = register_whole if variant.experiment.lora.method == "full" else register_adapter
+        details = {**ended.details, "dtype": ground.base.dtype, "notes": [*ground.base.notes, *notes]}
+        register(variant.id, variant.name, ground.base, ended.best, store, workspace, details)
+    store.runs.finish(variant.id, ended.status, ended.reason)
+    store.reports.put(Report(variant.id, "training", {"notes": notes}))
+
+
+def row_order(variant: Variant, lengths: Sequence[int], packing: bool) -> RowOrder:
+    """A variant's data order."""
+    training = variant.experiment.training
+    return RowOrder(
+        lengths,
+        training.batch_size * training.gradient_accumulation,
+        training.max_length if packing else None,
+        training.seed,
+    )
+
+
 def _member(variant: Variant, compute: Together, ground: Ground, workspace: Workspace, until: int | None) -> Member:
     """A run ready to train. Raises ValueError when its adapter fits no layer."""
     own = variant.experiment
     training = own.training
-    order = RowOrder(
-        compute.train.lengths,
-        training.batch_size * training.gradient_accumulation,
-        training.max_length if training.packing else None,
-        training.seed,
-    )
+    order = row_order(variant, compute.train.lengths, training.packing)
     steps = training.max_steps or order.steps_of(training.epochs)
     trainee = Trainee(
         run_id=variant.id,

@@ -1,0 +1,244 @@
+"""One run at a time through TRL's `SFTTrainer`: what cannot share a base, and what its callbacks bring.
+
+Full fine-tuning, QLoRA (nf4), DoRA, fp16, gradient checkpointing, `report_to`. Data order, checkpoints, validation and
+curves are ours, so that a run resumes as those of `trainer.lockstep` do; the step itself is TRL's.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from peft import LoraConfig
+from torch.utils.data import Sampler, SequentialSampler
+from transformers.trainer_callback import PrinterCallback
+from trl import SFTConfig, SFTTrainer
+
+from results import RunStatus, Store
+from trainer import checkpoints
+from trainer.bases import LoadedBase
+from trainer.data import Example, PreparedData
+from trainer.experiment import Experiment
+from trainer.lockstep import Stop
+from trainer.row_order import RowOrder
+from trainer.rows import Rows
+from trainer.shared_linear import ATTENTION, MLP
+from trainer.watch import Watch
+
+
+class Alone(SFTTrainer):  # type: ignore[misc]
+    """TRL's trainer with rows in a fixed order, token-weighted validation, and checkpoints of `trainer.checkpoints`."""
+
+    def __init__(self, folder: Path, identity: dict[str, Any], keep: int, validation: Rows, **options: Any) -> None:
+        super().__init__(**options)
+        self.remove_callback(PrinterCallback)  # a library prints nothing
+        self.folder = folder
+        self.identity = identity
+        self.keep = keep
+        self.validation = validation
+        self.before_save: Callable[[], None] = lambda: None
+        self.remembered: Callable[[], dict[str, Any]] = dict
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
+        """The data set is in the order of training already, so nothing is drawn and nothing has to be restored."""
+        return SequentialSampler(train_dataset if train_dataset is not None else self.train_dataset)
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        """Nats per answer token and bits per byte over all validation rows, each token with the same weight."""
+        model, rows = self.model, self.validation
+        training = model.training
+        model.eval()
+        nats = 0.0
+        with torch.no_grad():
+            for start in range(0, len(rows.ids), self.args.per_device_eval_batch_size):
+                part = range(start, min(start + self.args.per_device_eval_batch_size, len(rows.ids)))
+                batch = self.data_collator([self.eval_dataset[index] for index in part])
+                with self.compute_loss_context_manager():
+                    outputs = model(**self._prepare_inputs(batch), use_cache=False, fused_lm_head=True)
+                nats -= float(outputs.log_probs.float().sum())
+        model.train(training)
+        metrics = {
+            "eval_loss": nats / max(1, sum(rows.trained)),
+            "eval_bits_per_byte": nats / math.log(2) / max(1, sum(rows.answer_bytes)),
+        }
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def _save_checkpoint(self, *_: Any) -> None:
+        self.before_save()
+        checkpoints.save(self.folder, self.state.global_step, self.identity, self._write)
+        checkpoints.prune(self.folder, self.keep)
+
+    def _write(self, folder: Path) -> None:
+        self.save_model(str(folder), _internal_call=True)
+        self._save_optimizer_and_scheduler(str(folder))
+        self._save_scaler(str(folder))
+        self._save_rng_state(str(folder))
+        self.state.save_to_json(str(folder / "trainer_state.json"))
+        (folder / "state.json").write_text(json.dumps(self.remembered()), encoding="utf-8")
+
+    def save_best(self) -> None:
+        """Keep the present weights as the best ones so far."""
+        best = self.folder / "best"
+        path = checkpoints.save(
+            best,
+            self.state.global_step,
+            self.identity,
+            lambda folder: self.save_model(str(folder), _internal_call=True),
+        )
+        for older in best.glob("step-*"):
+            if older != path:
+                shutil.rmtree(older, ignore_errors=True)
+
+
+@dataclass
+class Ended:
+    """What became of a run trained alone."""
+
+    status: RunStatus
+    reason: str
+    best: Path | None
+    """Folder of the weights with the best validation loss."""
+    details: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def train_alone(
+    run_id: str, trl: Alone, store: Store, progress: Callable[[int], None], stop: Stop, until: int, patience: int | None
+) -> Ended:
+    """Train to step `until`, from the newest whole checkpoint where there is one.
+
+    Raises: CheckpointInvalid when the folder is in use, belongs to another training, or cannot be written.
+    """
+    with checkpoints.lock(trl.folder):
+        good, notes = checkpoints.complete(trl.folder)
+        remembered: dict[str, Any] = {}
+        if good:
+            checkpoints.verify_identity(good[0], trl.identity)
+            remembered = json.loads((good[0] / "state.json").read_text(encoding="utf-8"))
+            notes.append(f"goes on from step {checkpoints.step_of(good[0])}")
+        store.curves.truncate(run_id, checkpoints.step_of(good[0]) if good else 0)
+        with store.curves.writer(run_id) as writer:
+            watch = Watch(trl.save_best, writer, stop, until, patience, progress, remembered)
+            trl.before_save, trl.remembered = lambda: bool(writer.flush()) or None, watch.state
+            watch.lengths = _step_lengths(trl)
+            trl.add_callback(watch)
+            if not good or checkpoints.step_of(good[0]) < until:
+                trl.train(resume_from_checkpoint=str(good[0]) if good else None)
+    best = trl.folder / "best" / f"step-{watch.best_step:08d}"
+    details = {"best_step": watch.best_step, "validation_loss": watch.best_loss, "steps": trl.state.global_step}
+    if watch.diverged:
+        return Ended("diverged", watch.diverged, None, details, notes)
+    if watch.interrupted:
+        return Ended("stopped", f"interrupted after step {trl.state.global_step}", None, details, notes)
+    if until < trl.args.max_steps and not watch.early:
+        return Ended("stopped", f"cut at step {until} of {trl.args.max_steps}", None, details, notes)
+    return Ended("finished", "", best if best.is_dir() else None, details, notes)
+
+
+def _step_lengths(trl: Alone) -> list[int]:
+    """Tokens of each optimizer step."""
+    each = trl.args.per_device_train_batch_size * trl.args.gradient_accumulation_steps
+    lengths = [len(ids) for ids in trl.train_dataset["input_ids"]]
+    return [sum(lengths[start : start + each]) for start in range(0, len(lengths), each)]
+
+
+def build(
+    experiment: Experiment,
+    base: LoadedBase,
+    data: PreparedData,
+    folder: Path,
+    identity: dict[str, Any],
+    order: RowOrder,
+    steps: int,
+) -> Alone:
+    """TRL's trainer for a variant, with its rows laid out for all steps."""
+    training = experiment.training
+    each = training.batch_size * training.gradient_accumulation
+    rows = laid_out(order, steps * each)
+    return Alone(
+        folder=folder,
+        identity=identity,
+        keep=training.save_total_limit,
+        validation=Rows(data.validation),
+        model=base.model,
+        args=_arguments(experiment, base, folder, steps),
+        train_dataset=_dataset(data.train).select(rows),
+        eval_dataset=_dataset(data.validation),
+        processing_class=base.tokenizer,
+        peft_config=_peft_config(experiment),
+    )
+
+
+def laid_out(order: RowOrder, count: int) -> list[int]:
+    """The first so many rows of the order."""
+    rows: list[int] = []
+    step = 0
+    while len(rows) < count:
+        rows += order.rows(step)
+        step += 1
+    return rows[:count]
+
+
+def _arguments(experiment: Experiment, base: LoadedBase, folder: Path, steps: int) -> SFTConfig:
+    training = experiment.training
+    schedule = {"constant": "constant_with_warmup"}.get(training.schedule, training.schedule)
+    cuda = base.device.startswith("cuda")
+    return SFTConfig(
+        output_dir=str(folder / "trl"),
+        max_steps=steps,
+        per_device_train_batch_size=training.batch_size,
+        per_device_eval_batch_size=training.batch_size,
+        gradient_accumulation_steps=training.gradient_accumulation,
+        learning_rate=training.learning_rate,
+        lr_scheduler_type=schedule,
+        warmup_steps=training.warmup,
+        weight_decay=training.weight_decay,
+        max_grad_norm=training.max_gradient_norm,
+        max_length=None,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        eval_strategy="steps",
+        eval_steps=training.eval_steps or max(1, steps // 10),
+        save_strategy="steps",
+        save_steps=training.save_steps,
+        gradient_checkpointing=bool(
+            training.gradient_checkpointing if training.gradient_checkpointing is not None else cuda
+        ),
+        bf16=base.dtype == "bfloat16" and experiment.lora.method == "full",
+        fp16=base.dtype == "float16",
+        use_cpu=base.device == "cpu",
+        report_to=list(training.report_to) or "none",
+        seed=training.seed,
+        disable_tqdm=True,
+        remove_unused_columns=False,
+    )
+
+
+def _peft_config(experiment: Experiment) -> LoraConfig | None:
+    lora = experiment.lora
+    if lora.method == "full":
+        return None
+    groups = {"attention": list(ATTENTION), "mlp": list(MLP)}
+    return LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.effective_alpha,
+        lora_dropout=lora.dropout,
+        target_modules=groups.get(lora.target, lora.target) if isinstance(lora.target, str) else list(lora.target),
+        use_rslora=lora.rslora,
+        use_dora=lora.dora,
+        task_type="CAUSAL_LM",
+    )
+
+
+def _dataset(examples: Sequence[Example]) -> Dataset:
+    return Dataset.from_list([{"input_ids": example.input_ids, "labels": example.labels} for example in examples])

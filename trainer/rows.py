@@ -1,0 +1,21 @@
+"""Examples as tensors: what every training loop reads, tokenised once for all variants of a base."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from trainer.data import Example
+
+
+class Rows:
+    """Examples as flat tensors: token ids, and the label of the next token at each position."""
+
+    def __init__(self, examples: Sequence[Example]) -> None:
+        self.lengths = [len(example.input_ids) for example in examples]
+        self.ids = [torch.tensor(example.input_ids) for example in examples]
+        self.labels = [torch.tensor([*example.labels[1:], -100]) for example in examples]
+        self.trained = [int((labels != -100).sum()) for labels in self.labels]
+        """Answer tokens of each row."""
+        self.answer_bytes = [example.answer_bytes for example in examples]
