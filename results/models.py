@@ -6,6 +6,7 @@ import dataclasses
 
 import sqlalchemy as sa
 
+from results.columns import Words
 from results.database import Database
 from results.errors import NotFound
 from results.records import Model, now
@@ -50,8 +51,9 @@ class Models:
     def find(self, id_or_name: str) -> Model:
         """The model with this id or name. Raises NotFound, saying which models there are."""
         with self._database.read() as connection:
-            wanted = sa.or_(ModelRow.id == id_or_name, ModelRow.name == id_or_name)
-            by_id_first = sa.case((ModelRow.id == id_or_name, 0), else_=1)
+            sought = sa.literal(id_or_name, Words)  # not a Key: what is too long for one is not found, as any other
+            wanted = sa.or_(ModelRow.id == sought, ModelRow.name == sought)
+            by_id_first = sa.case((ModelRow.id == sought, 0), else_=1)
             row = connection.execute(columns(ModelRow).where(wanted).order_by(by_id_first)).mappings().first()
             if row is None:
                 names = connection.execute(sa.select(ModelRow.name)).scalars()

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
 from results import segments
-from results.columns import json_text, value_of
+from results.columns import Words, json_text, value_of
 from results.database import Database
 from results.errors import Immutable, NotFound
 from results.records import Point, Run, RunStatus, RunSummary, now
@@ -128,7 +128,9 @@ class Runs:
     def find(self, id_or_name: str) -> Run:
         """The run with this id, else the newest one with this name. Raises NotFound, saying which runs there are."""
         with self._database.read() as connection:
-            run = _find(connection, RunRow.id == id_or_name) or _find(connection, RunRow.name == id_or_name)
+            run = _find(connection, RunRow.id == sa.literal(id_or_name, Words)) or _find(
+                connection, RunRow.name == id_or_name
+            )
             if run is None:
                 names = connection.execute(sa.select(RunRow.name)).scalars()
                 raise NotFound(f"no run {id_or_name!r}: {named(names)}; list them: bakeoff runs")
@@ -152,7 +154,7 @@ class Runs:
                 validation.best_step,
                 latest.c.at,
             )
-            .outerjoin(loss, sa.and_(loss.run_id == RunRow.id, loss.metric == "loss"))
+            .outerjoin(loss, sa.and_(loss.run_id == RunRow.id, loss.metric == "loss", loss.points > 0))
             .outerjoin(validation, sa.and_(validation.run_id == RunRow.id, validation.metric == "validation_loss"))
             .outerjoin(latest, latest.c.run_id == RunRow.id)
             .order_by(RunRow.created_at, RunRow.id)

@@ -78,12 +78,11 @@ def grouped(points: Iterable[Point]) -> dict[str, tuple[Steps, Values]]:
     given = list(points)
     if not given:
         return {}
-    names = dict.fromkeys(point[0] for point in given)
+    names = dict.fromkeys([point[0] for point in given])
     found = {}
     for metric in names:
         chosen = given if len(names) == 1 else [point for point in given if point[0] == metric]
-        _, steps, values = zip(*chosen, strict=True)
-        found[metric] = _ascending(*_arrays(metric, steps, values))
+        found[metric] = _ascending(*_arrays(metric, [point[1] for point in chosen], [point[2] for point in chosen]))
     return found
 
 
@@ -166,7 +165,10 @@ def _arrays(metric: str, steps: Sequence[int], values: Sequence[float]) -> tuple
     try:
         if None in values:
             raise TypeError("None is no value")
-        return whole.astype(np.int64), np.array(values, np.float64)
+        real = np.array(values, np.float64)
+        if real.ndim != 1:
+            raise TypeError("a list is no value")
+        return whole.astype(np.int64), real
     except (TypeError, ValueError) as error:
         raise StoreError(f"{metric}: a value is a number: {error}") from error
 
