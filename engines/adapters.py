@@ -1,8 +1,8 @@
 """Several LoRA adapters of one base in one batch: a bank of stacked matrices beside every adapted layer.
 
-For a row with adapter g, y = W·x + B_g·(A_g·x)·scale_g. All adapters that a batch needs are stacked into one A and one B;
-the product A·x is zeroed outside the row's own block, so two dense matrix products serve any mixture and a base row gets
-exactly W·x + 0: bit-equal to a batch without adapters. PEFT's `adapter_names` loops over the adapters in Python instead.
+For a row with adapter g, y = W·x + B_g·(A_g·x)·scale_g. All adapters that a batch needs are stacked into one A and one
+B; the product A·x is zeroed outside the row's own block, so two dense matrix products serve any mixture and a base row
+gets exactly W·x + 0: bit-equal to a batch without adapters. PEFT's `adapter_names` loops over adapters in Python.
 
 Rank-stabilised scaling, rank and alpha patterns and DoRA are covered. What changes more than linear layers (trained
 embeddings or heads, LoRA biases) is refused by name: merge such an adapter and evaluate it as a model of its own.
@@ -23,13 +23,13 @@ import torch.nn.functional as functional
 from safetensors.torch import load_file
 from torch import nn
 
-from results.errors import BakeoffError
+from engines.errors import ExportRefused, FileRefused
 
 BASE = ""
 """The adapter name of a row without one."""
 
 
-class AdapterRefused(BakeoffError):
+class AdapterRefused(FileRefused):
     """An adapter's files cannot be read, or change what a bank cannot hold."""
 
 
@@ -133,8 +133,8 @@ class BankedLinear(nn.Module):
         outputs, inputs = self.shape
         if matrices.down.shape[1] != inputs or matrices.up.shape[0] != outputs:
             raise AdapterRefused(
-                f"Adapter {name!r} has {tuple(matrices.up.shape)}·{tuple(matrices.down.shape)} where the base has a layer of "
-                f"{outputs}×{inputs}: it belongs to another base"
+                f"Adapter {name!r} has {tuple(matrices.up.shape)}·{tuple(matrices.down.shape)} where the base has a "
+                f"layer of {outputs}×{inputs}: it belongs to another base"
             )
         self.bank[name] = matrices
         if matrices.magnitude is not None:
@@ -144,14 +144,14 @@ class BankedLinear(nn.Module):
 
     def plain_weight(self) -> torch.Tensor:
         """(outputs, inputs), unpacked."""
-        weight = self.packed.to_dense() if self.packed is not None else self.weight
+        weight: torch.Tensor | None = self.packed.to_dense() if self.packed is not None else self.weight
         assert weight is not None
         return weight
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x (rows, n, inputs) -> (rows, n, outputs)."""
         if self.packed is not None:
-            y = torch.ops.mkldnn._linear_pointwise(x, self.packed, self.bias, "none", [], "")
+            y: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x, self.packed, self.bias, "none", [], "")
         else:
             y = functional.linear(x, self.plain_weight(), self.bias)
         active = tuple(name for name in self.routing.active if name in self.bank)
@@ -190,17 +190,55 @@ def install(model: nn.Module, routing: Routing, skip: Iterable[str] = ()) -> dic
     return layers
 
 
-def load_adapter(layers: Mapping[str, BankedLinear], name: str, folder: Path) -> None:
-    """Put a PEFT adapter folder into the bank under a name.
+def read_lora_gguf(file: Path, base: Path, layers: Iterable[str], dtype: torch.dtype) -> dict[str, LoraMatrices]:
+    """The matrices of a LoRA-GGUF by the layer's name in transformers; `base` is the GGUF file it stands beside.
+
+    Raises: AdapterRefused if it adapts a tensor that none of the layers is.
+    """
+    import gguf
+
+    from engines.header import read_header
+    from engines.lora import layout_of
+
+    for path in (file, base):
+        read_header(path)  # refuses what would hang the reader
+    layout = layout_of(read_header(base))
+    reader = gguf.GGUFReader(file)
+    alpha_field = reader.get_field("adapter.lora.alpha")
+    alpha = float(alpha_field.contents()) if alpha_field else 0.0
+    tensors = {tensor.name: torch.from_numpy(tensor.data.copy()).float() for tensor in reader.tensors}
+    result = {}
+    for layer in layers:
+        try:
+            name = layout.name(f"{layer}.weight")
+        except ExportRefused:
+            continue
+        if f"{name}.lora_a" not in tensors:
+            continue
+        down, up = tensors.pop(f"{name}.lora_a"), tensors.pop(f"{name}.lora_b")
+        up = up * (alpha / down.shape[0] if alpha else 1.0)
+        result[layer] = LoraMatrices(
+            down.to(dtype), torch.from_numpy(layout.from_gguf(name, up.numpy())).to(dtype), None
+        )
+    if tensors:
+        raise AdapterRefused(f"{file} adapts {sorted(tensors)[0]}, which is no linear layer of {base.name}")
+    return result
+
+
+def load_adapter(layers: Mapping[str, BankedLinear], name: str, path: Path, base: Path | None = None) -> None:
+    """Put a PEFT adapter folder, or a LoRA-GGUF beside its `base`, into the bank under a name.
 
     Raises: AdapterRefused if it touches layers that the base lacks or that no bank stands beside.
     """
     dtype = next(iter(layers.values())).dtype
-    matrices = read_adapter(folder, dtype)
+    if path.suffix == ".gguf":
+        if base is None:
+            raise AdapterRefused(f"{path} needs the GGUF file of its base beside it")
+        matrices = read_lora_gguf(path, base, layers, dtype)
+    else:
+        matrices = read_adapter(path, dtype)
     strangers = sorted(set(matrices) - set(layers))
     if strangers:
-        raise AdapterRefused(
-            f"{folder} adapts {strangers[0]} and the base has no such linear layer: another base's adapter"
-        )
+        raise AdapterRefused(f"{path} adapts {strangers[0]}; the base has no such linear layer: another base's adapter")
     for layer, part in matrices.items():
         layers[layer].add(name, part)

@@ -1,7 +1,7 @@
 """Attention over slots: rows of one batch that are at different places of different texts.
 
-Transformers' own path copies every key and value once per query head group and grows the cache by concatenation: most of a
-decode step of a small model. Here the cache is allocated ahead, written in place at each row's own length, and read
+Transformers' own path copies every key and value once per query head group and grows the cache by concatenation: most
+of a decode step of a small model. Here the cache is allocated ahead, written in place at each row's own length, and read
 grouped. The function is registered with transformers by name, so every architecture that uses its attention interface
 (Llama, Qwen2, Qwen3, Gemma, Mistral, Phi) runs unchanged on it.
 
@@ -60,7 +60,7 @@ def attend(
 
     Without a step the rows are texts padded on the right, so causality alone hides the padding.
     """
-    del attention_mask
+    del module, attention_mask
     length = key.shape[2]
     mask = None
     if step is not None:
@@ -68,7 +68,7 @@ def attend(
         if sliding_window is not None and step.width > sliding_window:
             places = torch.arange(step.width, device=key.device)[None, :]
             mask = mask.masked_fill((places <= step.lengths[:, None] - sliding_window)[:, None, None, :], float("-inf"))
-    elif sliding_window is not None and length > sliding_window or softcap:
+    elif (sliding_window is not None and length > sliding_window) or softcap:
         band = torch.ones(length, length, dtype=torch.bool, device=key.device).tril()
         if sliding_window is not None:
             band = band.triu(1 - sliding_window)
@@ -103,7 +103,7 @@ def _capped(
     return torch.matmul(weights, value).view(rows, heads, n, width).transpose(1, 2)
 
 
-class SlotCache(Cache):
+class SlotCache(Cache):  # type: ignore[misc]
     """Keys and values of `slots` rows, every row with its own length.
 
     A forward either fills some rows from their start (`filling`) or adds one token to all (`step`).

@@ -1,14 +1,14 @@
 """The batched decode loop: slots refilled as rows finish, several adapters of one base in one batch.
 
-A request waits in a queue; a free slot takes the next one, its prompt is read in one forward, and from then on the row gets
-one token a step with all others. Rows end at an end-of-turn token, at a stop string, where the request's own `cut` says, or at
-their token limit. When the queue is empty and half of the slots are idle, the batch shrinks.
+A request waits in a queue; a free slot takes the next one, its prompt is read in one forward, and from then on the row
+gets one token a step with all others. Rows end at an end-of-turn token, at a stop string, where the request's own `cut`
+says, or at their token limit. When the queue is empty and half of the slots are idle, the batch shrinks.
 
 Requests are taken adapter by adapter, longest prompt first, so that a batch rarely mixes more than two adapters.
 
-Greedy decoding is deterministic for a given list of requests and number of slots. Against another batch size the last bits of
-the logits move (llama.cpp issue 6828), so where the two best tokens were closer than the arithmetic resolves, the answer
-says so (`near_tie`): there, and only there, another batch may continue otherwise.
+Greedy decoding is deterministic for a given list of requests and number of slots. With another batch size the last bits
+of the logits move (llama.cpp issue 6828): where the two best tokens were closer than the logits' own resolution the
+answer says so (`near_tie`), and from there on another batch may continue otherwise.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class BatchedDecoder:
                 yield index, event
 
     def events(self, requests: Sequence[Request]) -> Iterator[tuple[int, Answer | Piece]]:
-        """As `run`, with the pieces of the answers as they grow: what precedes a stop string only, and never part of one."""
+        """As `run`, with the pieces of the answers as they grow, never part of a stop string."""
         order = sorted(range(len(requests)), key=lambda i: (requests[i].adapter, -len(requests[i].ids), i))
         queue = deque((i, requests[i]) for i in order)
         rows: list[_Row | None] = [None] * min(self.slots, max(1, len(queue)))
@@ -304,7 +304,7 @@ def _new_row(index: int, request: Request) -> _Row:
 
 
 def _draw(logits: torch.Tensor, sampling: Sampling, generator: torch.Generator) -> int:
-    """One token id from (vocabulary,) logits by temperature and nucleus; the row's own generator, so batches do not matter."""
+    """One token id from (vocabulary,) logits by temperature and nucleus, with the row's own generator."""
     weights = torch.softmax(logits.float().cpu() / sampling.temperature, -1)
     ordered, ids = weights.sort(descending=True, stable=True)
     sums = ordered.cumsum(0)

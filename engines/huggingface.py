@@ -3,12 +3,13 @@
 The engine of evaluation: hundreds of prompts of several models at once (`answers`), and the losses of given texts
 (`token_losses`). One conversation at a time (`stream`) works too; on a CPU llama.cpp answers one user faster.
 
-A base is a Hugging Face folder, a Hub name, or a GGUF file: its dequantized weights then run through the same code, which
-measures the quantization's own error and not another engine's arithmetic.
+A base is a Hugging Face folder, a Hub name, or a GGUF file: its dequantized weights then run through the same code,
+which measures the quantization's own error and not another engine's arithmetic.
 """
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,8 +20,9 @@ import torch
 from engines.adapters import BASE, Routing, install, load_adapter
 from engines.attention import IMPLEMENTATION
 from engines.batching import Answer, BatchedDecoder, Request, head_logits
+from engines.errors import FileRefused
 from engines.interface import Chunk, Completion, Message, Sampling
-from results.errors import BakeoffError
+from engines.unpacking import silence, unpacked
 from results.records import Progress
 
 TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<|end|>", "<|endoftext|>", "</s>")
@@ -36,7 +38,7 @@ LOSS_TOKENS = 8192
 """Most tokens, padding included, of one forward of `token_losses`."""
 
 
-class WeightsRefused(BakeoffError):
+class WeightsRefused(FileRefused):
     """A model's weights or tokenizer cannot be loaded."""
 
 
@@ -53,47 +55,46 @@ def load_base(base: str | Path, dtype: torch.dtype | None = None) -> tuple[Any, 
 
     Raises: WeightsRefused, naming the base and what transformers said. Code shipped with weights is never run.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    path = Path(base)
-    source: dict[str, Any] = {}
-    place = str(base)
-    if path.suffix == ".gguf":
-        place, source = str(path.parent), {"gguf_file": path.name}
-    settings: dict[str, Any] = {"quantization_config": GgufConfig(dequantize=True)} if source else {}
+    dtype = dtype or weights_dtype()
+    if Path(base).suffix == ".gguf":
+        base = unpacked(Path(base), str(dtype).removeprefix("torch."))
     try:
-        with _quiet():
-            tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False, **source)
+        with silence():
+            tokenizer = AutoTokenizer.from_pretrained(base, trust_remote_code=False)
             model = AutoModelForCausalLM.from_pretrained(
-                place,
-                dtype=dtype or weights_dtype(),
-                attn_implementation=IMPLEMENTATION,
-                trust_remote_code=False,
-                **source,
-                **settings,
+                base, dtype=dtype, attn_implementation=IMPLEMENTATION, trust_remote_code=False, use_safetensors=True
             )
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise WeightsRefused(f"Cannot load {base}: {reason}") from error
     if torch.cuda.is_available():
         model = model.to("cuda")
     return model.eval().requires_grad_(False), tokenizer
 
 
-class _quiet:
-    """No progress bars of transformers: our callers draw their own."""
+def own_template(folder: Path) -> str | None:
+    """The chat template that lies in an adapter's folder; None without one."""
+    for name in ("chat_template.jinja", "tokenizer_config.json"):
+        file = folder / name
+        if file.is_file():
+            text = file.read_text("utf-8")
+            template = text if name.endswith(".jinja") else json.loads(text).get("chat_template")
+            if isinstance(template, str):
+                return template
+    return None
 
-    def __enter__(self) -> None:
-        from transformers.utils import logging
 
-        self.was_on = logging.is_progress_bar_enabled()
-        logging.disable_progress_bar()
+def chat_template(base: str | Path, adapter: Path | None = None) -> str:
+    """The chat template of a base, or the one its adapter brings; reads no weights but to unpack a new GGUF file."""
+    from transformers import AutoTokenizer
 
-    def __exit__(self, *_: object) -> None:
-        from transformers.utils import logging
-
-        if self.was_on:
-            logging.enable_progress_bar()
+    if adapter is not None and (own := own_template(adapter)) is not None:
+        return own
+    if Path(base).suffix == ".gguf":
+        base = unpacked(Path(base), str(weights_dtype()).removeprefix("torch."))
+    return str(AutoTokenizer.from_pretrained(base, trust_remote_code=False).chat_template or "")
 
 
 class HuggingFaceEngine:
@@ -109,21 +110,24 @@ class HuggingFaceEngine:
         dtype: torch.dtype | None = None,
     ) -> None:
         """Load the base, then each adapter folder under its name; `adapter` answers `stream` and `complete`."""
+        self.base = Path(base)
         self.model, self.tokenizer = load_base(base, dtype)
         self.adapter = adapter
         self.identity = identity
         self.slots = slots
         self.routing = Routing()
         self.layers = install(self.model, self.routing)
-        self.adapters: set[str] = set()
+        self.templates: dict[str, str] = {}
+        """Chat templates that adapters bring with them, where these are not the base's."""
         for name, folder in (adapters or {}).items():
             self.add_adapter(name, folder)
         self.end_ids = self._end_ids()
 
     def add_adapter(self, name: str, folder: Path) -> None:
-        """Put a PEFT folder into the bank. Raises AdapterRefused."""
-        load_adapter(self.layers, name, folder)
-        self.adapters.add(name)
+        """Put a PEFT folder or a LoRA-GGUF into the bank. Raises AdapterRefused."""
+        load_adapter(self.layers, name, folder, self.base if self.base.suffix == ".gguf" else None)
+        if (template := own_template(folder)) is not None:
+            self.templates[name] = template
 
     def _end_ids(self) -> frozenset[int]:
         declared = getattr(self.model.generation_config, "eos_token_id", None)
@@ -187,13 +191,13 @@ class HuggingFaceEngine:
         return torch.cat(parts) if parts else torch.zeros(0)
 
     @torch.inference_mode()
-    def next_logits(self, prompt: str, adapter: str = BASE) -> torch.Tensor:
-        """(vocabulary,) float32 logits of the token after a prompt."""
+    def mixed_logits(self, prompt: str, rows: Sequence[str]) -> torch.Tensor:
+        """(rows, vocabulary) float32 logits after one prompt, each row of one batch with its own adapter."""
         self._open()
-        ids = torch.tensor([self.encode(prompt)], device=self.model.device)
-        self.routing.set([adapter])
+        ids = torch.tensor([self.encode(prompt)] * len(rows), device=self.model.device)
+        self.routing.set(rows)
         hidden = self.model.get_decoder()(input_ids=ids, use_cache=False).last_hidden_state
-        return head_logits(self.model, hidden[:, -1:])[0, 0].float().cpu()
+        return head_logits(self.model, hidden[:, -1:])[:, 0].float().cpu()
 
     def stream(self, messages: Sequence[Message], sampling: Sampling) -> Iterator[Chunk]:
         """Answer one conversation as it is generated; the last chunk has the reason and no text."""
@@ -227,17 +231,25 @@ class HuggingFaceEngine:
                 progress("answers", len(results), len(prompts))
         return [results[i] for i in range(len(prompts))]
 
-    def render(self, messages: Sequence[Message]) -> str:
-        """The chat template's prompt for a conversation. Raises WeightsRefused without a template."""
-        if not self.tokenizer.chat_template:
+    def render(self, messages: Sequence[Message], adapter: str | None = None, answer_next: bool = True) -> str:
+        """The text that an adapter's (by default this engine's) chat template makes of a conversation.
+
+        answer_next: ready to be answered. Raises WeightsRefused without a template, or if it refuses the conversation.
+        """
+        template = self.chat_template_of(self.adapter if adapter is None else adapter)
+        if not template:
             raise WeightsRefused("This model has no chat template: it is a base model. Use raw prompting")
-        text = self.tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
+        try:
+            text = self.tokenizer.apply_chat_template(
+                list(messages), chat_template=template, tokenize=False, add_generation_prompt=answer_next
+            )
+        except Exception as error:  # templates are programs: anything may come out
+            raise WeightsRefused(f"The chat template refuses the conversation: {error}") from error
         return str(text)
 
-    @property
-    def chat_template(self) -> str:
-        """The template's text; empty without one."""
-        return str(self.tokenizer.chat_template or "")
+    def chat_template_of(self, adapter: str = BASE) -> str:
+        """The template that an adapter brings, else the base's; empty without one."""
+        return self.templates.get(adapter) or str(self.tokenizer.chat_template or "")
 
     def count_tokens(self, text: str) -> int:
         """Tokens of a text, special tokens not added."""

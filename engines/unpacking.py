@@ -1,0 +1,78 @@
+"""GGUF files for transformers: dequantized once, kept as a safetensors folder in the cache.
+
+transformers keeps GGUF weights packed unless told otherwise, and reading one takes half a minute, most of it for parsing
+the header three times; the folder it becomes loads in a second. The weights are the dequantized ones, rounded to the
+dtype: what is measured on them is the quantization's own error. The cache is `$BAKEOFF_CACHE`, else `~/.cache/bakeoff`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from engines.errors import FileRefused
+from engines.identity import file_sha256
+
+
+def cache_folder() -> Path:
+    """Where derived files are kept that any workspace may share; safe to delete."""
+    chosen = os.environ.get("BAKEOFF_CACHE")
+    return Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bakeoff"
+
+
+def unpacked(path: Path, dtype: str) -> Path:
+    """Folder with the tokenizer and the dequantized weights of a GGUF file in a torch dtype's name; made when missing.
+
+    Raises: FileRefused when the file cannot be read, or its architecture is unknown to transformers.
+    """
+    with path.open("rb") as file:
+        if file.read(4) != b"GGUF":
+            raise FileRefused(f"{path} is not a GGUF file (its first bytes say so)")
+    folder = cache_folder() / "bases" / f"{file_sha256(path)[:24]}-{dtype}"
+    if (folder / "complete").is_file():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(dir=folder.parent, prefix="making-"))
+    try:
+        _write(path, made, dtype)
+        (made / "complete").touch()
+        try:
+            made.rename(folder)
+        except OSError:  # another process was first; its folder is the same
+            shutil.rmtree(made)
+    except Exception as error:
+        shutil.rmtree(made, ignore_errors=True)
+        raise FileRefused(f"Cannot unpack {path}: {' '.join(str(error).split())[:300]}") from error
+    return folder
+
+
+def _write(path: Path, folder: Path, dtype: str) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    source: dict[str, Any] = {"gguf_file": path.name, "local_files_only": True}
+    with silence():
+        AutoTokenizer.from_pretrained(path.parent, **source).save_pretrained(folder)
+        model = AutoModelForCausalLM.from_pretrained(
+            path.parent, dtype=getattr(torch, dtype), quantization_config=GgufConfig(dequantize=True), **source
+        )
+        model.save_pretrained(folder)
+
+
+class silence:
+    """No progress bars of transformers while the block runs: our callers draw their own."""
+
+    def __enter__(self) -> None:
+        from transformers.utils import logging
+
+        self.was_on = logging.is_progress_bar_enabled()
+        logging.disable_progress_bar()
+
+    def __exit__(self, *_: object) -> None:
+        from transformers.utils import logging
+
+        if self.was_on:
+            logging.enable_progress_bar()

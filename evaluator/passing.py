@@ -1,0 +1,48 @@
+"""From verdicts to pass@k with intervals.
+
+An `error` is our own failure: it is in no numerator and in no denominator, and a task with nothing else counts nowhere.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+
+from results import Outcome, Score
+from results.statistics import mean_interval, pass_at_k, wilson_interval
+
+
+def scores_of(outcomes: Sequence[Outcome], ks: Sequence[int], clean: Collection[str] | None = None) -> list[Score]:
+    """`pass@k` for each k that the samples allow, and `pass@k_clean` over the clean tasks where these are known."""
+    scores = []
+    for suffix, chosen in (("", None), ("_clean", clean)):
+        if suffix and chosen is None:
+            continue
+        counts = _counts(outcomes, chosen)
+        for k in ks:
+            usable = [(n, c) for n, c in counts.values() if n >= k]
+            if usable:
+                scores.append(_score(f"pass@{k}{suffix}", usable, k))
+    return scores
+
+
+def _counts(outcomes: Sequence[Outcome], items: Collection[str] | None) -> dict[str, tuple[int, int]]:
+    """Task → (samples with a verdict, samples that passed)."""
+    counts: dict[str, tuple[int, int]] = {}
+    for outcome in outcomes:
+        if outcome.verdict in (None, "error") or (items is not None and outcome.item not in items):
+            continue
+        n, c = counts.get(outcome.item, (0, 0))
+        counts[outcome.item] = (n + 1, c + (outcome.verdict == "passed"))
+    return counts
+
+
+def _score(metric: str, counts: Sequence[tuple[int, int]], k: int) -> Score:
+    """Wilson's interval for one sample a task; else a bootstrap over tasks, whose samples are not independent."""
+    if all(n == 1 for n, _ in counts):
+        passed = sum(c for _, c in counts)
+        low, high = wilson_interval(passed, len(counts))
+        return Score(metric, passed / len(counts), low, high, len(counts))
+    value, low, high = mean_interval([pass_at_k(n, c, k) for n, c in counts])
+    bounds = [bound if math.isfinite(bound) else None for bound in (low, high)]
+    return Score(metric, value, bounds[0], bounds[1], len(counts))
