@@ -18,7 +18,7 @@ from typing import Any, Literal
 from results.records import digest
 from trainer.devices import Choice, choose
 from trainer.errors import BaseUnavailable
-from trainer.gguf_bases import unpacked
+from trainer.gguf_bases import quiet, unpacked
 from trainer.masks import PLAIN_TEMPLATE
 from trainer.registry import hub_id, packaged_path, short_names
 
@@ -57,6 +57,7 @@ def load_base(name: str, quantization: str = "none", dtype: str = "auto", device
     """
     from transformers import AutoModelForCausalLM
 
+    quiet()
     choice = choose(dtype, device, quantization)
     path = base_path(name)
     folder = unpacked(path, choice.dtype) if path.is_file() else path

@@ -27,6 +27,10 @@ class DataInvalid(TrainerError):
     """A data source cannot be read, or no usable row is left. Names source, row and reason."""
 
 
+class SourceUnreachable(DataInvalid):
+    """A data source cannot be reached from here: no network, and no copy in the cache."""
+
+
 class BaseUnavailable(TrainerError):
     """A base is missing, gated, hostile, or does not fit this machine. Names the base and the remedy."""
 

@@ -44,7 +44,7 @@ GIB = 1024**3
 
 T4 = Device("T4 16 GB", 14.6 * GIB, "float16", 65e12 * 0.25, 0.3, 1.0e9)
 A100 = Device("A100 80 GB", 79 * GIB, "bfloat16", 312e12 * 0.4, 0.15, 1.5e9)
-"""Peaks: NVIDIA's data sheets. Shares: a quarter on a T4, two fifths on an A100, as LoRA trainings of 1B to 8B report."""
+"""Peaks: NVIDIA's data sheets. Shares reached, a quarter and two fifths, are assumptions: no such GPU was measured."""
 
 CPU_SHARE = 0.25
 """What a whole training step reaches of a large matrix product's speed on this code."""
@@ -69,13 +69,13 @@ def memory_bytes() -> float:
 
 @cache
 def _matmul_flops(dtype: str) -> float:
-    """Operations a second of one 1,024³ matrix product here: the best of five, so that a busy moment counts little."""
+    """Operations a second of one 1,024³ matrix product here: the best of many, so that a busy moment counts little."""
     import torch
 
     size = 1024
     left = torch.ones(size, size, dtype=getattr(torch, dtype))
     best = float("inf")
-    for _ in range(5):
+    for _ in range(30):
         began = time.perf_counter()
         torch.mm(left, left)
         best = min(best, time.perf_counter() - began)

@@ -41,7 +41,7 @@ class Columns(Section):
 
 
 class Source(Section):
-    """One data source: a Hub id, a local file or folder, or a built-in (`python-stdlib`)."""
+    """One data source: a Hub id, a local file or folder, a file at a URL, or a built-in (`python-stdlib`)."""
 
     name: str = Field(min_length=1)
     """Paths are relative to the experiment file."""

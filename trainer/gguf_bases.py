@@ -49,10 +49,18 @@ def unpacked(path: Path, dtype: str = "") -> Path:
     return folder
 
 
+def quiet() -> None:
+    """Switch off transformers' own progress bars: progress is the caller's to draw."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+
+
 def _write(path: Path, folder: Path, dtype: str) -> None:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
+    quiet()
     if dtype:
         model = AutoModelForCausalLM.from_pretrained(
             path.parent,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.errors import BaseUnavailable
+from trainer.gguf_bases import quiet
 from trainer.miniature_tokenizers import miniature_tokenizer
 
 SHAPE: dict[str, Any] = {
@@ -53,6 +54,7 @@ def miniature(architecture: str, folder: Path | str, seed: int = 0) -> Path:
         raise BaseUnavailable(f"No miniature of architecture {architecture!r}; there are {', '.join(ARCHITECTURES)}")
     if (folder / "model.safetensors").is_file():
         return folder
+    quiet()
     config_class, style, differences = ARCHITECTURES[architecture]
     tokenizer = miniature_tokenizer(style)
     config = getattr(transformers, config_class)(

@@ -245,6 +245,15 @@ def _memory_warnings(base: str, needs: Sequence[Need], own: Experiment) -> list[
     return told
 
 
+def _tokenizer_kind(base: str) -> tuple[str, int]:
+    """What tells tokenizers apart without loading them; bases that cannot be had count as one kind."""
+    try:
+        shape = base_shape(base)
+    except TrainerError:
+        return "", 0
+    return shape.architecture, shape.vocabulary
+
+
 def _experiment_warnings(experiment: Experiment) -> list[str]:
     told = []
     sweep, evaluate = experiment.sweep, experiment.evaluate
@@ -256,7 +265,7 @@ def _experiment_warnings(experiment: Experiment) -> list[str]:
         told.append("latency is measured on GGUF files only: add gguf-q8_0 or lora-gguf to evaluate.forms")
     if not evaluate.base:
         told.append("the untouched bases are not measured, so nobody learns whether training helped: evaluate.base")
-    if len(experiment.bases) > 1 and sweep.keep_best_by == "validation_loss":
+    if sweep.keep_best_by == "validation_loss" and len({_tokenizer_kind(base) for base in experiment.bases}) > 1:
         told.append(
             "loss per token does not compare across tokenizers: set sweep.keep_best_by: validation_bits_per_byte"
         )

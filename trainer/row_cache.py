@@ -17,7 +17,7 @@ from results import Workspace
 from results.records import digest
 from trainer.conversations import Conversation
 from trainer.experiment import Data
-from trainer.sources import Reading, is_local
+from trainer.sources import BUILT_IN, Reading, is_local
 from trainer.stdlib import stdlib_version
 
 EDITION = 1
@@ -60,7 +60,7 @@ def _key(data: Data) -> str | None:
             path = Path(source.name).expanduser()
             files = sorted(file for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file())
             stamps[source.name] = [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
-        elif source.name != "python-stdlib" and not source.revision:
+        elif source.name not in BUILT_IN and not source.revision and "://" not in source.name:
             return None
     for benchmark in data.decontaminate:
         path = Path(benchmark).expanduser()

@@ -1,4 +1,4 @@
-"""Reading data sources: built-in, local JSON, JSONL, CSV, TSV and Parquet, and the Hub.
+"""Reading data sources: built-in, JSON, JSONL, CSV, TSV and Parquet here or at a URL, and the Hub.
 
 Yields rows as mappings; what a row means is `trainer.formats`' business. Nothing from a data set is executed.
 """
@@ -7,19 +7,23 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import random
+import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
 
-from results.records import Progress
+from results.records import Progress, digest
 from trainer.conversations import Conversation
-from trainer.errors import DataInvalid
+from trainer.errors import DataInvalid, SourceUnreachable
 from trainer.experiment import Data, Source
 from trainer.formats import BadRow, conversation_messages
+from trainer.gguf_bases import cache_folder
 from trainer.stdlib import stdlib_rows
 
 BUILT_IN = ("python-stdlib",)
@@ -114,6 +118,10 @@ def raw_rows(source: Source) -> Iterator[tuple[str, Mapping[str, Any] | BadRow]]
         for row in stdlib_rows():
             yield f"{row['module']}:{row['line']}", row
         return
+    if "://" in source.name:
+        path = _downloaded(source.name)
+        yield from _READERS[path.suffix.lower()](path)
+        return
     if is_local(source):
         for file in _files(Path(source.name).expanduser()):
             yield from _READERS[file.suffix.lower()](file)
@@ -124,6 +132,8 @@ def raw_rows(source: Source) -> Iterator[tuple[str, Mapping[str, Any] | BadRow]]
 def is_local(source: Source) -> bool:
     """Whether the source is a file or folder, there or not, rather than a built-in or a Hub id."""
     path = Path(source.name).expanduser()
+    if "://" in source.name:
+        return False
     local = path.exists() or path.suffix.lower() in READABLE or source.name.startswith((".", "/", "~"))
     return source.name not in BUILT_IN and local
 
@@ -225,21 +235,58 @@ def _hub_rows(source: Source) -> Iterator[tuple[str, Mapping[str, Any] | BadRow]
             streaming=streaming,
         )
     except Exception as error:
-        raise DataInvalid(_hub_remedy(source, error)) from error
+        raise _hub_error(source, error) from error
     for number, row in enumerate(rows):
         yield f"{source.name}[{number}]", row
 
 
-def _hub_remedy(source: Source, error: Exception) -> str:
-    """What to do about a Hub data set that does not load, by what the Hub said."""
+UNREACHED = ("OfflineModeIsEnabled", "ConnectionError", "ConnectError", "ConnectTimeout", "LocalEntryNotFoundError")
+"""Names of errors, of the Hub client's several HTTP libraries, that mean: no network."""
+
+
+def _hub_error(source: Source, error: Exception) -> DataInvalid:
+    """What to do about a Hub data set that does not load, by what the Hub client said."""
     said = " ".join(str(error).split())[:200]
-    kind = type(error).__name__
+    kinds = {type(cause).__name__ for cause in _causes(error)}
+    start = f"Cannot read the data set {source.name!r} (split {source.split})"
+    if kinds & {*UNREACHED} or "offline" in said.lower() or "Couldn't reach" in said:
+        remedy = "the Hub cannot be reached: go online, unset HF_HUB_OFFLINE where it is set, or give a local file"
+        return SourceUnreachable(f"{start}: {remedy}. Built in: {', '.join(BUILT_IN)}")
+    page = f"https://huggingface.co/datasets/{source.name}"
     if "gated" in said.lower() or "401" in said or "403" in said:
-        remedy = f"accept its terms at https://huggingface.co/datasets/{source.name} and set HF_TOKEN"
+        remedy = f"accept its terms at {page} and set HF_TOKEN"
     elif "Config name" in said:
         remedy = "set the source's `subset`"
-    elif "offline" in said.lower() or "OfflineMode" in kind or "Connection" in kind or "LocalEntryNotFound" in kind:
-        remedy = "the Hub cannot be reached: go online, or give a local file; unset HF_HUB_OFFLINE where it is set"
     else:
-        remedy = f"is the name right? https://huggingface.co/datasets/{source.name}. Built in: {', '.join(BUILT_IN)}"
-    return f"Cannot read the data set {source.name!r} (split {source.split}): {remedy} ({kind}: {said})"
+        remedy = f"is the name right? {page}. Built in: {', '.join(BUILT_IN)}"
+    return DataInvalid(f"{start}: {remedy} ({type(error).__name__}: {said})")
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _downloaded(url: str) -> Path:
+    """A copy of a file at any fsspec URL, in the cache; fetched once."""
+    import fsspec
+
+    path = cache_folder() / "downloads" / digest(url)[:16] / Path(urlparse(url).path).name
+    if path.is_file():
+        return path
+    if path.suffix.lower() not in READABLE:
+        raise DataInvalid(f"{url}: files of type {path.suffix or '(none)'} are not read; {', '.join(READABLE)} are")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}.part")
+    try:
+        with fsspec.open(url, "rb") as remote, part.open("wb") as local:
+            shutil.copyfileobj(remote, local)
+        part.replace(path)
+    except FileNotFoundError as error:
+        raise DataInvalid(f"There is no data file at {url}") from error
+    except Exception as error:
+        raise SourceUnreachable(f"Cannot fetch {url}: {type(error).__name__}: {error}") from error
+    finally:
+        part.unlink(missing_ok=True)
+    return path

@@ -10,7 +10,6 @@ import ast
 import sys
 import sysconfig
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,28 +30,25 @@ MAX_BODY_CHARACTERS = 1200
 """Longer bodies would mostly be cut by a small model's max_length."""
 
 
-@cache
-def stdlib_rows() -> tuple[dict[str, Any], ...]:
-    """Rows of the whole standard library: prompt, answer, module, name, line; sorted by module and line."""
+def stdlib_rows() -> Iterator[dict[str, Any]]:
+    """Rows of the whole standard library, file by file: prompt, answer, module, name, line."""
     root = Path(sysconfig.get_paths()["stdlib"])
-    files = sorted(root.rglob("*.py"), key=lambda path: path.relative_to(root).as_posix())
-    rows: list[dict[str, Any]] = []
-    for path in files:
+    for path in sorted(root.rglob("*.py"), key=lambda path: path.relative_to(root).as_posix()):
         parts = path.relative_to(root).parts
         if not any(part in LEFT_OUT or part.startswith("_sysconfigdata") for part in parts):
-            rows += module_rows(path, ".".join((*parts[:-1], path.stem)).removesuffix(".__init__"))
-    return tuple(sorted(rows, key=lambda row: (row["module"], row["line"])))
+            yield from module_rows(path, ".".join((*parts[:-1], path.stem)).removesuffix(".__init__"))
 
 
 def module_rows(path: Path, module: str) -> list[dict[str, Any]]:
-    """Rows of one source file; none when it is not UTF-8 or does not parse, as a few library files do not."""
+    """Rows of one source file by line; none when it is not UTF-8 or does not parse, as a few library files do not."""
     try:
         source = path.read_text(encoding="utf-8")
         tree = ast.parse(source)
     except (SyntaxError, UnicodeDecodeError, ValueError):
         return []
     lines = source.splitlines(keepends=True)
-    return [row for node in ast.walk(tree) if (row := _row(node, lines, module))]
+    rows = [row for node in ast.walk(tree) if (row := _row(node, lines, module))]
+    return sorted(rows, key=lambda row: row["line"])
 
 
 def stdlib_version() -> str:
