@@ -19,12 +19,16 @@ if TYPE_CHECKING:
     from engines.huggingface import HuggingFaceEngine
     from engines.identity import file_sha256, folder_sha256, model_id
     from engines.llamacpp import LlamaCppEngine
+    from engines.llamaserver import Threading
     from engines.opening import open_engine, open_engines
     from engines.serving import serve
+    from engines.threads import calibrated
 
 _LAZY = {
     "HuggingFaceEngine": "huggingface",
     "LlamaCppEngine": "llamacpp",
+    "Threading": "llamaserver",
+    "calibrated": "threads",
     "export": "forms",
     "file_sha256": "identity",
     "folder_sha256": "identity",
@@ -50,6 +54,8 @@ __all__ = [
     "LlamaCppEngine",
     "Message",
     "Sampling",
+    "Threading",
+    "calibrated",
     "export",
     "file_sha256",
     "folder_sha256",

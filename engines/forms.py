@@ -37,11 +37,11 @@ def export(model: Model, form: Form, workspace: Workspace, store: Store) -> Mode
     done = [one for one in store.models.list() if one.name == name and one.details.get("source") == model.identity]
     if done and workspace.resolve(done[0].path).exists():
         return done[0]
-    makers: dict[Form, Callable[[Model, Form, Workspace, Path], dict[str, Any]]] = {"lora-gguf": _lora}
+    makers: dict[Form, Callable[[Model, Workspace, Path], dict[str, Any]]] = {"lora-gguf": _lora}
     folder = workspace.folder("exports", model_id(name, model.identity))
     work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".making-"))
     try:
-        made = makers[form](model, form, workspace, work)
+        made = makers[form](model, workspace, work)
         shutil.rmtree(folder)
         work.rename(folder)
     except BaseException:
@@ -77,7 +77,7 @@ def _record(model: Model, form: Form, name: str, path: Path, made: dict[str, Any
     )
 
 
-def _lora(model: Model, form: Form, workspace: Workspace, folder: Path) -> dict[str, Any]:
+def _lora(model: Model, workspace: Workspace, folder: Path) -> dict[str, Any]:
     """The adapter as a LoRA-GGUF for the GGUF that it was trained over."""
     if model.form != "adapter":
         raise ExportRefused("form", f"{model.name} is a {model.form}; only an adapter can become a lora-gguf.")

@@ -47,7 +47,13 @@ class LlamaHost:
     """A base GGUF with every adapter that the store knows for it."""
 
     def __init__(
-        self, base: Path, header: Header, siblings: Sequence[Model], workspace: Workspace, slots: int, context: int | None
+        self,
+        base: Path,
+        header: Header,
+        siblings: Sequence[Model],
+        workspace: Workspace,
+        slots: int,
+        context: int | None,
     ) -> None:
         self._base = base
         self._adapters = {model.id: workspace.resolve(model.path) for model in siblings}

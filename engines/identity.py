@@ -18,7 +18,7 @@ def file_sha256(path: Path) -> str:
 
 @lru_cache(maxsize=1024)
 def _sha256(path: str, size: int, changed_ns: int) -> str:
-    """Size and time of change are the memory's key only."""
+    del size, changed_ns  # the memory's key only: a changed file is read again
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -111,7 +111,7 @@ class LlamaCppEngine:
         return str(rendered["prompt"])
 
     def tokens(self, text: str) -> list[int]:
-        """Token ids of a prompt as the model gets it: special tokens parsed, beginning-of-text once where it has one."""
+        """Token ids of a prompt as the model gets it: special tokens parsed, beginning-of-text once if at all."""
         ids = self._tokenize(text, special=True)
         return ids[1:] if len(ids) > 1 and ids[0] == ids[1] == self._beginning else ids
 
@@ -224,7 +224,7 @@ class LlamaStream(Iterator[Chunk]):
             self.ttft_seconds, self.total_seconds, notes,
         )  # fmt: skip
 
-    def _generate(self) -> Iterator[Chunk]:
+    def _generate(self) -> Generator[Chunk]:
         self.prompt, self.note = self._prepare()
         lanes, lane = self._server.lanes, -1 if self._engine.adapter is None else self._engine.adapter
         slot = lanes.take_slot(lane, self.prompt, lambda: self._cancelled, self.on_wait)

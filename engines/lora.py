@@ -74,7 +74,7 @@ def write_lora(path: Path, matrices: Mapping[str, Delta], base: Header, name: st
         wanted = (delta.down.shape[1], delta.up.shape[0])
         if shapes.get(tensor) != wanted:
             raise ExportRefused("shapes", f"The adapter's {tensor} is {wanted}, the base's {shapes.get(tensor)}.")
-    # llama.cpp multiplies by alpha / rank, rank being each pair's own: with alpha = 1 folding B * rank leaves B * scale.
+    # llama.cpp multiplies by alpha / rank, rank being each pair's own: alpha = 1 and B * rank leave B * scale.
     writer = gguf.GGUFWriter(path, base.architecture)
     writer.add_type("adapter")
     writer.add_string("adapter.type", "lora")

@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -156,7 +156,7 @@ class OpenAIStream(Iterator[Chunk]):
         with contextlib.suppress(ValueError):
             self._pieces.close()
 
-    def _generate(self) -> Iterator[Chunk]:
+    def _generate(self) -> Generator[Chunk]:
         filtered, note = StopFilter(self._sampling.stop), " ".join(self._engine._notes(self._sampling))
         finish: FinishReason | None = None
         try:

@@ -37,7 +37,7 @@ class ChildProcess:
         """
         self.module = module
         self.key = secrets.token_hex(16)
-        self._log = tempfile.TemporaryFile()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 it lives as long as the process
         began = time.perf_counter()
         self._process = subprocess.Popen(
             [sys.executable, "-m", module],

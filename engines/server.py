@@ -71,7 +71,7 @@ def create_app(residency: Residency, key: str = "") -> FastAPI:
         return JSONResponse(await answering.chat_answer(request.is_disconnected))
 
     @app.post("/v1/completions")
-    async def completions(body: CompletionRequest, request: Request) -> Response:
+    async def completions(body: CompletionRequest) -> Response:
         found = await run_in_threadpool(_find, residency, body.model)
         if isinstance(body.prompt, str) and body.stream:
             answering = Answering(residency, found, body.sampling(), prompt=body.prompt)
@@ -158,12 +158,12 @@ def _events(answering: Answering, chunks: AsyncIterator[dict[str, Any]]) -> Stre
     return StreamingResponse(events(), media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
 
 
-async def _bakeoff_error(request: Request, error: Exception) -> JSONResponse:
+async def _bakeoff_error(_: Request, error: Exception) -> JSONResponse:
     status = 404 if isinstance(error, NotFound) else 503 if isinstance(error, EngineBusy | EngineCrashed) else 400
     return JSONResponse(error_body(str(error), status), status)
 
 
-async def _validation_error(request: Request, error: Exception) -> JSONResponse:
+async def _validation_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     said = "; ".join(f"{'.'.join(str(part) for part in one['loc'][1:])}: {one['msg']}" for one in error.errors())
     return JSONResponse(error_body(said, 400), 400)

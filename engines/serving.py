@@ -24,7 +24,7 @@ def serve(
     slots: int = 4,
     context: int | None = None,
     budget_bytes: int | None = None,
-    ready: Callable[[str], None] = lambda url: None,
+    ready: Callable[[str], None],
 ) -> None:
     """Serve until interrupted; `ready(url)` is called when requests are taken. Port 0 takes a free one.
 

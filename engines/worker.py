@@ -30,12 +30,12 @@ class OneModel:
     def models(self) -> list[Model]:
         return [self._model]
 
-    def state(self, model: Model) -> Literal["resident"]:
+    def state(self, _: Model) -> Literal["resident"]:
         return "resident"
 
     @contextmanager
     def lease(
-        self, model: Model, cancelled: Callable[[], bool] = lambda: False, on_wait: Any = None
+        self, _: Model, cancelled: Callable[[], bool] = lambda: False, __: Any = None
     ) -> Iterator[Engine | None]:
         while not self._one.acquire(timeout=0.1):
             if cancelled():

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from evaluator.errors import SandboxUnavailable as SandboxUnavailable
     from evaluator.extraction import Extraction as Extraction
     from evaluator.extraction import extract_code as extract_code
+    from evaluator.latency import LatencySettings as LatencySettings
+    from evaluator.latency import evaluate_latency as evaluate_latency
     from evaluator.limits import Calibration as Calibration
     from evaluator.limits import Limits as Limits
     from evaluator.samples import Answer as Answer
@@ -33,6 +35,7 @@ _HOMES = {
     "BenchmarkUnreadable": "errors",
     "Calibration": "limits",
     "Extraction": "extraction",
+    "LatencySettings": "latency",
     "Limits": "limits",
     "SamplesUnreadable": "errors",
     "SandboxUnavailable": "errors",
@@ -40,6 +43,7 @@ _HOMES = {
     "ScoringSettings": "scoring",
     "Task": "benchmarks",
     "calibrate": "scoring",
+    "evaluate_latency": "latency",
     "extract_code": "extraction",
     "load_benchmark": "benchmarks",
     "read_samples": "samples",

@@ -1,0 +1,51 @@
+"""`bakeoff latency`: how fast the files that ship answer on this machine."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated, Any
+
+import typer
+
+from bakeoff.options import JsonOption, WorkspaceOption
+
+
+def latency(
+    model: Annotated[list[str] | None, typer.Option(help="Name or id; repeat it. All GGUF models without it.")] = None,
+    repetitions: Annotated[int, typer.Option(help="Timed requests of each prompt.")] = 5,
+    tokens: Annotated[int, typer.Option(help="Tokens of every answer.")] = 24,
+    prompt: Annotated[list[str] | None, typer.Option(help="short, medium, long; repeat it.")] = None,
+    threads: Annotated[int, typer.Option(help="0: found by calibration.")] = 0,
+    workspace: WorkspaceOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Measure first token, time per token, cold start and memory of GGUF models, side by side.
+
+    Example: bakeoff latency --model demo-rank8-lora --model smollm2-135m-instruct --repetitions 20
+    """
+    import evaluator
+    from bakeoff.listing import show
+    from bakeoff.progress import drawn
+    from results import Workspace
+
+    place = Workspace.open(workspace)
+    store = place.store()
+    chosen = [store.models.find(name) for name in model or ()] or [
+        one for one in store.models.list() if not one.archived and (one.base_path or one.path).endswith(".gguf")
+    ]
+    settings = {
+        "repetitions": repetitions,
+        "tokens": tokens,
+        "threads": threads,
+        "prompts": prompt or ["short", "medium"],
+    }
+    with drawn() as progress:
+        found = evaluator.evaluate_latency(chosen, store, place, settings, progress)
+    names = {one.id: one.name for one in store.models.list()}
+    rows = [
+        {"model": names[one.model_id], "machine": one.machine_id, "settings": one.settings, **dataclasses.asdict(score)}
+        for one in found
+        for score in one.scores
+    ]
+    columns = {name: name for name in ("model", "metric", "value", "low", "high", "n", "machine")}
+    show(rows, columns, as_json=json_, empty="No GGUF models yet. Make one: bakeoff export MODEL --form gguf-q8_0")

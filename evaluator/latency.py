@@ -1,0 +1,247 @@
+"""Latency of the file that ships: time to first token, time per further token, cold start, memory.
+
+Definitions: TTFT is from submission to the first non-empty piece of text, template and tokenization included;
+TPOT = (total - TTFT) / (tokens - 1); ITL the gaps between pieces. Requests of all models are interleaved A B A B, in
+turned order each round, so that drift of the machine hits all alike; each model's first request is dropped.
+The grid's answers have equal length: the end-of-turn token is suppressed. Prompts are never taken from a cache.
+
+Try: bakeoff latency --model demo-rank8-lora
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, Field, ValidationError
+
+from engines import LlamaCppEngine, Message, Sampling, Threading, calibrated, open_engines, read_header
+from evaluator.bandwidth import memory_bandwidth
+from evaluator.latency_prompts import GRID
+from results import (
+    BakeoffError,
+    Evaluation,
+    Machine,
+    Model,
+    Outcome,
+    Progress,
+    Score,
+    Store,
+    Workspace,
+    digest,
+    this_machine,
+)
+from results.statistics import percentile_interval
+
+BENCHMARK = "latency"
+
+
+class LatencySettings(BaseModel, frozen=True, extra="forbid"):
+    """What is asked of each model. The defaults take about 10 s a model for 135M parameters on two cores."""
+
+    prompts: tuple[str, ...] = ("short", "medium")
+    """Prompts of the grid by name: short, medium, long."""
+    repetitions: int = Field(5, ge=1, le=1000)
+    """Timed requests of each prompt."""
+    tokens: int = Field(24, ge=2, le=4096)
+    """Tokens of every answer."""
+    threads: int = Field(0, ge=0)
+    """0: found by calibration."""
+
+
+def evaluate_latency(
+    models: Sequence[Model],
+    store: Store,
+    workspace: Workspace,
+    settings: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> list[Evaluation]:
+    """Measure GGUF models side by side; finished measurements of this machine are returned as they are.
+
+    settings: the fields of `LatencySettings`. Nothing else heavy should run meanwhile; the load is recorded.
+    Raises: BakeoffError for wrong settings or a model that llama.cpp does not serve.
+    """
+    chosen = _settings(settings or {})
+    machine = this_machine()
+    store.machines.add(machine)
+    begun = [store.evaluations.begin(_evaluation(model, chosen, machine)) for model in models]
+    open_ones = [(model, one) for model, one in zip(models, begun, strict=True) if one.status != "finished"]
+    if open_ones:
+        try:
+            _measure(open_ones, store, workspace, chosen, progress)
+        except BaseException as problem:
+            for _, evaluation in open_ones:
+                if store.evaluations.get(evaluation.id).status != "finished":
+                    store.evaluations.fail(evaluation.id, str(problem) or type(problem).__name__)
+            raise
+    return [store.evaluations.get(evaluation.id) for evaluation in begun]
+
+
+def _settings(given: Mapping[str, Any]) -> LatencySettings:
+    try:
+        chosen = LatencySettings.model_validate(dict(given))
+    except ValidationError as problem:
+        said = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in problem.errors())
+        raise BakeoffError(f"Wrong latency settings: {said}") from None
+    unknown = [name for name in chosen.prompts if name not in GRID]
+    if unknown or not chosen.prompts:
+        raise BakeoffError(f"Unknown latency prompts {unknown}; there are {', '.join(GRID)}")
+    return chosen
+
+
+def _evaluation(model: Model, chosen: LatencySettings, machine: Machine) -> Evaluation:
+    settings = chosen.model_dump(mode="json")
+    key = digest({"model": model.id, "benchmark": BENCHMARK, "settings": settings, "machine": machine.id})
+    return Evaluation(key[:16], model.id, BENCHMARK, settings, machine.id)
+
+
+@dataclass(frozen=True)
+class _Start:
+    """One model alone in a fresh process."""
+
+    cold_start_seconds: float
+    """From starting the process to the first token; files in the page cache."""
+    peak_rss_bytes: int
+    """Highest resident memory after an answer to the longest prompt."""
+
+
+def _measure(
+    open_ones: Sequence[tuple[Model, Evaluation]],
+    store: Store,
+    workspace: Workspace,
+    chosen: LatencySettings,
+    progress: Progress | None,
+) -> None:
+    models = [model for model, _ in open_ones]
+    bandwidth = memory_bandwidth()
+    choices = {model.id: _threading(model, workspace, chosen) for model in models}
+    starts = {model.id: _start(model, workspace, chosen, choices[model.id]) for model in models}
+    load_before = os.getloadavg()[0]
+    outcomes: dict[str, list[Outcome]] = {model.id: [] for model in models}
+    total = len(models) * len(chosen.prompts) * chosen.repetitions
+    done = 0
+    with ExitStack() as stack:
+        engines = _opened(models, workspace, choices, stack)
+        for model in models:
+            _request(engines[model.id], chosen.prompts[0], 0, chosen)
+        for repetition in range(chosen.repetitions):
+            for number, prompt in enumerate(chosen.prompts):
+                turned = (repetition + number) % len(models)
+                for model, evaluation in [*open_ones[turned:], *open_ones[:turned]]:
+                    outcome = _request(engines[model.id], prompt, repetition, chosen)
+                    outcomes[model.id].append(outcome)
+                    store.evaluations.add_outcomes(evaluation.id, [outcome])
+                    done += 1
+                    if progress:
+                        progress("latency", done, total)
+        builds = {model.id: engines[model.id].server.child().details for model in models}
+    for model, evaluation in open_ones:
+        details = {
+            "threads": choices[model.id].threads,
+            "patient_threads": choices[model.id].patient,
+            "engine": builds[model.id]["build"],
+            "engine_system": builds[model.id]["system"],
+            "isa": list(this_machine().isa),
+            "load_average_before": load_before,
+            "load_average_after": os.getloadavg()[0],
+            "memory_bandwidth_bytes_per_second": bandwidth,
+            "measured_beside": [other.id for other in models if other.id != model.id],
+            "warm_up_dropped": 1,
+        }
+        scores = _scores(model, workspace, outcomes[model.id], starts[model.id], bandwidth)
+        store.evaluations.finish(evaluation.id, scores, details)
+
+
+def _threading(model: Model, workspace: Workspace, chosen: LatencySettings) -> Threading:
+    if chosen.threads:
+        return Threading(chosen.threads)
+    return calibrated(workspace.resolve(model.base_path or model.path))
+
+
+def _start(model: Model, workspace: Workspace, chosen: LatencySettings, choice: Threading) -> _Start:
+    began = time.perf_counter()
+    engine = open_engines([model], workspace, threading_choice=choice, reuse=False)[model.id]
+    try:
+        stream = engine.stream(_conversation(chosen.prompts[0]), Sampling(max_tokens=2, ignore_end=True))
+        next(stream)
+        cold = time.perf_counter() - began
+        stream.close()
+        for _ in engine.stream(_conversation(chosen.prompts[-1]), Sampling(max_tokens=2, ignore_end=True)):
+            pass
+        return _Start(cold, engine.server.child().memory_bytes(peak=True))
+    finally:
+        engine.close()
+
+
+def _opened(
+    models: Sequence[Model], workspace: Workspace, choices: Mapping[str, Threading], stack: ExitStack
+) -> dict[str, LlamaCppEngine]:
+    """Engines by model id; models with the same base and thread choice share a process."""
+    engines: dict[str, LlamaCppEngine] = {}
+    for choice in dict.fromkeys(choices.values()):
+        group = [model for model in models if choices[model.id] == choice]
+        opened = open_engines(group, workspace, threading_choice=choice, reuse=False)
+        for engine in opened.values():
+            stack.callback(engine.close)
+        engines.update(opened)
+    return engines
+
+
+def _conversation(prompt: str) -> list[Message]:
+    return [{"role": "user", "content": GRID[prompt]}]
+
+
+def _request(engine: LlamaCppEngine, prompt: str, repetition: int, chosen: LatencySettings) -> Outcome:
+    """One timed request: value is the total seconds."""
+    stream = engine.stream(_conversation(prompt), Sampling(max_tokens=chosen.tokens, ignore_end=True))
+    text = "".join(chunk.text for chunk in stream)
+    if stream.ttft_seconds is None or stream.total_seconds is None:
+        raise BakeoffError(f"{engine.server.path.name} answered the prompt {prompt!r} without any text.")
+    tpot = (stream.total_seconds - stream.ttft_seconds) / max(1, stream.tokens - 1)
+    gaps = np.diff(stream.token_seconds)
+    return Outcome(
+        item=prompt,
+        sample=repetition,
+        value=stream.total_seconds,
+        details={
+            "ttft_seconds": stream.ttft_seconds,
+            "tpot_seconds": tpot,
+            "total_seconds": stream.total_seconds,
+            "tokens": stream.tokens,
+            "prompt_tokens": len(stream.prompt),
+            "tokens_per_second": 1 / tpot if tpot > 0 else None,
+            "itl_seconds_p50": float(np.percentile(gaps, 50)) if len(gaps) else None,
+            "itl_seconds_p99": float(np.percentile(gaps, 99)) if len(gaps) else None,
+            "answer": text,
+        },
+    )
+
+
+def _scores(
+    model: Model, workspace: Workspace, outcomes: Sequence[Outcome], start: _Start, bandwidth: float
+) -> list[Score]:
+    scores = []
+    for metric, percentiles in (("ttft_seconds", (50, 90)), ("tpot_seconds", (50, 90)), ("tokens_per_second", (50,))):
+        values = [one.details[metric] for one in outcomes if one.details[metric] is not None]
+        scores += [_percentile(f"{metric}_p{percentile}", values, percentile) for percentile in percentiles]
+    scores.append(_percentile("itl_seconds_p99", [one.details["itl_seconds_p99"] for one in outcomes], 50))
+    weights = read_header(workspace.resolve(model.base_path or model.path)).weights_bytes
+    speed = next(score.value for score in scores if score.metric == "tokens_per_second_p50")
+    single = {
+        "cold_start_seconds": start.cold_start_seconds,
+        "peak_rss_bytes": float(start.peak_rss_bytes),
+        "memory_bandwidth_utilisation": weights * speed / bandwidth,
+    }
+    return [*scores, *(Score(metric, value, None, None, 1) for metric, value in single.items())]
+
+
+def _percentile(metric: str, values: Sequence[float], percentile: int) -> Score:
+    found = percentile_interval(values, percentile)
+    low = found.low if np.isfinite(found.low) else None
+    high = found.high if np.isfinite(found.high) else None
+    return Score(metric, found.value, low, high, len(values))
