@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from results.comparison import Comparison, Contrast, LatencyRatio, compare, contrast_counts
     from results.curves import CurveOverview
     from results.decision import Candidate, Change, Decision, Figure, Limit, Limits, Tie, decide, decide_counts
+    from results.importers import ImportReport, import_path
     from results.machines import this_machine
     from results.measurements import contaminated_items
     from results.merge import MergeReport, merge
@@ -65,6 +66,7 @@ _LATER = {
     "Decision": "results.decision",
     "Figure": "results.decision",
     "Finding": "results.shipping",
+    "ImportReport": "results.importers",
     "LatencyRatio": "results.comparison",
     "Limit": "results.decision",
     "Limits": "results.decision",
@@ -83,6 +85,7 @@ _LATER = {
     "decide_published": "results.published",
     "find_record": "results.shipping",
     "freeze": "results.shipping",
+    "import_path": "results.importers",
     "load_published": "results.published",
     "merge": "results.merge",
     "rate": "results.ratings",
@@ -109,6 +112,7 @@ __all__ = [
     "Form",
     "Immutable",
     "ImportRefused",
+    "ImportReport",
     "Json",
     "LatencyRatio",
     "Limit",
@@ -150,6 +154,7 @@ __all__ = [
     "digest",
     "find_record",
     "freeze",
+    "import_path",
     "load_published",
     "merge",
     "now",

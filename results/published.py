@@ -54,7 +54,8 @@ def decide_published(store: Store, study: str) -> Decision:
         if one.metric == "passed" and one.n:
             counts.setdefault(one.study, {})[one.subject] = (round(one.value), one.n)
     for name, table in counts.items():
-        if study.lower() in (name.lower(), name.lower().removeprefix("study "), name.lower().split(":")[0]):
+        letter = name.lower().split(":")[0]
+        if study.lower() in (name.lower(), letter, letter.removeprefix("study ")):
             return decide_counts(table)
     raise NotFound(f"No published study {study!r} with pass counts. There are: {', '.join(counts) or 'none'}")
 

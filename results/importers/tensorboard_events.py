@@ -1,0 +1,247 @@
+"""TensorBoard event files, read without TensorFlow: TFRecord frames around Event messages (protobuf wire format).
+
+    frame    length (uint64, little endian), masked CRC-32C of it, data, masked CRC-32C of the data
+    Event    wall_time 1 (double), step 2 (varint), summary 5 → value 1 → tag 1, simple_value 2 or tensor 8
+    Tensor   dtype 1, tensor_content 4, float_val 5, double_val 6, string_val 8
+
+Only scalars, and the JSON texts in which the Hugging Face callback keeps its arguments. Everything else is skipped.
+Sources: tensorflow/core/lib/io/record_writer.h, tensorflow/core/util/event.proto, framework/summary.proto.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from results.errors import ImportRefused
+from results.importers.parcels import Curves, ImportedRun, Parcel, canonical, run_id
+from results.importers.reading import refused
+from results.records import Run
+
+LARGEST_RECORD = 64 * 2**20
+"""Bytes: scalars take 40, images a few million."""
+
+CHECKED = 2**16
+"""Records up to this size have their data's checksum verified; a scalar never exceeds it."""
+
+DOUBLE, FLOAT = 2, 1
+"""Of tensorflow.DataType."""
+
+CONFIGS = {"args/text_summary": "training", "model_config/text_summary": "model"}
+
+
+@dataclass
+class _Events:
+    """What the event files of one folder hold."""
+
+    curves: Curves = field(default_factory=Curves)
+    config: dict[str, Any] = field(default_factory=dict)
+    first_time: float | None = None
+    last_time: float | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def is_events(path: Path) -> bool:
+    """Whether a file is named as TensorBoard's event files are."""
+    return "tfevents" in path.name and path.is_file()
+
+
+def read_events(path: Path, name: str = "") -> Parcel:
+    """One event file, or all those of a folder as one run: in order of their names, which begin with the time."""
+    files = [path] if path.is_file() else sorted(one for one in path.iterdir() if is_events(one))
+    found = _Events()
+    for file in files:
+        try:
+            for event in records(file, found.notes):
+                _take(file, event, found)
+        except ImportRefused as error:
+            if len(files) == 1:
+                raise
+            found.notes.append(str(error))
+    points = found.curves.points()
+    if not points:
+        raise refused(path, "; ".join(found.notes) or "holds no scalars")
+    folder = path.absolute() if path.is_dir() else path.absolute().parent
+    name = name or (folder.parent.name if folder.name in ("runs", "logs", "tensorboard") else folder.name)
+    missing = ["whether the run had ended: event files do not say"]
+    if not found.config:
+        missing.append("the configuration: the events hold no arguments")
+    base = str(found.config.get("model._name_or_path") or "")
+    started = datetime.fromtimestamp(found.first_time, UTC) if found.first_time else None
+    first = sorted((one.metric, one.step, canonical(one.value)) for one in points)[:8]
+    run = Run(
+        id=run_id("TensorBoard", name, [found.first_time, first]),
+        name=name,
+        experiment="imported",
+        base=base,
+        config=found.config,
+        seed=int(found.config.get("training.seed") or 0),
+        status="stopped",
+        reason="event files do not say whether it had ended",
+        started_at=started,
+        finished_at=datetime.fromtimestamp(found.last_time, UTC) if found.last_time else None,
+        origin="imported",
+        source=f"{path.absolute().parent.name}/{path.name} (TensorBoard)",
+    )
+    return Parcel("TensorBoard events", (ImportedRun(run, points, tuple(missing)),), notes=tuple(found.notes))
+
+
+def records(path: Path, notes: list[str]) -> Iterator[bytes]:
+    """The data of each frame. A file that ends within a frame, as a killed writer leaves it, is read up to there.
+
+    Raises: ImportRefused for a checksum that does not fit or a length beyond LARGEST_RECORD.
+    """
+    with path.open("rb") as file:
+        position = 0
+        while header := file.read(12):
+            if len(header) < 12:
+                notes.append(f"{path.name}: ends within a record at byte {position}")
+                return
+            length, checksum = struct.unpack("<QI", header)
+            if masked_crc32c(header[:8]) != checksum:
+                raise refused(path, f"not an event file, or damaged at byte {position}")
+            if length > LARGEST_RECORD:
+                raise refused(path, f"a record of {length} bytes at byte {position}; the limit is {LARGEST_RECORD}")
+            data = file.read(length + 4)
+            if len(data) < length + 4:
+                notes.append(f"{path.name}: ends within a record at byte {position}")
+                return
+            if length <= CHECKED and masked_crc32c(data[:length]) != struct.unpack("<I", data[length:])[0]:
+                raise refused(path, f"damaged record at byte {position}")
+            position += 16 + length
+            yield data[:length]
+
+
+def fields(data: bytes) -> Iterator[tuple[int, int, Any]]:
+    """(field number, wire type, value) of a protobuf message: varints as int, the rest as bytes.
+
+    Raises: ValueError for anything that is no message.
+    """
+    position, end = 0, len(data)
+    while position < end:
+        key, position = _varint(data, position)
+        kind = key & 7
+        if kind == 0:
+            value: Any
+            value, position = _varint(data, position)
+        elif kind in (1, 2, 5):
+            size = 8 if kind == 1 else 4
+            if kind == 2:
+                size, position = _varint(data, position)
+            value, position = data[position : position + size], position + size
+            if position > end:
+                raise ValueError("a field reaches beyond its message")
+        else:
+            raise ValueError(f"wire type {kind}")
+        yield key >> 3, kind, value
+
+
+def masked_crc32c(data: bytes) -> int:
+    """TFRecord's checksum: CRC-32C rotated right by 15 bits plus a constant."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = _TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
+    crc ^= 0xFFFFFFFF
+    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def _crc_table() -> tuple[int, ...]:
+    """CRC-32C (Castagnoli), reflected polynomial 0x82F63B78, by byte."""
+    table = []
+    for byte in range(256):
+        crc = byte
+        for _ in range(8):
+            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
+        table.append(crc)
+    return tuple(table)
+
+
+_TABLE = _crc_table()
+
+
+def _varint(data: bytes, position: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        if position >= len(data) or shift > 63:
+            raise ValueError("a varint that does not end")
+        byte = data[position]
+        value |= (byte & 0x7F) << shift
+        position, shift = position + 1, shift + 7
+        if not byte & 0x80:
+            return value, position
+
+
+def _take(path: Path, event: bytes, found: _Events) -> None:
+    """One Event into the curves and the configuration."""
+    try:
+        time, step, summaries = None, 0, []
+        for number, kind, value in fields(event):
+            if number == 1 and kind == 1:
+                (time,) = struct.unpack("<d", value)
+            elif number == 2 and kind == 0:
+                step = value - 2**64 if value >= 2**63 else value
+            elif number == 5 and kind == 2:
+                summaries.append(value)
+        for summary in summaries:
+            for number, kind, value in fields(summary):
+                if number == 1 and kind == 2:
+                    _value(value, step, found)
+        if summaries and time is not None and 0 < time < 2**33:
+            found.first_time = time if found.first_time is None else min(found.first_time, time)
+            found.last_time = time if found.last_time is None else max(found.last_time, time)
+    except (ValueError, struct.error) as error:
+        raise refused(path, f"a record is no event: {error}") from error
+
+
+def _value(data: bytes, step: int, found: _Events) -> None:
+    """One Summary.Value: a scalar, a tensor of one number, or a text of JSON."""
+    tag, number = "", None
+    for field_number, kind, value in fields(data):
+        if field_number == 1 and kind == 2:
+            tag = value.decode("utf-8", "replace")
+        elif field_number == 2 and kind == 5:
+            (number,) = struct.unpack("<f", value)
+        elif field_number == 8 and kind == 2:
+            scalar = _tensor(value)
+            if isinstance(scalar, float):
+                number = scalar
+            elif scalar is not None and tag in CONFIGS:
+                found.config |= _config(CONFIGS[tag], scalar)
+    if number is not None and tag:
+        found.curves.add(tag, step, number)
+
+
+def _tensor(data: bytes) -> float | bytes | None:
+    """The one number, or the first string, of a TensorProto."""
+    dtype, found = 0, None
+    for number, kind, value in fields(data):
+        if number == 1 and kind == 0:
+            dtype = value
+        elif number == 4 and dtype == FLOAT and len(value) == 4:
+            (found,) = struct.unpack("<f", value)
+        elif number == 4 and dtype == DOUBLE and len(value) == 8:
+            (found,) = struct.unpack("<d", value)
+        elif number == 5 and kind in (2, 5) and len(value) == 4:
+            (found,) = struct.unpack("<f", value)
+        elif number == 6 and kind in (1, 2) and len(value) == 8:
+            (found,) = struct.unpack("<d", value)
+        elif number == 8 and kind == 2:
+            return bytes(value)
+    return found
+
+
+def _config(section: str, text: bytes) -> dict[str, Any]:
+    """The scalars of a JSON object in a text summary."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(value, dict):
+        return {}
+    kept = {key: one for key, one in value.items() if isinstance(one, bool | int | float | str)}
+    return {f"{section}.{key}": canonical(one) for key, one in kept.items()}
