@@ -48,9 +48,12 @@ def answer_seconds(rows: pd.DataFrame) -> pd.DataFrame:
 
 def curve(rows: pd.DataFrame) -> pd.DataFrame:
     """A published curve: columns step, value; empty without one."""
-    steps = [details.get("step") for details in rows["details"]]
-    found = rows.assign(step=steps)[lambda frame: frame["step"].notna()]
-    return found[["subject", "metric", "step", "value"]].sort_values("step", ignore_index=True)
+    points = [
+        (row["subject"], row["metric"], int(row["details"]["step"]), row["value"])
+        for row in rows.to_dict("records")
+        if row["details"].get("step") is not None
+    ]
+    return pd.DataFrame(sorted(points), columns=["subject", "metric", "step", "value"])
 
 
 def table(rows: pd.DataFrame) -> pd.DataFrame:

@@ -1,0 +1,105 @@
+"""Stores, an answering server, the pages in a process of their own, and the system's Chromium."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # for `tests.dashboard.stores`, whatever starts pytest
+
+from dashboard.launch import Processes, free_port
+from results import Workspace
+from tests.dashboard import stores
+from tests.dashboard.answers import AnswerServer
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+SERVED = ["tiny-base", "demo-rank8", "demo-rank16", "slow-one", "slow-two", "dies-early", "refuses-all", "hostile-one"]
+
+
+@pytest.fixture(scope="session")
+def workspaces(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One folder a kind of store, made once; no test writes to them."""
+    root = tmp_path_factory.mktemp("stores")
+    makers = {
+        "empty": stores.empty,
+        "small": stores.small,
+        "half_written": stores.half_written,
+        "large": lambda folder: stores.large(folder, runs=60, points=600, evaluations=40),
+    }
+    return {name: make(root / name).path for name, make in makers.items()}
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Workspace:
+    """A small store of the test's own, to write to."""
+    return stores.small(tmp_path / "workspace")
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[AnswerServer]:
+    """Answers prompts; see tests/dashboard/answers.py."""
+    with AnswerServer(SERVED) as running:
+        yield running
+
+
+@pytest.fixture
+def serving(server: AnswerServer, monkeypatch: pytest.MonkeyPatch) -> AnswerServer:
+    """The server, and the environment that points the dashboard at it."""
+    monkeypatch.setenv("BAKEOFF_SERVE_URL", server.url)
+    return server
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """The system's Chromium."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield running
+        running.close()
+
+
+def opened(workspace: Path, server: AnswerServer) -> Iterator[str]:
+    """The dashboard as `bakeoff dashboard` starts it, for as long as the caller needs it."""
+    before = os.environ.get("BAKEOFF_SERVE_URL")
+    os.environ["BAKEOFF_SERVE_URL"] = server.url
+    processes = Processes(Workspace(workspace), free_port(), serve=False, headless=True)
+    try:
+        processes.wait_until_answering()
+        yield processes.address
+    finally:
+        processes.stop()
+        os.environ.pop("BAKEOFF_SERVE_URL") if before is None else os.environ.update(BAKEOFF_SERVE_URL=before)
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory, server: AnswerServer) -> Iterator[str]:
+    """The dashboard over a small store of the module's own."""
+    yield from opened(stores.small(tmp_path_factory.mktemp("shown") / "workspace").path, server)
+
+
+@pytest.fixture(scope="module")
+def hostile_address(tmp_path_factory: pytest.TempPathFactory, server: AnswerServer) -> Iterator[str]:
+    """The dashboard over the half-written store with its hostile names and answers."""
+    yield from opened(stores.half_written(tmp_path_factory.mktemp("hostile") / "workspace").path, server)
+
+
+def content(store_folder: Path) -> str:
+    """A digest of everything in a store, read through SQL: what viewing must not change."""
+    import sqlite3
+
+    found = hashlib.sha256()
+    with sqlite3.connect(f"file:{store_folder / 'results.db'}?mode=ro", uri=True) as connection:
+        for line in connection.iterdump():
+            found.update(line.encode())
+    return found.hexdigest()

@@ -1,0 +1,115 @@
+"""Every page alone, on an empty, a small, a half-written and a large store: it is drawn, and the store stays as it is."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from dashboard import app_pages
+from results import Workspace
+from tests.dashboard.answers import AnswerServer
+from tests.dashboard.conftest import content
+
+PAGES = Path(app_pages.__file__).parent
+NAMES = sorted(path.stem for path in PAGES.glob("*.py") if path.stem != "__init__")
+STORES = ("empty", "small", "half_written", "large")
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Streamlit says at length that it runs without a server."""
+    logging.getLogger("streamlit").setLevel(logging.ERROR)
+    monkeypatch.delenv("BAKEOFF_DATABASE_URL", raising=False)
+
+
+def shown(name: str, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    """The page, run once over the store."""
+    monkeypatch.setenv("BAKEOFF_WORKSPACE", str(workspace))
+    return AppTest.from_file(str(PAGES / f"{name}.py"), default_timeout=60).run()
+
+
+def test_all_ten_pages_are_there() -> None:
+    assert len(NAMES) == 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("store", STORES)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_runs_alone_and_changes_nothing(
+    name: str, store: str, workspaces: dict[str, Path], serving: AnswerServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = content(workspaces[store])
+    page = shown(name, workspaces[store], monkeypatch)
+    assert not page.exception, [error.message for error in page.exception]
+    assert page.title
+    assert content(workspaces[store]) == before
+
+
+@pytest.mark.parametrize("name", ["decide", "runs", "loss_curves", "latency", "humaneval"])
+def test_an_empty_store_says_what_to_run(
+    name: str, workspaces: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = shown(name, workspaces["empty"], monkeypatch)
+    assert page.info
+    assert any("bakeoff " in code.value for code in page.code)
+
+
+@pytest.mark.slow
+def test_a_tighter_limit_changes_the_recommendation(
+    workspaces: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = shown("decide", workspaces["small"], monkeypatch)
+    loose = page.success[0].value
+    assert "demo" in loose
+    smallest = next(slider for slider in page.slider if slider.key == "bytes")
+    page = smallest.set_value(smallest.min).run()
+    told = [*page.success, *page.warning][0].value
+    assert told != loose
+    assert any("meet the limits" in text.value for text in [*page.success, *page.warning])
+
+
+@pytest.mark.slow
+def test_names_tags_and_archive_are_kept(small: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = shown("runs", small.path, monkeypatch)
+    fields = {field.label: field for field in page.text_input}
+    fields["Name"].set_value("renamed")
+    fields["Tags"].set_value("kept, best")
+    next(toggle for toggle in page.toggle if toggle.label.startswith("Archived:")).set_value(True)
+    next(button for button in page.button if button.label == "Save").click().run()
+    found = [row.run for row in small.store().runs.list() if row.run.name == "renamed"]
+    assert len(found) == 1
+    assert found[0].tags == ("best", "kept")
+    assert found[0].archived
+
+
+@pytest.mark.slow
+def test_only_what_differs_is_listed(workspaces: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    page = shown("runs", workspaces["small"], monkeypatch)
+    differing = next(frame.value for frame in page.dataframe if "Setting" in frame.value)
+    assert set(differing["Setting"]) == {"lora.rank", "seed"}
+
+
+@pytest.mark.slow
+def test_machines_are_never_mixed(workspaces: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    page = shown("latency", workspaces["small"], monkeypatch)
+    machine = next(box for box in page.selectbox if box.key == "machine")
+    assert len(machine.options) == 2
+    here = next(frame.value for frame in page.dataframe if "p90" in frame.value)
+    assert len(here) == 4
+    page = machine.set_value("f6e5d4c3b2a1").run()
+    there = next(frame.value for frame in page.dataframe if "p90" in frame.value)
+    assert list(there["Model"]) == ["demo-rank8"]
+
+
+@pytest.mark.slow
+def test_a_store_that_vanishes_is_told_in_one_line(small: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BAKEOFF_WORKSPACE", str(small.path))
+    monkeypatch.setenv("BAKEOFF_DATABASE_URL", "postgresql+psycopg://me:secret@127.0.0.1:1/none")
+    page = AppTest.from_file(str(PAGES.parent / "app.py"), default_timeout=60).run()
+    told = " ".join(error.value for error in page.error)
+    assert told
+    assert "secret" not in told
+    assert "Traceback" not in told
