@@ -15,7 +15,24 @@ import typer
 
 from results.errors import BakeoffError
 
-VERBS = ("demo", "plan", "run", "runs", "models", "scores", "score", "store", "compare", "decide", "import_", "latency", "serve", "dashboard", "doctor")
+VERBS = (
+    "demo",
+    "plan",
+    "run",
+    "runs",
+    "models",
+    "scores",
+    "score",
+    "store",
+    "compare",
+    "decide",
+    "import_",
+    "latency",
+    "push",
+    "serve",
+    "dashboard",
+    "doctor",
+)
 """In the order of the help. Verb `x` is the function `x`, or the Typer `app`, of `bakeoff/x.py`."""
 
 app = typer.Typer(

@@ -13,19 +13,29 @@ if TYPE_CHECKING:
     from evaluator.benchmarks import Task as Task
     from evaluator.benchmarks import load_benchmark as load_benchmark
     from evaluator.errors import BenchmarkUnreadable as BenchmarkUnreadable
+    from evaluator.errors import IdentityFailed as IdentityFailed
+    from evaluator.errors import ModelUnmeasurable as ModelUnmeasurable
     from evaluator.errors import SamplesUnreadable as SamplesUnreadable
     from evaluator.errors import SandboxUnavailable as SandboxUnavailable
     from evaluator.extraction import Extraction as Extraction
     from evaluator.extraction import extract_code as extract_code
+    from evaluator.heldout import evaluate_heldout as evaluate_heldout
+    from evaluator.humaneval import HumanEvalSettings as HumanEvalSettings
+    from evaluator.humaneval import evaluate_humaneval as evaluate_humaneval
     from evaluator.latency import LatencySettings as LatencySettings
     from evaluator.latency import evaluate_latency as evaluate_latency
     from evaluator.limits import Calibration as Calibration
     from evaluator.limits import Limits as Limits
+    from evaluator.rescoring import SampleScores as SampleScores
+    from evaluator.rescoring import score_samples as score_samples
+    from evaluator.rescoring import stored_answers as stored_answers
+    from evaluator.rescoring import write_results as write_results
     from evaluator.samples import Answer as Answer
     from evaluator.samples import read_samples as read_samples
     from evaluator.samples import write_samples as write_samples
     from evaluator.sandbox import sandbox_available as sandbox_available
     from evaluator.scoring import ScoredAnswer as ScoredAnswer
+    from evaluator.scoring import Scorer as Scorer
     from evaluator.scoring import ScoringSettings as ScoringSettings
     from evaluator.scoring import calibrate as calibrate
     from evaluator.scoring import score_answers as score_answers
@@ -36,19 +46,29 @@ _HOMES = {
     "Calibration": "limits",
     "Extraction": "extraction",
     "LatencySettings": "latency",
+    "HumanEvalSettings": "humaneval",
+    "IdentityFailed": "errors",
     "Limits": "limits",
+    "ModelUnmeasurable": "errors",
+    "SampleScores": "rescoring",
     "SamplesUnreadable": "errors",
     "SandboxUnavailable": "errors",
     "ScoredAnswer": "scoring",
+    "Scorer": "scoring",
     "ScoringSettings": "scoring",
     "Task": "benchmarks",
     "calibrate": "scoring",
     "evaluate_latency": "latency",
+    "evaluate_heldout": "heldout",
+    "evaluate_humaneval": "humaneval",
     "extract_code": "extraction",
     "load_benchmark": "benchmarks",
     "read_samples": "samples",
     "sandbox_available": "sandbox",
     "score_answers": "scoring",
+    "score_samples": "rescoring",
+    "stored_answers": "rescoring",
+    "write_results": "rescoring",
     "write_samples": "samples",
 }
 """Name: the module it is loaded from when first asked for."""

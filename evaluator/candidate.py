@@ -1,9 +1,9 @@
 """The candidate's side: a small server that forks one process per answer, inside the sandbox.
 
-The server (process 1 of its namespace) holds no answer and no test: program, calls and results go over a socket that only
-the forked child has. The child binds itself (memory, files, system calls) and then executes the program and calls the
-function that was asked for, again and again, with plain values; what comes back goes out as plain values. It can forge
-any result it likes, which makes it no more than a wrong answer.
+The server (process 1 of its namespace) holds no answer and no test: program, calls and results go over a socket that
+only the forked child has. The child binds itself (memory, files, system calls) and then executes the program and
+calls the function that was asked for, again and again, with plain values; what comes back goes out as plain values.
+It can forge any result it likes, which makes it no more than a wrong answer.
 
 Run by `evaluator.sandbox` as the sandbox's program. Standard library only, and no torch: a fork copies page tables.
 """

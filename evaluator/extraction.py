@@ -1,8 +1,8 @@
 """The program in a model's answer, and the rule by which it was found.
 
-In completion mode the text goes on where the prompt ends; a model that was given the raw prompt may still repeat it, fence
-it or write a whole function. In chat mode the program stands somewhere in prose. The rule is stored with each outcome,
-because the same answers score very differently under different rules.
+In completion mode the text goes on where the prompt ends; a model that was given the raw prompt may still repeat it,
+fence it or write a whole function. In chat mode the program stands somewhere in prose. The rule is stored with each
+outcome, because the same answers score very differently under different rules.
 
 Not here: cutting off generation (the engine stops), running (`evaluator.scoring`).
 """

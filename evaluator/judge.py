@@ -1,12 +1,14 @@
 """The judge's side: runs a task's own test, in another sandbox than the candidate's.
 
 The test calls a stand-in that sends the arguments to the candidate's process and gets plain values back, so the test's
-assertions, builtins and helpers are out of the candidate's reach, and arguments are passed by value: what a candidate does to
-them is not seen here. Helpers that a prompt defines (`poly`, `encode_cyclic`) are the judge's own, from the prompt; the name
-of the function asked for is the stand-in. The nonce of a request is answered only after the test has returned.
+assertions, builtins and helpers are out of the candidate's reach, and arguments are passed by value: what a candidate
+does to them is not seen here. Helpers that a prompt defines (`poly`, `encode_cyclic`) are the judge's own, from the
+prompt; the name of the function asked for is the stand-in. The nonce of a request is answered only after the test has
+returned.
 
-A test asks for the same calls each time, so from the second answer on all are sent ahead in the test's order. A pass is
-tried once more in another process and another order: answers learnt by order of call then come out wrong.
+A test makes the same calls each time, so after a first pass all are sent ahead, in the test's order. A pass is tried
+once more: the cheapest of its calls, in another process and another order. Answers learnt by order of call come out
+wrong.
 
 Run by `evaluator.sandbox` as the sandbox's program. Standard library only.
 """
@@ -14,8 +16,10 @@ Run by `evaluator.sandbox` as the sandbox's program. Standard library only.
 from __future__ import annotations
 
 import builtins
+import contextlib
 import json
 import random
+import resource
 import socket
 import sys
 import time
@@ -26,6 +30,9 @@ from evaluator import frames, plain
 
 MAX_CALLS = 100_000
 """Calls that one test may make; HumanEval's make at most a few hundred."""
+REPEATED_CALLS = 8
+"""How many calls of a pass are repeated in another order."""
+MEMORY_BYTES = 4 << 30
 
 
 class CandidateGone(BaseException):
@@ -33,7 +40,12 @@ class CandidateGone(BaseException):
 
 
 class CandidateFailed(BaseException):
-    """The program could not be executed, or the result cannot cross. Carries the verdict and a message."""
+    """The program could not be executed, or the result cannot cross."""
+
+    def __init__(self, verdict: str, message: str) -> None:
+        super().__init__(verdict, message)
+        self.verdict = verdict
+        self.message = message
 
 
 class Trial:
@@ -49,7 +61,9 @@ class Trial:
         self.stable = True
         """False once the test has made other calls than planned: then none are sent ahead."""
         self.results: list[bytes] = []
-        """Replies of the last run, in the test's order."""
+        """Replies of the last pass, in the test's order."""
+        self.seconds: list[float] = []
+        """Wall time of each of them."""
 
     def run(self, stand_in: StandIn) -> None:
         """The test, from scratch. Raises what the test raises; returns after its last assertion."""
@@ -68,17 +82,22 @@ class Trial:
 class StandIn:
     """Called by the test in the candidate's place."""
 
-    def __init__(self, channel: socket.socket, plan: list[str], order: list[int]) -> None:
+    def __init__(
+        self, channel: socket.socket, plan: list[str], order: list[int], known: dict[int, bytes] | None = None
+    ) -> None:
         self._channel = channel
         self._plan = plan
         self._order = order
         self._ahead = bool(order)
         self._received = 0
-        self._replies: dict[int, bytes] = {}
+        self._replies = dict(known or {})
         self.calls: list[str] = []
         self.results: list[bytes] = []
+        self.seconds: list[float] = []
         if order:
-            frames.send(channel, ("[" + ",".join(plan[index] for index in order) + "]").encode())
+            # A program that has failed is gone already, and its failure waits to be read.
+            with contextlib.suppress(frames.Closed):
+                frames.send(channel, ("[" + ",".join(plan[index] for index in order) + "]").encode())
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
         index = len(self.calls)
@@ -88,9 +107,11 @@ class StandIn:
         self.calls.append(call)
         if self._ahead and not (index < len(self._plan) and self._plan[index] == call):
             self._ahead = False
-            self._receive_until(len(self._plan))
+            self._receive_until(len(self._order))
+        started = time.monotonic()
         reply = self._planned_reply(index) if self._ahead else self._live_reply(call)
         self.results.append(reply)
+        self.seconds.append(time.monotonic() - started)
         return _value(reply)
 
     def _planned_reply(self, index: int) -> bytes:
@@ -104,10 +125,8 @@ class StandIn:
             self._received += 1
 
     def _live_reply(self, call: str) -> bytes:
-        try:
+        with contextlib.suppress(frames.Closed):
             frames.send(self._channel, f"[{call}]".encode())
-        except frames.Closed:
-            raise CandidateGone from None
         return self._receive()
 
     def _receive(self) -> bytes:
@@ -153,40 +172,55 @@ def _value(reply: bytes) -> Any:
 def judge(trial: Trial, channel: socket.socket, again: bool) -> dict[str, Any]:
     """Run the test against the candidate at the other end; {"verdict", "message"} and, of a pass, "order_matters"."""
     order: list[int] = []
+    known: dict[int, bytes] = {}
     if again:
-        order = other_order(trial.results)
+        order = other_order(trial.results, trial.seconds)
+        known = {index: reply for index, reply in enumerate(trial.results) if index not in order}
     elif trial.planned and trial.stable:
         order = list(range(len(trial.plan)))
-    verdict, message = "passed", ""
-    stand_in = None
-    try:
-        stand_in = StandIn(channel, trial.plan, order)
-        trial.run(stand_in)
-    except CandidateFailed as failure:
-        verdict, message = failure.args
-    except (CandidateGone, frames.Closed):
-        verdict = "gone"
-    except AssertionError as error:
-        verdict, message = "wrong", _text("assertion failed", error)
-    except BaseException as error:
-        verdict, message = "wrong", _text(type(error).__name__, error)
-    if stand_in is None or verdict != "passed":
+    stand_in = StandIn(channel, trial.plan, order, known)
+    verdict, message = _run(trial, stand_in)
+    if verdict != "passed" or again:
         return {"verdict": verdict, "message": message}
-    if again:
-        return {"verdict": "passed", "message": ""}
     if trial.planned and stand_in.calls != trial.plan:
         trial.stable = False
-    trial.plan, trial.results, trial.planned = stand_in.calls, stand_in.results, True
+    trial.plan, trial.results, trial.seconds = stand_in.calls, stand_in.results, stand_in.seconds
+    trial.planned = True
     return {"verdict": "passed", "message": "", "order_matters": len(set(trial.results)) > 1}
 
 
-def other_order(results: list[bytes]) -> list[int]:
-    """A random order of the calls in which the right results form another sequence than in the test's order."""
+def _run(trial: Trial, stand_in: StandIn) -> tuple[str, str]:
+    """(verdict, message) of one run of the test; "gone" where the candidate's end has to say more."""
+    try:
+        trial.run(stand_in)
+    except CandidateFailed as failure:
+        return failure.verdict, failure.message
+    except CandidateGone:
+        return "gone", ""
+    except AssertionError as error:
+        return "wrong", _text("assertion failed", error)
+    except BaseException as error:
+        return "wrong", _text(type(error).__name__, error)
+    return "passed", ""
+
+
+def other_order(results: list[bytes], seconds: list[float]) -> list[int]:
+    """Some of the calls, the quickest, in an order in which the right results differ from those of the first calls.
+
+    A program that answers by the order of calls then gives a wrong one, whatever the order was thought to be.
+    """
+    quickest = sorted(range(len(results)), key=seconds.__getitem__)
+    chosen = quickest[:REPEATED_CALLS]
+    if len({results[index] for index in chosen}) == 1:
+        other = next((index for index in quickest if results[index] != results[chosen[0]]), None)
+        chosen += [] if other is None else [other]
     source = random.SystemRandom()
-    order = list(range(len(results)))
-    while len(set(results)) > 1 and all(results[place] == results[index] for place, index in enumerate(order)):
-        source.shuffle(order)
-    return order
+    source.shuffle(chosen)
+    while len({results[index] for index in chosen}) > 1 and all(
+        results[place] == results[index] for place, index in enumerate(chosen)
+    ):
+        source.shuffle(chosen)
+    return chosen
 
 
 def _text(start: str, error: BaseException) -> str:
@@ -208,6 +242,7 @@ def _compiled(prompt: str) -> CodeType | None:
 def serve() -> None:
     """Learn tasks ({"tasks": [...]}) and judge candidates ({"task", "nonce", "again"} and a socket); forever."""
     control = socket.socket(fileno=int(sys.argv[1]))
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     trials: dict[str, Trial] = {}
     frames.send(control, b'"ready"')
     while True:

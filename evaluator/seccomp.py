@@ -1,9 +1,9 @@
 """The system calls that an answer may make: those that computing needs. All others fail with "Operation not permitted".
 
-No new processes (a thread is allowed, a fork is not), no sockets, no signals to others, no namespaces, no tracing, no shared
-memory, no timers that outlive the process: whatever an answer does ends with its one process. Unknown and future calls are
-refused because the list is one of allowed calls. `clone3` fails as if the kernel lacked it, so that the C library falls
-back to `clone`, whose flags a filter can see.
+No new processes (a thread is allowed, a fork is not), no sockets, no signals to others, no namespaces, no tracing, no
+shared memory, no timers that outlive the process: whatever an answer does ends with its one process. Unknown and
+future calls are refused because the list is one of allowed calls. `clone3` fails as if the kernel lacked it, so that
+the C library falls back to `clone`, whose flags a filter can see.
 
 Standard library only: this runs inside the sandbox.
 Sources: seccomp(2), <linux/filter.h>, <linux/seccomp.h>, <linux/audit.h>; numbers from <asm/unistd_64.h> and

@@ -19,8 +19,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from evaluator import frames
 from evaluator.benchmarks import Task
@@ -55,7 +54,7 @@ class CandidateLost(Exception):
 
 
 class Worker:
-    """A judge and a candidate server. Use it as a context, from one thread."""
+    """A judge and a candidate server. For one thread; `close` it in the end."""
 
     def __init__(self, tasks: Iterable[Task]) -> None:
         self._tasks = {
@@ -70,38 +69,23 @@ class Worker:
             raise
         self._known: set[str] = set()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """End both sandboxes and everything in them."""
         self._candidate.close()
         self._judge.close()
 
     def score(self, task_id: str, program: str, limits: Limits) -> Report:
         """Execute a program and let its task's test judge it. Raises SandboxUnavailable when no sandbox can be made."""
         started = time.monotonic()
-        lost = ""
+        lost: type[Exception] | None = None
         for _ in range(ATTEMPTS):
             try:
                 return self._attempt(task_id, program, limits, started)
-            except JudgeLost:
-                lost = "judge"
-                self._judge.close()
-                self._judge = Sandbox("judge")
-                self._known.clear()
-                self._candidate.close()
-                self._candidate = Sandbox("candidate")
-            except CandidateLost:
-                lost = "candidate"
-                self._candidate.close()
-                self._candidate = Sandbox("candidate")
-                self._judge.close()
-                self._judge = Sandbox("judge")
-                self._known.clear()
+            except (JudgeLost, CandidateLost) as loss:
+                lost = type(loss)
+                self._renew()
         wall = time.monotonic() - started
-        if lost == "judge":
+        if lost is JudgeLost:
             # Never an error, which is left out of the denominator: an answer must not be able to leave it.
             return Report("wrong", "its results made the test run out of time or memory", 0.0, wall)
         return Report("error", "the sandbox was lost twice", 0.0, wall)
@@ -133,7 +117,7 @@ class Worker:
                 if stopped is None:
                     raise JudgeLost from None
                 # The judge is still busy with what it was sent. It is replaced, and the verdict stands.
-                self._replace_judge()
+                self._renew()
                 outcome = {"verdict": "gone", "message": ""}
         if outcome["verdict"] == "passed" and not secrets.compare_digest(str(outcome.get("nonce")), nonce):
             raise JudgeLost
@@ -143,9 +127,10 @@ class Worker:
             outcome.update(_ending(end, limits))
         return outcome, float(end["cpu_seconds"])
 
-    def _replace_judge(self) -> None:
-        self._judge.close()
-        self._judge = Sandbox("judge")
+    def _renew(self) -> None:
+        """Enter both sandboxes anew: after a loss, what the other one still has to say belongs to nothing."""
+        self.close()
+        self._candidate, self._judge = Sandbox("candidate"), Sandbox("judge")
         self._known.clear()
 
     def _tell_candidate(self, message: Any, channel: socket.socket) -> None:
@@ -222,7 +207,7 @@ class _Look:
 
 
 def _busy_seconds(pid: int) -> float:
-    """Seconds that a process computed or was ready to, NaN when unknown. Source: Documentation/scheduler/sched-stats."""
+    """Seconds that a process computed or was ready to; NaN when unknown. Source: the kernel's sched-stats document."""
     try:
         computed, waited, _ = Path(f"/proc/{pid}/schedstat").read_text().split()
         return (int(computed) + int(waited)) / 1e9
