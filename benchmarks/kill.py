@@ -1,8 +1,9 @@
 """Training killed at random moments, inside saves too: does every run end exactly as if nothing had happened?
 
-A parent that has torch loaded forks trainings of two miniature variants (packing, accumulation, dropout, a checkpoint every
-step or two) and sends each SIGKILL after a random time, again and again until the runs finish. Then every point of every
-metric that does not measure time is compared, bit for bit, with those of an uninterrupted training, and so are the adapters.
+A parent that has torch loaded forks trainings of two miniature variants (packing, accumulation, dropout, a checkpoint
+every other step) and sends each SIGKILL after a random time, again and again until the runs finish. Then every point of
+every metric that does not measure time is compared, bit for bit, with those of an uninterrupted training, and so are
+the adapters.
 
     python benchmarks/kill.py --kills 100
 """
@@ -119,7 +120,7 @@ def _experiment(folder: Path) -> dict[str, Any]:
 
 
 def _trained(raw: dict[str, Any], workspace: Path, kill_after: float | None = None) -> int:
-    """Train in a forked process, killed after so many seconds if it is not done. Returns its status; minus a signal's number."""
+    """Train in a forked process, killed after so many seconds. Returns its status, or minus a signal's number."""
     child = os.fork()
     if child == 0:
         os._exit(_child(raw, workspace))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from trainer.errors import TrainerError
     from trainer.experiment import Experiment
     from trainer.experiment_file import load_experiment
+    from trainer.hub import Upload, push, upload_of
     from trainer.miniatures import miniature
     from trainer.planning import Group, Plan, plan
     from trainer.rehearsals import rehearsal
@@ -33,6 +34,7 @@ _HOME = {
     "Plan": "planning",
     "PreparedData": "data",
     "TrainerError": "errors",
+    "Upload": "hub",
     "base_identity": "bases",
     "base_tokenizer": "bases",
     "load_base": "bases",
@@ -40,8 +42,10 @@ _HOME = {
     "miniature": "miniatures",
     "plan": "planning",
     "prepare": "data",
+    "push": "hub",
     "rehearsal": "rehearsals",
     "train": "training",
+    "upload_of": "hub",
     "validation_rows": "data",
 }
 """Public name → the module that has it."""
@@ -55,6 +59,7 @@ __all__ = [
     "Plan",
     "PreparedData",
     "TrainerError",
+    "Upload",
     "Variant",
     "base_identity",
     "base_tokenizer",
@@ -63,8 +68,10 @@ __all__ = [
     "miniature",
     "plan",
     "prepare",
+    "push",
     "rehearsal",
     "train",
+    "upload_of",
     "validation_rows",
     "variants",
 ]

@@ -43,7 +43,7 @@ class Alone(SFTTrainer):  # type: ignore[misc]
         self.identity = identity
         self.keep = keep
         self.validation = validation
-        self.before_save: Callable[[], None] = lambda: None
+        self.before_save: Callable[[], Any] = bool
         self.remembered: Callable[[], dict[str, Any]] = dict
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
@@ -69,7 +69,7 @@ class Alone(SFTTrainer):  # type: ignore[misc]
             "eval_bits_per_byte": nats / math.log(2) / max(1, sum(rows.answer_bytes)),
         }
         self.log(metrics)
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
     def _save_checkpoint(self, *_: Any) -> None:
@@ -128,7 +128,7 @@ def train_alone(
         store.curves.truncate(run_id, checkpoints.step_of(good[0]) if good else 0)
         with store.curves.writer(run_id) as writer:
             watch = Watch(trl.save_best, writer, stop, until, patience, progress, remembered)
-            trl.before_save, trl.remembered = lambda: bool(writer.flush()) or None, watch.state
+            trl.before_save, trl.remembered = writer.flush, watch.state
             watch.lengths = _step_lengths(trl)
             trl.add_callback(watch)
             if not good or checkpoints.step_of(good[0]) < until:

@@ -60,5 +60,5 @@ class _AnswerLoss(torch.autograd.Function):
         return (losses * weights).sum(), losses
 
     @staticmethod
-    def backward(ctx: Any, scale: Tensor, _: Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, scale: Tensor, _: Tensor) -> Any:
         return ctx.gradient * scale.to(ctx.gradient.dtype), None, None, None, None

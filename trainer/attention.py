@@ -44,7 +44,7 @@ def rows_attention(
     lengths = list(row_lengths)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     outputs = []
-    for q, k, v in zip(query.split(lengths, 2), key.split(lengths, 2), value.split(lengths, 2), strict=True):
+    for q, k, v in zip(*(torch.split(part, lengths, 2) for part in (query, key, value)), strict=True):
         length = q.shape[2]
         windowed = bool(sliding_window) and length > (sliding_window or 0)
         if length <= SHORT and not windowed and not dropout and q.device.type == "cpu" and q.dtype == torch.bfloat16:
@@ -84,7 +84,7 @@ class _ShortRow(torch.autograd.Function):
         return output  # type: ignore[no-any-return]
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> Any:
         query, key, value, output, peak = ctx.saved_tensors
         _, heads, length, width = query.shape
         count = key.shape[1]

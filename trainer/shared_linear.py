@@ -134,7 +134,7 @@ class _Shared(torch.autograd.Function):
         return y.view(*x.shape[:-1], -1)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> Any:
         flat, weight, *rest = ctx.saved_tensors
         low, inner = rest[: 2 * len(ctx.places)], rest[2 * len(ctx.places) :]
         gy = gradient.reshape(-1, gradient.shape[-1])

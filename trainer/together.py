@@ -14,7 +14,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -84,14 +84,14 @@ class Together:
         validation: Sequence[Example],
         pass_tokens: int = PASS_TOKENS,
     ) -> None:
-        self.model: Any = model
+        self.model = cast(Any, model)
         self.train = Rows(examples)
         self.validation = Rows(validation)
         self._pass_tokens = pass_tokens
         self._routing = share(model)
         use_row_attention(model)
-        self._body = self.model.get_decoder()
-        self._head = self.model.get_output_embeddings()
+        self._body: Any = self.model.get_decoder()
+        self._head: Any = self.model.get_output_embeddings()
         self._device = next(model.parameters()).device
 
     def adapter(self, experiment: Experiment) -> Adapter:
@@ -166,7 +166,7 @@ class Together:
             input_ids=ids[None], position_ids=positions[None], use_cache=False, row_lengths=lengths
         ).last_hidden_state
         total, of_tokens = answer_loss(hidden[0], labels, each, self._head)
-        return total, of_tokens.split([rows.trained[row] for _, row in batch.units])
+        return total, torch.split(of_tokens, [rows.trained[row] for _, row in batch.units])
 
 
 def _passes(rows: Sequence[Sequence[int]], lengths: Sequence[int], most: int) -> Iterator[_Pass]:

@@ -22,6 +22,7 @@ from trainer.experiment import Experiment
 from trainer.lockstep import Member, Stop, stop_on_signals, train_group
 from trainer.registration import register_adapter, register_base, register_whole
 from trainer.row_order import RowOrder
+from trainer.sweeps import halve, summarize
 from trainer.together import Together, trains_together
 from trainer.trainee import Trainee
 from trainer.variants import Variant, variants
@@ -34,10 +35,22 @@ def train(experiment: Experiment, store: Store, workspace: Workspace, progress: 
     every run resumable. A run that fails or diverges does not raise: its record says so.
     """
     planned = variants(experiment)
+    for variant in planned:
+        store.runs.add(_run(variant))
     with stop_on_signals() as stop:
-        train_variants(planned, store, workspace, progress, stop)
+
+        def train_until(some: Sequence[Variant], step: int | None) -> bool:
+            train_variants(some, store, workspace, progress, stop, step)
+            return not stop.asked
+
+        if experiment.sweep.halving:
+            halve(experiment, planned, store, train_until)
+        else:
+            train_until(planned, None)
     if stop.asked:
         raise KeyboardInterrupt
+    if len(planned) > 1:
+        summarize(experiment, planned, store)
     return [store.runs.get(variant.id) for variant in planned]
 
 
@@ -50,8 +63,6 @@ def train_variants(
     until: int | None = None,
 ) -> None:
     """Train variants, each to step `until` at most; one that is cut there is left stopped, to go on later."""
-    for variant in planned:
-        store.runs.add(_run(variant))
     for _, group in groupby(sorted(planned, key=_group_key), key=_group_key):
         waiting = [variant for variant in group if store.runs.get(variant.id).status != "finished"]
         if stop.asked:
