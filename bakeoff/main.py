@@ -35,6 +35,9 @@ VERBS = (
 )
 """In the order of the help. Verb `x` is the function `x`, or the Typer `app`, of `bakeoff/x.py`."""
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C: what Typer makes of a KeyboardInterrupt."""
+
 app = typer.Typer(
     name="bakeoff",
     help="Which of my fine-tuned small language models should I ship?",
@@ -64,9 +67,10 @@ def main() -> None:
     except BakeoffError as error:
         print(f"bakeoff: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("bakeoff: interrupted; the same command goes on where it stopped", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as ending:
+        if ending.code == INTERRUPTED:
+            print("bakeoff: interrupted; the same command goes on where it stopped", file=sys.stderr)
+        raise
 
 
 if __name__ == "__main__":
