@@ -1,9 +1,9 @@
 """Attention over slots: rows of one batch that are at different places of different texts.
 
 Transformers' own path copies every key and value once per query head group and grows the cache by concatenation: most
-of a decode step of a small model. Here the cache is allocated ahead, written in place at each row's own length, and read
-grouped. The function is registered with transformers by name, so every architecture that uses its attention interface
-(Llama, Qwen2, Qwen3, Gemma, Mistral, Phi) runs unchanged on it.
+of a decode step of a small model. Here the cache is allocated ahead, written in place at each row's own length, and
+read grouped. The function is registered with transformers by name, so every architecture that uses its attention
+interface (Llama, Qwen2, Qwen3, Gemma, Mistral, Phi) runs unchanged on it.
 
 Does not cover: models with states other than keys and values (Mamba), encoders, attention sinks.
 """

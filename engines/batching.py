@@ -272,11 +272,11 @@ def head_logits(model: Any, hidden: torch.Tensor) -> torch.Tensor:
     logits: torch.Tensor = model.get_output_embeddings()(hidden)
     config = model.config.get_text_config()
     if (cap := getattr(config, "final_logit_softcapping", None)) is not None:
-        return cap * torch.tanh(logits / cap)
+        logits = cap * torch.tanh(logits / cap)
     if (scale := getattr(config, "logit_scale", None)) is not None:
-        return logits * scale
+        logits = logits * scale
     if (divisor := getattr(config, "logits_scaling", None)) is not None:
-        return logits / divisor
+        logits = logits / divisor
     return logits
 
 

@@ -1,8 +1,9 @@
 """GGUF files for transformers: dequantized once, kept as a safetensors folder in the cache.
 
-transformers keeps GGUF weights packed unless told otherwise, and reading one takes half a minute, most of it for parsing
-the header three times; the folder it becomes loads in a second. The weights are the dequantized ones, rounded to the
-dtype: what is measured on them is the quantization's own error. The cache is `$BAKEOFF_CACHE`, else `~/.cache/bakeoff`.
+transformers keeps GGUF weights packed unless told otherwise, and reading one takes half a minute, most of it for
+parsing the header three times; the folder it becomes loads in a second. The weights are the dequantized ones, rounded
+to the dtype: what is measured on them is the quantization's own error. The cache is `$BAKEOFF_CACHE`, else
+`~/.cache/bakeoff`.
 """
 
 from __future__ import annotations

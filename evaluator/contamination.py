@@ -17,8 +17,8 @@ def clean_tasks(
 ) -> tuple[frozenset[str] | None, dict[str, Any]]:
     """(clean tasks, what the evaluation's details say of the others); (None, {}) where nothing was checked.
 
-    The report holds `benchmark`, `items` (contaminated tasks) and `tasks` (each one's overlap and rows), and the same of
-    further benchmarks under `others`.
+    The report holds `benchmark`, `items` (contaminated tasks) and `tasks` (each one's overlap and rows), and the same
+    of further benchmarks under `others`.
     """
     report = store.reports.get(model.run_id, "contamination") if model.run_id else None
     entries = [report.payload, *(report.payload.get("others") or ())] if report is not None else []

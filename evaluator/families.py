@@ -1,7 +1,7 @@
 """Models that share one base's weights, loaded once and measured in one batch.
 
-A base, its adapters and its LoRA-GGUFs are one family; a merged folder or a whole GGUF file is a family of its own. GGUF
-weights run dequantized through transformers: the same rows and the same code for every form.
+A base, its adapters and its LoRA-GGUFs are one family; a merged folder or a whole GGUF file is a family of its own.
+GGUF weights run dequantized through transformers: the same rows and the same code for every form.
 
 Not here: models that only another engine can run (remote endpoints, GGML files).
 """

@@ -1,7 +1,8 @@
 """HumanEval, and benchmarks of its shape: generate, extract, run, store, aggregate.
 
-All models of one base are asked in one batch. Every answer is stored as it is scored, so an interrupted evaluation goes on
-with the tasks that are left. ERROR, our own failure, is in no numerator and no denominator, and is tried again.
+All models of one base are asked in one batch. Every answer is stored as it is scored, so an interrupted evaluation
+goes on with the tasks that are left. ERROR, our own failure, is in no numerator and no denominator, and is tried
+again.
 
 Not here: verdicts (`evaluator.scoring`), the batch (`engines.batching`).
 Try: bakeoff evaluate --tasks 40

@@ -68,5 +68,5 @@ def _check_template(engine: HuggingFaceEngine, row: str, model: Model) -> None:
     if not following or following[0] not in engine.end_ids:
         raise IdentityFailed(
             "end-of-turn",
-            f"{model.name}: under its chat template an answer is followed by {rest[:20]!r}, which does not end generation",
+            f"{model.name}: its chat template follows an answer by {rest[:20]!r}, which does not end generation",
         )

@@ -41,8 +41,7 @@ def _score(metric: str, counts: Sequence[tuple[int, int]], k: int) -> Score:
     """Wilson's interval for one sample a task; else a bootstrap over tasks, whose samples are not independent."""
     if all(n == 1 for n, _ in counts):
         passed = sum(c for _, c in counts)
-        low, high = wilson_interval(passed, len(counts))
-        return Score(metric, passed / len(counts), low, high, len(counts))
-    value, low, high = mean_interval([pass_at_k(n, c, k) for n, c in counts])
-    bounds = [bound if math.isfinite(bound) else None for bound in (low, high)]
-    return Score(metric, value, bounds[0], bounds[1], len(counts))
+        return Score(metric, passed / len(counts), *wilson_interval(passed, len(counts)), len(counts))
+    mean = mean_interval([pass_at_k(n, c, k) for n, c in counts])
+    low, high = (bound if math.isfinite(bound) else None for bound in (mean.low, mean.high))
+    return Score(metric, mean.value, low, high, len(counts))

