@@ -1,0 +1,126 @@
+"""Experiment files: every problem at once, each with key, value and what would be right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from trainer import TrainerError, load_experiment, variants
+
+ROOT = Path(__file__).parents[2]
+SHIPPED = sorted((ROOT / "experiments").glob("*.yaml"))
+
+SMALLEST = {"name": "small", "bases": ["some/base"], "data": {"sources": [{"name": "python-stdlib"}]}}
+
+
+def written(folder: Path, content: object) -> Path:
+    path = folder / "experiment.yaml"
+    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_shipped_files_load_and_have_distinct_runs(path: Path) -> None:
+    runs = variants(load_experiment(path))
+    assert len({run.id for run in runs}) == len({run.name for run in runs}) == len(runs) >= 2
+
+
+def test_the_studies_are_all_there() -> None:
+    assert {path.stem for path in SHIPPED} >= {"demo", "study-a", "study-b", "study-c", "study-d"}
+    tuned = {
+        variant.name: variant.experiment.lora
+        for variant in variants(load_experiment(ROOT / "experiments/study-b.yaml"))
+    }
+    # STUDIES.md: rank, alpha, dropout of the five published variants
+    assert [(lora.rank, lora.effective_alpha, lora.dropout) for lora in tuned.values()] == [
+        (16, 16, 0), (16, 16, 0), (128, 128, 0), (128, 256, 0), (128, 128, 0.1),
+    ]  # fmt: skip
+
+
+def test_defaults_are_enough(tmp_path: Path) -> None:
+    experiment = load_experiment(written(tmp_path, SMALLEST))
+    assert experiment.training.learning_rate == 2e-4
+    assert experiment.lora.effective_alpha == experiment.lora.rank
+
+
+def test_every_problem_is_in_one_message(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        {
+            "nam": "x",
+            "bases": [],
+            "data": {"sources": [{"name": "a", "limt": 3}], "validation_fraction": 2},
+            "training": {"learning_rate": "fast", "dtype": "bf16", "max_steps": 0},
+            "lora": {"alpha": 2, "alpha_ratio": 2},
+            "sweep": {"grid": {"lora.rnk": [1, 2], "lora.rank": [0, 8]}, "seeds": [1, 1]},
+        },
+    )
+    with pytest.raises(TrainerError) as caught:
+        load_experiment(path)
+    message = str(caught.value)
+    for part in (
+        "name: missing",
+        "bases: []",
+        "data.sources.0.limt: no such key; did you mean limit?",
+        "data.validation_fraction: 2 is not right; it should be less than 1",
+        "training.learning_rate: 'fast'",
+        "training.dtype: 'bf16' is not right; it should be 'auto', 'bfloat16'",
+        "training.max_steps: 0",
+        "lora: alpha 2 and alpha_ratio 2 are both given",
+        "nam: no such key; did you mean name?",
+        "sweep: seeds [1, 1] has one twice",
+        "sweep.grid.lora.rnk: no such setting; did you mean lora.rank?",
+        "sweep.grid.lora.rank: 0 is not right; it should be greater than 0",
+    ):
+        assert part in message, part
+    assert len(message.splitlines()) <= 14
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name: a\nname: b\n", "key 'name' is given twice"),
+        ("- 1\n", "not keys"),
+        ("name: [\n", "not valid YAML"),
+        ("", "not keys"),
+        ("name: !!python/object/apply:os.system [echo]\n", "not valid YAML"),
+    ],
+)
+def test_files_that_are_no_experiments(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(TrainerError, match=said):
+        load_experiment(written(tmp_path, text))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(TrainerError, match=r"nowhere\.yaml"):
+        load_experiment(tmp_path / "nowhere.yaml")
+
+
+def test_paths_hold_from_anywhere(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text("{}\n")
+    raw = {**SMALLEST, "data": {"sources": [{"name": "rows.jsonl"}, {"name": "user/set.jsonl"}]}}
+    names = [source.name for source in load_experiment(written(tmp_path, raw)).data.sources]
+    assert names == [str(tmp_path / "rows.jsonl"), "user/set.jsonl"]
+
+
+def test_scientific_notation_without_a_dot_is_a_number(tmp_path: Path) -> None:
+    text = yaml.safe_dump(SMALLEST) + "training: {learning_rate: 2e-4}\n"  # YAML 1.1 reads 2e-4 as a string
+    assert load_experiment(written(tmp_path, text)).training.learning_rate == 2e-4
+
+
+def test_settings_replace_and_are_checked(tmp_path: Path) -> None:
+    experiment = load_experiment(written(tmp_path, {**SMALLEST, "lora": {"alpha_ratio": 2}}))
+    changed = experiment.with_settings({"lora.rank": 8, "evaluate.humaneval": {"tasks": 2}})
+    assert (changed.lora.effective_alpha, changed.evaluate.humaneval) == (16, {"tasks": 2})
+    assert experiment.lora.rank == 16
+    assert experiment.with_settings({"lora.alpha": 5}).lora.effective_alpha == 5
+    with pytest.raises(TrainerError, match=r"lora\.rank"):
+        experiment.with_settings({"lora.rank": -1})
+
+
+def test_weights_are_all_or_none(tmp_path: Path) -> None:
+    raw = {**SMALLEST, "data": {"sources": [{"name": "a", "weight": 1}, {"name": "b"}]}}
+    with pytest.raises(TrainerError, match="1 of 2 sources have a weight"):
+        load_experiment(written(tmp_path, raw))
