@@ -145,6 +145,21 @@ def contrast(a: Quality, b: Quality, items: Sequence[str] | None = None) -> Cont
     return _numbers(first, second)
 
 
+def p_value(a: Quality, b: Quality, items: Sequence[str] | None = None) -> float | None:
+    """The p-value of `contrast` alone, without its bootstrap."""
+    if not a.items or not b.items:
+        found = contrast(a, b)
+        return found.p_value if found else None
+    shared = sorted(a.items.keys() & b.items.keys()) if items is None else list(items)
+    if not shared:
+        return None
+    first, second = (np.array([side.items[item] for item in shared]) for side in (a, b))
+    if a.higher_is_better and a.samples == b.samples == 1:
+        passed_a, passed_b = first > 0.5, second > 0.5
+        return statistics.mcnemar_exact(int((passed_a & ~passed_b).sum()), int((~passed_a & passed_b).sum()))
+    return statistics.sign_flip(first, second)
+
+
 def contrast_counts(passed_a: int, n_a: int, passed_b: int, n_b: int) -> Contrast:
     """The difference between totals. Which tasks were passed is not known, so the test is unpaired: conservative.
 

@@ -18,23 +18,13 @@ if TYPE_CHECKING:
     from results.store import Store
 
 FREE_SETTINGS = frozenset(
-    (
-        "batch_size",
-        "cache",
-        "device",
-        "dtype",
-        "engine",
-        "limit",
-        "parallel",
-        "slots",
-        "subset",
-        "tasks",
-        "threads",
-        "workers",
-    )
+    [
+        *("batch_size", "cache", "device", "dtype", "engine", "parallel", "slots", "threads", "workers"),
+        *("benchmark_sha256", "k", "limit", "repetitions", "subset", "tasks"),
+    ]
 )
 """Settings that may differ between comparable evaluations: how it was computed (the form that ships decides the engine)
-and which items (they are intersected)."""
+and on which items or how often (items are intersected; the benchmark's digest is that of the chosen items)."""
 
 QUALITY = {"humaneval": "pass@1", "heldout": "bits_per_byte"}
 """The benchmarks that rank models, preferred first, and their metric."""
@@ -100,6 +90,7 @@ def contaminated_items(store: Store, models: Sequence[Model], benchmark: str) ->
         one.payload for one in store.reports.list(kind="contamination") if one.subject in subjects | experiments
     ]
     payloads += [one.details.get("contamination") or {} for one in _finished(store, models, benchmark)]
+    payloads += [other for payload in payloads for other in payload.get("others") or ()]
     return frozenset(
         str(item)
         for payload in payloads
@@ -139,7 +130,7 @@ def quality_shelf(store: Store, models: Sequence[Model], benchmark: str, exclude
     """
     groups: dict[str, dict[str, Evaluation]] = {}
     for evaluation in _finished(store, models, benchmark):
-        group = groups.setdefault(json.dumps(settings_of(evaluation), sort_keys=True, default=str), {})
+        group = groups.setdefault(_key(evaluation), {})
         held = group.get(evaluation.model_id)
         if held is None or _fullness(evaluation) >= _fullness(held):
             group[evaluation.model_id] = evaluation
@@ -156,23 +147,32 @@ def quality_shelf(store: Store, models: Sequence[Model], benchmark: str, exclude
 
 
 def latency_machine(store: Store, models: Sequence[Model]) -> str | None:
-    """The machine on which most of `models` have a latency, the newest of equals; None without any."""
-    measured: dict[str, set[str]] = {}
-    newest: dict[str, float] = {}
-    for evaluation in _finished(store, models, "latency"):
-        measured.setdefault(evaluation.machine_id, set()).add(evaluation.model_id)
-        newest[evaluation.machine_id] = max(newest.get(evaluation.machine_id, 0.0), _time(evaluation))
-    return max(measured, key=lambda machine: (len(measured[machine]), newest[machine]), default=None)
+    """The machine on which most of `models` have comparable latencies, the newest of equals; None without any."""
+    groups = _latency_groups(store, models)
+    return max(groups, key=lambda key: (len(groups[key]), _newest(groups[key])))[0] if groups else None
 
 
 def latencies(store: Store, models: Sequence[Model], machine_id: str | None) -> dict[str, Evaluation]:
-    """Each model's fullest, then newest latency evaluation on that machine, by model id."""
-    found: dict[str, Evaluation] = {}
+    """Each model's newest latency evaluation on that machine, with the settings that most models share, by model id."""
+    groups = [group for (machine, _), group in _latency_groups(store, models).items() if machine == machine_id]
+    return max(groups, key=lambda group: (len(group), _newest(group)), default={})
+
+
+def _latency_groups(store: Store, models: Sequence[Model]) -> dict[tuple[str, str], dict[str, Evaluation]]:
+    """(machine, settings) → model id → the newest evaluation."""
+    groups: dict[tuple[str, str], dict[str, Evaluation]] = {}
     for evaluation in _finished(store, models, "latency"):
-        held = found.get(evaluation.model_id)
-        if evaluation.machine_id == machine_id and (held is None or _fullness(evaluation) >= _fullness(held)):
-            found[evaluation.model_id] = evaluation
-    return found
+        groups.setdefault((evaluation.machine_id, _key(evaluation)), {})[evaluation.model_id] = evaluation
+    return groups
+
+
+def _newest(group: Mapping[str, Evaluation]) -> float:
+    return max(_time(one) for one in group.values())
+
+
+def _key(evaluation: Evaluation) -> str:
+    """The settings that must agree, as one text."""
+    return json.dumps(settings_of(evaluation), sort_keys=True, default=str)
 
 
 def answer_seconds(evaluation: Evaluation) -> float | None:
@@ -193,7 +193,7 @@ def by_item(outcomes: Iterable[Outcome]) -> tuple[dict[str, float], dict[str, fl
             if outcome.verdict != "error":
                 answers.setdefault(outcome.item, []).append(float(outcome.verdict == "passed"))
         elif outcome.value is not None and math.isfinite(outcome.value):
-            answers.setdefault(outcome.item, []).append(outcome.value)
+            answers.setdefault(outcome.item, []).append(float(outcome.details.get("nats", outcome.value)))
             weights[outcome.item] = float(outcome.details.get("bytes") or 0)
     items = {item: sum(values) / len(values) for item, values in answers.items()}
     return items, weights, max((len(values) for values in answers.values()), default=1)

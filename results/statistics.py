@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 Floats = NDArray[np.float64]
 
@@ -43,7 +43,7 @@ def wilson_interval(passed: int, n: int, level: float = 0.95) -> tuple[float, fl
     _check_counts(passed, n)
     if n == 0:
         return 0.0, 1.0
-    z = float(stats.norm.ppf(0.5 + level / 2))
+    z = float(special.ndtri(0.5 + level / 2))
     rate, shrink = passed / n, 1 + z * z / n
     centre = (rate + z * z / (2 * n)) / shrink
     half = z * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n)) / shrink
@@ -59,8 +59,8 @@ def clopper_pearson_interval(passed: int, n: int, level: float = 0.95) -> tuple[
     """
     _check_counts(passed, n)
     tail = (1 - level) / 2
-    low = float(stats.beta.ppf(tail, passed, n - passed + 1)) if passed > 0 else 0.0
-    high = float(stats.beta.ppf(1 - tail, passed + 1, n - passed)) if passed < n else 1.0
+    low = float(special.betaincinv(passed, n - passed + 1, tail)) if passed > 0 else 0.0
+    high = float(special.betaincinv(passed + 1, n - passed, 1 - tail)) if passed < n else 1.0
     return low, high
 
 
@@ -84,7 +84,7 @@ def mcnemar_exact(only_a: int, only_b: int) -> float:
     """
     if only_a < 0 or only_b < 0:
         raise ValueError(f"counts of tasks cannot be negative: {only_a}, {only_b}")
-    return float(min(1.0, 2 * stats.binom.cdf(min(only_a, only_b), only_a + only_b, 0.5)))
+    return float(min(1.0, 2 * special.bdtr(min(only_a, only_b), only_a + only_b, 0.5)))
 
 
 def mcnemar_at_best(difference: int) -> float:
@@ -148,7 +148,7 @@ def mean_interval(values: ArrayLike, level: float = 0.95, resamples: int = RESAM
     if n == 1:
         return Estimate(mean, -math.inf, math.inf)
     means = _resample(sample, lambda drawn: drawn.mean(axis=1), resamples, seed)
-    tail = float(stats.norm.cdf(math.sqrt(n / (n - 1)) * stats.t.ppf((1 - level) / 2, n - 1)))
+    tail = float(special.ndtr(math.sqrt(n / (n - 1)) * special.stdtrit(n - 1, (1 - level) / 2)))
     low, high = np.quantile(means, [tail, 1 - tail])
     return Estimate(mean, float(low), float(high))
 
@@ -235,7 +235,7 @@ def tasks_to_separate(
         return None
     if not abs(difference) <= discordant_share <= 1:
         raise ValueError(f"pass rates that differ by {difference} disagree on at least that share of tasks")
-    z_alpha, z_power = float(stats.norm.ppf(1 - alpha / 2)), float(stats.norm.ppf(power))
+    z_alpha, z_power = float(special.ndtri(1 - alpha / 2)), float(special.ndtri(power))
     spread = z_alpha * math.sqrt(discordant_share) + z_power * math.sqrt(discordant_share - difference**2)
     return math.ceil((spread / difference) ** 2)
 
@@ -248,7 +248,7 @@ def items_to_separate(differences: ArrayLike, power: float = 0.8, alpha: float =
     sample = _finite(differences)
     if len(sample) < 2 or sample.mean() == 0:
         return None
-    z_alpha, z_power = float(stats.norm.ppf(1 - alpha / 2)), float(stats.norm.ppf(power))
+    z_alpha, z_power = float(special.ndtri(1 - alpha / 2)), float(special.ndtri(power))
     effect = float(sample.mean() / max(sample.std(ddof=1), 1e-300))
     return max(2, math.ceil(min(1e12, ((z_alpha + z_power) / effect) ** 2)))
 
@@ -263,7 +263,7 @@ def votes_to_separate(win_share: float, power: float = 0.8, alpha: float = 0.05)
         raise ValueError(f"a share of wins lies in [0, 1]: {win_share}")
     if win_share == 0.5:
         return None
-    z_alpha, z_power = float(stats.norm.ppf(1 - alpha / 2)), float(stats.norm.ppf(power))
+    z_alpha, z_power = float(special.ndtri(1 - alpha / 2)), float(special.ndtri(power))
     spread = z_alpha * 0.5 + z_power * math.sqrt(win_share * (1 - win_share))
     # 2 * 0.5 ** n <= alpha at least: below that no result at all is significant
     return max(math.ceil((spread / (win_share - 0.5)) ** 2), math.ceil(math.log2(2 / alpha)))
@@ -277,7 +277,7 @@ def _order_statistic(ordered: Floats, share: float, chance: float) -> float:
     n = len(ordered)
 
     def excess(rank: float) -> float:
-        return float(stats.beta.cdf(share, rank, n + 1 - rank)) - chance
+        return float(special.betainc(rank, n + 1 - rank, share)) - chance
 
     if excess(1) < 0:
         return -math.inf

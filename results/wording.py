@@ -244,7 +244,7 @@ def _nobody(decision: Decision) -> str:
 
 def _family(decision: Decision) -> str:
     methods = sorted({TESTS[tie.contrast.method] for tie in decision.ties})
-    return f"{'; '.join(methods)}; Holm-adjusted over {len(decision.ties)} comparisons"
+    return f"{'; '.join(methods)}; Holm-adjusted over {decision.family} comparisons, every pair"
 
 
 def _cost_name(decision: Decision) -> str:

@@ -36,7 +36,7 @@ HARNESS_SETTINGS = (
 """Of the harness's configuration: what changes a score. Devices and batch sizes do not."""
 
 BENCH_SETTINGS = (
-    "n_threads", "n_batch", "n_ubatch", "n_gpu_layers", "type_k", "type_v", "flash_attn", "split_mode", "backends", "use_mmap",
+    "n_threads", "n_batch", "n_ubatch", "n_gpu_layers", "type_k", "type_v", "flash_attn", "split_mode", "backends",
 )  # fmt: skip
 
 
