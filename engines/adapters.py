@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,8 +86,8 @@ def _scale(settings: Mapping[str, Any], name: str, rank: int) -> float:
     return alpha / (math.sqrt(rank) if settings.get("use_rslora") else rank)
 
 
-class Routing:
-    """Which adapter each row of the batch uses: shared by all layers, set before each forward."""
+class Routing(threading.local):
+    """Which adapter each row of the batch uses: shared by all layers, set before each forward, each thread's own."""
 
     def __init__(self) -> None:
         self.rows: tuple[str, ...] = ()
@@ -121,7 +122,7 @@ class BankedLinear(nn.Module):
         self.bias = None if linear.bias is None else linear.bias.detach()
         self.bank: dict[str, LoraMatrices] = {}
         self.gains: dict[str, torch.Tensor] = {}
-        self.stacked: tuple[tuple[str, ...], tuple[tuple[str, int], ...], torch.Tensor, torch.Tensor] | None = None
+        self.stacked: dict[tuple[str, ...], tuple[tuple[tuple[str, int], ...], torch.Tensor, torch.Tensor]] = {}
         self.packed: torch.Tensor | None = None
         if self.weight.device.type == "cpu" and self.weight.dtype == torch.bfloat16:
             # Unpacked, oneDNN reorders the weights in every call: half the time of a small batch.
@@ -140,7 +141,7 @@ class BankedLinear(nn.Module):
         if matrices.magnitude is not None:
             whole = self.plain_weight().float() + matrices.up.float() @ matrices.down.float()
             self.gains[name] = (matrices.magnitude / whole.norm(dim=1)).to(self.dtype)
-        self.stacked = None
+        self.stacked = {}
 
     def plain_weight(self) -> torch.Tensor:
         """(outputs, inputs), unpacked."""
@@ -170,12 +171,14 @@ class BankedLinear(nn.Module):
         return (y - bias + delta) * gain + bias if self.bias is not None else (y + delta) * gain
 
     def _stack(self, active: tuple[str, ...]) -> tuple[tuple[tuple[str, int], ...], torch.Tensor, torch.Tensor]:
-        if self.stacked is None or self.stacked[0] != active:
+        stack = self.stacked.get(active)
+        if stack is None:
             parts = [self.bank[name] for name in active]
             blocks = tuple((name, part.down.shape[0]) for name, part in zip(active, parts, strict=True))
-            down, up = torch.cat([part.down for part in parts]), torch.cat([part.up for part in parts], dim=1)
-            self.stacked = (active, blocks, down, up)
-        return self.stacked[1:]
+            stack = (blocks, torch.cat([part.down for part in parts]), torch.cat([part.up for part in parts], dim=1))
+            # Requests come adapter by adapter, so only the latest mixture is worth its memory.
+            self.stacked = {active: stack}
+        return stack
 
 
 def install(model: nn.Module, routing: Routing, skip: Iterable[str] = ()) -> dict[str, BankedLinear]:

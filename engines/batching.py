@@ -94,8 +94,6 @@ class BatchedDecoder:
         self.end_ids = end_ids
         self.slots = slots
         self.device = next(model.parameters()).device
-        self.steps = 0
-        self.filled_tokens = 0
 
     def run(self, requests: Sequence[Request]) -> Iterator[tuple[int, Answer]]:
         """Yield (index of the request, answer) as rows finish. Closing the iterator stops."""
@@ -105,8 +103,7 @@ class BatchedDecoder:
 
     def events(self, requests: Sequence[Request]) -> Iterator[tuple[int, Answer | Piece]]:
         """As `run`, with the pieces of the answers as they grow, never part of a stop string."""
-        order = sorted(range(len(requests)), key=lambda i: (requests[i].adapter, -len(requests[i].ids), i))
-        queue = deque((i, requests[i]) for i in order)
+        queue = deque((i, requests[i]) for i in in_order(requests))
         rows: list[_Row | None] = [None] * min(self.slots, max(1, len(queue)))
         cache = SlotCache(len(rows))
         lengths = torch.zeros(len(rows), dtype=torch.int64)
@@ -150,7 +147,6 @@ class BatchedDecoder:
         self.routing.set([adapter] * len(slots))
         hidden = self._hidden(ids, torch.arange(longest)[None, :].expand(len(slots), -1), cache)
         cache.filling = None
-        self.filled_tokens += int(ends.sum())
         logits = self._logits(hidden[torch.arange(len(slots)), ends - 1])
         chosen = self._choose(logits, filled)
         for place, slot in enumerate(slots):
@@ -175,7 +171,6 @@ class BatchedDecoder:
         hidden = self._hidden(tokens[:, None], lengths[:, None], cache, step=cache.step)
         cache.step = None
         lengths += 1
-        self.steps += 1
         chosen = self._choose(self._logits(hidden[:, 0]), rows)
         tokens.copy_(chosen)
         yield from self._settle(rows, busy, tokens)
@@ -265,6 +260,11 @@ class BatchedDecoder:
         busy = [slot for slot, row in enumerate(rows) if row is not None]
         cache.keep(busy)
         return [rows[slot] for slot in busy], lengths[busy], tokens[busy]
+
+
+def in_order(requests: Sequence[Request]) -> list[int]:
+    """Indices of requests in the order in which they are taken: adapter by adapter, longest prompt first."""
+    return sorted(range(len(requests)), key=lambda i: (requests[i].adapter, -len(requests[i].ids), i))
 
 
 def head_logits(model: Any, hidden: torch.Tensor) -> torch.Tensor:

@@ -22,6 +22,8 @@ from engines.attention import IMPLEMENTATION
 from engines.batching import Answer, BatchedDecoder, Request, head_logits
 from engines.errors import FileRefused
 from engines.interface import Chunk, Completion, Message, Sampling
+from engines.strands import answers as strands_answers
+from engines.strands import strand_count
 from engines.unpacking import silence, unpacked
 from results.records import Progress
 
@@ -148,13 +150,18 @@ class HuggingFaceEngine:
 
     def answers(self, requests: Sequence[Request], slots: int | None = None) -> Iterator[tuple[int, Answer]]:
         """Answer requests of any mixture of adapters; yields (index, answer) as they finish."""
-        return self._decoder(requests, slots).run(requests)
+        rows = self._room(requests, slots)
+        strands = strand_count(len(requests), rows)
+        return strands_answers([self._decoder(-(-rows // strands)) for _ in range(strands)], requests)
 
-    def _decoder(self, requests: Sequence[Request], slots: int | None = None) -> BatchedDecoder:
+    def _decoder(self, slots: int) -> BatchedDecoder:
         self._open()
+        return BatchedDecoder(self.model, self.tokenizer, self.routing, self.end_ids, slots)
+
+    def _room(self, requests: Sequence[Request], slots: int | None) -> int:
+        """Slots that the cache's memory allows."""
         longest = max((len(r.ids) + r.sampling.max_tokens for r in requests), default=1)
-        room = max(1, CACHE_BYTES // (self._cache_bytes() * longest))
-        return BatchedDecoder(self.model, self.tokenizer, self.routing, self.end_ids, min(slots or self.slots, room))
+        return max(1, min(slots or self.slots, CACHE_BYTES // (self._cache_bytes() * longest)))
 
     def _cache_bytes(self) -> int:
         """Bytes of keys and values per token."""
@@ -203,7 +210,7 @@ class HuggingFaceEngine:
         """Answer one conversation as it is generated; the last chunk has the reason and no text."""
         request = Request(self.encode(self.render(messages)), sampling, self.adapter)
         told = 0
-        for _, event in self._decoder([request]).events([request]):
+        for _, event in self._decoder(1).events([request]):
             if isinstance(event, Answer):
                 yield Chunk("", event.tokens - told, event.finish_reason)
             else:
