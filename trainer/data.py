@@ -72,6 +72,8 @@ def prepare(
     train = mask_conversations(train_rows, tokenizer, max_length, progress, "tokenising training rows")
     validation = mask_conversations(validation_rows, tokenizer, max_length, progress, "tokenising validation rows")
     for part, masked in (("training", train), ("validation", validation)):
+        if masked.refused and not masked.examples:
+            raise DataInvalid(f"The base's chat template takes no {part} row: {masked.refusal}")
         if not masked.examples:
             raise DataInvalid(
                 f"No {part} row has an answer within {max_length} tokens ({masked.cut_off} lost it to the cut): "

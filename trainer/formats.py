@@ -92,7 +92,7 @@ def _text(value: Any) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, list) and all(isinstance(part, Mapping) and part.get("type") == "text" for part in value):
-        return "".join(str(part.get("text", "")) for part in value)  # OpenAI's content parts
+        return "".join(str(part.get("text", part.get("value", ""))) for part in value)  # OpenAI's, LLaMA-Factory's
     raise BadRow(f"a turn's text is {type(value).__name__}, not a string")
 
 

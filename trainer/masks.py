@@ -43,6 +43,10 @@ class Masked:
     """Rows that were cut to max_length."""
     cut_off: int = 0
     """Rows left out because the cut left no answer token."""
+    refused: int = 0
+    """Rows left out because the template does not take them."""
+    refusal: str = ""
+    """Why, for the first of them."""
 
     def report(self) -> dict[str, int]:
         """Counts for the data report."""
@@ -53,18 +57,27 @@ class Masked:
             "longest": max((len(ids) for ids, _, _ in self.examples), default=0),
             "truncated": self.truncated,
             "left_out_no_answer": self.cut_off,
+            "refused_by_template": self.refused,
         }
 
 
 def mask_conversations(
     rows: Sequence[Conversation], tokenizer: Any, max_length: int, progress: Progress | None = None, what: str = ""
 ) -> Masked:
-    """Tokenise conversations; rows whose answers are all beyond max_length are left out and counted."""
+    """Tokenise conversations; rows that the template refuses, or that are cut before their answer, are counted."""
     examples: list[tuple[list[int], list[int], int]] = []
     kept: list[int] = []
-    truncated = cut_off = 0
+    truncated = cut_off = refused = 0
+    refusal = ""
     for index, row in enumerate(rows):
-        ids, labels, size = tokenise(row.messages, tokenizer)
+        if progress and (index % 100 == 99 or index + 1 == len(rows)):
+            progress(what, index + 1, len(rows))
+        try:
+            ids, labels, size = tokenise(row.messages, tokenizer)
+        except DataInvalid as error:
+            refused += 1
+            refusal = refusal or f"{row.source}, row {row.row}: {error}"
+            continue
         if len(ids) > max_length:
             truncated += 1
             ids, labels = ids[:max_length], labels[:max_length]
@@ -75,9 +88,7 @@ def mask_conversations(
         else:
             examples.append((ids, labels, size))
             kept.append(index)
-        if progress and (index % 100 == 99 or index + 1 == len(rows)):
-            progress(what, index + 1, len(rows))
-    return Masked(examples, kept, truncated, cut_off)
+    return Masked(examples, kept, truncated, cut_off, refused, refusal)
 
 
 def tokenise(messages: Sequence[Message], tokenizer: Any) -> tuple[list[int], list[int], int]:
@@ -125,8 +136,13 @@ def answer_spans(messages: Sequence[Message], tokenizer: Any) -> tuple[str, list
             continue
         prefix = render(messages[:index], tokenizer, generation=True)
         # Some templates move things between turns (Mistral's system turn): then the content's own place is the start.
-        start = len(prefix) if text.startswith(prefix) else text.index(content, cursor)
-        content_end = text.index(content, start) + len(content)
+        start = len(prefix) if text.startswith(prefix) else text.find(content, cursor)
+        found = text.find(content, max(start, 0))
+        if found < 0:
+            raise DataInvalid(
+                "The chat template does not show the answer as it is, so it cannot be told from the prompt"
+            )
+        content_end = found + len(content)
         end = _end_of_turn(text, content_end, tokenizer)
         spans.append((start, content_end, end))
         cursor = end

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlparse
 
 from results.records import Progress, digest
@@ -269,9 +269,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _downloaded(url: str) -> Path:
-    """A copy of a file at any fsspec URL, in the cache; fetched once."""
-    import fsspec
-
+    """A copy of a file at an HTTP or fsspec URL, in the cache; fetched once."""
     path = cache_folder() / "downloads" / digest(url)[:16] / Path(urlparse(url).path).name
     if path.is_file():
         return path
@@ -280,8 +278,8 @@ def _downloaded(url: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f".{os.getpid()}.part")
     try:
-        with fsspec.open(url, "rb") as remote, part.open("wb") as local:
-            shutil.copyfileobj(remote, local)
+        with part.open("wb") as local:
+            _fetch(url, local)
         part.replace(path)
     except FileNotFoundError as error:
         raise DataInvalid(f"There is no data file at {url}") from error
@@ -290,3 +288,20 @@ def _downloaded(url: str) -> Path:
     finally:
         part.unlink(missing_ok=True)
     return path
+
+
+def _fetch(url: str, local: IO[bytes]) -> None:
+    if url.startswith(("http://", "https://")):  # fsspec would need two more libraries for it
+        import httpx
+
+        with httpx.stream("GET", url, follow_redirects=True, timeout=60) as answer:
+            if answer.status_code == 404:
+                raise FileNotFoundError(url)
+            answer.raise_for_status()
+            for piece in answer.iter_bytes():
+                local.write(piece)
+        return
+    import fsspec
+
+    with fsspec.open(url, "rb") as remote:
+        shutil.copyfileobj(remote, local)
