@@ -205,8 +205,11 @@ def decide(
     candidates = {model.id: _measured(store, model, limits, timed.get(model.id), machine_id) for model in models}
     qualified = [model for model in models if candidates[model.id].qualifies]
     shelf, left_out = _shelf(store, qualified or models, benchmark)
+    everyone = quality_shelf(
+        store, models, shelf.benchmark
+    )  # to show what limits cost: the score of those that are out
     for model in models:
-        candidates[model.id] = _with_quality(candidates[model.id], shelf)
+        candidates[model.id] = _with_quality(candidates[model.id], shelf if model in qualified else everyone)
     contenders = {id_: quality for id_, quality in shelf.found.items() if candidates[id_].qualifies}
     best, ties, family = _ties(contenders, shelf.common)
     return _judged(shelf, left_out, limits, machine_id, candidates, best, ties, family)
@@ -310,7 +313,7 @@ def _with_quality(candidate: Candidate, shelf: Shelf) -> Candidate:
     """The candidate with its score on the shared items, or the reason why it has none."""
     quality = shelf.found.get(candidate.model_id)
     if quality is None:
-        reason = shelf.missing.get(candidate.model_id)
+        reason = shelf.missing.get(candidate.model_id) if candidate.qualifies else None
         return dataclasses.replace(candidate, reasons=(*candidate.reasons, *((reason,) if reason else ())))
     figure = _quality_figure(quality, shelf.common)
     stored = score_of(quality.evaluation, QUALITY[shelf.benchmark])

@@ -178,7 +178,7 @@ def paragraph(decision: Decision) -> str:
 
 def markdown(decision: Decision) -> str:
     """Paragraph, table and what would change it, as Markdown."""
-    lines = [decision.paragraph, ""]
+    lines = [escaped(decision.paragraph), ""]
     lines += [
         f"| model | {_name(decision)} | 95 % interval | n | size | 128 tokens in | meets the limits | front | tied |"
     ]
@@ -197,7 +197,7 @@ def markdown(decision: Decision) -> str:
 
 def comparison_markdown(found: Comparison) -> str:
     """A comparison as Markdown: verdict, paired table, latency ratios, problems."""
-    lines = [found.verdict]
+    lines = [escaped(found.verdict)]
     if found.subset:
         lines.append(f"Measured on a part of the benchmark: {found.subset}.")
     contrast = found.quality
@@ -209,7 +209,7 @@ def comparison_markdown(found: Comparison) -> str:
         lines += ["|---|---|---|---|"]
         lines += [f"| {contrast.both} | {contrast.only_a} | {contrast.only_b} | {contrast.neither} |"]
     if found.quality is not None and found.bits_per_byte is not None:
-        lines += ["", verdict(found.model_a, found.model_b, "heldout", found.bits_per_byte)]
+        lines += ["", escaped(verdict(found.model_a, found.model_b, "heldout", found.bits_per_byte))]
     for ratio in found.latency:
         lines += [
             "",
@@ -217,7 +217,7 @@ def comparison_markdown(found: Comparison) -> str:
             f"{quantity(ratio.metric, ratio.median_b)}, ratio {ratio.ratio:.2f}{interval(ratio.low, ratio.high, 2)}, "
             f"{ratio.n_a} and {ratio.n_b} requests on machine {found.machine_id}.",
         ]
-    lines += [f"\n{problem}" for problem in found.problems]
+    lines += ["\n" + escaped(problem) for problem in found.problems]
     return "\n".join(lines) + "\n"
 
 

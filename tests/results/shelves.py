@@ -1,0 +1,91 @@
+"""Stores with models and measurements of known quality, for the tests of the judge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from results import Evaluation, Machine, Model, Outcome, Score, Store, digest
+from results.statistics import wilson_interval
+
+HERE = Machine("here", "a CPU", ("avx2",), 2, 8_000_000_000, "", "Linux")
+THERE = Machine("there", "another CPU", ("avx2",), 8, 32_000_000_000, "", "Linux")
+
+
+def add_model(store: Store, name: str, size: int = 100_000_000, **fields: Any) -> Model:
+    """A model; its weights are not needed to judge it."""
+    model = Model(name, name, fields.pop("form", "gguf-q8_0"), "base", digest([name]), size, f"{name}.gguf", **fields)
+    return store.models.add(model)
+
+
+def add_humaneval(
+    store: Store,
+    model: Model,
+    passed: Sequence[bool | None],
+    machine: Machine = HERE,
+    settings: Mapping[str, Any] | None = None,
+    subset: str = "",
+    details: Mapping[str, Any] | None = None,
+) -> Evaluation:
+    """One answer per task; None is an error of ours."""
+    chosen = {"prompting": "chat", **(settings or {})}
+    outcomes = [
+        Outcome(f"HumanEval/{task}", 0, "error" if one is None else "passed" if one else "wrong")
+        for task, one in enumerate(passed)
+    ]
+    counted = [one for one in passed if one is not None]
+    low, high = wilson_interval(sum(counted), len(counted))
+    scores = [Score("pass@1", sum(counted) / len(counted), low, high, len(counted))]
+    return _add(store, model, "humaneval", chosen, machine, outcomes, scores, subset, details)
+
+
+def add_heldout(store: Store, model: Model, nats: Sequence[float], size: int = 100) -> Evaluation:
+    """Summed nats of rows of `size` bytes each."""
+    outcomes = [Outcome(str(row), value=one, details={"tokens": 30, "bytes": size}) for row, one in enumerate(nats)]
+    value = sum(nats) / (size * len(nats)) / 0.6931471805599453
+    return _add(store, model, "heldout", {}, HERE, outcomes, [Score("bits_per_byte", value, None, None, len(nats))])
+
+
+def add_latency(
+    store: Store,
+    model: Model,
+    ttft: float,
+    tpot: float,
+    machine: Machine = HERE,
+    settings: Mapping[str, Any] | None = None,
+    rss: float = 3e8,
+) -> Evaluation:
+    """Ten requests around the given seconds."""
+    spread = [0.9, 0.95, 0.97, 0.99, 1.0, 1.0, 1.01, 1.03, 1.05, 1.1]
+    outcomes = [
+        Outcome("short", sample, None, 24 * tpot * one, {"ttft_seconds": ttft * one, "tpot_seconds": tpot * one})
+        for sample, one in enumerate(spread)
+    ]
+    scores = [
+        Score("ttft_seconds_p50", ttft, ttft * 0.95, ttft * 1.05, 10),
+        Score("ttft_seconds_p90", ttft * 1.05, None, None, 10),
+        Score("tpot_seconds_p50", tpot, tpot * 0.95, tpot * 1.05, 10),
+        Score("tokens_per_second_p50", 1 / tpot, None, None, 10),
+        Score("peak_rss_bytes", rss, None, None, 1),
+    ]
+    return _add(store, model, "latency", {"tokens": 24, **(settings or {})}, machine, outcomes, scores)
+
+
+def _add(
+    store: Store,
+    model: Model,
+    benchmark: str,
+    settings: Mapping[str, Any],
+    machine: Machine,
+    outcomes: Sequence[Outcome],
+    scores: Sequence[Score],
+    subset: str = "",
+    details: Mapping[str, Any] | None = None,
+) -> Evaluation:
+    store.machines.add(machine)
+    id_ = digest([model.id, benchmark, dict(settings), machine.id, [repr(one) for one in outcomes]])[:24]
+    store.evaluations.begin(
+        Evaluation(id_, model.id, benchmark, settings, machine.id, subset=subset, details=details or {})
+    )
+    store.evaluations.add_outcomes(id_, outcomes)
+    return store.evaluations.finish(id_, scores)
