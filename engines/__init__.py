@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from engines.opening import open_engine, open_engines
     from engines.serving import serve
     from engines.threads import calibrated
+    from engines.vocabulary import gguf_tokenizer
 
 _LAZY = {
     "HuggingFaceEngine": "huggingface",
@@ -32,6 +33,7 @@ _LAZY = {
     "export": "forms",
     "file_sha256": "identity",
     "folder_sha256": "identity",
+    "gguf_tokenizer": "vocabulary",
     "model_id": "identity",
     "open_engine": "opening",
     "open_engines": "opening",
@@ -59,6 +61,7 @@ __all__ = [
     "export",
     "file_sha256",
     "folder_sha256",
+    "gguf_tokenizer",
     "model_id",
     "open_engine",
     "open_engines",

@@ -16,6 +16,7 @@ from typing import Any
 
 from engines.errors import FileRefused
 from engines.identity import file_sha256
+from engines.vocabulary import gguf_tokenizer
 
 
 def cache_folder() -> Path:
@@ -32,7 +33,7 @@ def unpacked(path: Path, dtype: str) -> Path:
     with path.open("rb") as file:
         if file.read(4) != b"GGUF":
             raise FileRefused(f"{path} is not a GGUF file (its first bytes say so)")
-    folder = cache_folder() / "bases" / f"{file_sha256(path)[:24]}-{dtype}"
+    folder = cache_folder() / "bases" / f"{file_sha256(path)[:24]}-{dtype}-2"
     if (folder / "complete").is_file():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -52,11 +53,11 @@ def unpacked(path: Path, dtype: str) -> Path:
 
 def _write(path: Path, folder: Path, dtype: str) -> None:
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+    from transformers import AutoModelForCausalLM, GgufConfig
 
     source: dict[str, Any] = {"gguf_file": path.name, "local_files_only": True}
     with silence():
-        AutoTokenizer.from_pretrained(path.parent, **source).save_pretrained(folder)
+        gguf_tokenizer(path).save_pretrained(folder)
         model = AutoModelForCausalLM.from_pretrained(
             path.parent, dtype=getattr(torch, dtype), quantization_config=GgufConfig(dequantize=True), **source
         )

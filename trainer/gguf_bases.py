@@ -12,6 +12,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from engines import gguf_tokenizer
+from engines import FileRefused, read_header
 from trainer.errors import BaseUnavailable
 
 
@@ -26,12 +28,13 @@ def unpacked(path: Path, dtype: str = "") -> Path:
 
     Raises: BaseUnavailable when the file cannot be read, or its architecture is unknown to transformers.
     """
+    try:
+        read_header(path)  # within bounds, before a parser that trusts the file's own counts
+    except FileRefused as error:
+        raise BaseUnavailable(str(error)) from error
     with path.open("rb") as file:
-        if file.read(4) != b"GGUF":
-            raise BaseUnavailable(f"{path} is not a GGUF file (its first bytes say so)")
-        file.seek(0)
         sha = hashlib.file_digest(file, "sha256").hexdigest()
-    folder = cache_folder() / "bases" / f"{sha[:24]}-{dtype or 'tokenizer'}"
+    folder = cache_folder() / "bases" / f"{sha[:24]}-{dtype or 'tokenizer'}-2"
     if (folder / "complete").is_file():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -58,7 +61,7 @@ def quiet() -> None:
 
 def _write(path: Path, folder: Path, dtype: str) -> None:
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GgufConfig
+    from transformers import AutoConfig, AutoModelForCausalLM, GgufConfig
 
     quiet()
     if dtype:
@@ -76,4 +79,4 @@ def _write(path: Path, folder: Path, dtype: str) -> None:
                 shutil.copy2(file, folder)
         return
     AutoConfig.from_pretrained(path.parent, gguf_file=path.name, local_files_only=True).save_pretrained(folder)
-    AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name, local_files_only=True).save_pretrained(folder)
+    gguf_tokenizer(path).save_pretrained(folder)

@@ -1,0 +1,223 @@
+"""Writes GGUF models with the official `gguf` package: from a transformers folder or another GGUF, adapters merged in.
+
+    write_model(Path("out.gguf"), FolderSource(Path("merged")), "gguf-q8_0")
+
+Families and layouts are in `engines.architectures`; LoRA-GGUF in `engines.lora`. K-quants are read, not written: the
+package has no code that writes them. In Q4_0 files embeddings and output are Q8_0, where 4 bits cost most.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from engines.architectures import Array
+from engines.errors import ExportRefused
+from engines.header import read_header
+from engines.hyperparameters import hyperparameters, read_config
+from engines.lora import Delta, layout_of
+from engines.vocabulary import Vocabulary, read_vocabulary
+
+KINDS = {"gguf-f16": "F16", "gguf-q8_0": "Q8_0", "gguf-q4_0": "Q4_0"}
+"""Form → quantization type of the large matrices. Vectors stay in float32."""
+FILE_TYPES = {"F16": 1, "Q8_0": 7, "Q4_0": 2}
+WIDE = ("token_embd.weight", "output.weight")
+
+
+class Source(Protocol):
+    """A model to be written: metadata first, then its tensors one at a time."""
+
+    architecture: str
+
+    def names(self) -> list[str]:
+        """GGUF tensor names, in the order of the file."""
+        ...
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Rows first."""
+        ...
+
+    def tensor(self, name: str) -> Array:
+        """float32, rows first, in GGUF's layout."""
+        ...
+
+    def describe(self, writer: Any) -> None:
+        """Write the metadata, but for the file type."""
+        ...
+
+
+class GgufSource:
+    """An existing GGUF: its metadata word for word, its tensors dequantized."""
+
+    def __init__(self, path: Path) -> None:
+        import gguf
+
+        self.header = read_header(path)  # refuses hostile files before the package reads them
+        self.architecture = self.header.architecture
+        self.layout = layout_of(self.header)
+        self._reader = gguf.GGUFReader(path)
+        self._tensors = {tensor.name: tensor for tensor in self._reader.tensors}
+
+    def names(self) -> list[str]:
+        return list(self._tensors)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return tuple(int(side) for side in reversed(self._tensors[name].shape))
+
+    def tensor(self, name: str) -> Array:
+        from gguf.quants import dequantize
+
+        found = self._tensors[name]
+        made: Array = dequantize(found.data, found.tensor_type).astype(np.float32).reshape(self.shape(name))
+        return made
+
+    def describe(self, writer: Any) -> None:
+        import gguf
+
+        skipped = ("GGUF.", "general.architecture", "general.file_type", "general.quantization_version")
+        for field in self._reader.fields.values():
+            if not field.name.startswith(skipped):
+                inner = field.types[-1] if field.types[0] == gguf.GGUFValueType.ARRAY else None
+                writer.add_key_value(field.name, field.contents(), field.types[0], sub_type=inner)
+
+
+class FolderSource:
+    """A transformers folder with safetensors."""
+
+    def __init__(self, folder: Path, name: str = "") -> None:
+        self._folder = folder
+        self._name = name or folder.name
+        self._parameters = hyperparameters(read_config(folder))
+        self.layout = self._parameters.layout
+        self.architecture = self.layout.architecture
+        self._files = _tensor_files(folder)
+        self._modules: dict[str, str] = {}
+        for module in self._files:
+            if module.endswith("rotary_emb.inv_freq") or (module == "lm_head.weight" and self._parameters.tied):
+                continue
+            self._modules[self.layout.name(module)] = module
+        self._vocabulary: Vocabulary | None = None
+
+    def names(self) -> list[str]:
+        return [*self._parameters.tensors, *self._modules]
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        if name in self._parameters.tensors:
+            return tuple(self._parameters.tensors[name].shape)
+        from safetensors import safe_open
+
+        module = self._modules[name]
+        with safe_open(self._files[module], framework="pt") as file:
+            return tuple(file.get_slice(module).get_shape())
+
+    def tensor(self, name: str) -> Array:
+        if name in self._parameters.tensors:
+            return self._parameters.tensors[name]
+        from safetensors import safe_open
+
+        module = self._modules[name]
+        with safe_open(self._files[module], framework="pt") as file:
+            return self.layout.to_gguf(name, file.get_tensor(module).float().numpy())
+
+    def describe(self, writer: Any) -> None:
+        writer.add_type("model")
+        writer.add_name(self._name)
+        for key, value in self._parameters.values.items():
+            add = writer.add_uint32 if isinstance(value, int) else writer.add_float32
+            (writer.add_string if isinstance(value, str) else add)(f"{self.architecture}.{key}", value)
+        describe_vocabulary(writer, read_vocabulary(self._folder, self._parameters.vocabulary))
+
+
+def describe_vocabulary(writer: Any, vocabulary: Vocabulary) -> None:
+    """Write everything under tokenizer."""
+    writer.add_tokenizer_model(vocabulary.model)
+    writer.add_tokenizer_pre(vocabulary.pre)
+    writer.add_token_list(list(vocabulary.tokens))
+    writer.add_token_types(list(vocabulary.kinds))
+    if vocabulary.merges:
+        writer.add_token_merges(list(vocabulary.merges))
+    if vocabulary.scores:
+        writer.add_token_scores(list(vocabulary.scores))
+    add = {
+        "bos": writer.add_bos_token_id, "eos": writer.add_eos_token_id, "eot": writer.add_eot_token_id,
+        "unknown": writer.add_unk_token_id, "padding": writer.add_pad_token_id,
+    }  # fmt: skip
+    for name, index in vocabulary.ids.items():
+        add[name](index)
+    writer.add_add_bos_token(vocabulary.add_bos)
+    writer.add_add_space_prefix(vocabulary.add_space_prefix)
+    if vocabulary.template:
+        writer.add_chat_template(vocabulary.template)
+
+
+def write_model(
+    path: Path, source: Source, form: str, deltas: Mapping[str, Delta] | None = None, template: str = ""
+) -> dict[str, int]:
+    """Write a GGUF with `deltas` merged in; returns how many tensors have which type. One tensor in memory at a time.
+
+    A `template` replaces the source's own. Raises: ExportRefused if an adapter changes a tensor that the model lacks.
+    """
+    import gguf
+    from gguf.quants import quantize
+
+    deltas = deltas or {}
+    missing = sorted(set(deltas) - set(source.names()))
+    if missing:
+        raise ExportRefused("tensor-names", f"The adapter changes {missing[0]}, which the base does not have.")
+    kinds = {name: _kind(name, source.shape(name), KINDS[form]) for name in source.names()}
+    writer = gguf.GGUFWriter(path, source.architecture)
+    source.describe(writer)
+    if template:
+        writer.kv_data[0].pop("tokenizer.chat_template", None)
+        writer.add_chat_template(template)
+    writer.add_file_type(FILE_TYPES[KINDS[form]])
+    writer.add_quantization_version(2)
+    for name, kind in kinds.items():
+        type_ = gguf.GGMLQuantizationType[kind]
+        block, size = gguf.GGML_QUANT_SIZES[type_]
+        shape = source.shape(name)
+        writer.add_tensor_info(name, shape, np.dtype(np.float32), int(np.prod(shape)) // block * size, raw_dtype=type_)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_ti_data_to_file()
+    for name, kind in kinds.items():
+        tensor = source.tensor(name)
+        if name in deltas:
+            tensor = tensor + deltas[name].product()
+        writer.write_tensor_data(quantize(np.ascontiguousarray(tensor, np.float32), gguf.GGMLQuantizationType[kind]))
+    writer.close()
+    return {kind: list(kinds.values()).count(kind) for kind in sorted(set(kinds.values()))}
+
+
+def _kind(name: str, shape: tuple[int, ...], wanted: str) -> str:
+    if len(shape) < 2:
+        return "F32"
+    if wanted == "Q4_0" and name in WIDE:
+        wanted = "Q8_0"
+    return wanted if wanted == "F16" or shape[-1] % 32 == 0 else "F16"
+
+
+def _tensor_files(folder: Path) -> dict[str, Path]:
+    """Parameter name → the safetensors file that holds it. Raises: ExportRefused without any."""
+    from safetensors import safe_open
+
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        listed = json.loads(index.read_text("utf-8"))["weight_map"]
+        return {name: _inside(folder, file) for name, file in listed.items()}
+    single = folder / "model.safetensors"
+    if not single.is_file():
+        raise ExportRefused("weights", f"{folder} has no model.safetensors. Pickled weights are never loaded.")
+    with safe_open(single, framework="pt") as file:
+        return dict.fromkeys(file.keys(), single)
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """A file of the folder; names that lead out of it are refused."""
+    if Path(name).name != name or not (folder / name).is_file():
+        raise ExportRefused("weights", f"The weights' index of {folder} names {name!r}, which is no file in it.")
+    return folder / name

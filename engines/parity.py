@@ -1,0 +1,147 @@
+"""The gate every export passes: the file must answer as the transformers model it came from.
+
+Checks, by the name under which an export is refused:
+  token-ids   the same ids for every text of a stress corpus, special tokens written as text included
+  template    the same prompt text for every shape of conversation, and the same ids for it
+  end-ids     generation stops at every token at which transformers stops
+  logits      next-token distributions agree: within rounding for F16, within the quantization's usual cost otherwise
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from engines.errors import EngineError, ExportRefused
+from engines.interface import Message
+from engines.llamacpp import LlamaCppEngine
+from engines.parity_corpus import CONVERSATIONS, PREFIXES, TEXTS
+
+TOP = 40
+"""Tokens of the reference's distribution that are compared; they hold nearly all its mass."""
+
+LIMITS = {"gguf-f16": 0.005, "gguf-q8_0": 0.03, "gguf-q4_0": 0.6, "lora-gguf": 0.06}
+"""Form → highest accepted loss increase, nats per token. A broken layout costs several nats; F16 measures 0.0001,
+Q8_0 0.001, Q4_0 0.05 to 0.3 on the smallest models."""
+
+
+@dataclass(frozen=True)
+class Parity:
+    """What the gate measured."""
+
+    texts: int
+    conversations: int
+    end_ids: tuple[int, ...]
+    loss_increase_nats: float
+    """KL divergence from the transformers model, mean over prefixes: how much loss the form adds, in expectation."""
+    same_top_token: float
+    """Share of prefixes whose most likely next token is the same."""
+
+    def details(self) -> Mapping[str, Any]:
+        """For the model's record."""
+        return {
+            "texts": self.texts,
+            "conversations": self.conversations,
+            "loss_increase_nats_per_token": self.loss_increase_nats,
+            "same_top_token": self.same_top_token,
+        }
+
+
+def check(reference: Any, engine: LlamaCppEngine, form: str) -> Parity:
+    """Compare an export with its `HuggingFaceEngine`. Raises: ExportRefused with the failed check's name."""
+    for text in TEXTS:
+        compare_ids(reference.tokenizer, engine, text)
+    shapes = sum(_compare_rendering(reference, engine, conversation) for conversation in CONVERSATIONS)
+    ends = tuple(sorted(reference.end_ids))
+    for end in ends:
+        _check_end(engine, end)
+    distances, same = [], 0
+    for prefix in PREFIXES:
+        distance, agrees = _distance(reference, engine, prefix)
+        distances.append(distance)
+        same += agrees
+    increase = sum(distances) / len(distances)
+    if not increase <= LIMITS[form]:
+        raise ExportRefused(
+            "logits",
+            f"{form} adds {increase:.3f} nats per token to the model's loss; at most {LIMITS[form]} is accepted.",
+        )
+    return Parity(len(TEXTS), shapes, ends, increase, same / len(PREFIXES))
+
+
+def compare_ids(tokenizer: Any, engine: LlamaCppEngine, text: str) -> None:
+    """One text through both tokenizers. Raises: ExportRefused("token-ids") naming the text and where they part."""
+    wanted = list(tokenizer(text, add_special_tokens=False).input_ids)
+    body = {"content": text, "add_special": False, "parse_special": True}
+    got = list(engine.server.wire().call("/tokenize", body)["tokens"])
+    if wanted != got:
+        first = next(
+            (i for i, (a, b) in enumerate(zip(wanted, got, strict=False)) if a != b), min(len(wanted), len(got))
+        )
+        raise ExportRefused(
+            "token-ids", f"{text[:60]!r}: transformers has {wanted[first : first + 4]} at token {first}, "
+            f"llama.cpp {got[first : first + 4]}."
+        )  # fmt: skip
+
+
+def _compare_rendering(reference: Any, engine: LlamaCppEngine, conversation: tuple[Message, ...]) -> int:
+    """1 where both render alike, 0 where transformers' own template refuses such a conversation."""
+    try:
+        wanted = reference.render(conversation)
+    except Exception:
+        return 0  # e.g. Gemma's template refuses system messages
+    try:
+        got = engine.render(conversation)
+    except EngineError as problem:
+        raise ExportRefused("template", f"llama.cpp cannot render it: {problem}") from None
+    begin = reference.tokenizer.bos_token or ""
+    if wanted.removeprefix(begin) != got.removeprefix(begin):
+        place = next(
+            (i for i, (a, b) in enumerate(zip(wanted, got, strict=False)) if a != b), min(len(wanted), len(got))
+        )
+        raise ExportRefused(
+            "template", f"Renderings part at character {place}: transformers {wanted[place : place + 40]!r}, "
+            f"llama.cpp {got[place : place + 40]!r}."
+        )  # fmt: skip
+    if list(reference.encode(wanted)) != engine.tokens(got):
+        raise ExportRefused("template", f"The same rendering has other token ids in llama.cpp: {wanted[:60]!r}.")
+    return 1
+
+
+def _check_end(engine: LlamaCppEngine, end: int) -> None:
+    body = {
+        "prompt": engine.tokens("Hello"),
+        "n_predict": 2,
+        "temperature": 0,
+        "logit_bias": [[end, 1000.0]],
+        "lora": engine.server.scales(engine.adapter),
+        "cache_prompt": False,
+    }
+    if engine.server.wire().call("/completion", body).get("stop_type") != "eos":
+        raise ExportRefused("end-ids", f"transformers ends an answer at token {end}; llama.cpp would go on after it.")
+
+
+def _distance(reference: Any, engine: LlamaCppEngine, prefix: str) -> tuple[float, bool]:
+    """(KL divergence in nats over the reference's top tokens, whether the top token is the same)."""
+    import torch
+
+    logits = torch.log_softmax(reference.mixed_logits(prefix, [reference.adapter])[0], -1)
+    ours, ids = logits.topk(TOP)
+    body = {
+        "prompt": engine.tokens(prefix),
+        "n_predict": 1,
+        "temperature": 0,
+        "n_probs": 10 * TOP,
+        "lora": engine.server.scales(engine.adapter),
+        "cache_prompt": False,
+    }
+    found = engine.server.wire().call("/completion", body)["completion_probabilities"][0]["top_logprobs"]
+    theirs = {one["id"]: one["logprob"] for one in found}
+    least = min(theirs.values())
+    total = sum(
+        math.exp(value) * (value - theirs.get(index, least))
+        for value, index in zip(ours.tolist(), ids.tolist(), strict=True)
+    )
+    return max(0.0, total), found[0]["id"] == ids[0].item()
