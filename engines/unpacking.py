@@ -8,9 +8,13 @@ to the dtype: what is measured on them is the quantization's own error. The cach
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,17 +68,17 @@ def _write(path: Path, folder: Path, dtype: str) -> None:
         model.save_pretrained(folder)
 
 
-class silence:
+@contextmanager
+def silence() -> Iterator[None]:
     """No progress bars of transformers while the block runs: our callers draw their own."""
+    from transformers.utils import logging
 
-    def __enter__(self) -> None:
-        from transformers.utils import logging
-
-        self.was_on = logging.is_progress_bar_enabled()
-        logging.disable_progress_bar()
-
-    def __exit__(self, *_: object) -> None:
-        from transformers.utils import logging
-
-        if self.was_on:
+    was_on = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        # The bar of GGUF conversion is not transformers' own and asks nobody.
+        with contextlib.redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        if was_on:
             logging.enable_progress_bar()

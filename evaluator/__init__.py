@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from evaluator.heldout import evaluate_heldout as evaluate_heldout
     from evaluator.humaneval import HumanEvalSettings as HumanEvalSettings
     from evaluator.humaneval import evaluate_humaneval as evaluate_humaneval
+    from evaluator.humaneval import rescore as rescore
     from evaluator.latency import LatencySettings as LatencySettings
     from evaluator.latency import evaluate_latency as evaluate_latency
     from evaluator.limits import Calibration as Calibration
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from evaluator.scoring import ScoringSettings as ScoringSettings
     from evaluator.scoring import calibrate as calibrate
     from evaluator.scoring import score_answers as score_answers
+    from evaluator.stopping import StoppingSettings as StoppingSettings
+    from evaluator.stopping import evaluate_stopping as evaluate_stopping
 
 _HOMES = {
     "Answer": "samples",
@@ -56,11 +59,14 @@ _HOMES = {
     "ScoredAnswer": "scoring",
     "Scorer": "scoring",
     "ScoringSettings": "scoring",
+    "StoppingSettings": "stopping",
     "Task": "benchmarks",
     "calibrate": "scoring",
     "evaluate_latency": "latency",
     "evaluate_heldout": "heldout",
     "evaluate_humaneval": "humaneval",
+    "evaluate_stopping": "stopping",
+    "rescore": "humaneval",
     "extract_code": "extraction",
     "load_benchmark": "benchmarks",
     "read_samples": "samples",

@@ -63,9 +63,9 @@ def evaluate_heldout(
     store: Store,
     workspace: Workspace,
     progress: Progress | None = None,
-    replace: bool = False,
+    anew: bool = False,
 ) -> list[Evaluation]:
-    """Measure each model on the same rows; what is stored is not measured again unless `replace`.
+    """Measure each model on the same rows; what is stored is not measured again unless `anew`.
 
     Raises: ModelUnmeasurable without rows, IdentityFailed, FileRefused.
     """
@@ -82,7 +82,7 @@ def evaluate_heldout(
     for family in families(models, workspace):
         left = []
         for model in family.members:
-            found[model.id] = store.evaluations.begin(_planned(model, settings, machine.id), replace)
+            found[model.id] = store.evaluations.begin(_planned(model, settings, machine.id), anew)
             if found[model.id].status == "finished":
                 done += len(rows)
             else:

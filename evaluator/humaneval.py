@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +25,13 @@ from engines.batching import Request
 from evaluator.benchmarks import Task, benchmark_digest, load_benchmark
 from evaluator.contamination import clean_tasks
 from evaluator.errors import ModelUnmeasurable
-from evaluator.extraction import extract_code
+from evaluator.extraction import Mode, extract_code
 from evaluator.families import Family, families, opened
 from evaluator.identity import check_identity
-from evaluator.limits import Calibration
 from evaluator.passing import scores_of
 from evaluator.prompting import INSTRUCTION, Prompting, conversation, end_of_chat, end_of_completion
 from evaluator.samples import Answer
-from evaluator.scoring import Before, ScoringSettings, calibrate, score_answers
+from evaluator.scoring import Before, ScoredAnswer, Scorer, ScoringSettings
 from results import Evaluation, Model, Outcome, Progress, Store, Workspace, digest, this_machine
 
 SCORED_TOGETHER = 16
@@ -79,7 +78,6 @@ class _Measurement:
     prompting: Prompting
     open: list[tuple[Task, int]]
     """(task, sample) without a verdict."""
-    seconds: float = 0.0
     waiting: list[tuple[Task, int, Generated, str]] = field(default_factory=list)
 
 
@@ -89,9 +87,9 @@ def evaluate_humaneval(
     workspace: Workspace,
     settings: HumanEvalSettings | Mapping[str, Any] | None = None,
     progress: Progress | None = None,
-    replace: bool = False,
+    anew: bool = False,
 ) -> list[Evaluation]:
-    """Measure each model; what is stored already is not generated again unless `replace`.
+    """Measure each model; what is stored already is not generated again unless `anew`.
 
     Raises: ModelUnmeasurable, SandboxUnavailable, BenchmarkUnreadable, IdentityFailed, FileRefused.
     """
@@ -106,7 +104,7 @@ def evaluate_humaneval(
         work = []
         for model in family.members:
             planned = _planned(model, chosen, modes[model.id], all_tasks, label, machine.id)
-            begun = store.evaluations.begin(planned, replace=replace)
+            begun = store.evaluations.begin(planned, replace=anew)
             if begun.status == "finished":
                 finished[model.id] = begun
                 continue
@@ -114,9 +112,15 @@ def evaluate_humaneval(
         if work:
             with opened(family, workspace) as engine:
                 _self_test(engine, family, work, store)
-                _generate(engine, family, work, tasks, chosen, store, progress)
+                started = time.perf_counter()
+                limits = _generate(engine, family, work, tasks, chosen, store, progress)
+            batch = {
+                "seconds": time.perf_counter() - started,
+                "models": len(work),
+                "answers": sum(len(w.open) for w in work),
+            }
             for each in work:
-                finished[each.model.id] = conclude(each.evaluation.id, store, seconds=each.seconds)
+                finished[each.model.id] = conclude(each.evaluation.id, store, {"limits": limits, "batch": batch})
     return [finished[model.id] for model in models]
 
 
@@ -216,8 +220,8 @@ def _generate(
     chosen: HumanEvalSettings,
     store: Store,
     progress: Progress | None,
-) -> None:
-    """Answer everything that is open, in one batch, and score it on the way."""
+) -> dict[str, Any]:
+    """Answer everything that is open, in one batch, and score it on the way; returns the calibrated limits."""
     places = {task.id: place for place, task in enumerate(tasks)}
     jobs: list[tuple[_Measurement, Task, int, str]] = []
     requests: list[Request] = []
@@ -229,19 +233,19 @@ def _generate(
             sampling = Sampling(chosen.max_tokens, chosen.temperature, chosen.top_p, seed)
             jobs.append((each, task, sample, prompt))
             requests.append(Request(engine.encode(prompt), sampling, family.row(each.model), cut))
-    scorer = _Scorer(tasks, chosen, store)
-    last = time.perf_counter()
-    for done, (index, answer) in enumerate(engine.answers(requests, chosen.slots), 1):
-        each, task, sample, prompt = jobs[index]
-        each.seconds += time.perf_counter() - last
-        each.waiting.append((task, sample, answer, prompt))
-        if len(each.waiting) >= SCORED_TOGETHER:
-            scorer.score(each)
-        if progress is not None:
-            progress("HumanEval answers", done, len(jobs))
-        last = time.perf_counter()
-    for each in work:
-        scorer.score(each)
+    settings = ScoringSettings(chosen.before_completion, chosen.before_solution)
+    with Scorer(tasks, settings) as scorer:
+        limits = scorer.calibrate(progress)
+        for done, (index, answer) in enumerate(engine.answers(requests, chosen.slots), 1):
+            each, task, sample, prompt = jobs[index]
+            each.waiting.append((task, sample, answer, prompt))
+            if len(each.waiting) >= SCORED_TOGETHER:
+                _store_scored(each, scorer, store)
+            if progress is not None:
+                progress("HumanEval answers", done, len(jobs))
+        for each in work:
+            _store_scored(each, scorer, store)
+    return {"slowness": limits.slowness, "cpu_limit_seconds": limits.cpu_seconds("", settings.limits.cpu_seconds)}
 
 
 def _prompt(
@@ -253,43 +257,64 @@ def _prompt(
     return engine.render(turns, row), end_of_chat(task.entry_point)
 
 
-class _Scorer:
-    """Gives waiting answers their verdicts and stores them; calibrates the time limits once, when first needed."""
-
-    def __init__(self, tasks: Sequence[Task], chosen: HumanEvalSettings, store: Store) -> None:
-        self.tasks = tasks
-        self.store = store
-        self.settings = ScoringSettings(chosen.before_completion, chosen.before_solution)
-        self.calibration: Calibration | None = None
-
-    def score(self, each: _Measurement) -> None:
-        if not each.waiting:
-            return
-        if self.calibration is None:
-            self.calibration = calibrate(self.tasks, self.settings)
-        outcomes = []
-        answers = []
-        for task, sample, generated, prompt in each.waiting:
-            found = extract_code(generated.text, task, "chat" if each.prompting == "chat" else "completion")
-            truncated = generated.finish_reason == "length"
-            answers.append(Answer(task.id, sample, found.code, found.kind, truncated))
-            outcomes.append((task.id, sample, {
-                "prompt": prompt, "answer": generated.text, "code": found.code, "kind": found.kind, "rule": found.rule,
-                "tokens": generated.tokens, "finish_reason": generated.finish_reason, "near_tie": generated.near_tie,
-                "cpu_limit_seconds": self.calibration.cpu_seconds(task.id, self.settings.limits.cpu_seconds),
-            }))  # fmt: skip
-        scored = score_answers(self.tasks, answers, self.settings, calibration=self.calibration)
-        self.store.evaluations.add_outcomes(
-            each.evaluation.id,
-            [
-                Outcome(item, sample, verdict.verdict, None, details | {"message": verdict.message})
-                for (item, sample, details), verdict in zip(outcomes, scored, strict=True)
-            ],
+def _store_scored(each: _Measurement, scorer: Scorer, store: Store) -> None:
+    """Give a model's waiting answers their verdicts and store them."""
+    outcomes = []
+    answers = []
+    for task, sample, generated, prompt in each.waiting:
+        found = extract_code(generated.text, task, "chat" if each.prompting == "chat" else "completion")
+        answers.append(Answer(task.id, sample, found.code, found.kind, generated.finish_reason == "length"))
+        details = {
+            "prompt": prompt, "answer": generated.text, "code": found.code, "kind": found.kind, "rule": found.rule,
+            "tokens": generated.tokens, "finish_reason": generated.finish_reason, "near_tie": generated.near_tie,
+        }  # fmt: skip
+        outcomes.append(Outcome(task.id, sample, details=details))
+    each.waiting.clear()
+    if answers:
+        scored = scorer.score(answers)
+        store.evaluations.add_outcomes(
+            each.evaluation.id, [_judged(*one) for one in zip(outcomes, scored, strict=True)]
         )
-        each.waiting.clear()
 
 
-def conclude(evaluation_id: str, store: Store, seconds: float = 0.0) -> Evaluation:
+def _judged(outcome: Outcome, scored: ScoredAnswer) -> Outcome:
+    details = {**outcome.details, "message": scored.message, "cpu_seconds": scored.cpu_seconds}
+    return replace(outcome, verdict=scored.verdict, details=details)
+
+
+def rescore(evaluation_id: str, store: Store, tasks: Sequence[Task], progress: Progress | None = None) -> Evaluation:
+    """Extract and run the stored answers of an evaluation again; its outcomes and scores become the new ones.
+
+    Raises: NotFound; ModelUnmeasurable without stored answers; SandboxUnavailable.
+    """
+    evaluation = store.evaluations.get(evaluation_id)
+    stored = [outcome for outcome in store.evaluations.outcomes(evaluation_id) if "answer" in outcome.details]
+    if not stored:
+        raise ModelUnmeasurable(f"Evaluation {evaluation_id} has no stored answers to score again")
+    by_id = {task.id: task for task in tasks}
+    usual = ScoringSettings()
+    settings = ScoringSettings(
+        evaluation.settings.get("before_completion", usual.before_completion),
+        evaluation.settings.get("before_solution", usual.before_solution),
+    )
+    mode: Mode = "chat" if evaluation.settings.get("prompting") == "chat" else "completion"
+    found = [extract_code(str(outcome.details["answer"]), by_id[outcome.item], mode) for outcome in stored]
+    answers = [
+        Answer(outcome.item, outcome.sample, code.code, code.kind, outcome.details.get("finish_reason") == "length")
+        for outcome, code in zip(stored, found, strict=True)
+    ]
+    with Scorer(tasks, settings) as scorer:
+        scored = scorer.score(answers, progress)
+    renewed = [
+        _judged(replace(outcome, details={**outcome.details, **asdict(code)}), verdict)
+        for outcome, code, verdict in zip(stored, found, scored, strict=True)
+    ]
+    store.evaluations.begin(evaluation, replace=True)
+    store.evaluations.add_outcomes(evaluation_id, renewed)
+    return conclude(evaluation_id, store)
+
+
+def conclude(evaluation_id: str, store: Store, more: Mapping[str, Any] | None = None) -> Evaluation:
     """Aggregate the stored outcomes into scores and close the evaluation."""
     evaluation = store.evaluations.get(evaluation_id)
     model = store.models.get(evaluation.model_id)
@@ -305,6 +330,4 @@ def conclude(evaluation_id: str, store: Store, seconds: float = 0.0) -> Evaluati
         "near_ties": sum(outcome.details.get("near_tie") is not None for outcome in outcomes),
         "cut_off": sum(outcome.details.get("finish_reason") == "length" for outcome in outcomes),
     }
-    if seconds > 0:
-        details["generation_seconds"] = seconds
-    return store.evaluations.finish(evaluation_id, scores, details)
+    return store.evaluations.finish(evaluation_id, scores, {**details, **(more or {})})

@@ -1,0 +1,81 @@
+"""`bakeoff evaluate`: measure models by HumanEval, held-out rows or how their answers end."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bakeoff.options import JsonOption, WorkspaceOption
+
+if TYPE_CHECKING:
+    from results import Evaluation, Model, Progress, Store, Workspace
+
+
+def evaluate(
+    models: Annotated[list[str] | None, typer.Argument(help="Names or ids; all models without any.")] = None,
+    benchmark: Annotated[
+        str, typer.Option(help="humaneval, stopping, or a JSON Lines file of HumanEval's or MBPP's shape.")
+    ] = "humaneval",
+    tasks: Annotated[int | None, typer.Option(help="So many, spread evenly. All without it.")] = None,
+    prompting: Annotated[str | None, typer.Option(help="chat or raw. By default what the model is for.")] = None,
+    samples: Annotated[int, typer.Option(help="Answers to each task; more than one needs --temperature.")] = 1,
+    temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.0,
+    max_tokens: Annotated[int, typer.Option(help="New tokens of an answer at most.")] = 512,
+    forms: Annotated[list[str] | None, typer.Option(help="Only models of this form; repeat it.")] = None,
+    rescore: Annotated[bool, typer.Option(help="Run the stored answers again; generate nothing.")] = False,
+    workspace: WorkspaceOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Measure models, all adapters of a base in one batch. What is measured already is not measured again.
+
+    Example: bakeoff evaluate demo-rank8 smollm2-135m-instruct --tasks 40
+    """
+    from bakeoff.listing import show
+    from bakeoff.progress import drawn
+    from results import Workspace
+
+    place = Workspace.open(workspace)
+    settings = {"tasks": tasks, "prompting": prompting, "samples": samples, "temperature": temperature}
+    with place.store() as store, drawn() as progress:
+        chosen = _chosen(store, models or [], forms or [])
+        if rescore:
+            found = _rescored(store, chosen, benchmark, progress)
+        else:
+            found = _measured(store, place, chosen, benchmark, settings | {"max_tokens": max_tokens}, progress)
+        names = {one.id: one.name for one in store.models.list()}
+    rows = [
+        {"model": names[one.model_id], "subset": one.subset, **dataclasses.asdict(score)}
+        for one in found
+        for score in one.scores
+    ]
+    columns = {name: name for name in ("model", "metric", "value", "low", "high", "n", "subset")}
+    show(rows, columns, as_json=json_, empty="No models to measure. Make some: bakeoff run EXPERIMENT.yaml")
+
+
+def _chosen(store: Store, names: list[str], forms: list[str]) -> list[Model]:
+    """The named models, or all that are not archived and whose weights are here; of the given forms."""
+    found = [store.models.find(name) for name in names] or [
+        model for model in store.models.list() if not model.archived and model.form not in ("remote", "ggml")
+    ]
+    return [model for model in found if not forms or model.form in forms]
+
+
+def _measured(
+    store: Store, place: Workspace, models: list[Model], benchmark: str, settings: dict[str, Any], progress: Progress
+) -> list[Evaluation]:
+    import evaluator
+
+    if benchmark == "stopping":
+        wanted = {"max_tokens": settings["max_tokens"]}
+        return list(evaluator.evaluate_stopping(models, store, place, wanted, progress))
+    return list(evaluator.evaluate_humaneval(models, store, place, settings | {"benchmark": benchmark}, progress))
+
+
+def _rescored(store: Store, models: list[Model], benchmark: str, progress: Progress) -> list[Evaluation]:
+    import evaluator
+
+    tasks = evaluator.load_benchmark(benchmark)
+    stored = [one for model in models for one in store.evaluations.list(model_id=model.id, benchmark=benchmark)]
+    return [evaluator.rescore(one.id, store, tasks, progress) for one in stored if one.status == "finished"]
