@@ -8,9 +8,10 @@ import streamlit as st
 from dashboard import frame
 from results.errors import BakeoffError
 
-st.set_page_config(page_title="Bakeoff", page_icon=":material/leaderboard:", layout="wide")
-
-PAGES = Path(__file__).parent / "app_pages"
+FOLDER = Path(__file__).parent
+PAGES = FOLDER / "app_pages"
+# A file of our own: Streamlit fetches a `:material/…:` page icon from a font server on the internet.
+st.set_page_config(page_title="Bakeoff", page_icon=FOLDER / "icon.png", layout="wide")
 
 
 def page(name: str, title: str, icon: str, default: bool = False) -> Any:
@@ -21,23 +22,21 @@ def page(name: str, title: str, icon: str, default: bool = False) -> Any:
 if not frame.admitted():
     st.stop()
 
+# One list, without sections: Streamlit's sections put headings into the list, which screen readers stumble over.
 chosen = st.navigation(
-    {
-        "Decide": [page("decide", "Decide", "verified", default=True)],
-        "Measured": [
-            page("runs", "Runs", "table_rows"),
-            page("loss_curves", "Loss curves", "show_chart"),
-            page("latency", "Latency", "timer"),
-            page("humaneval", "HumanEval", "code"),
-            page("studies", "Studies", "menu_book"),
-        ],
-        "Read and vote": [
-            page("chat", "Chat", "forum"),
-            page("arena", "Arena", "swords"),
-            page("prompt_sets", "Prompt sets", "checklist"),
-        ],
-        "Make": [page("new_run", "New run", "rocket_launch")],
-    }
+    [
+        page("decide", "Decide", "verified", default=True),
+        page("runs", "Runs", "table_rows"),
+        page("loss_curves", "Loss curves", "show_chart"),
+        page("latency", "Latency", "timer"),
+        page("humaneval", "HumanEval", "code"),
+        page("chat", "Chat", "forum"),
+        page("arena", "Arena", "swords"),
+        page("prompt_sets", "Prompt sets", "checklist"),
+        page("studies", "Studies", "menu_book"),
+        page("new_run", "New run", "rocket_launch"),
+    ],
+    expanded=True,
 )
 try:
     chosen.run()

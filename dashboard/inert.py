@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import re
+from csv import QUOTE_NONNUMERIC
 from typing import NamedTuple
 
 import pandas as pd
@@ -79,4 +80,5 @@ def csv(frame: pd.DataFrame) -> bytes:
         if not pd.api.types.is_numeric_dtype(safe[column]):
             safe[column] = safe[column].map(cell)
     safe.columns = [str(cell(str(name))) for name in safe.columns]
-    return safe.to_csv(index=False).encode("utf-8-sig", "replace")
+    # Every text in quotes: pandas leaves a lone carriage return bare, which would begin a row.
+    return safe.to_csv(index=False, quoting=QUOTE_NONNUMERIC).encode("utf-8-sig", "replace")

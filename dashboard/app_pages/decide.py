@@ -6,7 +6,7 @@ from dashboard import charts, data, frame, inert, limits, record
 from dashboard.selection import URL
 from results.errors import BakeoffError
 
-st.title("Which one to ship")
+st.title("Decide: which one to ship")
 if not data.models():
     frame.empty("Nothing to choose from yet.", "bakeoff demo")
 machines = data.machines()

@@ -20,7 +20,17 @@ from tests.dashboard import stores
 from tests.dashboard.answers import AnswerServer
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-SERVED = ["tiny-base", "demo-rank8", "demo-rank16", "slow-one", "slow-two", "dies-early", "refuses-all", "hostile-one"]
+SERVED = [
+    "tiny-base",
+    "demo-rank8",
+    "demo-rank16",
+    "slow-one",
+    "slow-two",
+    "silent-one",
+    "dies-early",
+    "refuses-all",
+    "hostile-one",
+]
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,246 @@
+"""The ten minutes of a person who has to choose, in Chromium; and what the pages must not do there.
+
+The screenshots in docs/screenshots/ are made here: `BAKEOFF_SCREENSHOTS=1 pytest tests/dashboard/test_browser.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.dashboard.answers import AnswerServer
+from tests.dashboard.test_chat import until
+
+pytestmark = pytest.mark.slow
+PAGES = ["", "runs", "loss_curves", "latency", "humaneval", "studies", "chat", "arena", "prompt_sets", "new_run"]
+HEADINGS = {"": "Decide", "humaneval": "HumanEval"}
+SHOTS = Path(__file__).resolve().parents[2] / "docs" / "screenshots"
+SETTLED = """() => !document.querySelector('[data-testid="stSkeleton"]')
+    && document.querySelector('[data-testid="stApp"]')?.getAttribute('data-test-script-state') === 'notRunning'
+    && [...document.querySelectorAll('[data-testid="stPlotlyChart"]')].every(e => e.querySelector('.main-svg'))"""
+
+
+def visit(page: Any, url: str) -> None:
+    """Open a page and wait until all of it is drawn."""
+    page.goto(url)
+    page.locator("h1").first.wait_for(timeout=60_000)
+    settle(page)
+
+
+def settle(page: Any) -> None:
+    """Wait until the script has ended and every chart is drawn."""
+    page.wait_for_timeout(300)
+    page.wait_for_function(SETTLED, timeout=60_000)
+
+
+@pytest.fixture(scope="module")
+def context(browser: Any) -> Iterator[Any]:
+    """One visitor's browser, so that Streamlit's own files are fetched once."""
+    made = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+    made.set_default_timeout(60_000)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def page(context: Any) -> Iterator[Any]:
+    """A tab of 1280 × 900 that keeps every request and every script error."""
+    opened = context.new_page()
+    opened.requested, opened.broken = [], []
+    opened.on("request", lambda request: opened.requested.append(request.url))
+    opened.on("pageerror", lambda error: opened.broken.append(str(error)))
+    yield opened
+    opened.close()
+
+
+def elsewhere(page: Any, address: str) -> list[str]:
+    """Requests to anybody but the dashboard."""
+    return [
+        url for url in page.requested if not url.startswith((address, address.replace("http", "ws"), "data:", "blob:"))
+    ]
+
+
+def shoot(page: Any, name: str) -> None:
+    """A screenshot for the documentation, where it is asked for."""
+    if os.environ.get("BAKEOFF_SCREENSHOTS"):
+        page.screenshot(path=str(SHOTS / f"{name}.png"))
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_is_drawn_wide_and_narrow_light_and_dark(name: str, address: str, page: Any) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    visit(page, f"{address}/{name}")
+    heading = HEADINGS.get(name, name.replace("_", " ").capitalize())
+    assert page.get_by_role("heading", name=heading, level=1).is_visible()
+    assert page.locator('[data-testid="stException"]').count() == 0
+    assert page.broken == []
+    assert elsewhere(page, address) == []
+    shoot(page, name or "decide")
+
+    found = Axe().run(page).response["violations"]
+    serious = {
+        one["id"]: [node["html"][:160] for node in one["nodes"][:3]]
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    }
+    assert serious == {}
+
+    page.set_viewport_size({"width": 400, "height": 900})
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_timeout(500)
+    settle(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    charts = "[...document.querySelectorAll('[data-testid=stPlotlyChart]')].map(e => e.getBoundingClientRect().right)"
+    assert all(right <= 401 for right in page.evaluate(charts))
+    if name in ("", "loss_curves", "humaneval"):
+        shoot(page, f"{name or 'decide'}-narrow-dark")
+
+
+def test_the_ten_minutes(address: str, page: Any) -> None:
+    """Limits in, recommendation out; curves; a comparison; the chat; a vote; a link to send."""
+    visit(page, address)
+    advice = page.locator('[data-testid="stAlert"]').first
+    assert "Ship demo-rank16" in advice.inner_text()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Markdown").click()
+    assert "What would change it" in Path(download.value.path()).read_text()
+
+    page.get_by_role("link", name="HumanEval").click()
+    page.get_by_role("heading", name="Every task").wait_for()
+    settle(page)
+    assert re.search(r"p = 0?\.\d+", page.inner_text("section.stMain, [data-testid=stMain]"))
+    page.get_by_text("Only where models differ").click()
+    settle(page)
+    assert "differ=true" in page.url
+
+    page.get_by_role("link", name="Chat").click()
+    box = page.get_by_placeholder("Ask all panes")
+    box.wait_for()
+    box.fill("Why is the sky blue?")
+    box.press("Enter")
+    page.wait_for_function("(document.body.innerText.match(/tokens\\/s/g) || []).length >= 2")
+    text = page.inner_text("body")
+    assert "tiny-base heard: Why is the sky blue?" in text
+    assert "demo-rank8 heard: Why is the sky blue?" in text
+    page.get_by_role("button", name="2 is best").click()
+    page.get_by_text("your vote is kept").wait_for()
+    settle(page)
+    shoot(page, "chat")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Export").click()
+    exported = json.loads(Path(download.value.path()).read_text())
+    assert [answer["model"] for answer in exported["turns"][0]["answers"]] == ["tiny-base", "demo-rank8"]
+
+
+def test_a_link_shows_the_same_view_to_a_colleague(address: str, page: Any, context: Any) -> None:
+    visit(page, f"{address}/loss_curves?smoothing=0.9&log=true&group=lora.rank")
+    assert page.get_by_role("slider").first.get_attribute("aria-valuenow") == "0.9"
+    chart = page.locator('[data-testid="stPlotlyChart"]').first.inner_text()
+    assert "lora.rank = 16 (2)" in chart
+    page.get_by_text("Tokens", exact=True).click()
+    settle(page)
+    colleague = context.new_page()
+    visit(colleague, page.url)
+    assert "axis=Tokens" in colleague.url
+    assert colleague.locator('[data-testid="stPlotlyChart"]').first.inner_text() == chart
+    colleague.close()
+
+
+def test_a_blind_vote_by_keyboard(address: str, page: Any) -> None:
+    visit(page, f"{address}/arena")
+    page.keyboard.press("n")
+    page.get_by_role("button", name="Both bad").wait_for(timeout=60_000)
+    settle(page)
+    shown = page.inner_text("[data-testid=stMain]").split("Ranking")[0]
+    assert "Left" in shown
+    assert "tokens/s" not in shown  # the pace would tell who it is
+    page.keyboard.press("1")
+    page.get_by_role("button", name="Next pair").wait_for(timeout=60_000)
+    assert "tokens/s" in page.inner_text("[data-testid=stMain]").split("Ranking")[0]
+
+
+def test_two_users_do_not_see_each_others_chat(address: str, browser: Any) -> None:
+    pages = [browser.new_context().new_page() for _ in range(2)]
+    for number, one in enumerate(pages):
+        visit(one, f"{address}/chat")
+        one.get_by_placeholder("Ask all panes").fill(f"secret of user {number}")
+        one.get_by_placeholder("Ask all panes").press("Enter")
+    for number, one in enumerate(pages):
+        one.wait_for_function("(document.body.innerText.match(/tokens\\/s/g) || []).length >= 2")
+        text = one.inner_text("body")
+        assert f"secret of user {number}" in text
+        assert f"secret of user {1 - number}" not in text
+        one.context.close()
+
+
+def test_one_panes_failure_stays_in_its_pane(address: str, page: Any) -> None:
+    visit(page, f"{address}/chat?panes=3&model1=dies-early&model2=refuses-all&model3=demo-rank8")
+    page.get_by_placeholder("Ask all panes").fill("Why?")
+    page.get_by_placeholder("Ask all panes").press("Enter")
+    page.wait_for_function("document.body.innerText.includes('ended by itself')")
+    settle(page)
+    text = page.inner_text("body")
+    assert "does not fit into memory" in text
+    assert "ended before the answer did" in text
+    assert "demo-rank8 heard: Why?" in text
+
+
+def test_a_closed_tab_stops_its_generation(address: str, context: Any, server: AnswerServer) -> None:
+    page = context.new_page()
+    visit(page, f"{address}/chat?panes=1&model1=silent-one")
+    page.get_by_placeholder("Ask all panes").fill("Why?")
+    page.get_by_placeholder("Ask all panes").press("Enter")
+    page.get_by_role("button", name="Stop").first.wait_for()
+    before = server.cancelled
+    page.close()
+    until(lambda: server.cancelled > before, 60)
+
+
+def test_model_text_runs_nothing_and_fetches_nothing(hostile_address: str, page: Any) -> None:
+    seen = ""
+    for name in ["", "runs", "humaneval", "chat?panes=1&model1=hostile-one", "loss_curves", "prompt_sets"]:
+        visit(page, f"{hostile_address}/{name}")
+        if name.startswith("chat"):
+            page.get_by_placeholder("Ask all panes").fill("Go on")
+            page.get_by_placeholder("Ask all panes").press("Enter")
+            page.wait_for_function("document.body.innerText.includes('ended by itself')")
+            settle(page)
+        assert page.evaluate("window.hacked") is None
+        assert page.locator('a[href^="javascript"]').count() == 0
+        assert page.locator("img[src*='127.0.0.1:9']").count() == 0
+        assert page.locator('a[href*="example.invalid"]').count() == 0
+        assert page.locator(".katex").count() == 0
+        seen += page.inner_text("body")
+    assert "<script>window.hacked=1</script>" in seen
+    assert elsewhere(page, hostile_address) == []
+
+
+def test_another_host_and_another_origin_are_refused(address: str) -> None:
+    import http.client
+
+    host = address.removeprefix("http://")
+    answers = {}
+    for name, headers in {
+        "ours": {"Host": host, "Origin": address},
+        "host": {"Host": "evil.example", "Origin": "http://evil.example"},
+        "origin": {"Host": host, "Origin": "http://evil.example"},
+    }.items():
+        connection = http.client.HTTPConnection(host, timeout=10)
+        upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
+        connection.request(
+            "GET", "/_stcore/stream", headers={**headers, **upgrade, "Sec-WebSocket-Key": "x3JJHMbDL1EzLkh9GBhXDw=="}
+        )
+        answers[name] = connection.getresponse().status
+        connection.close()
+    assert answers["ours"] == 101
+    assert answers["host"] in (400, 403)
+    assert answers["origin"] in (400, 403)
+    assert urllib.request.urlopen(f"{address}/_stcore/health", timeout=10).status == 200

@@ -1,0 +1,80 @@
+"""Curves on a screen: nothing that matters is smoothed or grouped away."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dashboard import charts, curves
+from dashboard.curves import Curve
+from dashboard.palette import Style
+
+
+def curve(values: np.ndarray, run_id: str = "a", broken: tuple[int, ...] = ()) -> Curve:
+    """A curve of one point a bucket."""
+    steps = np.arange(1, len(values) + 1, dtype=float)
+    return Curve(run_id, steps, values, values, values, np.array(broken, dtype=float))
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=50), st.floats(0, 0.99))
+def test_smoothing_stays_within_what_was_measured(values: list[float], weight: float) -> None:
+    smooth = curves.smooth(np.array(values), weight)
+    assert np.all(smooth <= max(values) + 1e-6 * abs(max(values)) + 1e-9)
+    assert np.all(smooth >= min(values) - 1e-6 * abs(min(values)) - 1e-9)
+
+
+def test_smoothing_a_constant_changes_nothing_from_the_first_step_on() -> None:
+    assert np.allclose(curves.smooth(np.full(20, 3.0), 0.9), 3.0)
+
+
+def test_a_break_is_not_smoothed_over() -> None:
+    values = np.array([1.0, 1.0, np.nan, 1.0])
+    assert np.isnan(curves.smooth(values, 0.5)[2])
+
+
+def test_a_planted_spike_is_found_and_noise_is_not() -> None:
+    values = 2 * np.exp(-np.arange(200) / 60) + np.random.default_rng(1).normal(0, 0.05, 200)
+    assert curves.spikes(curve(values)) == []
+    values[120] += 2
+    assert [step for step, _ in curves.spikes(curve(values))] == [121.0]
+
+
+def test_a_spike_inside_a_bucket_is_drawn() -> None:
+    steps, low = np.arange(0, 256.0), np.full(256, 1.0)
+    high = low.copy()
+    high[100] = 50.0
+    one = Curve("a", steps, (low + high) / 2, low, high, np.empty(0))
+    figure = charts.loss_curves([one], {"a": "a"}, {"a": Style("#0072B2")}, metric="loss", weight=0.9)
+    assert max(np.nanmax(trace.y) for trace in figure.data) == 50.0
+
+
+def test_a_diverged_run_is_marked() -> None:
+    values = np.array([2.0, 1.5, np.nan, np.nan])
+    figure = charts.loss_curves([curve(values, broken=(3,))], {"a": "run <b>x</b>"}, {}, metric="loss")
+    assert figure.layout.shapes[0].x0 == 3.0
+    assert "not a number" in figure.layout.annotations[0].text
+    assert "<b>" not in figure.layout.annotations[0].text
+
+
+def test_a_crowd_is_two_kinds_of_line_and_keeps_its_edges() -> None:
+    many = [curve(np.full(10, float(n)), f"run{n}") for n in range(100)]
+    figure = charts.loss_curves(many, {}, {}, metric="loss")
+    assert len(figure.data) == 4
+    assert np.nanmax(figure.data[-1].y) == 99.0
+    assert np.nanmin(figure.data[-2].y) == 0.0
+
+
+def test_a_curve_goes_along_tokens_where_tokens_were_recorded() -> None:
+    one, tokens = curve(np.ones(4)), curve(np.array([10.0, 20.0, 30.0, 40.0]))
+    assert list(curves.along(one, tokens)) == [10.0, 20.0, 30.0, 40.0]
+    assert np.all(np.isnan(curves.along(one, None)))
+
+
+def test_a_group_shows_its_mean_and_its_spread() -> None:
+    grid, mean, low, high = curves.band([curve(np.full(5, 1.0)), curve(np.full(5, 3.0))])
+    assert grid[0] == 1.0
+    assert grid[-1] == 5.0
+    assert np.allclose(mean, 2.0)
+    assert np.allclose(low, 1.0)
+    assert np.allclose(high, 3.0)

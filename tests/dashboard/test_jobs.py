@@ -1,0 +1,92 @@
+"""Jobs in processes of their own: finished, failed, stopped, killed, resumed; and a prompt set as one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from dashboard import batch, jobs
+from dashboard.chat import Sampling
+from results import Workspace
+from tests.dashboard.answers import AnswerServer
+from tests.dashboard.test_chat import until
+
+pytestmark = pytest.mark.slow
+
+
+def job(workspace: Workspace, code: str) -> jobs.Job:
+    """A Python one-liner as a job."""
+    return jobs.create(jobs.folder(workspace, "run", "test"), [sys.executable, "-c", code])
+
+
+def test_a_job_ends_with_its_status_and_its_log(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    good, bad = job(workspace, "print('done')"), job(workspace, "raise SystemExit(3)")
+    good.start()
+    bad.start()
+    until(lambda: good.exit_status is not None and bad.exit_status is not None)
+    assert (good.state(), bad.state()) == ("finished", "failed (3)")
+    assert "done" in good.log()
+    assert [found.name for found in jobs.find(workspace, "run")] == [bad.name, good.name]
+    assert jobs.find(workspace, "prompts") == []
+
+
+def test_a_job_is_stopped_and_resumed(tmp_path: Path) -> None:
+    code = (
+        "import time, pathlib; there = pathlib.Path(r'%s'); seen = there.exists(); there.touch(); print('at work', flush=True); "
+        "seen or time.sleep(60)" % (tmp_path / "half-done")
+    )
+    made = job(Workspace(tmp_path), code)
+    made.start()
+    until(lambda: "at work" in made.log())
+    assert made.running
+    made.stop()
+    until(lambda: not made.running)
+    assert made.state() in ("stopped", "failed (1)")
+    made.start()
+    until(lambda: made.exit_status == 0)
+    assert made.log().count("at work") == 2
+
+
+def test_a_killed_job_is_seen_to_be_dead(tmp_path: Path) -> None:
+    made = job(Workspace(tmp_path), "import time; print('up', flush=True); time.sleep(60)")
+    made.start()
+    until(lambda: "up" in made.log())
+    os.killpg(int((made.folder / "pid").read_text()), signal.SIGKILL)
+    until(lambda: not made.running)
+    assert made.state() == "was killed"
+
+
+def test_a_prompt_set_is_answered_by_every_model_and_goes_on_after_a_failure(
+    small: Workspace, serving: AnswerServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BAKEOFF_WORKSPACE", str(small.path))
+    place = jobs.folder(small, "prompts", "set")
+    request = batch.Request("mine", ("One?", "Two?"), ("demo-rank8", "tiny-base"), Sampling(max_tokens=32))
+    request.write(place / "request.json")
+    assert batch.Request.read(place / "request.json") == request
+    made = jobs.create(place, [sys.executable, "-m", "dashboard.batch", str(place / "request.json")])
+    monkeypatch.setenv("BAKEOFF_SERVE_URL", "http://127.0.0.1:9")
+    made.start()
+    until(lambda: made.exit_status is not None, 60)
+    assert "No model server" in made.log() or "127.0.0.1:9" in made.log()
+    monkeypatch.setenv("BAKEOFF_SERVE_URL", serving.url)
+    made.start()
+    until(lambda: made.exit_status == 0, 60)
+    found = small.store().evaluations.list(benchmark=batch.BENCHMARK)
+    assert [one.status for one in found] == ["finished", "finished"]
+    outcomes = small.store().evaluations.outcomes(found[0].id)
+    assert [one.details["prompt"] for one in outcomes] == ["One?", "Two?"]
+    assert "heard: One?" in str(outcomes[0].details["answer"])
+
+
+def test_prompts_are_read_from_lines_and_json() -> None:
+    assert batch.parse("a\n\n b \n") == ["a", "b"]
+    assert batch.parse('["a", {"prompt": "b"}]', "x.json") == ["a", "b"]
+    assert batch.parse('{"prompt": "a"}\n"b"', "x.jsonl") == ["a", "b"]
+    with pytest.raises(ValueError, match="entry 2"):
+        batch.parse('["a", 3]', "x.json")
