@@ -29,6 +29,8 @@ PRELOADED = (
     "bisect", "collections", "copy", "datetime", "fractions", "functools", "hashlib", "heapq", "itertools", "math",
     "operator", "random", "re", "statistics", "string", "typing",
 )  # fmt: skip
+READY = b'"ready"'
+"""Sent before anything of an answer's is executed: what fails earlier is ours."""
 CHANNEL = 3
 """The child's descriptor of the socket to the judge; 0, 1 and 2 are /dev/null."""
 
@@ -44,7 +46,7 @@ def serve() -> None:
     os.environ.clear()
     gc.collect()
     gc.freeze()
-    frames.send(control, b'"ready"')
+    frames.send(control, READY)
     child = 0
     while True:
         try:
@@ -104,6 +106,7 @@ def _answer(descriptor: int, control: socket.socket, limits: dict[str, int], bou
         ):
             resource.setrlimit(getattr(resource, name), (value, value))
         bound.install()
+        frames.send(channel, READY)
         _execute(channel, program["code"], program["entry_point"])
     except frames.Closed:
         pass

@@ -27,16 +27,24 @@ from types import CodeType
 from typing import Any
 
 from evaluator import frames, plain
+from evaluator.candidate import READY
 
 MAX_CALLS = 100_000
 """Calls that one test may make; HumanEval's make at most a few hundred."""
 REPEATED_CALLS = 8
 """How many calls of a pass are repeated in another order."""
+MAX_RESULTS_BYTES = 64_000_000
+"""Of all results of one run, encoded."""
 MEMORY_BYTES = 4 << 30
+"""Address space of this process."""
 
 
 class CandidateGone(BaseException):
     """The candidate's process ended or sent no message. Not an Exception, so that no test swallows it."""
+
+
+class NeverReady(BaseException):
+    """The candidate's process ended before anything of the answer's was executed."""
 
 
 class CandidateFailed(BaseException):
@@ -90,6 +98,8 @@ class StandIn:
         self._order = order
         self._ahead = bool(order)
         self._received = 0
+        self._ready = False
+        self._bytes = 0
         self._replies = dict(known or {})
         self.calls: list[str] = []
         self.results: list[bytes] = []
@@ -131,9 +141,15 @@ class StandIn:
 
     def _receive(self) -> bytes:
         try:
-            return frames.receive(self._channel, plain.MAX_BYTES + 100)
+            if not self._ready:
+                self._ready = frames.receive(self._channel) == READY
+            reply = frames.receive(self._channel, plain.MAX_BYTES + 100)
         except frames.Closed:
-            raise CandidateGone from None
+            raise CandidateGone if self._ready else NeverReady from None
+        self._bytes += len(reply)
+        if self._bytes > MAX_RESULTS_BYTES:
+            raise CandidateFailed("wrong", f"returned more than {MAX_RESULTS_BYTES} bytes")
+        return reply
 
 
 def _value(reply: bytes) -> Any:
@@ -190,13 +206,15 @@ def judge(trial: Trial, channel: socket.socket, again: bool) -> dict[str, Any]:
 
 
 def _run(trial: Trial, stand_in: StandIn) -> tuple[str, str]:
-    """(verdict, message) of one run of the test; "gone" where the candidate's end has to say more."""
+    """(verdict, message) of one run of the test; "gone" where its end has to say more, "lost" where it was ours."""
     try:
         trial.run(stand_in)
     except CandidateFailed as failure:
         return failure.verdict, failure.message
     except CandidateGone:
         return "gone", ""
+    except NeverReady:
+        return "lost", ""
     except AssertionError as error:
         return "wrong", _text("assertion failed", error)
     except BaseException as error:
@@ -244,7 +262,7 @@ def serve() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     trials: dict[str, Trial] = {}
-    frames.send(control, b'"ready"')
+    frames.send(control, READY)
     while True:
         try:
             message, descriptor = frames.receive_with_descriptor(control)

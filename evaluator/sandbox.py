@@ -176,7 +176,7 @@ def sandbox_description() -> str:
     """What isolates answers on this machine, for the record of a score. Raises SandboxUnavailable."""
     bubblewrap = find_bubblewrap()
     for role in ("candidate", "judge"):
-        Sandbox(role).close()  # type: ignore[arg-type]
+        Sandbox(role).close()
     version = subprocess.run([str(bubblewrap), "--version"], capture_output=True, text=True, check=False).stdout.strip()
     return f"{version or bubblewrap}, user, pid, net, ipc, uts and mount namespaces, seccomp"
 

@@ -12,6 +12,8 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
+import re
 import secrets
 import signal
 import socket
@@ -31,7 +33,10 @@ LOOK_SECONDS = 0.1
 """Wall time between two looks at the clock."""
 GRACE_SECONDS = 30.0
 """Wall time for a server's own reply; it has nothing to compute."""
+LAST_WORD_SECONDS = 1.0
+"""Wall time for a judge whose candidate has been stopped: it is through, or busy with what it was sent."""
 ATTEMPTS = 2
+MAX_PROGRAM_CHARACTERS = 8_000_000
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,8 @@ class Worker:
 
     def score(self, task_id: str, program: str, limits: Limits) -> Report:
         """Execute a program and let its task's test judge it. Raises SandboxUnavailable when no sandbox can be made."""
+        if len(program) > MAX_PROGRAM_CHARACTERS:
+            return Report("wrong", f"a program of {len(program)} characters", 0.0, 0.0)
         started = time.monotonic()
         lost: type[Exception] | None = None
         for _ in range(ATTEMPTS):
@@ -112,13 +119,15 @@ class Worker:
         end = self._end()
         if outcome is None:
             try:
-                outcome = self._judge.receive(GRACE_SECONDS)
+                outcome = self._judge.receive(GRACE_SECONDS if stopped is None else LAST_WORD_SECONDS)
             except (frames.Closed, OSError):
                 if stopped is None:
                     raise JudgeLost from None
                 # The judge is still busy with what it was sent. It is replaced, and the verdict stands.
                 self._renew()
                 outcome = {"verdict": "gone", "message": ""}
+        if outcome["verdict"] == "lost":
+            raise CandidateLost
         if outcome["verdict"] == "passed" and not secrets.compare_digest(str(outcome.get("nonce")), nonce):
             raise JudgeLost
         if stopped is not None and outcome["verdict"] != "passed":
@@ -170,11 +179,14 @@ class Worker:
             except (frames.Closed, OSError, ValueError):
                 raise JudgeLost from None
             used = self._cpu_seconds()
-            look = _Look(time.monotonic(), _busy_seconds(self._judge.pid) + _children_seconds(self._candidate.pid))
+            look = _look(self._candidate.pid, self._judge.pid)
             first = first or look
             if used >= limits.cpu_seconds:
                 return f"used {limits.cpu_seconds:g} s of CPU time", None
-            if look.known and (look.wall - first.wall) - (look.busy - first.busy) >= limits.idle_seconds:
+            # Comparisons with NaN are false: where the kernel does not say, only the wall time counts.
+            if look.test - first.test >= limits.cpu_seconds:
+                return "its results keep the test busy", None
+            if (look.wall - first.wall) - (look.busy - first.busy) >= limits.idle_seconds:
                 return f"waited {limits.idle_seconds:g} s", None
             if look.wall - started >= limits.wall_multiple * limits.cpu_seconds:
                 return f"took {limits.wall_multiple * limits.cpu_seconds:g} s", None
@@ -197,33 +209,48 @@ class Worker:
 
 @dataclass(frozen=True)
 class _Look:
+    """Seconds, the last two NaN where the kernel does not say."""
+
     wall: float
     busy: float
-    """Seconds that judge and candidate computed or waited for a processor; NaN where the kernel does not say."""
-
-    @property
-    def known(self) -> bool:
-        return not math.isnan(self.busy)
+    """That candidate and judge have computed or waited for a processor, and that the host took processors away."""
+    test: float
+    """That the judge has computed."""
 
 
-def _busy_seconds(pid: int) -> float:
-    """Seconds that a process computed or was ready to; NaN when unknown. Source: the kernel's sched-stats document."""
+def _look(candidate: int, judge: int) -> _Look:
+    try:
+        children = Path(f"/proc/{candidate}/task/{candidate}/children").read_text().split()
+    except OSError:
+        children = []
+    computed, waited = _schedule(judge)
+    busy = computed + waited + sum(sum(_schedule(int(child))) for child in children)
+    return _Look(time.monotonic(), busy + _stolen() if children else math.nan, computed)
+
+
+def _stolen() -> float:
+    """Seconds that the most disturbed processor spent on interrupts or on other virtual machines; in no task's account.
+
+    Source: proc(5), /proc/stat.
+    """
+    try:
+        lines = Path("/proc/stat").read_text().splitlines()
+        ticks = [sum(int(part) for part in line.split()[6:9]) for line in lines if re.match(r"cpu\d", line)]
+        return max(ticks) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError):
+        return 0.0
+
+
+def _schedule(pid: int) -> tuple[float, float]:
+    """Seconds that a process computed and that it waited for a processor; NaN when unknown.
+
+    Source: the kernel's document on scheduler statistics, /proc/<pid>/schedstat.
+    """
     try:
         computed, waited, _ = Path(f"/proc/{pid}/schedstat").read_text().split()
-        return (int(computed) + int(waited)) / 1e9
+        return int(computed) / 1e9, int(waited) / 1e9
     except (OSError, ValueError):
-        return math.nan
-
-
-def _children_seconds(pid: int) -> float:
-    try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except OSError:
-        return math.nan
-    total = 0.0
-    for child in children:
-        total += _busy_seconds(int(child))
-    return total
+        return math.nan, math.nan
 
 
 def _rlimits(limits: Limits) -> dict[str, int]:
