@@ -1,7 +1,8 @@
 """A five-variant rank sweep (4 to 64) of SmolLM2-135M on a CPU: ours against TRL, each in its own process, interleaved.
 
 Every worker trains the same rows in the same order at the same learning rate, for `--steps` steps, and measures the
-loss over the same held-out rows afterwards. The gate: each variant's loss within ±0.02 nats of TRL's. The time of a whole sweep is extrapolated, and says so: start-up + `--sweep-steps` × the median step.
+loss over the same held-out rows afterwards. The gate: each variant's loss within ±0.02 nats of TRL's. The time of a
+whole sweep is extrapolated, and says so: start-up + `--sweep-steps` × the median step.
 
     python benchmarks/sweep.py                       # about four minutes on two quiet cores
     python benchmarks/sweep.py --only ours           # our worker alone, with its profile
@@ -26,7 +27,10 @@ RANKS = (4, 8, 16, 32, 64)
 BASE = "smollm2-135m-instruct"
 ROWS_A_STEP = 4
 RATE = 5e-4
-BEGAN = time.monotonic()
+CLOCK = time.process_time if "--cpu" in sys.argv else time.monotonic
+"""With `--cpu`, CPU seconds of the worker instead of wall time: on a shared machine, what it would take alone with one
+thread."""
+BEGAN = CLOCK()
 
 
 def main() -> None:
@@ -41,10 +45,13 @@ def main() -> None:
     parser.add_argument(
         "--counts", type=int, nargs="*", default=[1, 2, 4, 8], help="Numbers of variants for the curve."
     )
+    parser.add_argument("--cpu", action="store_true", help="Count CPU seconds, with one thread: for shared machines.")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--worker", nargs=2, metavar=("NAME", "RANK"), help=argparse.SUPPRESS)
-    parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--data", type=Path, help="Tokenised rows, made when missing.")
     arguments = parser.parse_args()
+    if arguments.cpu:
+        arguments.threads = 1
     if arguments.worker:
         print(json.dumps(WORKERS[arguments.worker[0]](int(arguments.worker[1]), arguments)))
         return
@@ -57,8 +64,9 @@ def main() -> None:
 
 def compare(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Ours first and last, the peers' ranks in between, so that a drift of the machine is seen."""
-    data = folder / "rows.json"
-    data.write_text(json.dumps(_rows(arguments, folder)))
+    data = arguments.data or folder / "rows.json"
+    if not data.exists():
+        data.write_text(json.dumps(_rows(arguments, folder)))
     order = [("ours", 0)]
     order += [(name, rank) for rank in arguments.ranks_of_peers for name in ("trl-tuned", "trl-default")]
     order += [("ours-short", 0)]
@@ -69,7 +77,7 @@ def compare(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
         command = [sys.executable, __file__, "--worker", name, str(rank), "--data", str(data)]
         for option in ("steps", "threads", "max_length"):
             command += [f"--{option.replace('_', '-')}", str(getattr(arguments, option))]
-        command += ["--counts", *map(str, arguments.counts)]
+        command += ["--counts", *map(str, arguments.counts), *(["--cpu"] if arguments.cpu else [])]
         began = time.monotonic()
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -152,12 +160,12 @@ def _ours(_: int, arguments: argparse.Namespace, curve: bool = True) -> dict[str
     train = _examples(arguments.data, "train")
     together = Together(base.model, train, _examples(arguments.data, "validation"))
     trainees = [_trainee(together, rank, len(train)) for rank in RANKS]
-    startup = time.monotonic() - BEGAN
+    startup = CLOCK() - BEGAN
     seconds, tokens = [], []
     for _step in range(arguments.steps):
-        began = time.monotonic()
+        began = CLOCK()
         tokens.append(sum(step.tokens for step in together.step(trainees)))
-        seconds.append(time.monotonic() - began)
+        seconds.append(CLOCK() - began)
     peak = peak_rss_bytes()
     losses = {str(t.lora.rank): loss for t, (loss, _) in zip(trainees, together.validate(trainees), strict=True)}
     result = {
@@ -172,10 +180,7 @@ def _ours(_: int, arguments: argparse.Namespace, curve: bool = True) -> dict[str
     if curve:
         result["matmul_only_share"] = _matmul_seconds(together, trainees) / statistics.median(seconds)
         result["seconds_a_step_by_variants"] = {
-            str(count): _timed(lambda n=count: together.step([trainees[i % 5] for i in range(n)]) if n <= 5 else None)
-            if count <= 5
-            else _timed(_stepper(together, count, len(train)))
-            for count in arguments.counts
+            str(count): _timed(_stepper(together, count, len(train))) for count in arguments.counts
         }
     return result
 
@@ -189,9 +194,9 @@ def _timed(call: Callable[[], Any]) -> float:
     """The faster of two calls, in seconds."""
     seconds = []
     for _ in range(2):
-        began = time.monotonic()
+        began = CLOCK()
         call()
-        seconds.append(time.monotonic() - began)
+        seconds.append(CLOCK() - began)
     return min(seconds)
 
 
@@ -270,7 +275,7 @@ def _trl(tuned: bool) -> Callable[[int, argparse.Namespace], dict[str, Any]]:
 
         class Clock(TrainerCallback):  # type: ignore[misc]
             def on_train_begin(self, *_: Any, **__: Any) -> None:
-                marks.append(time.monotonic())
+                marks.append(CLOCK())
 
             on_step_end = on_train_begin
 
@@ -320,7 +325,13 @@ def _machine() -> dict[str, Any]:
     from results import this_machine
 
     machine = this_machine()
-    return {"cpu": machine.cpu, "isa": list(machine.isa), "cores": machine.cores, "load": os.getloadavg()}
+    return {
+        "clock": CLOCK.__name__,
+        "cpu": machine.cpu,
+        "isa": list(machine.isa),
+        "cores": machine.cores,
+        "load": os.getloadavg(),
+    }
 
 
 WORKERS: dict[str, Callable[[int, argparse.Namespace], dict[str, Any]]] = {

@@ -164,6 +164,8 @@ def build(
     training = experiment.training
     each = training.batch_size * training.gradient_accumulation
     rows = laid_out(order, steps * each)
+    if experiment.lora.method == "full":
+        base.model.float().requires_grad_(True)  # bf16 weights would lose small updates; autocast does the products
     return Alone(
         folder=folder,
         identity=identity,

@@ -96,10 +96,10 @@ class _ShortRow(torch.autograd.Function):
         share = torch.bmm(q, k.transpose(1, 2)).view(shape).float()
         share.mul_(ctx.scale).sub_(peak.view(count, -1, length, 1)).exp_().tril_()
         gv = torch.bmm(share.to(q.dtype).view(count, rows, length).transpose(1, 2), g)
-        spread = torch.bmm(g, v.transpose(1, 2)).view(shape).float()
-        spread = spread.sub_(inner).mul_(share).mul_(ctx.scale).to(q.dtype).view(count, rows, length)
-        gq = torch.bmm(spread, k).view(query.shape)
-        gk = torch.bmm(spread.transpose(1, 2), q)
+        spread = torch.bmm(g, v.transpose(1, 2)).view(shape) - inner
+        low = spread.mul_(share).to(q.dtype).view(count, rows, length)
+        gq = torch.bmm(low, k).mul_(ctx.scale).view(query.shape)
+        gk = torch.bmm(low.transpose(1, 2), q).mul_(ctx.scale)
         return gq, gk.unsqueeze(0), gv.unsqueeze(0), None
 
 

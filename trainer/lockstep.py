@@ -91,6 +91,9 @@ def train_group(
     with ExitStack() as held:
         for member in members:
             held.enter_context(checkpoints.lock(member.folder))
+        for member in members:
+            if member.trainee.settings.mirror:
+                _fetch(member)
         resume(members)
         writers: dict[str, CurveWriter] = {}
         for member in members:
@@ -214,11 +217,25 @@ def _save(members: Sequence[Member], writers: Mapping[str, CurveWriter]) -> None
 
 
 def _mirror(member: Member, path: Path) -> None:
-    """A mirror that cannot be reached costs a note, not the run."""
+    """Copy a checkpoint away, the best weights first. A mirror that cannot be reached costs a note, not the run."""
+    url, run_id = member.trainee.settings.mirror, member.trainee.run_id
     try:
-        checkpoints.mirror(path, member.trainee.settings.mirror, member.trainee.run_id)
+        if member.best is not None:
+            checkpoints.mirror(member.best, url, f"{run_id}/best")
+        checkpoints.mirror(path, url, run_id)
     except Exception as error:
-        member.notes.append(f"{path.name} could not be copied to {member.trainee.settings.mirror}: {error}")
+        member.notes.append(f"{path.name} could not be copied to {url}: {error}")
+
+
+def _fetch(member: Member) -> None:
+    """Bring back what a machine that is gone had mirrored."""
+    url, run_id = member.trainee.settings.mirror, member.trainee.run_id
+    try:
+        if checkpoints.fetch(member.folder, url, run_id):
+            checkpoints.fetch(member.folder / "best", url, f"{run_id}/best")
+            member.notes.append(f"the newest checkpoint came from {url}")
+    except Exception as error:
+        member.notes.append(f"{url} could not be read: {error}")
 
 
 def _points(trainee: Trainee, step: Step, number: int) -> list[Point]:

@@ -56,7 +56,7 @@ def halve(
 
 
 def summarize(experiment: Experiment, planned: Sequence[Variant], store: Store) -> None:
-    """Store what the sweep showed in Report(experiment, "sweep"): `effects`, `best`, and the runs that did not finish."""
+    """Store what the sweep showed in Report(experiment, "sweep"): `effects`, `best`, and the unfinished runs."""
     metric = experiment.sweep.keep_best_by
     scores = {variant.id: score for variant in planned if (score := _best(store, variant.id, metric)) is not None}
     finished = [variant for variant in planned if store.runs.get(variant.id).status == "finished"]

@@ -23,13 +23,14 @@ from trainer.answer_loss import answer_loss, supports
 from trainer.attention import use_row_attention
 from trainer.data import Example
 from trainer.experiment import Experiment
+from trainer.lean_norm import use_lean_norms
 from trainer.rows import Rows
 from trainer.shared_linear import Adapter, layers_for, new_adapter, share
 from trainer.trainee import Trainee
 
-PASS_TOKENS = 2048
-"""Tokens a forward and backward pass holds activations for, about 1 MB each for a 135M model. From a few hundred tokens
-on, a CPU's matrix units are full, so larger passes cost memory and bring nothing."""
+PASS_TOKENS = 1024
+"""Tokens a forward and backward pass holds activations for, about 0.5 MB each for a 135M model. From a few hundred
+tokens on, a CPU's matrix units are full, so larger passes cost memory and bring nothing."""
 
 
 def trains_together(experiment: Experiment, model: nn.Module) -> str:
@@ -90,6 +91,7 @@ class Together:
         self._pass_tokens = pass_tokens
         self._routing = share(model)
         use_row_attention(model)
+        use_lean_norms(model)
         self._body: Any = self.model.get_decoder()
         self._head: Any = self.model.get_output_embeddings()
         self._device = next(model.parameters()).device

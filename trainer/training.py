@@ -114,6 +114,9 @@ def _train_group(
     progress(f"loading {group[0].base}", 1, 1)
     data = prepare(own.data, base.tokenizer, own.training.max_length, workspace, progress)
     store.reports.put(Report(own.name, "data", {**data.report, "identity": data.identity}))
+    for variant in group:  # variants of one experiment may have data of their own
+        store.reports.put(Report(variant.id, "data", {**data.report, "identity": data.identity}))
+        store.reports.put(Report(variant.id, "contamination", data.report["contamination"]))
     register_base(base, store, workspace)
     store.machines.add(this_machine())
     ground = Ground(base, data)

@@ -1,0 +1,65 @@
+"""RMS normalisation that keeps half the memory: the input and one number a token, instead of fp32 copies of everything.
+
+transformers' RMSNorm leaves three fp32 tensors a call to autograd; over the 61 norms of a 135M model that is 400 kB a
+token, more than all else together. The same values come out of a hand-written backward pass.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class LeanNorm(nn.Module):
+    """y = w · x / √(mean(x²) + ε), in the order of roundings of transformers' LlamaRMSNorm."""
+
+    def __init__(self, weight: nn.Parameter, epsilon: float) -> None:
+        super().__init__()
+        self.weight = weight
+        self.variance_epsilon = epsilon
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (…, width) -> (…, width)."""
+        return _Norm.apply(x, self.weight, self.variance_epsilon)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class _Norm(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
+        squares = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32).square_()
+        inverse = squares.div_(x.shape[-1]).add_(epsilon).rsqrt_()
+        ctx.save_for_backward(x, inverse, weight)
+        return torch.mul(x, inverse).to(x.dtype).mul_(weight)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Any:  # type: ignore[override]
+        x, inverse, weight = ctx.saved_tensors
+        gradient = gradient * weight
+        low = inverse.to(x.dtype)
+        normal = x * low
+        mean = (gradient * normal).sum(-1, keepdim=True, dtype=torch.float32).div_(x.shape[-1]).to(x.dtype)
+        return gradient.sub_(normal.mul_(mean)).mul_(low), None, None
+
+
+def use_lean_norms(model: nn.Module) -> int:
+    """Replace the norms that compute exactly this, tried on random input; others (Gemma's 1 + w) stay.
+
+    Returns how many were replaced.
+    """
+    replaced = 0
+    for name, module in list(model.named_modules()):
+        epsilon = getattr(module, "variance_epsilon", None)
+        weight = getattr(module, "weight", None)
+        if not type(module).__name__.endswith("RMSNorm") or epsilon is None or not isinstance(weight, nn.Parameter):
+            continue
+        lean = LeanNorm(weight, epsilon)
+        draws = torch.Generator().manual_seed(0)
+        sample = torch.randn(4, weight.shape[0], generator=draws).to(weight.device, weight.dtype)
+        with torch.no_grad():
+            same = torch.allclose(module(sample), lean(sample), rtol=1e-2, atol=1e-3)
+        if same:
+            model.set_submodule(name, lean)
+            replaced += 1
+    return replaced
