@@ -46,7 +46,8 @@ if TYPE_CHECKING:
     from results.comparison import Comparison, Contrast, LatencyRatio, compare, contrast_counts
     from results.curves import CurveOverview
     from results.decision import Candidate, Change, Decision, Figure, Limit, Limits, Tie, decide, decide_counts
-    from results.importers import ImportReport, import_path
+    from results.export import FORMATS, export_table
+    from results.importers import ImportedItem, ImportReport, import_path
     from results.machines import this_machine
     from results.measurements import contaminated_items
     from results.merge import MergeReport, merge
@@ -64,9 +65,11 @@ _LATER = {
     "CurveOverview": "results.curves",
     "CurveWriter": "results.writer",
     "Decision": "results.decision",
+    "FORMATS": "results.export",
     "Figure": "results.decision",
     "Finding": "results.shipping",
     "ImportReport": "results.importers",
+    "ImportedItem": "results.importers",
     "LatencyRatio": "results.comparison",
     "Limit": "results.decision",
     "Limits": "results.decision",
@@ -83,6 +86,7 @@ _LATER = {
     "decide": "results.decision",
     "decide_counts": "results.decision",
     "decide_published": "results.published",
+    "export_table": "results.export",
     "find_record": "results.shipping",
     "freeze": "results.shipping",
     "import_path": "results.importers",
@@ -107,12 +111,14 @@ __all__ = [
     "Decision",
     "DecisionRecord",
     "Evaluation",
+    "FORMATS",
     "Figure",
     "Finding",
     "Form",
     "Immutable",
     "ImportRefused",
     "ImportReport",
+    "ImportedItem",
     "Json",
     "LatencyRatio",
     "Limit",
@@ -152,6 +158,7 @@ __all__ = [
     "decide_counts",
     "decide_published",
     "digest",
+    "export_table",
     "find_record",
     "freeze",
     "import_path",

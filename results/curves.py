@@ -101,21 +101,13 @@ class Curves:
         found: dict[str, CurveOverview] = {}
         with self._database.read() as connection:
             for some in _portions(list(dict.fromkeys(run_ids)), 500):
-                for curve, level in _levels(connection, some, metric):
+                curves = []
+                for run_id, last_step, level in _levels(connection, some, metric):
                     if level.width > 1 and buckets > len(level.buckets):
-                        steps, values = segments.points(connection, curve.run_id, metric)
+                        steps, values = segments.points(connection, run_id, metric)
                         level = levels.Level(1, len(steps), levels.of_points(steps, values))
-                    view, factor = levels.reduced(level.buckets, buckets)
-                    found[curve.run_id] = CurveOverview(
-                        run_id=curve.run_id,
-                        metric=metric,
-                        steps=view["first"].astype(np.int64),
-                        low=view["low"].astype(np.float64),
-                        high=view["high"].astype(np.float64),
-                        marks=view["odd"][view["odd"] != levels.NEVER].astype(np.int64),
-                        width=level.width * factor,
-                        last_step=curve.last_step,
-                    )
+                    curves.append((run_id, last_step, level))
+                found |= _views(metric, curves, buckets)
         return {run_id: found[run_id] for run_id in run_ids if run_id in found}
 
     def metrics(self, run_id: str) -> list[str]:
@@ -139,11 +131,24 @@ def _portions(items: list[str], size: int) -> Iterable[list[str]]:
     return (items[start : start + size] for start in range(0, len(items), size))
 
 
-def _levels(
-    connection: sa.Connection, run_ids: list[str], metric: str
-) -> Iterable[tuple[segments.CurveState, levels.Level]]:
-    """Each run's curve with its level, its open segments counted in."""
-    chosen = (CurveRow.run_id.in_(run_ids), CurveRow.metric == metric)
+def _views(metric: str, curves: list[tuple[str, int, levels.Level]], most: int) -> dict[str, CurveOverview]:
+    """Each (run id, last step, level) in at most `most` buckets. Arrays are slices of ones that all share."""
+    together, counts, factors = levels.reduced([level.buckets for _, _, level in curves], most)
+    first, odd = together["first"].astype(np.int64), together["odd"].astype(np.int64)
+    low, high = together["low"].astype(np.float64), together["high"].astype(np.float64)
+    found, start = {}, 0
+    for (run_id, last_step, level), count, factor in zip(curves, counts, factors, strict=True):
+        own = slice(start, start + count)
+        marks, width = odd[own], level.width * factor
+        marks = marks[marks != levels.NEVER]
+        found[run_id] = CurveOverview(run_id, metric, first[own], low[own], high[own], marks, width, last_step)
+        start += count
+    return found
+
+
+def _levels(connection: sa.Connection, run_ids: list[str], metric: str) -> Iterable[tuple[str, int, levels.Level]]:
+    """(run id, last step, level) of each run's curve, the points of its open segments counted in."""
+    chosen = (CurveRow.run_id.in_(run_ids), CurveRow.metric == metric, CurveRow.points > 0)
     open_rows = connection.execute(
         sa.select(SegmentRow.curve_id, SegmentRow.steps, SegmentRow.values)
         .join(CurveRow, CurveRow.id == SegmentRow.curve_id)
@@ -154,13 +159,12 @@ def _levels(
     for curve_id, steps, values in open_rows:
         tails.setdefault(curve_id, []).append((steps, values))
     rows = connection.execute(
-        sa.select(*segments.STATE, LevelRow.width, LevelRow.points.label("level_points"), LevelRow.buckets)
+        sa.select(CurveRow.id, CurveRow.run_id, CurveRow.last_step, LevelRow.width, LevelRow.points, LevelRow.buckets)
         .outerjoin(LevelRow, LevelRow.curve_id == CurveRow.id)
         .where(*chosen)
     )
-    for *state, width, count, blob in rows:
-        curve = segments.CurveState(*state)
-        level = segments.level_of(width, count, blob)
-        if curve.id in tails:
-            level = levels.extended(level, *segments.unpacked(tails[curve.id]))
-        yield curve, level
+    for curve_id, run_id, last_step, width, points, buckets in rows.all():
+        level = segments.level_of(width, points, buckets)
+        if curve_id in tails:
+            level = levels.extended(level, *segments.unpacked(tails[curve_id]))
+        yield run_id, last_step, level

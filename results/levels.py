@@ -7,6 +7,7 @@ Pure functions on numpy arrays; reading and writing is in `results.curves`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,9 +78,17 @@ def extended(level: Level, steps: Steps, values: Values) -> Level:
     return Level(width, points + len(steps), buckets)
 
 
-def reduced(buckets: NDArray[np.void], most: int) -> tuple[NDArray[np.void], int]:
-    """(at most `most` buckets, how many of the given ones each joins)."""
-    factor = -(-len(buckets) // max(1, most))
-    if factor <= 1:
-        return buckets, 1
-    return joined(buckets, np.arange(0, len(buckets), factor)), factor
+def reduced(every: Sequence[NDArray[np.void]], most: int) -> tuple[NDArray[np.void], list[int], list[int]]:
+    """Many curves' buckets, each reduced to at most `most`, in one pass.
+
+    Returns (the reduced buckets of all, one curve's behind the other's; how many of them each curve has; how many
+    buckets of a curve were joined into one).
+    """
+    counts = [len(buckets) for buckets in every]
+    factors = [max(1, -(-count // max(1, most))) for count in counts]
+    together = np.concatenate(every) if every else np.empty(0, BUCKET)
+    if max(factors, default=1) == 1:
+        return together, counts, factors
+    ends = np.cumsum(counts).tolist()
+    starts = [np.arange(end - count, end, factor) for end, count, factor in zip(ends, counts, factors, strict=True)]
+    return joined(together, np.concatenate(starts)), [len(part) for part in starts], factors

@@ -54,8 +54,13 @@ def test_a_level_built_in_pieces_is_the_brute_force_one(seed: int, pieces: list[
 def test_reducing_keeps_the_extremes_and_the_marks(values: list[float], most: int) -> None:
     given_values = np.array(values)
     buckets = levels.of_points(np.arange(len(values)), given_values)
-    reduced, factor = levels.reduced(buckets, most)
-    assert len(reduced) <= most
+    other = levels.of_points(np.arange(7), np.arange(7.0))
+    together, counts, factors = levels.reduced([other, buckets, other], most)
+    assert sum(counts) == len(together)
+    assert max(counts) <= most
+    reduced, factor = together[counts[0] : counts[0] + counts[1]], factors[1]
+    for ends in (together[: counts[0]], together[-counts[2] :]):
+        assert (ends["low"].min(), ends["high"].max()) == (0.0, 6.0)
     np.testing.assert_array_equal(
         np.column_stack([reduced["low"], reduced["high"]]), np.array(brute_force(given_values, factor))
     )
