@@ -8,14 +8,13 @@ Try: python -c "from trainer import load_base; print(load_base('smollm2-135m-ins
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from results.records import digest
+from engines import file_sha256
+from results import digest
 from trainer.devices import Choice, choose
 from trainer.errors import BaseUnavailable
 from trainer.gguf_bases import quiet, unpacked
@@ -66,7 +65,6 @@ def load_base(name: str, quantization: str = "none", dtype: str = "auto", device
         model = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=_torch_dtype(choice.dtype),
-            attn_implementation="sdpa",
             use_safetensors=True,
             trust_remote_code=False,
             local_files_only=True,
@@ -87,7 +85,7 @@ def load_base(name: str, quantization: str = "none", dtype: str = "auto", device
         device=choice.device,
         quantization=choice.quantization,
         attention=str(model.config._attn_implementation),
-        notes=choice.notes,
+        notes=(*choice.notes, f"attention: {model.config._attn_implementation}, transformers' choice for this base"),
     )
 
 
@@ -115,24 +113,12 @@ def base_tokenizer(name: str) -> Any:
 
 
 def base_identity(name: str) -> str:
-    """SHA-256 over the base's weights, configuration and tokenizer files; file names count, places do not."""
+    """SHA-256 of a GGUF file, or over a folder's weights, configuration and tokenizer files: names count, places do not."""
     path = base_path(name)
     if path.is_file():
-        return digest({"gguf": _file_sha256(path, _stamp(path))})
+        return file_sha256(path)
     files = sorted({file for pattern in HASHED for file in path.glob(pattern) if file.is_file()})
-    return digest({file.name: _file_sha256(file, _stamp(file)) for file in files})
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    """Size in bytes and time of change in ns: a changed file is hashed again."""
-    found = path.stat()
-    return found.st_size, found.st_mtime_ns
-
-
-@lru_cache(maxsize=256)
-def _file_sha256(path: Path, stamp: tuple[int, int]) -> str:  # noqa: ARG001 (the stamp is part of the memory's key)
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return digest({file.name: file_sha256(file) for file in files})
 
 
 def base_path(name: str) -> Path:
@@ -159,10 +145,10 @@ def _downloaded(repository: str, name: str) -> Path:
     try:
         return Path(snapshot_download(repository, allow_patterns=patterns, ignore_patterns=["original/*"]))
     except Exception as error:
-        raise BaseUnavailable(_remedy(repository, name, error)) from error
+        raise BaseUnavailable(hub_remedy(repository, name, error)) from error
 
 
-def _remedy(repository: str, name: str, error: Exception) -> str:
+def hub_remedy(repository: str, name: str, error: Exception) -> str:
     """What to do about a Hub base that does not come, by the kind of the Hub client's error."""
     kind = type(error).__name__
     page = f"https://huggingface.co/{repository}"
