@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from engines.interface import Message
+from engines import Message
 from results.records import Json, digest
 
 

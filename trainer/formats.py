@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, cast
 
-from engines.interface import Message
+from engines import Message
 from trainer.experiment import Columns, Source
 
 Role = Literal["system", "user", "assistant"]

@@ -12,8 +12,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from engines import gguf_tokenizer
-from engines import FileRefused, read_header
+from engines import FileRefused, gguf_tokenizer, read_header
 from trainer.errors import BaseUnavailable
 
 

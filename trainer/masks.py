@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from engines.interface import Message
+from engines import Message
 from results.records import Progress
 from trainer.conversations import Conversation
 from trainer.errors import DataInvalid
