@@ -1,0 +1,40 @@
+"""`bakeoff export`: a model in the form that ships, or the store's figures as a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bakeoff.options import WorkspaceOption
+
+
+def export(
+    target: Annotated[str, typer.Argument(help="A model's name, or a new file: .csv, .json, .jsonl or .parquet.")],
+    form: Annotated[str, typer.Option(help="Of a model: merged, gguf-f16, gguf-q8_0, lora-gguf, …")] = "gguf-q8_0",
+    table: Annotated[
+        str, typer.Option(help="Of a file: scores, runs, points, models, outcomes, votes, published.")
+    ] = "scores",
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Write a model in the form that ships (behind the parity gate), or a table of the store.
+
+    bakeoff export demo-rank8 --form gguf-q8_0 · bakeoff export losses.parquet --table points
+    """
+    from results import FORMATS, Workspace, export_table
+
+    place = Workspace.open(workspace)
+    with place.store() as store:
+        if Path(target).suffix.lower() in FORMATS:
+            print(f"{target}: {export_table(store, target, table):,} rows")
+            return
+        from typing import get_args
+
+        import engines
+        from results import BakeoffError, Form
+
+        if form not in get_args(Form):
+            raise BakeoffError(f"No form {form!r}. There are: {', '.join(get_args(Form))}")
+        made = engines.export(store.models.find(target), form, place, store)  # type: ignore[arg-type]
+        print(f"{made.name}: {made.form}, {made.bytes / 1e6:.0f} MB, {place.resolve(made.path)}")
