@@ -98,7 +98,9 @@ def _task(row: Mapping[str, Any], path: Path, number: int) -> Task:
     for field in ("task_id", "prompt", "entry_point", "test"):
         if not isinstance(row.get(field), str):
             raise BenchmarkUnreadable(f"{where}: {field!r} must be a string, found {type(row.get(field)).__name__}")
-    _parsed(row["test"], f"{where}: test")
+    defined = [node.name for node in _parsed(row["test"], f"{where}: test").body if isinstance(node, ast.FunctionDef)]
+    if "check" not in defined:
+        raise BenchmarkUnreadable(f"{where}: 'test' must define check(candidate), found {defined}")
     return Task(row["task_id"], row["prompt"], row["entry_point"], row["test"], str(row.get("canonical_solution", "")))
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 import re
 import textwrap
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,6 +25,10 @@ _FENCE = re.compile(
     r"^[ \t]*(```+|~~~+)[ \t]*([\w+#.-]*)[^\n`]*\n(.*?)(?:^[ \t]*\1[ \t]*$|\Z)", re.DOTALL | re.MULTILINE
 )
 _PYTHON_NAMES = ("python", "py", "python3", "")
+MAX_CUTS = 200
+"""Attempts to find where a program in prose ends."""
+MAX_CHARACTERS = 200_000
+"""Of an answer that is searched; a longer one is taken as it is."""
 _CODE_START = re.compile(r"^(def |class |import |from \w[\w.]* import |@\w|async def )", re.MULTILINE)
 
 
@@ -45,6 +50,8 @@ def extract_code(answer: str, task: Task, mode: Mode = "chat") -> Extraction:
     chat: the fenced blocks, else the first part of the text that parses, else the text as it is.
     """
     text = answer.replace("\r\n", "\n").replace("\r", "\n").lstrip("\ufeff")
+    if len(text) > MAX_CHARACTERS:
+        return Extraction(text, "too long to search", "completion" if mode == "completion" else "solution")
     if mode == "completion":
         return _completion(text, task)
     blocks = _blocks(text)
@@ -118,21 +125,39 @@ def _body(code: str, rule: str, task: Task) -> Extraction:
         ("body", code),
         ("body+indented", textwrap.indent(textwrap.dedent(code).strip("\n") + "\n", "    ")),
     ):
-        if _parses(task.prompt + candidate):
+        tree = _tree(task.prompt + candidate)
+        if tree and not _returns(tree.body):
             return Extraction(candidate, f"{rule}+{name}", "completion")
     return Extraction(code, rule, "solution")
+
+
+def _returns(statements: Iterable[ast.AST]) -> bool:
+    """Whether there is a return outside of functions, which parses but does not compile."""
+    return any(
+        isinstance(node, ast.Return)
+        or (not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and _returns(ast.iter_child_nodes(node)))
+        for node in statements
+    )
 
 
 def _longest_program(text: str) -> str:
     """The longest run of whole lines from the start that parses, cut where the prose goes on; empty if none."""
     lines = text.split("\n")
-    for end in range(len(lines), 0, -1):
-        # Only places where a new statement would start at the margin, or the end.
-        if end < len(lines) and (not lines[end].strip() or lines[end][0] in " \t)]}"):
-            continue
+    end = len(lines)
+    for _ in range(MAX_CUTS):
         code = "\n".join(lines[:end]) + "\n"
-        if _parses(code):
+        try:
+            ast.parse(code)
             return code
+        except SyntaxError as error:
+            # What stands after the error cannot mend it: cut before the statement at the margin that it is in.
+            end = min(end - 1, error.lineno or end)
+        except (ValueError, RecursionError, MemoryError):
+            return ""
+        while end > 0 and (not lines[end].strip() or lines[end][0] in " \t)]}"):
+            end -= 1
+        if end <= 0:
+            return ""
     return ""
 
 

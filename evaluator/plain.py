@@ -28,7 +28,7 @@ MAX_ITEMS = 1_000_000
 MAX_BYTES = 8_000_000
 """Encoded size of one result."""
 
-_DICTS = (dict, Counter, OrderedDict, defaultdict)
+_DICTS = frozenset({dict, Counter, OrderedDict, defaultdict})
 _VIEWS: dict[type, str] = {type({}.keys()): "keys", type({}.values()): "values", type({}.items()): "items"}
 _ITERATORS = frozenset(
     {map, filter, zip, enumerate, reversed, types.GeneratorType, type(iter([])), type(iter(())), type(iter("")),

@@ -1,0 +1,130 @@
+"""What crosses between candidate and judge: exact plain values, equal on both sides, or a refusal by name."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, OrderedDict, defaultdict, namedtuple
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evaluator import plain
+
+SCALARS = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(st.characters()) | st.binary()
+    | st.complex_numbers(allow_nan=False) | st.fractions() | st.decimals(allow_nan=False)
+)  # fmt: skip
+HASHABLE = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4).map(tuple), max_leaves=8)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=5) | st.lists(inner, max_size=5).map(tuple)
+    | st.dictionaries(HASHABLE, inner, max_size=4) | st.frozensets(HASHABLE, max_size=4)
+    | st.sets(HASHABLE, max_size=4),
+    max_leaves=20,
+)  # fmt: skip
+
+
+def same_types(a: object, b: object) -> bool:
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(same_types(x, y) for x, y in zip(a, b, strict=True))
+    return True
+
+
+@settings(deadline=None, max_examples=60)
+@given(VALUES)
+def test_values_come_back_equal_and_of_the_same_type(value):
+    back = plain.loads(plain.dumps(value))
+    assert back == value
+    assert same_types(value, back)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.text(max_size=200) | st.recursive(st.none() | st.integers() | st.text(max_size=5), lambda inner:
+       st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(sorted(plain._DECODERS)), inner, max_size=1),
+       max_leaves=10).map(lambda data: __import__("json").dumps(data)))  # fmt: skip
+def test_any_message_is_a_value_or_refused(text):
+    try:
+        plain.loads(text)
+    except plain.NotPlain as refusal:
+        assert str(refusal)
+
+
+def test_equality_stays_pythons():
+    def crossed(value):
+        return plain.loads(plain.dumps(value))
+
+    Point = namedtuple("Point", "x y")
+    assert crossed(Point(1, 2)) == (1, 2)
+    assert (
+        crossed(Counter("aab"))
+        == crossed(OrderedDict(a=2, b=1))
+        == crossed(defaultdict(int, a=2, b=1))
+        == {"a": 2, "b": 1}
+    )
+    assert crossed(range(3)) != [0, 1, 2]
+    assert crossed(map(str, [1])) != ["1"]
+    assert list(crossed(str(i) for i in range(2))) == ["0", "1"]
+    assert crossed({1: 2}.keys()) == {1}
+    assert crossed({1: 2}.values()) != [2]
+    assert crossed(10**5000) == 10**5000
+    assert crossed(float("nan")) != crossed(float("nan"))
+    assert bool(crossed(re.match("a", "a"))) and crossed(re.match("a", "a")) != True  # noqa: E712
+    assert (crossed(Decimal("0.5")), crossed(Fraction(1, 2))) == (0.5, 0.5)
+
+
+class Equal(int):
+    def __eq__(self, other):
+        return True
+
+    __hash__ = int.__hash__
+
+
+class Truthy(str):
+    def __bool__(self):
+        return True
+
+
+class Meta(type):
+    def __eq__(cls, other):
+        return True
+
+    __hash__ = type.__hash__
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Equal(1),
+        [Equal(1)],
+        {Truthy(""): 1},
+        Meta("M", (), {}),
+        Meta("M", (int,), {})(3),
+        object(),
+        len,
+        lambda: 1,
+        int,
+        ...,
+    ],
+    ids=repr,
+)
+def test_what_could_lie_is_refused(value):
+    with pytest.raises(plain.NotPlain):
+        plain.dumps(value)
+
+
+def test_size_and_depth_are_bounded():
+    deep: list = []
+    for _ in range(100_000):
+        deep = [deep]
+    cycle: list = []
+    cycle.append(cycle)
+    for value in (deep, cycle, [0] * (plain.MAX_ITEMS + 1), "x" * (plain.MAX_BYTES + 1)):
+        with pytest.raises(plain.NotPlain):
+            plain.dumps(value)
+    with pytest.raises(plain.NotPlain):
+        plain.loads("[" * 100_000 + "]" * 100_000)
