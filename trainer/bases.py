@@ -113,7 +113,7 @@ def base_tokenizer(name: str) -> Any:
 
 
 def base_identity(name: str) -> str:
-    """SHA-256 of a GGUF file, or over a folder's weights, configuration and tokenizer files: names count, places do not."""
+    """SHA-256 of a GGUF file, or over a folder's weights, configuration and tokenizer files by their names."""
     path = base_path(name)
     if path.is_file():
         return file_sha256(path)
