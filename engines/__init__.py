@@ -15,6 +15,7 @@ from engines.interface import Chunk, Completion, Engine, FinishReason, Message, 
 
 if TYPE_CHECKING:
     from engines.forms import export
+    from engines.gguf import FolderSource, write_model
     from engines.header import read_header
     from engines.huggingface import HuggingFaceEngine
     from engines.identity import file_sha256, folder_sha256, model_id
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from engines.vocabulary import gguf_tokenizer
 
 _LAZY = {
+    "FolderSource": "gguf",
     "HuggingFaceEngine": "huggingface",
     "LlamaCppEngine": "llamacpp",
     "Threading": "llamaserver",
@@ -39,6 +41,7 @@ _LAZY = {
     "open_engines": "opening",
     "read_header": "header",
     "serve": "serving",
+    "write_model": "gguf",
 }
 """Name → the module that has it. None is imported before its name is used."""
 
@@ -52,6 +55,7 @@ __all__ = [
     "ExportRefused",
     "FileRefused",
     "FinishReason",
+    "FolderSource",
     "HuggingFaceEngine",
     "LlamaCppEngine",
     "Message",
@@ -67,6 +71,7 @@ __all__ = [
     "open_engines",
     "read_header",
     "serve",
+    "write_model",
 ]
 
 

@@ -18,6 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from engines import FolderSource, write_model
 from results import Workspace, digest
 from trainer.bases import base_path
 from trainer.errors import BaseUnavailable, DataInvalid, SourceUnreachable
@@ -25,7 +26,7 @@ from trainer.experiment import Columns, Experiment, Source
 from trainer.formats import BadRow
 from trainer.gguf_bases import unpacked
 from trainer.miniatures import ARCHITECTURES, miniature
-from trainer.registry import entry, shape_of
+from trainer.registry import entry, packaged_path, shape_of
 from trainer.sources import raw_rows
 from trainer.stdlib import module_rows
 
@@ -91,9 +92,17 @@ def _fewer(settings: Mapping[str, Any] | None, **small: Any) -> dict[str, Any] |
 
 
 def _small_base(name: str, folder: Path) -> Path:
-    """The miniature of a base, in a folder of the base's own short name."""
+    """The miniature of a base, under the base's own short name; a GGUF file where the base is one."""
     slug = re.sub(r"[^A-Za-z0-9.-]+", "-", Path(name).name).removesuffix(".gguf").lower()
-    return miniature(architecture_of(name), folder / slug)
+    small = miniature(architecture_of(name), folder / slug)
+    if not (packaged_path(name) or name.endswith(".gguf")):
+        return small
+    file = small.with_name(f"{slug}.gguf")
+    if not file.is_file():
+        part = file.with_suffix(".part")
+        write_model(part, FolderSource(small), "gguf-q8_0")
+        part.replace(file)
+    return file
 
 
 def architecture_of(name: str) -> str:
