@@ -87,3 +87,47 @@ def merge(
         print(f"{noun}: {count:,} taken in, {report.present[noun]:,} were here")
     for difference in report.differences:
         print(difference)
+
+
+@app.command()
+def upload(
+    model: Annotated[
+        list[str] | None, typer.Argument(help="Names or ids; default: every model with files here.")
+    ] = None,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Copy models' files to the folder or URL in BAKEOFF_ARTIFACTS, for machines that share this store.
+
+    BAKEOFF_ARTIFACTS=s3://bucket/team bakeoff store upload demo-rank8
+    """
+    from results import Workspace
+
+    place = Workspace.open(workspace)
+    with place.store() as store:
+        chosen = [store.models.find(name) for name in model] if model else store.models.list()
+    for each in chosen:
+        if not Path(each.path).is_absolute() and (model or place.resolve(each.path).exists()):
+            done = place.artifacts().put(place.resolve(each.path), each.path)
+            print(f"{each.name}: {'uploaded' if done else 'was there'}")
+
+
+@app.command()
+def download(
+    model: Annotated[list[str], typer.Argument(help="Names or ids.")],
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Fetch models' files that another machine uploaded to BAKEOFF_ARTIFACTS.
+
+    BAKEOFF_ARTIFACTS=s3://bucket/team bakeoff store download demo-rank8
+    """
+    from results import Workspace
+
+    place = Workspace.open(workspace)
+    with place.store() as store:
+        chosen = [store.models.find(name) for name in model]
+    for each in chosen:
+        if place.resolve(each.path).exists():
+            print(f"{each.name}: is here")
+        else:
+            place.artifacts().get(each.path, place.resolve(each.path))
+            print(f"{each.name}: {place.resolve(each.path)}")

@@ -43,6 +43,7 @@ from results.records import (
 from results.workspace import Workspace
 
 if TYPE_CHECKING:
+    from results.artifacts import Artifacts
     from results.comparison import Comparison, Contrast, LatencyRatio, compare, contrast_counts
     from results.curves import CurveOverview
     from results.decision import Candidate, Change, Decision, Figure, Limit, Limits, Tie, decide, decide_counts
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from results.writer import CurveWriter
 
 _LATER = {
+    "Artifacts": "results.artifacts",
     "Candidate": "results.decision",
     "Change": "results.decision",
     "Comparison": "results.comparison",
@@ -101,6 +103,7 @@ _LATER = {
 """Name → the module it is loaded from when first asked for."""
 
 __all__ = [
+    "Artifacts",
     "BakeoffError",
     "Candidate",
     "Change",

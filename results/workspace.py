@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from results.errors import BakeoffError, NotFound
 
 if TYPE_CHECKING:
+    from results.artifacts import Artifacts
     from results.store import Store
 
 DEFAULT = "workspace"
@@ -57,6 +58,12 @@ class Workspace:
         if not file.is_file():
             raise NotFound(f"no store at {file}; give a workspace folder, an SQLite file or a postgresql:// URL")
         return Store(f"sqlite:///{file}", spool=file.parent / SPOOL)
+
+    def artifacts(self) -> Artifacts:
+        """Where models are shared: the folder or URL in BAKEOFF_ARTIFACTS, else `artifacts` in the workspace."""
+        from results.artifacts import Artifacts
+
+        return Artifacts(os.environ.get("BAKEOFF_ARTIFACTS") or str(self.path / "artifacts"))
 
     def folder(self, *parts: str) -> Path:
         """The folder at `parts` in the workspace, made where missing. Raises BakeoffError if that cannot be."""

@@ -92,3 +92,20 @@ def test_a_store_is_exported_and_merged_by_command(workspace: Path, tmp_path: Pa
     assert info["rows"]["runs"] == 2
     assert "schema" in output("store", "info", *there)
     assert "schema" in output("store", "upgrade", *there)
+
+
+def test_a_model_is_uploaded_and_downloaded_by_command(
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BAKEOFF_ARTIFACTS", str(tmp_path / "shared"))
+    here = ("--workspace", str(workspace))
+    with pytest.raises(BakeoffError, match="models/demo"):
+        output("store", "download", "demo", *here)
+    (workspace / "models" / "demo").mkdir(parents=True)
+    (workspace / "models" / "demo" / "adapter_config.json").write_text("{}")
+    assert output("store", "upload", *here) == "demo: uploaded\n"
+    assert output("store", "upload", "demo", *here) == "demo: was there\n"
+    assert output("store", "download", "demo", *here) == "demo: is here\n"
+    (workspace / "models" / "demo").rename(workspace / "gone")
+    output("store", "download", "demo", *here)
+    assert (workspace / "models" / "demo" / "adapter_config.json").read_text() == "{}"
