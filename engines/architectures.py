@@ -62,7 +62,7 @@ class Layout:
             heads = self._rotated(name)
             return halved(tensor, heads) if heads else tensor
         if self.architecture.startswith("gemma") and name.endswith("norm.weight"):
-            return tensor - tensor.dtype.type(1)
+            return np.asarray(tensor - tensor.dtype.type(1))
         return tensor
 
     def _rotated(self, name: str) -> int:

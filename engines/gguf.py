@@ -19,6 +19,7 @@ from engines.architectures import Array
 from engines.errors import ExportRefused
 from engines.header import read_header
 from engines.hyperparameters import hyperparameters, read_config
+from engines.llamacpp import NORMALIZER
 from engines.lora import Delta, layout_of
 from engines.vocabulary import Vocabulary, read_vocabulary
 
@@ -150,6 +151,7 @@ def describe_vocabulary(writer: Any, vocabulary: Vocabulary) -> None:
         add[name](index)
     writer.add_add_bos_token(vocabulary.add_bos)
     writer.add_add_space_prefix(vocabulary.add_space_prefix)
+    writer.add_string(NORMALIZER, vocabulary.normalizer or "none")
     if vocabulary.template:
         writer.add_chat_template(vocabulary.template)
 

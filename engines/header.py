@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,13 +84,13 @@ class Header:
 
 
 def legacy_format(path: Path) -> str:
-    """"ggml", "ggmf" or "ggjt" for a file from before GGUF, else the empty string."""
+    """ "ggml", "ggmf" or "ggjt" for a file from before GGUF, else the empty string."""
     with path.open("rb") as file:
         return LEGACY_MAGICS.get(file.read(4), "")
 
 
-def read_header(path: Path) -> Header:
-    """Read and check the header of a GGUF file.
+def read_header(path: Path, keep: Sequence[str] = ()) -> Header:
+    """Read and check the header of a GGUF file; the long arrays under the keys in `keep` are kept whole.
 
     Raises: FileRefused naming the file and what is wrong with it.
     """
@@ -103,7 +103,7 @@ def read_header(path: Path) -> Header:
             hint = " It is a GGML file from before GGUF." if data[:4] in LEGACY_MAGICS else ""
             raise FileRefused(f"{path} is no GGUF file: it begins with {data[:4]!r}.{hint}")
         try:
-            return _Walk(data).header()
+            return _Walk(data, keep).header()
         except _Malformed as problem:
             raise FileRefused(f"{path} is a damaged or hostile GGUF file: {problem}. It was not loaded.") from None
         except struct.error:
@@ -117,8 +117,9 @@ class _Malformed(Exception):
 class _Walk:
     """A cursor over the mapped file that never steps past its end."""
 
-    def __init__(self, data: mmap.mmap) -> None:
+    def __init__(self, data: mmap.mmap, keep: Sequence[str]) -> None:
         self.data = data
+        self.keep = frozenset(keep)
         self.size = len(data)
         self.at = 4
 
@@ -134,7 +135,7 @@ class _Walk:
             key = self.string()
             if key in metadata:
                 raise _Malformed(f"the key {key[:80]!r} appears twice")
-            metadata[key] = self.value(self.scalar("I"), depth=0)
+            metadata[key] = self.value(self.scalar("I"), 0, key in self.keep)
         described = [self.tensor() for _ in range(tensors)]
         alignment = metadata.get("general.alignment", 32)
         if not isinstance(alignment, int) or not 0 < alignment <= 1 << 16 or alignment & (alignment - 1):
@@ -164,21 +165,21 @@ class _Walk:
         self.at += length
         return text
 
-    def value(self, kind: int, depth: int) -> Any:
+    def value(self, kind: int, depth: int, keep: bool = False) -> Any:
         if kind in SCALARS:
             return self.scalar(SCALARS[kind])
         if kind == 8:
             return self.string()
         if kind == 9 and depth < 2:
-            return self.array(depth)
+            return self.array(depth, keep)
         raise _Malformed(f"an unknown value type {kind} at byte {self.at}")
 
-    def array(self, depth: int) -> Any:
+    def array(self, depth: int, keep: bool) -> Any:
         kind, count = self.scalar("I"), self.scalar("Q")
         smallest = struct.calcsize("<" + SCALARS[kind]) if kind in SCALARS else 8
         if count * smallest > self.size - self.at:
             raise _Malformed(f"an array of {count} items at byte {self.at}, longer than the file")
-        if count <= KEPT_ITEMS:
+        if keep or count <= KEPT_ITEMS:
             return [self.value(kind, depth + 1) for _ in range(count)]
         if kind in SCALARS:
             self.at += count * smallest

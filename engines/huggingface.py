@@ -150,6 +150,7 @@ class HuggingFaceEngine:
 
     def answers(self, requests: Sequence[Request], slots: int | None = None) -> Iterator[tuple[int, Answer]]:
         """Answer requests of any mixture of adapters; yields (index, answer) as they finish."""
+        self._open()
         rows = self._room(requests, slots)
         strands = strand_count(len(requests), rows)
         return strands_answers([self._decoder(-(-rows // strands)) for _ in range(strands)], requests)

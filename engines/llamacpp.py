@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+import unicodedata
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -27,6 +28,9 @@ from results.records import Progress
 
 TEMPLATE_SECONDS = 5.0
 """A chat template that takes longer to render is a bomb; its process is ended."""
+
+NORMALIZER = "bakeoff.normalizer"
+"""Metadata key of our own exports: NFC or none. GGUF has no standard key for it."""
 
 FINISH: dict[str, FinishReason] = {"eos": "stop", "word": "stop", "limit": "length", "none": "length"}
 """llama.cpp's stop_type → ours."""
@@ -126,8 +130,15 @@ class LlamaCppEngine:
     def _tokenize(self, text: str, special: bool) -> list[int]:
         if "\0" in text:
             raise EngineError("The text holds a NUL character, where llama.cpp would cut it off. Remove it.")
-        body = {"content": text, "add_special": special, "parse_special": special}
+        body = {"content": self.normalized(text), "add_special": special, "parse_special": special}
         return list(self._call("/tokenize", body)["tokens"])
+
+    def normalized(self, text: str) -> str:
+        """The text in NFC where the model's tokenizer wants it (Qwen), which llama.cpp leaves out."""
+        metadata = self.server.header.metadata
+        assumed = "NFC" if metadata.get("tokenizer.ggml.pre") == "qwen2" else ""
+        form = metadata.get(NORMALIZER, assumed)
+        return unicodedata.normalize("NFC", text) if form == "NFC" else text
 
     def fit(self, messages: Sequence[Message], max_tokens: int) -> tuple[list[int], str]:
         """(token ids, note): the conversation within the context, its oldest turns left out where it is too long.

@@ -47,8 +47,10 @@ def answers(decoders: Sequence[BatchedDecoder], requests: Sequence[Request]) -> 
         torch.set_num_threads(share)
         own = order[number :: len(decoders)]
         try:
-            for place, answer in decoders[number].run([requests[i] for i in own]):
-                found.put((own[place], answer))
+            # All events, not only answers: a stop is noticed at the next piece of text.
+            for place, event in decoders[number].events([requests[i] for i in own]):
+                if isinstance(event, Answer):
+                    found.put((own[place], event))
                 if stopped.is_set():
                     return
         except BaseException as error:

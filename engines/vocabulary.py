@@ -46,6 +46,8 @@ class Vocabulary:
     add_bos: bool = False
     add_space_prefix: bool = False
     template: str = ""
+    normalizer: str = ""
+    """NFC where the tokenizer composes characters first, as Qwen's does; llama.cpp does not."""
 
 
 def read_vocabulary(folder: Path, size: int) -> Vocabulary:
@@ -68,6 +70,7 @@ def read_vocabulary(folder: Path, size: int) -> Vocabulary:
         "ids": _special_ids(tokenizer, folder),
         "add_bos": bool(text) and text[0] == tokenizer.bos_token_id,
         "template": tokenizer.chat_template if isinstance(tokenizer.chat_template, str) else "",
+        "normalizer": "NFC" if "NFC()" in str(tokenizer.backend_tokenizer.normalizer) else "",
     }
     if data["model"].get("byte_fallback"):
         pairs = [
@@ -161,27 +164,65 @@ def _special_ids(tokenizer: Any, folder: Path) -> dict[str, int]:
 
 
 def gguf_tokenizer(path: Path) -> Any:
-    """transformers' tokenizer of a GGUF file, splitting text as the file's pre-tokenizer id says.
+    """transformers' tokenizer of a GGUF file, built from the file's own tokens and split rules.
 
-    transformers rebuilds every byte-level tokenizer with GPT-2's split rules, whatever the id: "½ Ⅷ" in SmolLM2 and
-    digits in Llama 3 would get other tokens in training than in llama.cpp.
-    Raises: ExportRefused for an id not known here.
+    transformers' reading of byte-level tokenizers uses GPT-2's split rules whatever the file says, and adds tokens that
+    the model does not have: "½ Ⅷ" in SmolLM2, digits in Llama 3 would be other tokens in training than in llama.cpp.
+    Raises: ExportRefused for a pre-tokenizer id not known here.
     """
-    from tokenizers import Regex, pre_tokenizers
-    from transformers import AutoTokenizer
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-    tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name, local_files_only=True)
-    metadata = read_header(path).metadata
+    kept = ("tokenizer.ggml.tokens", "tokenizer.ggml.token_type", "tokenizer.ggml.merges")
+    metadata = read_header(path, kept).metadata
+    if metadata.get("tokenizer.ggml.model") != "gpt2":
+        return AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name, local_files_only=True)
+    tokens = metadata["tokenizer.ggml.tokens"]
+    named = {
+        f"{name}_token": tokens[metadata[f"tokenizer.ggml.{key}_token_id"]]
+        for name, key in (("bos", "bos"), ("eos", "eos"), ("unk", "unknown"), ("pad", "padding"))
+        if f"tokenizer.ggml.{key}_token_id" in metadata
+    }
+    made = PreTrainedTokenizerFast(tokenizer_object=_byte_level(metadata, path.name), **named)
+    made.chat_template = metadata.get("tokenizer.chat_template")
+    return made
+
+
+def _byte_level(metadata: Mapping[str, Any], name: str) -> Any:
+    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+
     pre = str(metadata.get("tokenizer.ggml.pre", "default"))
-    if metadata.get("tokenizer.ggml.model") != "gpt2" or pre in ("gpt-2", "default"):
-        return tokenizer
-    patterns = {name: pattern for pattern, name in PRE_TOKENIZERS.items()}
-    if pre == "smollm":
-        split, regex = pre_tokenizers.Digits(individual_digits=True), True
-    elif pre in patterns:
-        split, regex = pre_tokenizers.Split(Regex(patterns[pre]), "isolated"), False
+    patterns = {pre_id: pattern for pattern, pre_id in PRE_TOKENIZERS.items()}
+    bytes_ = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=pre not in patterns)
+    if pre in patterns:
+        splitter = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(patterns[pre]), "isolated"), bytes_])
+    elif pre == "smollm":
+        splitter = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), bytes_])
+    elif pre in ("gpt-2", "default"):
+        splitter = pre_tokenizers.Sequence([bytes_])
     else:
-        raise ExportRefused("pre-tokenizer", f"{path.name} splits text by {pre!r}, which is not known here.")
-    bytes_ = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=regex)
-    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, bytes_])
-    return tokenizer
+        raise ExportRefused("pre-tokenizer", f"{name} splits text by {pre!r}, which is not known here.")
+    tokens, kinds = metadata["tokenizer.ggml.tokens"], metadata["tokenizer.ggml.token_type"]
+    merges = [tuple(merge.split(" ", 1)) for merge in metadata["tokenizer.ggml.merges"]]
+    vocabulary = {token: index for index, token in enumerate(tokens)}
+    made = Tokenizer(models.BPE(vocab=vocabulary, merges=merges, ignore_merges=pre == "llama-bpe"))
+    made.pre_tokenizer = splitter
+    made.decoder = decoders.ByteLevel()
+    if metadata.get("bakeoff.normalizer", "NFC" if pre == "qwen2" else "none") == "NFC":
+        made.normalizer = normalizers.NFC()
+    made.add_special_tokens(
+        [
+            AddedToken(token, special=True, normalized=False)
+            for token, kind in zip(tokens, kinds, strict=True)
+            if kind == CONTROL
+        ]
+    )
+    made.add_tokens(
+        [AddedToken(token, normalized=False) for token, kind in zip(tokens, kinds, strict=True) if kind == USER_DEFINED]
+    )
+    begin = metadata.get("tokenizer.ggml.bos_token_id")
+    if metadata.get("tokenizer.ggml.add_bos_token") and begin is not None:
+        bos = tokens[begin]
+        made.post_processor = processors.TemplateProcessing(
+            single=f"{bos} $A", pair=f"{bos} $A {bos} $B", special_tokens=[(bos, begin)]
+        )
+    return made

@@ -34,9 +34,7 @@ class OneModel:
         return "resident"
 
     @contextmanager
-    def lease(
-        self, _: Model, cancelled: Callable[[], bool] = lambda: False, __: Any = None
-    ) -> Iterator[Engine | None]:
+    def lease(self, _: Model, cancelled: Callable[[], bool] = lambda: False, __: Any = None) -> Iterator[Engine | None]:
         while not self._one.acquire(timeout=0.1):
             if cancelled():
                 yield None
