@@ -19,6 +19,7 @@ VERBS = (
     "demo",
     "plan",
     "run",
+    "train",
     "runs",
     "models",
     "scores",

@@ -76,6 +76,7 @@ def _study(folder: Path, kills: int, draws: random.Random) -> dict[str, Any]:
         compared += 1
         found = _state(workspace)
         different += [f"killed-{compared - 1}: {key}" for key in expected if found.get(key) != expected[key]]
+        print(f"{done} kills, {compared} trainings compared, {len(different)} differences", file=sys.stderr, flush=True)
     return {
         "kills": done,
         "inside_saves": inside_saves,

@@ -34,7 +34,7 @@ class _Norm(torch.autograd.Function):
         return torch.mul(x, inverse).to(x.dtype).mul_(weight)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> Any:
         x, inverse, weight = ctx.saved_tensors
         gradient = gradient * weight
         low = inverse.to(x.dtype)

@@ -48,7 +48,7 @@ def halve(
         promoted = {run for decision in decided[key] for run in decision["promoted"]}
         for decision in decided[key]:
             for run, reason in decision["dropped"].items():
-                if store.runs.get(run).status == "stopped":
+                if (there := store.runs.get(run)).status == "stopped" and there.reason != reason:
                     store.runs.finish(run, "stopped", reason)
         active = [variant for variant in active if variant.id in promoted]
         steps *= halving.factor

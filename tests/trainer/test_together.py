@@ -1,0 +1,147 @@
+"""The shared loop's mathematics against transformers and PEFT, architecture by architecture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from trainer.data import Example
+from trainer.experiment_file import experiment_of
+from trainer.together import Together, trains_together
+from trainer.trainee import save_adapter
+
+pytestmark = pytest.mark.slow
+
+Small = Callable[[str], Path]
+
+
+def model_of(folder: Path, dtype: torch.dtype = torch.float32) -> nn.Module:
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation="sdpa").eval()
+
+
+def examples(lengths: tuple[int, ...], vocabulary: int = 200) -> list[Example]:
+    draws = torch.Generator().manual_seed(1)
+    made = []
+    for row, length in enumerate(lengths):
+        ids = torch.randint(3, vocabulary, (length,), generator=draws).tolist()
+        labels = [-100 if place < length // 3 else token for place, token in enumerate(ids)]
+        made.append(Example(ids, labels, 5 * length, row))
+    return made
+
+
+def experiment(**lora: object):
+    raw = {"name": "t", "bases": ["b"], "data": {"sources": [{"name": "python-stdlib"}]}, "lora": {"rank": 4, **lora}}
+    return experiment_of(raw, "test")
+
+
+def shaken(together: Together, **lora: object):
+    """An adapter whose B is not zero, so that it changes something."""
+    adapter = together.adapter(experiment(**lora))
+    draws = torch.Generator().manual_seed(2)
+    for _, b in adapter.pairs.values():
+        with torch.no_grad():
+            b.copy_(torch.randn(b.shape, generator=draws) * 0.05)
+    return adapter
+
+
+class Only:
+    """The least of a trainee that a pass needs: its adapter."""
+
+    def __init__(self, adapter: object) -> None:
+        self.adapter = adapter
+
+
+@pytest.mark.parametrize("architecture", ["llama", "qwen2", "qwen3", "gemma", "gemma3", "mistral", "phi3"])
+def test_loss_and_gradients_are_those_of_peft(small: Small, tmp_path: Path, architecture: str) -> None:
+    from peft import PeftModel
+
+    rows = examples((40, 7, 23))
+    together = Together(model_of(small(architecture)), rows, rows)
+    adapter = shaken(together, dropout=0.0)
+    save_adapter(adapter, experiment().lora, "b", tmp_path)
+    ((mine, _),) = together.validate([Only(adapter)])  # type: ignore[list-item]
+
+    model = PeftModel.from_pretrained(model_of(small(architecture)), tmp_path, is_trainable=True)
+    total, count = torch.zeros(()), 0
+    for row in rows:
+        logits = model(input_ids=torch.tensor([row.input_ids])).logits[0, :-1].float()
+        labels = torch.tensor(row.labels[1:])
+        total = total + nn.functional.cross_entropy(logits, labels, reduction="sum")
+        count += int((labels != -100).sum())
+    (total / count).backward()
+    assert mine == pytest.approx(total.item() / count, abs=1e-5)
+
+    from trainer.together import _passes
+
+    (batch,) = _passes([[0, 1, 2]], together.train.lengths, 1000)
+    together._forward(together.train, batch, [Only(adapter)], [1 / count])[0].backward()  # type: ignore[list-item]
+    theirs = dict(model.named_parameters())
+    for layer, (a, b) in adapter.pairs.items():
+        for part, weight in (("lora_A", a), ("lora_B", b)):
+            reference = theirs[f"base_model.model.{layer}.{part}.default.weight"].grad
+            torch.testing.assert_close(weight.grad, reference, rtol=1e-3, atol=1e-5)
+
+
+def test_bf16_rows_attend_as_transformers_do(small: Small) -> None:
+    """The hand-written backward of short rows runs in bf16 only; it is held against the fp32 gradients."""
+    from trainer.attention import rows_attention
+
+    draws = torch.Generator().manual_seed(0)
+    gradients = []
+    inputs = [torch.randn(1, heads, 60, 32, generator=draws) for heads in (4, 2, 2)]
+    for dtype in (torch.float32, torch.bfloat16):
+        q, k, v = (part.clone().to(dtype).requires_grad_() for part in inputs)
+        output, _ = rows_attention(nn.Module(), q, k, v, None, row_lengths=[40, 20])
+        (output.float() ** 2).sum().backward()
+        gradients.append([output.float(), q.grad.float(), k.grad.float(), v.grad.float()])  # type: ignore[union-attr]
+    for exact, low in zip(*gradients, strict=True):
+        assert (exact - low).norm() / exact.norm() < 0.02
+
+
+def test_rows_see_nothing_of_their_neighbours(small: Small) -> None:
+    rows = examples((30, 12))
+    together = Together(model_of(small("llama")), rows, rows)
+    adapter = shaken(together)
+    ((both, _),) = together.validate([Only(adapter)])  # type: ignore[list-item]
+    sums = []
+    for row in rows:
+        together.validation = type(together.validation)([row])
+        ((alone, _),) = together.validate([Only(adapter)])  # type: ignore[list-item]
+        sums.append(alone * together.validation.trained[0])
+    assert both == pytest.approx(sum(sums) / sum(type(together.validation)(rows).trained), abs=1e-6)
+
+
+def test_adapters_in_one_pass_do_not_touch_each_other(small: Small) -> None:
+    rows = examples((30, 12))
+    together = Together(model_of(small("llama")), rows, rows)
+    one, other = shaken(together, rank=2), shaken(together, rank=8, target="attention")
+    alone = [together.validate([Only(adapter)])[0] for adapter in (one, other)]  # type: ignore[list-item]
+    both = together.validate([Only(one), Only(other)])  # type: ignore[list-item]
+    assert alone[0] != alone[1]
+    assert [pytest.approx(value, abs=1e-6) for value in alone] == both
+
+
+def test_small_passes_change_nothing_but_the_order_of_sums(small: Small) -> None:
+    rows = examples((30, 12, 25, 9))
+    losses = []
+    for limit in (16, 1000):
+        together = Together(model_of(small("llama")), rows, rows, pass_tokens=limit)
+        losses.append(together.validate([Only(shaken(together))])[0])  # type: ignore[list-item]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-5)
+
+
+def test_what_cannot_train_together_says_why(small: Small) -> None:
+    from transformers import AutoModelForCausalLM
+
+    capped = AutoModelForCausalLM.from_pretrained(small("gemma2"), attn_implementation="eager")
+    assert "head" in trains_together(experiment(), capped)
+    llama = model_of(small("llama"))
+    assert trains_together(experiment(), llama) == ""
+    assert "DoRA" in trains_together(experiment(dora=True), llama)
+    assert "full" in trains_together(experiment(method="full"), llama)
