@@ -27,7 +27,6 @@ OPEN_POINTS = 4 * SEGMENT_POINTS
 OPEN_SEGMENTS = 64
 """So many small segments at most, then they are joined: a reader of a live run fetches few rows."""
 
-
 BEFORE_ALL = -INT64 - 1
 """The step that no point has: the last step of a curve without points."""
 
@@ -75,15 +74,16 @@ _INSERT_LEVEL = sa.insert(LevelRow)
 
 def grouped(points: Iterable[Point]) -> dict[str, tuple[Steps, Values]]:
     """Points by metric: steps ascending, each once, with the last value given for it."""
-    given = list(points)
-    if not given:
-        return {}
-    names = dict.fromkeys([point[0] for point in given])
-    found = {}
-    for metric in names:
-        chosen = given if len(names) == 1 else [point for point in given if point[0] == metric]
-        found[metric] = _ascending(*_arrays(metric, [point[1] for point in chosen], [point[2] for point in chosen]))
-    return found
+    chosen: dict[str, list[Point]] = {}
+    for point in points:
+        if point[0] in chosen:
+            chosen[point[0]].append(point)
+        else:
+            chosen[point[0]] = [point]
+    return {
+        metric: _ascending(*_arrays(metric, [point[1] for point in some], [point[2] for point in some]))
+        for metric, some in chosen.items()
+    }
 
 
 def curves_of(connection: sa.Connection, run_id: str) -> tuple[str, dict[str, CurveState]]:
