@@ -11,12 +11,9 @@ Try: bakeoff evaluate --benchmark stopping
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from pydantic import BaseModel, Field, ValidationError
 
 from engines import HuggingFaceEngine, Sampling
@@ -24,14 +21,9 @@ from engines.batching import Request
 from evaluator.errors import ModelUnmeasurable
 from evaluator.families import Family, families, opened
 from evaluator.identity import check_identity
+from evaluator.style import length_ratio, prompt_set, repetition
 from results import Evaluation, Model, Outcome, Progress, Score, Store, Workspace, digest, this_machine
 from results.statistics import mean_interval, wilson_interval
-
-PROMPTS = Path(__file__).resolve().parents[1] / "experiments" / "prompts"
-"""The shipped prompt sets."""
-
-NGRAM = 4
-"""Words of the n-grams whose repetition is counted."""
 
 
 class StoppingSettings(BaseModel, frozen=True, extra="forbid"):
@@ -85,20 +77,6 @@ def evaluate_stopping(
     return [found[model.id] for model in models]
 
 
-def prompt_set(name: str) -> list[str]:
-    """The prompts of a shipped set or of a YAML file. Raises ModelUnmeasurable."""
-    path = Path(name) if name.endswith((".yaml", ".yml")) else PROMPTS / f"{name}.yaml"
-    try:
-        content = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        shipped = ", ".join(sorted(file.stem for file in PROMPTS.glob("*.yaml")))
-        raise ModelUnmeasurable(f"Cannot read the prompt set {path}: {error}. Shipped sets: {shipped}") from error
-    prompts = content.get("prompts") if isinstance(content, Mapping) else None
-    if not isinstance(prompts, list) or not prompts or not all(isinstance(prompt, str) for prompt in prompts):
-        raise ModelUnmeasurable(f"{path} needs `prompts`: a list of at least one text")
-    return prompts
-
-
 def _answer(
     engine: HuggingFaceEngine,
     family: Family,
@@ -140,34 +118,6 @@ def _rendered(engine: HuggingFaceEngine, row: str, prompt: str, system: str) -> 
         return f"{prompt}\n\n"
     turns = [{"role": "system", "content": system}] if system else []
     return engine.render([*turns, {"role": "user", "content": prompt}], row)  # type: ignore[list-item]
-
-
-def repetition(text: str) -> float:
-    """Share of an answer's word 4-grams that stood in it before, in [0, 1]: 0 for a text that never repeats itself."""
-    words = text.split()
-    grams = [tuple(words[i : i + NGRAM]) for i in range(len(words) - NGRAM + 1)]
-    return 1 - len(set(grams)) / len(grams) if grams else 0.0
-
-
-@dataclass(frozen=True)
-class Lengths:
-    """How a model's answers compare in length with its base's to the same prompts."""
-
-    ratio: float
-    """Geometric mean of tokens over the base's tokens."""
-    low: float
-    high: float
-    n: int
-
-
-def length_ratio(own: Mapping[str, float], base: Mapping[str, float]) -> Lengths | None:
-    """Tokens against the base's, prompt by prompt: a mean of logarithms, so that double and half weigh alike."""
-    shared = [prompt for prompt in own if prompt in base]
-    if len(shared) < 2:
-        return None
-    ratios = np.log([max(own[prompt], 1.0) / max(base[prompt], 1.0) for prompt in shared])
-    mean = mean_interval(ratios)
-    return Lengths(float(np.exp(mean.value)), float(np.exp(mean.low)), float(np.exp(mean.high)), len(shared))
 
 
 def _conclude(model: Model, evaluation: Evaluation, store: Store) -> Evaluation:
