@@ -116,6 +116,13 @@ def run_id(tool: str, name: str, identity: Any) -> str:
     return f"{slug(name)}-{digest([tool, name, canonical(identity)])[:8]}"
 
 
+def beginning(points: Iterable[Point]) -> list[list[Any]]:
+    """The values of the first step: what a run's file says at any time of its growth, so part of its identity."""
+    known = list(points)
+    first = min((one.step for one in known), default=0)
+    return sorted([one.metric, one.step, canonical(one.value)] for one in known if one.step == first)
+
+
 def slug(name: str) -> str:
     """Lower-case letters, digits and dashes, at most 60; never empty."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60].strip("-") or "imported"

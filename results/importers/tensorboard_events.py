@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from results.errors import ImportRefused
-from results.importers.parcels import Curves, ImportedRun, Parcel, canonical, run_id
+from results.importers.parcels import Curves, ImportedRun, Parcel, beginning, canonical, run_id
 from results.importers.reading import refused
 from results.records import Run
 
@@ -73,9 +73,8 @@ def read_events(path: Path, name: str = "") -> Parcel:
         missing.append("the configuration: the events hold no arguments")
     base = str(found.config.get("model._name_or_path") or "")
     started = datetime.fromtimestamp(found.first_time, UTC) if found.first_time else None
-    first = sorted((one.metric, one.step, canonical(one.value)) for one in points)[:8]
     run = Run(
-        id=run_id("TensorBoard", name, [found.first_time, first]),
+        id=run_id("TensorBoard", name, [found.first_time, beginning(points)]),
         name=name,
         experiment="imported",
         base=base,

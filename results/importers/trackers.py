@@ -250,7 +250,7 @@ def _run(
         name=name,
         experiment=experiment or "imported",
         base=base,
-        config=canonical(config),
+        config=canonical(dict(sorted(config.items()))),
         seed=seed if seed is not None and abs(seed) < 2**62 else 0,
         status=known,
         reason="" if known in ("finished", "planned") else f"{tool}: {status.lower() or 'end not recorded'}",

@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from results.errors import ImportRefused
-from results.importers.parcels import Curves, ImportedRun, Parcel, canonical, run_id
+from results.importers.parcels import Curves, ImportedRun, Parcel, beginning, canonical, run_id
 from results.importers.reading import number, read_json, read_lines, read_text, refused, whole
 from results.records import Run, RunStatus
 
@@ -276,9 +276,8 @@ def _parcel(
         said.insert(0, "the training loss: no entry has one")
     status, reason = _status(curves, reached, planned, ended)
     points = curves.points()
-    first = sorted((one.metric, one.step, canonical(one.value)) for one in points)[:8]
     run = Run(
-        id=run_id(tool, name, [base, first or canonical(summary)]),
+        id=run_id(tool, name, [base, beginning(points) or canonical(summary)]),
         name=name,
         experiment="imported",
         base=base,
@@ -310,13 +309,3 @@ def _status(curves: Curves, reached: int | None, planned: int | None, ended: boo
     if planned and planned > 0:
         return "stopped", f"at step {reached or 0} of {planned} when it was imported"
     return "stopped", "the file does not say whether it had ended"
-
-
-def merged(parcels: Sequence[Parcel], form: str) -> Parcel:
-    """Several parcels as one."""
-    return Parcel(
-        form,
-        tuple(run for parcel in parcels for run in parcel.runs),
-        tuple(one for parcel in parcels for one in parcel.evaluations),
-        tuple(note for parcel in parcels for note in parcel.notes),
-    )
