@@ -1,6 +1,7 @@
 """The dashboard: a Streamlit app over the results store, where people decide.
 
-Pages are in `app_pages/`, one file each; `data.py` reads the store, `charts/` draws, `chat.py` talks to the model server.
+Pages are in `app_pages/`, one file each; `data.py` reads the store, `charts/` draws, `chat.py` talks to the model
+server.
 No torch, no engines: models are reached over HTTP alone.
 
 Try: bakeoff dashboard

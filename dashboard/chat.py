@@ -3,11 +3,12 @@
 An `Answer` is filled by its own thread and read by the page, so that several panes stream at once and a page that polls
 never waits for a model. An answer that nobody looks at any more (a closed tab) stops by itself.
 
-Try: bakeoff serve, then `BAKEOFF_SERVE_URL=http://127.0.0.1:8791 python -c "from dashboard import chat; print(chat.served())"`
+Try: bakeoff serve, then `python -c "from dashboard import chat; print(chat.served())"`
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -52,7 +53,7 @@ class Snapshot:
     tokens: int
     prompt_tokens: int | None
     ttft_seconds: float | None
-    """Sent to first non-empty token, by the server's clock where it says so. Holds the wait for memory, if any."""
+    """Sent to first non-empty token, by the server's clock where it says so; any wait for memory is in it."""
     waited_seconds: float
     """Since it was sent."""
     tokens_per_second: float | None
@@ -61,7 +62,7 @@ class Snapshot:
     identity: str = ""
     """SHA-256 of the model that answered, where the server says so."""
     queue: tuple[str, int] | None = None
-    """("waiting" or "loading", place in the queue) if it had to wait; None if it never did, as far as the server says."""
+    """("waiting" or "loading", place in the queue) if the server says that it had to wait."""
 
 
 @lru_cache(maxsize=4)
@@ -157,10 +158,8 @@ class Answer:
         stream = response.extensions.get("network_stream") if response is not None else None
         connection = stream.get_extra_info("socket") if stream is not None else None
         if connection is not None:
-            try:  # a close would not wake the thread that reads; a shutdown does
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass  # already closed by the server
+            with contextlib.suppress(OSError):  # the server may have closed it already
+                connection.shutdown(socket.SHUT_RDWR)  # a close would not wake the thread that reads
 
     def snapshot(self) -> Snapshot:
         """What there is now. Looking keeps it alive."""

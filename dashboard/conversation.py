@@ -169,6 +169,6 @@ def votes(
                     blind=blind,
                     details=details,
                     created_at=now(),
-                )  # fmt: skip
+                )
             )
     return found

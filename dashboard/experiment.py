@@ -1,4 +1,4 @@
-"""The form of a new run: what people change most, written as an experiment file. The trainer checks it, not this page."""
+"""The form of a new run: what people change most, as an experiment file. The trainer checks it, not this page."""
 
 from __future__ import annotations
 

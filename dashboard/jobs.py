@@ -1,4 +1,4 @@
-"""Long work in processes of its own: it outlives the page, the browser and the dashboard, and can be stopped and resumed.
+"""Long work in processes of its own: it outlives page, browser and dashboard, and can be stopped and resumed.
 
 A job is a folder in the workspace: what is run, its log, its exit status. Whether it still runs is told by a lock that
 its process holds, so neither a restart of the dashboard nor a reused process number can deceive.
@@ -113,8 +113,7 @@ def reap() -> None:
 def folder(workspace: Workspace, kind: str, name: str) -> Path:
     """A new job's folder, named after the time, the kind and the name."""
     slug = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:40] or "job"
-    made = workspace.folder("jobs", f"{now():%Y%m%d-%H%M%S-%f}-{kind}-{slug}")
-    return made
+    return workspace.folder("jobs", f"{now():%Y%m%d-%H%M%S-%f}-{kind}-{slug}")
 
 
 def create(place: Path, command: Sequence[str]) -> Job:

@@ -5,6 +5,7 @@ Streamlit's own settings (loopback, allowed hosts, no tracebacks) are in `dashbo
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import signal
@@ -57,8 +58,10 @@ class Processes:
                 serve_port, key = free_port(), secrets.token_urlsafe(24)
                 environment |= {"BAKEOFF_SERVE_URL": f"http://127.0.0.1:{serve_port}", "BAKEOFF_SERVE_KEY": key}
                 self._start(
-                    [sys.executable, "-m", "bakeoff", "serve", "--workspace", str(self.workspace)]
-                    + ["--port", str(serve_port)],
+                    [
+                        *(sys.executable, "-m", "bakeoff", "serve"),
+                        *("--workspace", str(self.workspace), "--port", str(serve_port)),
+                    ],
                     environment | {"BAKEOFF_API_KEY": key},
                 )
             command = [sys.executable, "-m", "streamlit", "run", str(APP), "--server.port", str(port)]
@@ -109,7 +112,5 @@ class Processes:
 
 
 def _signal(child: subprocess.Popen[bytes], number: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, number)
-    except ProcessLookupError:
-        pass

@@ -10,7 +10,8 @@ from results import Decision
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a; }
-table { border-collapse: collapse; width: 100%; } th, td { border: 1px solid #ccc; padding: .3rem .6rem; text-align: left; }
+table { border-collapse: collapse; width: 100%; }
+th, td { border: 1px solid #ccc; padding: .3rem .6rem; text-align: left; }
 @media print { body { margin: 0; max-width: none; } }
 """
 
@@ -23,6 +24,7 @@ def page(decision: Decision, title: str) -> str:
     body = renderer.render(decision.markdown())
     policy = "default-src 'none'; style-src 'unsafe-inline'"
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{policy}">'
+        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         f"<title>{html.escape(title)}</title><style>{STYLE}</style><h1>{html.escape(title)}</h1>{body}</html>"
     )

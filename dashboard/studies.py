@@ -18,7 +18,7 @@ def judged(rows: pd.DataFrame) -> Decision | None:
 
 
 def with_intervals(rows: pd.DataFrame) -> pd.DataFrame:
-    """Published pass counts as rates with the intervals that the studies did not print: subject, value, low, high, n."""
+    """Published pass counts as rates with the intervals that the studies did not print."""
     made = []
     for row in _counts(rows).to_dict("records"):
         passed, n = round(row["value"]), int(row["n"])

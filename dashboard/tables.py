@@ -75,7 +75,7 @@ def interval(value: float, low: float | None, high: float | None, percent: bool 
 
 
 def noise(results: pd.DataFrame) -> float | None:
-    """Standard deviation that seeds alone cause: pooled over settings that differ in nothing else. None without repeats.
+    """Standard deviation that seeds alone cause, pooled over runs alike in all else. None without repeats.
 
     results: columns `setting` (everything but the seed) and `result`.
     """
@@ -128,7 +128,7 @@ def _in_order(values: pd.Series[str]) -> pd.Series[float]:
 
 
 def percentiles(requests: pd.DataFrame, quantity: str) -> pd.DataFrame:
-    """p50, p90 and p99 of a quantity a model, with the number of requests; p99 of fewer than 100 requests is left out."""
+    """p50, p90 and p99 of a quantity for each model; p99 of fewer than 100 requests is left out."""
     rows = []
     for label, group in requests.groupby("label", sort=False):
         values = group[quantity].dropna().to_numpy(float)

@@ -54,9 +54,7 @@ def view() -> None:
     if live:
         st.caption("Training now: this chart refreshes every 2 seconds.")
     if len({row.run.base for row in rows}) > 1 and "nats" in curves.unit(metric):
-        st.caption(
-            "Loss per token compares runs of one tokenizer only; across bases read bits per byte under Studies and Decide."
-        )
+        st.caption("Loss per token compares runs of one tokenizer only; across bases compare bits per byte.")
 
 
 view()

@@ -11,7 +11,12 @@ st.caption("Figures that others published, beside yours. They were measured else
 published = data.published()
 if published.empty:
     frame.empty("No published figures are at hand.", "bakeoff import FILE")
-study = st.selectbox("Study", sorted(published["study"].unique()), key="study", bind=URL)
+study = st.selectbox(
+    "Study",
+    sorted(published["study"].unique(), key=lambda name: -(published["study"] == name).sum()),
+    key="study",
+    bind=URL,
+)
 rows = published[published["study"] == study]
 st.dataframe(studies.table(rows), hide_index=True, alt="The study's own figures")
 frame.download(lambda: studies.table(rows), "study")
@@ -23,15 +28,22 @@ if decision is not None:
     st.info(inert.label(decision.paragraph, 3000), icon=":material/gavel:")
     mine = data.scores("humaneval", "pass@1")
     mine = mine.assign(
-        label=[f"{name} (yours{', ' + part if part else ''})" for name, part in zip(mine["model"], mine["subset"])]
+        label=[
+            f"{name} (yours{', ' + part if part else ''})"
+            for name, part in zip(mine["model"], mine["subset"], strict=True)
+        ]
     )
     both = pd.concat([studies.with_intervals(rows), mine], ignore_index=True)
     st.plotly_chart(
-        charts.scores_with_intervals(both, data.styles(), title="HumanEval, tasks passed at the first answer", percent=True),
-        config=charts.CONFIG, key="beside", alt="Published and measured scores with 95 % intervals",
-    )  # fmt: skip
+        charts.scores_with_intervals(
+            both, data.styles(), title="HumanEval, tasks passed at the first answer", percent=True
+        ),
+        config=charts.CONFIG,
+        key="beside",
+        alt="Published and measured scores with 95 % intervals",
+    )
     st.caption(
-        "Intervals of published scores are computed here from their counts; unpaired, for single outcomes were not published."
+        "Intervals of published scores are computed here from their counts, unpaired: single outcomes are not known."
     )
 
 seconds = studies.answer_seconds(rows)

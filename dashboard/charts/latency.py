@@ -20,10 +20,18 @@ def distributions(requests: pd.DataFrame, styles: Mapping[str, Style], *, quanti
         rows = requests[requests["label"] == label]
         style = styles.get(rows["model_id"].iloc[0], Style(GREY))
         made.add_box(
-            x=rows[quantity], y=[chart_label(label)] * len(rows), orientation="h", boxpoints="all", jitter=0.5, pointpos=0,
-            marker={"color": style.colour, "size": 4, "opacity": 0.6}, line={"color": style.colour},
-            fillcolor=translucent(style.colour, 0.2), text=rows["item"].map(chart_label), name=chart_label(label),
-        )  # fmt: skip
+            x=rows[quantity],
+            y=[chart_label(label)] * len(rows),
+            orientation="h",
+            boxpoints="all",
+            jitter=0.5,
+            pointpos=0,
+            marker={"color": style.colour, "size": 4, "opacity": 0.6},
+            line={"color": style.colour},
+            fillcolor=translucent(style.colour, 0.2),
+            text=rows["item"].map(chart_label),
+            name=chart_label(label),
+        )
     made.update_yaxes(autorange="reversed")
     made.update_xaxes(rangemode="tozero")
     return made
@@ -45,9 +53,12 @@ def split_seconds(requests: pd.DataFrame, styles: Mapping[str, Style]) -> go.Fig
         y=labels, x=medians["ttft_seconds"], orientation="h", name="to the first token", marker={"color": colours}
     )
     made.add_bar(
-        y=labels, x=rest, orientation="h", name="the rest",
+        y=labels,
+        x=rest,
+        orientation="h",
+        name="the rest",
         marker={"color": [translucent(colour, 0.35) for colour in colours], "line": {"color": colours, "width": 1}},
-    )  # fmt: skip
+    )
     made.update_yaxes(autorange="reversed")
     return made
 
@@ -59,9 +70,13 @@ def by_prompt(requests: pd.DataFrame, styles: Mapping[str, Style], *, quantity: 
         style = styles.get(rows["model_id"].iloc[0], Style(GREY))
         medians = rows.groupby("item", sort=False)[quantity].median()
         made.add_scatter(
-            x=[chart_label(item, 24) for item in medians.index], y=medians, mode="lines+markers", name=chart_label(str(label)),
-            line={"color": style.colour, "dash": style.dash}, marker={"symbol": style.symbol, "size": 9},
-        )  # fmt: skip
+            x=[chart_label(item, 24) for item in medians.index],
+            y=medians,
+            mode="lines+markers",
+            name=chart_label(str(label)),
+            line={"color": style.colour, "dash": style.dash},
+            marker={"symbol": style.symbol, "size": 9},
+        )
     made.update_xaxes(type="category")
     made.update_yaxes(rangemode="tozero")
     return made

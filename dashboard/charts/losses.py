@@ -61,21 +61,34 @@ def _one(
         zigzag_x = np.repeat(x, 2).astype(np.float32)
         zigzag = np.column_stack([curve.low, curve.high]).ravel().astype(np.float32)
         made.add_scatter(
-            x=zigzag_x, y=zigzag, mode="lines", showlegend=False, hoverinfo="skip", legendgroup=curve.run_id,
+            x=zigzag_x,
+            y=zigzag,
+            mode="lines",
+            showlegend=False,
+            hoverinfo="skip",
+            legendgroup=curve.run_id,
             line={"color": translucent(style.colour, 0.25), "width": 1},
-        )  # fmt: skip
+        )
     made.add_scatter(
-        x=x.astype(np.float32), y=smooth(curve.values, weight).astype(np.float32), mode="lines", name=name,
-        legendgroup=curve.run_id, line={"color": style.colour, "width": 2, "dash": style.dash},
-    )  # fmt: skip
+        x=x.astype(np.float32),
+        y=smooth(curve.values, weight).astype(np.float32),
+        mode="lines",
+        name=name,
+        legendgroup=curve.run_id,
+        line={"color": style.colour, "width": 2, "dash": style.dash},
+    )
     found = spikes(curve) if mark_spikes else []
     if found:
         at = np.searchsorted(curve.steps, [step for step, _ in found])
         made.add_scatter(
-            x=x[np.clip(at, 0, x.size - 1)], y=[value for _, value in found], mode="markers", showlegend=False,
-            legendgroup=curve.run_id, name=f"{name}: spike",
+            x=x[np.clip(at, 0, x.size - 1)],
+            y=[value for _, value in found],
+            mode="markers",
+            showlegend=False,
+            legendgroup=curve.run_id,
+            name=f"{name}: spike",
             marker={"symbol": "triangle-up-open", "size": 10, "color": style.colour},
-        )  # fmt: skip
+        )
 
 
 def _crowd(made: go.Figure, curves: Sequence[Curve], place: Callable[[Curve], Floats], weight: float) -> None:
@@ -85,9 +98,13 @@ def _crowd(made: go.Figure, curves: Sequence[Curve], place: Callable[[Curve], Fl
         xs += [place(curve).astype(np.float32), gap]
         ys += [smooth(curve.values, weight).astype(np.float32), gap]
     made.add_scattergl(
-        x=np.concatenate(xs), y=np.concatenate(ys), mode="lines", name=f"each of {len(curves)} runs", hoverinfo="skip",
+        x=np.concatenate(xs),
+        y=np.concatenate(ys),
+        mode="lines",
+        name=f"each of {len(curves)} runs",
+        hoverinfo="skip",
         line={"color": translucent(COLOURS[0], 0.12), "width": 1},
-    )  # fmt: skip
+    )
     grid, mean, low, high = band(curves)
     made.add_scatter(x=grid, y=mean, mode="lines", name="mean", line={"color": COLOURS[4], "width": 3})
     for edge, name in ((low, "lowest"), (high, "highest")):
@@ -107,12 +124,16 @@ def _divergence(
         colour = styles.get(curve.run_id, Style(GREY)).colour
         at = place(curve)[min(int(np.searchsorted(curve.steps, curve.broken[0])), max(curve.steps.size - 1, 0))]
         made.add_vline(
-            x=float(at), line={"color": colour, "dash": "dot", "width": 2},
+            x=float(at),
+            line={"color": colour, "dash": "dot", "width": 2},
             annotation={
                 "text": f"✕ {chart_label(names.get(curve.run_id, curve.run_id), 24)} not a number",
-                "font": {"color": colour, "size": 11}, "textangle": -90, "xanchor": "right", "yanchor": "top",
+                "font": {"color": colour, "size": 11},
+                "textangle": -90,
+                "xanchor": "right",
+                "yanchor": "top",
             },
-        )  # fmt: skip
+        )
 
 
 def grouped_losses(
@@ -127,9 +148,15 @@ def grouped_losses(
         colour, name = COLOURS[position % len(COLOURS)], f"{chart_label(group)} ({len(curves)})"
         made.add_scatter(x=grid, y=high, mode="lines", line={"width": 0}, showlegend=False, hoverinfo="skip")
         made.add_scatter(
-            x=grid, y=low, mode="lines", line={"width": 0}, fill="tonexty", fillcolor=translucent(colour, 0.18),
-            showlegend=False, hoverinfo="skip",
-        )  # fmt: skip
+            x=grid,
+            y=low,
+            mode="lines",
+            line={"width": 0},
+            fill="tonexty",
+            fillcolor=translucent(colour, 0.18),
+            showlegend=False,
+            hoverinfo="skip",
+        )
         made.add_scatter(x=grid, y=smooth(mean, weight), mode="lines", name=name, line={"color": colour, "width": 2.5})
     return made
 

@@ -29,17 +29,30 @@ def scores_with_intervals(
         style = styles.get(row["model_id"], Style(GREY))
         error = None
         if pd.notna(row["low"]) and pd.notna(row["high"]):
-            error = {"type": "data", "symmetric": False, "array": [row["high"] - row["value"]], "arrayminus": [row["value"] - row["low"]],
-                     "thickness": 2, "color": style.colour}  # fmt: skip
+            error = {
+                "type": "data",
+                "symmetric": False,
+                "array": [row["high"] - row["value"]],
+                "arrayminus": [row["value"] - row["low"]],
+                "thickness": 2,
+                "color": style.colour,
+            }
         made.add_scatter(
-            x=[row["value"]], y=[chart_label(row["label"])], error_x=error, mode="markers", showlegend=False,
+            x=[row["value"]],
+            y=[chart_label(row["label"])],
+            error_x=error,
+            mode="markers",
+            showlegend=False,
             marker={"color": style.colour, "symbol": style.symbol, "size": 12},
-        )  # fmt: skip
+        )
     if published is not None and len(published):
         made.add_scatter(
-            x=published["value"], y=[f"{chart_label(name)} (published)" for name in published["label"]], mode="markers",
-            name="published by others", marker={"symbol": "x", "size": 10, "color": "#808080"},
-        )  # fmt: skip
+            x=published["value"],
+            y=[f"{chart_label(name)} (published)" for name in published["label"]],
+            mode="markers",
+            name="published by others",
+            marker={"symbol": "x", "size": 10, "color": "#808080"},
+        )
     made.update_yaxes(autorange="reversed")
     if percent:
         made.update_xaxes(tickformat=".0%", rangemode="tozero")
@@ -47,18 +60,25 @@ def scores_with_intervals(
 
 
 def task_matrix(verdicts: pd.DataFrame) -> go.Figure:
-    """Tasks across, models down, a colour a verdict. verdicts: index label of the model, columns tasks, values verdicts."""
+    """Tasks across, models down, a colour a verdict. verdicts: index models, columns tasks, values verdicts."""
     codes = {verdict: at for at, verdict in enumerate(VERDICTS)}
     z = verdicts.map(lambda verdict: codes.get(verdict)).astype(float)
     steps = len(VERDICTS)
     scale = [[edge / steps, shade] for at, shade in enumerate(_SHADES) for edge in (at, at + 1)]
     made = figure("Task", "", height=160 + 30 * len(verdicts))
     made.add_heatmap(
-        z=z.to_numpy(), x=[chart_label(task) for task in verdicts.columns], y=[chart_label(name) for name in verdicts.index],
-        customdata=verdicts.fillna("not run").to_numpy(), hovertemplate="%{y}<br>%{x}: %{customdata}<extra></extra>",
-        colorscale=scale, zmin=-0.5, zmax=steps - 0.5, xgap=1, ygap=2,
+        z=z.to_numpy(),
+        x=[chart_label(task) for task in verdicts.columns],
+        y=[chart_label(name) for name in verdicts.index],
+        customdata=verdicts.fillna("not run").to_numpy(),
+        hovertemplate="%{y}<br>%{x}: %{customdata}<extra></extra>",
+        colorscale=scale,
+        zmin=-0.5,
+        zmax=steps - 0.5,
+        xgap=1,
+        ygap=2,
         colorbar={"tickvals": list(range(steps)), "ticktext": [verdict.replace("_", " ") for verdict in VERDICTS]},
-    )  # fmt: skip
+    )
     made.update_xaxes(showticklabels=len(verdicts.columns) <= 40, type="category")
     made.update_yaxes(autorange="reversed", type="category")
     return made
@@ -69,9 +89,14 @@ def effects(rows: pd.DataFrame, *, setting: str, metric: str) -> go.Figure:
     made = figure(chart_label(setting), metric, height=320)
     values: Sequence[str] = list(dict.fromkeys(rows["value"]))
     made.add_scatter(
-        x=rows["value"], y=rows["result"], mode="markers", name="runs", text=[chart_label(name) for name in rows["name"]],
-        marker={"color": "#56B4E9", "size": 9}, hovertemplate="%{text}: %{y:.4f}<extra></extra>",
-    )  # fmt: skip
+        x=rows["value"],
+        y=rows["result"],
+        mode="markers",
+        name="runs",
+        text=[chart_label(name) for name in rows["name"]],
+        marker={"color": "#56B4E9", "size": 9},
+        hovertemplate="%{text}: %{y:.4f}<extra></extra>",
+    )
     means = [rows.loc[rows["value"] == value, "result"].mean() for value in values]
     made.add_scatter(x=values, y=means, mode="lines+markers", name="mean", line={"color": "#0072B2", "width": 2})
     made.update_xaxes(type="category")

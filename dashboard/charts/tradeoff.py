@@ -13,27 +13,43 @@ from dashboard.palette import GREY, Style
 
 
 def tradeoff(rows: pd.DataFrame, styles: Mapping[str, Style], *, x: str, y: str, percent: bool) -> go.Figure:
-    """A point a model with its intervals; the front joined. rows: model_id, name, x, y, y_low, y_high, on_front, standing."""
+    """A point a model with its intervals; the front joined.
+
+    rows: model_id, name, x, y, y_low, y_high, on_front, standing.
+    """
     made = figure(x, y, height=460)
     front = rows[rows["on_front"]].sort_values("x")
     if len(front) > 1:
         made.add_scatter(
-            x=front["x"], y=front["y"], mode="lines", name="front: nobody is better at both",
-            line={"color": "#808080", "width": 1, "dash": "dot", "shape": "hv"}, hoverinfo="skip",
-        )  # fmt: skip
+            x=front["x"],
+            y=front["y"],
+            mode="lines",
+            name="front: nobody is better at both",
+            line={"color": "#808080", "width": 1, "dash": "dot", "shape": "hv"},
+            hoverinfo="skip",
+        )
     for row in rows.to_dict("records"):
         style = styles.get(row["model_id"], Style(GREY))
         faint = row["standing"] == "fails a limit"
+        ringed = row["standing"] in ("recommended", "tied with the best")
         made.add_scatter(
-            x=[row["x"]], y=[row["y"]], mode="markers+text", name=chart_label(row["name"]), text=[chart_label(row["name"], 28)],
-            textposition="top center", opacity=0.35 if faint else 1.0, showlegend=False,
+            x=[row["x"]],
+            y=[row["y"]],
+            mode="markers+text",
+            name=chart_label(row["name"]),
+            text=[chart_label(row["name"], 28)],
+            textposition="top center",
+            opacity=0.35 if faint else 1.0,
+            showlegend=False,
             error_y=_interval(row["y"], row["y_low"], row["y_high"], style.colour),
             marker={
-                "color": style.colour, "symbol": style.symbol, "size": 18 if row["standing"] == "recommended" else 12,
-                "line": {"color": style.colour, "width": 3 if row["standing"] in ("recommended", "tied with the best") else 1},
+                "color": style.colour,
+                "symbol": style.symbol,
+                "size": 18 if row["standing"] == "recommended" else 12,
+                "line": {"color": style.colour, "width": 3 if ringed else 1},
             },
             hovertemplate=f"%{{text}}<br>{row['standing']}<extra></extra>",
-        )  # fmt: skip
+        )
     if percent:
         made.update_yaxes(tickformat=".0%")
     made.update_xaxes(rangemode="tozero")
@@ -59,10 +75,13 @@ def ranking(rows: pd.DataFrame, styles: Mapping[str, Style]) -> go.Figure:
     for row in rows.to_dict("records"):
         style = styles.get(row["model_id"], Style(GREY))
         made.add_scatter(
-            x=[row["strength"]], y=[chart_label(row["name"])], mode="markers", showlegend=False,
+            x=[row["strength"]],
+            y=[chart_label(row["name"])],
+            mode="markers",
+            showlegend=False,
             error_x=_interval(row["strength"], row["low"], row["high"], style.colour),
             marker={"color": style.colour, "symbol": style.symbol, "size": 12},
-        )  # fmt: skip
+        )
     made.update_xaxes(range=[0, 1], tickformat=".0%")
     made.update_yaxes(autorange="reversed")
     return made

@@ -1,7 +1,7 @@
 """An OpenAI-compatible server for the tests: real HTTP and real server-sent events, words instead of a model.
 
 Each model name says how it behaves: `slow-…` pauses between words, `silent-…` never says a word, `dies-…` cuts the
-connection in mid-answer, `hostile-…` answers with script, `refuses-…` is answered with a status of 500, the others answer at once.
+connection in mid-answer, `hostile-…` answers with script, `refuses-…` gives a status of 500, the others answer at once.
 `running` and `cancelled` count the streams, so that a test can see a generation end.
 """
 

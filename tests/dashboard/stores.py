@@ -37,8 +37,9 @@ SERVER = Machine("f6e5d4c3b2a1", "Sixteen-core test CPU", ("avx2",), 16, 64 * 2*
 TASKS = 40
 SCRIPT = "<script>window.hacked=1</script><img src='http://127.0.0.1:9/x.png' onerror='window.hacked=1'>"
 HOSTILE = (
-    f"{SCRIPT}\n![x](http://127.0.0.1:9/pixel.png) [click](javascript:window.hacked=1) <b>bold</b> $\\frac{{1}}{{2}}$ "
-    ":red[red] https://example.invalid\n```python\ndef f():\n    return '</code><script>window.hacked=1</script>'\n```\nAfter."
+    f"{SCRIPT}\n![x](http://127.0.0.1:9/pixel.png) [click](javascript:window.hacked=1) "
+    "<b>bold</b> $\\frac{1}{2}$ :red[red] https://example.invalid\n"
+    "```python\ndef f():\n    return '</code><script>window.hacked=1</script>'\n```\nAfter."
 )
 ANSWERS = {
     "passed": "```python\ndef solve(n):\n    return n + 1\n```",
@@ -85,7 +86,7 @@ def small(folder: Path) -> Workspace:
 
 
 def half_written(folder: Path) -> Workspace:
-    """Everything cut off: a run in training, one diverged, one planned, an evaluation running, one failed, hostile names."""
+    """Everything cut off: runs in training, diverged, planned; evaluations running and failed; hostile names."""
     workspace = Workspace(folder)
     with workspace.store() as store:
         store.machines.add(LAPTOP)
@@ -231,7 +232,7 @@ def write_humaneval(store: Store, of: Model, share: float, text: str | None = No
         evaluation(of, "humaneval", LAPTOP, {"max_tokens": 256, "mode": "raw"}, subset=f"{TASKS} of 164 tasks")
     )
     rng, verdicts = random.Random(of.name), []
-    for number in range(TASKS):
+    for _ in range(TASKS):
         verdicts.append(
             "passed" if rng.random() < share else rng.choice(["wrong", "wrong", "syntax_error", "truncated"])
         )

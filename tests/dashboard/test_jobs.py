@@ -37,7 +37,8 @@ def test_a_job_ends_with_its_status_and_its_log(tmp_path: Path) -> None:
 
 def test_a_job_is_stopped_and_resumed(tmp_path: Path) -> None:
     code = (
-        "import time, pathlib; there = pathlib.Path(r'%s'); seen = there.exists(); there.touch(); print('at work', flush=True); "
+        "import time, pathlib; there = pathlib.Path(r'%s'); seen = there.exists(); there.touch(); "
+        "print('at work', flush=True); "
         "seen or time.sleep(60)" % (tmp_path / "half-done")
     )
     made = job(Workspace(tmp_path), code)

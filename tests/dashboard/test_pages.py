@@ -1,4 +1,4 @@
-"""Every page alone, on an empty, a small, a half-written and a large store: it is drawn, and the store stays as it is."""
+"""Every page alone, on an empty, a small, a half-written and a large store: drawn, and the store unchanged."""
 
 from __future__ import annotations
 
