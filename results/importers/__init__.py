@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,6 +97,18 @@ def import_path(path: str | Path, store: Store, dry_run: bool = False, model: st
 
 def read_file(path: Path) -> Parcel:
     """Detect one file's format by its name and content, and read it. Raises: ImportRefused."""
+    return _shaped(path, _read_file)
+
+
+def _shaped(path: Path, read: Callable[[Path], Parcel]) -> Parcel:
+    """Read, and refuse a file whose values are of a shape that its format does not have."""
+    try:
+        return read(path)
+    except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
+        raise refused(path, f"has values of an unexpected shape ({type(error).__name__}: {error!s:.120})") from error
+
+
+def _read_file(path: Path) -> Parcel:
     check_readable(path)
     if tensorboard_events.is_events(path):
         return tensorboard_events.read_events(path)
@@ -148,7 +160,7 @@ def _read_all(path: Path) -> tuple[list[Parcel], list[str]]:
     parcels, reasons = [], []
     for piece in _pieces(path):
         try:
-            parcels.append(_read_piece(piece))
+            parcels.append(_shaped(piece, _read_piece))
         except ImportRefused as error:
             reasons.append(str(error))
     return parcels, reasons

@@ -180,7 +180,8 @@ def _harness_scores(metrics: Mapping[str, Any], n: int | None) -> Iterator[Score
 
 def _samples(value: Mapping[str, Any], task: str) -> int | None:
     counts = _of(value.get("n-samples"), task)
-    return whole(_of(counts, "effective")) if counts is not None else None
+    found = whole(_of(counts, "effective"))
+    return found if found is not None and 0 <= found < 2**62 else None
 
 
 def _of(found: Any, key: str) -> Any:

@@ -81,7 +81,7 @@ def read_evalplus(path: Path, value: Mapping[str, Any]) -> Parcel:
                 status = one.get(f"{kind}_status")
                 if status is None:
                     continue
-                if status not in EVALPLUS:
+                if not isinstance(status, str) or status not in EVALPLUS:
                     raise refused(path, f"{task}: {kind}_status is {str(status)[:40]!r}")
                 verdict: Verdict = EVALPLUS[status]  # type: ignore[assignment]
                 outcomes.append(Outcome(str(task), sample, verdict, None, details))

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from results.errors import ImportRefused
-from results.importers.parcels import Curves, ImportedRun, Parcel, beginning, canonical, run_id
+from results.importers.parcels import LARGEST_STEP, Curves, ImportedRun, Parcel, beginning, canonical, run_id
 from results.importers.reading import number, read_json, read_lines, read_text, refused, whole
 from results.records import Run, RunStatus
 
@@ -285,7 +285,7 @@ def _parcel(
         seed=_seed(config),
         status=status,
         reason=reason,
-        total_steps=planned if planned and planned > 0 else None,
+        total_steps=planned if planned and 0 < planned <= LARGEST_STEP else None,
         origin="imported",
         source=f"{path.parent.name}/{path.name} ({tool})",
     )
