@@ -57,6 +57,12 @@ def test_a_port_in_use_is_refused_with_the_way_out() -> None:
             require_free(port)
 
 
+def listening() -> list[str]:
+    """Local addresses on which some process of this machine listens, as Linux writes them."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return [row[1] for row in rows if row[3] == "0A"]
+
+
 @pytest.mark.slow
 def test_the_command_starts_on_loopback_alone_and_control_c_ends_everything(tmp_path: Path) -> None:
     port = free_port()
@@ -67,12 +73,9 @@ def test_the_command_starts_on_loopback_alone_and_control_c_ends_everything(tmp_
     said = tmp_path / "out"
     until(lambda: f"Dashboard: http://127.0.0.1:{port}" in said.read_text(), 120)
     assert urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=30).status == 200
-    listening = [
-        line.split()[1] for line in Path("/proc/net/tcp").read_text().splitlines()[1:] if line.split()[3] == "0A"
-    ]
-    assert f"0100007F:{port:04X}" in listening
-    assert f"00000000:{port:04X}" not in listening
+    assert f"0100007F:{port:04X}" in listening()
+    assert f"00000000:{port:04X}" not in listening()
     running.send_signal(signal.SIGINT)
     assert running.wait(60) == 130
-    until(lambda: f"0100007F:{port:04X}" not in Path("/proc/net/tcp").read_text().replace(" 01 ", ""), 30)
+    until(lambda: f"0100007F:{port:04X}" not in listening(), 30)
     assert "Traceback" not in said.read_text()
