@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from evaluator.humaneval import HumanEvalSettings as HumanEvalSettings
     from evaluator.humaneval import evaluate_humaneval as evaluate_humaneval
     from evaluator.humaneval import rescore as rescore
+    from evaluator.judging import judge_answers as judge_answers
     from evaluator.latency import LatencySettings as LatencySettings
     from evaluator.latency import evaluate_latency as evaluate_latency
     from evaluator.limits import Calibration as Calibration
@@ -68,6 +69,7 @@ _HOMES = {
     "evaluate_stopping": "stopping",
     "rescore": "humaneval",
     "extract_code": "extraction",
+    "judge_answers": "judging",
     "load_benchmark": "benchmarks",
     "read_samples": "samples",
     "sandbox_available": "sandbox",
