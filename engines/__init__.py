@@ -14,6 +14,7 @@ from engines.errors import EngineBusy, EngineCrashed, EngineError, ExportRefused
 from engines.interface import Chunk, Completion, Engine, FinishReason, Message, Sampling
 
 if TYPE_CHECKING:
+    from engines.advisor import Advice, advise
     from engines.forms import export
     from engines.gguf import FolderSource, write_model
     from engines.header import read_header
@@ -27,10 +28,12 @@ if TYPE_CHECKING:
     from engines.vocabulary import gguf_tokenizer
 
 _LAZY = {
+    "Advice": "advisor",
     "FolderSource": "gguf",
     "HuggingFaceEngine": "huggingface",
     "LlamaCppEngine": "llamacpp",
     "Threading": "llamaserver",
+    "advise": "advisor",
     "calibrated": "threads",
     "export": "forms",
     "file_sha256": "identity",
@@ -46,6 +49,7 @@ _LAZY = {
 """Name → the module that has it. None is imported before its name is used."""
 
 __all__ = [
+    "Advice",
     "Chunk",
     "Completion",
     "Engine",
@@ -61,6 +65,7 @@ __all__ = [
     "Message",
     "Sampling",
     "Threading",
+    "advise",
     "calibrated",
     "export",
     "file_sha256",

@@ -10,20 +10,16 @@ different adapters take turns (`engines.lanes`).
 
 from __future__ import annotations
 
-import contextlib
-import time
 import unicodedata
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from engines.errors import EngineCrashed, EngineError
-from engines.interface import Chunk, Completion, FinishReason, Message, Sampling
-from engines.lanes import FIRST_TURN_TOKENS, TURN_TOKENS
+from engines.interface import Completion, Message, Sampling
 from engines.llamaserver import LlamaServer, Threading
-from engines.stops import StopFilter
-from engines.wire import EventStream
+from engines.llamastream import LlamaStream
 from results.records import Progress
 
 TEMPLATE_SECONDS = 5.0
@@ -31,9 +27,6 @@ TEMPLATE_SECONDS = 5.0
 
 NORMALIZER = "bakeoff.normalizer"
 """Metadata key of our own exports: NFC or none. GGUF has no standard key for it."""
-
-FINISH: dict[str, FinishReason] = {"eos": "stop", "word": "stop", "limit": "length", "none": "length"}
-"""llama.cpp's stop_type → ours."""
 
 
 class LlamaCppEngine:
@@ -127,6 +120,10 @@ class LlamaCppEngine:
         """Tokens of a text, special tokens not added."""
         return len(self._tokenize(text, special=False))
 
+    def ids_of(self, text: str) -> list[int]:
+        """Token ids of a piece of an answer: nothing added, nothing special."""
+        return self._tokenize(text, special=False)
+
     def _tokenize(self, text: str, special: bool) -> list[int]:
         if "\0" in text:
             raise EngineError("The text holds a NUL character, where llama.cpp would cut it off. Remove it.")
@@ -185,169 +182,3 @@ class LlamaCppEngine:
         if not self._closed:
             self._closed = True
             self.server.release()
-
-
-class LlamaStream(Iterator[Chunk]):
-    """One answer on its way. Iterate it once; `close` from any thread stops the generation."""
-
-    def __init__(
-        self, engine: LlamaCppEngine, prepare: Callable[[], tuple[list[int], str]], sampling: Sampling
-    ) -> None:
-        self._engine = engine
-        self._server = engine.server
-        self._prepare = prepare
-        self._sampling = sampling
-        self._cancelled = False
-        self._events: EventStream | None = None
-        self._began = time.perf_counter()
-        self._pieces = self._generate()
-        self.on_wait: Callable[[int], None] | None = None
-        """Called with the place in the queue (1 is next) while no slot is free."""
-        self.prompt: list[int] = []
-        self.generated: list[int] = []
-        self.tokens = 0
-        self.note = ""
-        self.finish_reason: FinishReason = "cancelled"
-        self.ttft_seconds: float | None = None
-        self.total_seconds: float | None = None
-        self.token_seconds: list[float] = []
-        """Seconds since submission at which each piece came."""
-
-    def __iter__(self) -> LlamaStream:
-        return self
-
-    def __next__(self) -> Chunk:
-        return next(self._pieces)
-
-    def close(self) -> None:
-        """Stop the generation. Idempotent."""
-        self._cancelled = True
-        if self._events:
-            self._events.close()
-        with contextlib.suppress(ValueError):  # it is executing in another thread, which now finds itself cancelled
-            self._pieces.close()
-
-    def completion(self, text: str) -> Completion:
-        """The record of the finished answer."""
-        notes = (self.note,) if self.note else ()
-        return Completion(
-            text, len(self.prompt), self.tokens, self.finish_reason, self._engine.identity, self._sampling,
-            self.ttft_seconds, self.total_seconds, notes,
-        )  # fmt: skip
-
-    def _generate(self) -> Generator[Chunk]:
-        self.prompt, self.note = self._prepare()
-        lanes, lane = self._server.lanes, -1 if self._engine.adapter is None else self._engine.adapter
-        slot = lanes.take_slot(lane, self.prompt, lambda: self._cancelled, self.on_wait)
-        if slot is None:
-            return
-        try:
-            yield from self._turns(slot.number, lane)
-        finally:
-            lanes.give_slot(slot, lane, self.prompt + self.generated)
-            self.total_seconds = time.perf_counter() - self._began
-
-    def _turns(self, slot: int, lane: int) -> Iterator[Chunk]:
-        """Turn after turn until the answer ends, and its text through the stop filter."""
-        lanes, filtered, note = self._server.lanes, StopFilter(self._sampling.stop), self.note
-        most = min(self._sampling.max_tokens, self._server.context - len(self.prompt))
-        finish: FinishReason | None = None
-        while finish is None:
-            if not lanes.enter(lane, bool(self.tokens), lambda: self._cancelled):
-                return
-            try:
-                for event in self._turn(slot, lane, most - self.tokens):
-                    if event.get("stop"):
-                        finish = self._finish(event, most)
-                        continue
-                    text = filtered.feed(event.get("content", ""))
-                    if text:
-                        self._clock()
-                        yield Chunk(text, len(event.get("tokens", ())) or 1, note=note)
-                        note = ""
-                    if filtered.stopped:
-                        finish = "stop"
-                        break
-            finally:
-                if self._events:
-                    self._events.close()
-                lanes.leave()
-            if self._cancelled:
-                return
-        rest = filtered.end()
-        if rest:
-            self._clock()
-        self.finish_reason = finish
-        yield Chunk(rest, 0, finish, note)
-
-    def _clock(self) -> None:
-        self.token_seconds.append(time.perf_counter() - self._began)
-        if self.ttft_seconds is None:
-            self.ttft_seconds = self.token_seconds[0]
-
-    def _finish(self, event: dict[str, Any], most: int) -> FinishReason | None:
-        """None where only the turn has ended, not the answer."""
-        if event.get("stop_type") == "limit" and self.tokens < most:
-            return None
-        return FINISH.get(str(event.get("stop_type")), "stop")
-
-    def _turn(self, slot: int, lane: int, left: int) -> Iterator[dict[str, Any]]:
-        """Events of one turn: until the answer ends, or for a few tokens where another lane waits.
-
-        A seeded sample is never interrupted: its random numbers would start over.
-        """
-        lanes, sampling = self._server.lanes, self._sampling
-        whole = sampling.temperature > 0 and sampling.seed is not None
-        turn = TURN_TOKENS if self.tokens else FIRST_TURN_TOKENS
-        asked = left if whole or not lanes.contested(lane) else min(left, turn)
-        body = self._body(slot, asked)
-        try:
-            self._events = self._server.wire().stream("/completion", body)
-            if self._cancelled:
-                return
-            came, ended = 0, False
-            for event in self._events:
-                ids = event.get("tokens", ())
-                came += len(ids)
-                self.tokens += len(ids)
-                self.generated.extend(ids)
-                ended = bool(event.get("stop"))
-                if ended:
-                    self._account(event, came)
-                yield event
-                if not whole and came >= turn and asked == left and not ended and lanes.contested(lane):
-                    return
-        except EngineCrashed:
-            if self._cancelled:
-                return
-            raise self._server.crashed() from None
-        if not ended and not self._cancelled:
-            raise self._server.crashed()
-
-    def _account(self, event: dict[str, Any], came: int) -> None:
-        """Tokens of half characters come without an event of their own; the last event knows the true count."""
-        missing = int(event.get("tokens_predicted", came)) - came
-        if event.get("stop_type") == "eos":
-            missing -= 1  # the end-of-turn token itself is counted by llama.cpp and is no part of the answer
-        self.tokens += max(0, missing)
-
-    def _body(self, slot: int, tokens: int) -> dict[str, Any]:
-        """llama.cpp's request: only temperature and top-p sample, in transformers' order; everything else is off."""
-        sampling = self._sampling
-        body: dict[str, Any] = {
-            "prompt": self.prompt + self.generated,
-            "n_predict": tokens,
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            "samplers": ["temperature", "top_p"] if sampling.top_p < 1 else ["temperature"],
-            "repeat_penalty": 1.0,
-            "ignore_eos": sampling.ignore_end,
-            "stream": True,
-            "return_tokens": True,
-            "cache_prompt": self._engine.reuse or bool(self.generated),
-            "id_slot": slot,
-            "lora": self._server.scales(self._engine.adapter),
-        }
-        if sampling.seed is not None:
-            body["seed"] = sampling.seed
-        return body

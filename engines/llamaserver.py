@@ -25,8 +25,10 @@ DEFAULT_CONTEXT = 4096
 SLACK_BYTES = 4 << 30
 """Address space beyond weights, keys and values: libraries, stacks, compute buffers. Not memory, only its bound."""
 
-LOAD_SECONDS_PER_BYTE = 1 / 20e6
-"""Slowest disk that is waited for, 20 MB/s, beside a minute for everything else."""
+LOAD_SECONDS = 60.0
+"""For starting a process and whatever a template may do while llama.cpp looks at it; beside reading the file."""
+DISK = 20e6
+"""Bytes per second of the slowest disk that is waited for."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,9 @@ class LlamaServer:
         slots: int = 1,
         threading_choice: Threading | None = None,
         warmup: bool = False,
+        load_seconds: float = LOAD_SECONDS,
     ) -> None:
-        """Check the headers, then load. `context` is the tokens of one slot.
+        """Check the headers, then load within `load_seconds` and a second for each 20 MB. `context` is of one slot.
 
         Raises: FileRefused before anything parses a hostile file; EngineError, EngineCrashed if it does not load.
         """
@@ -86,6 +89,7 @@ class LlamaServer:
         self.slots = slots
         self.threading = threading_choice or resting()
         self.warmup = warmup
+        self._load_seconds = load_seconds + sum(path.stat().st_size for path in (self.path, *self.adapters)) / DISK
         self.lanes = Lanes(slots)
         self._lock = threading.Lock()
         self._users = 0
@@ -115,9 +119,7 @@ class LlamaServer:
             "warmup": self.warmup,
             "memory_bytes": 3 * weights + 2 * cache_bytes(self.header, self.context * self.slots) + SLACK_BYTES,
         }
-        return ChildProcess(
-            "engines.llamachild", task, 60 + weights * LOAD_SECONDS_PER_BYTE, self.threading.environment
-        )
+        return ChildProcess("engines.llamachild", task, self._load_seconds, self.threading.environment)
 
     @property
     def expected_bytes(self) -> int:

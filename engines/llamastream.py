@@ -1,0 +1,213 @@
+"""One answer of llama.cpp on its way: turn by turn, counted, timed, cut at stop strings, cancellable."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Generator, Iterator
+from typing import TYPE_CHECKING, Any
+
+from engines.errors import EngineCrashed
+from engines.interface import Chunk, Completion, FinishReason, Sampling
+from engines.lanes import FIRST_TURN_TOKENS, TURN_TOKENS
+from engines.stops import StopFilter
+from engines.wire import EventStream
+
+if TYPE_CHECKING:
+    from engines.llamacpp import LlamaCppEngine
+
+FINISH: dict[str, FinishReason] = {"eos": "stop", "word": "stop", "limit": "length", "none": "length"}
+"""llama.cpp's stop_type → ours."""
+
+LONGEST_CHARACTER = 8
+"""Tokens after which half a character is shown as what it is: no character has more than four bytes, one a token."""
+
+
+class LlamaStream(Iterator[Chunk]):
+    """One answer on its way. Iterate it once; `close` from any thread stops the generation."""
+
+    def __init__(
+        self, engine: LlamaCppEngine, prepare: Callable[[], tuple[list[int], str]], sampling: Sampling
+    ) -> None:
+        self._engine = engine
+        self._server = engine.server
+        self._prepare = prepare
+        self._sampling = sampling
+        self._cancelled = False
+        self._events: EventStream | None = None
+        self._began = time.perf_counter()
+        self._pieces = self._generate()
+        self.on_wait: Callable[[int], None] | None = None
+        """Called with the place in the queue (1 is next) while no slot is free."""
+        self.prompt: list[int] = []
+        self.generated: list[int] = []
+        self.tokens = 0
+        self.note = ""
+        self.finish_reason: FinishReason = "cancelled"
+        self.ttft_seconds: float | None = None
+        self.total_seconds: float | None = None
+        self._half: list[int] = []
+        self.token_seconds: list[float] = []
+        """Seconds since submission at which each piece came."""
+
+    def __iter__(self) -> LlamaStream:
+        return self
+
+    def __next__(self) -> Chunk:
+        return next(self._pieces)
+
+    def close(self) -> None:
+        """Stop the generation. Idempotent."""
+        self._cancelled = True
+        if self._events:
+            self._events.close()
+        with contextlib.suppress(ValueError):  # it is executing in another thread, which now finds itself cancelled
+            self._pieces.close()
+
+    def completion(self, text: str) -> Completion:
+        """The record of the finished answer."""
+        notes = (self.note,) if self.note else ()
+        return Completion(
+            text, len(self.prompt), self.tokens, self.finish_reason, self._engine.identity, self._sampling,
+            self.ttft_seconds, self.total_seconds, notes,
+        )  # fmt: skip
+
+    def _generate(self) -> Generator[Chunk]:
+        self.prompt, self.note = self._prepare()
+        lanes, lane = self._server.lanes, -1 if self._engine.adapter is None else self._engine.adapter
+        slot = lanes.take_slot(lane, self.prompt, lambda: self._cancelled, self.on_wait)
+        if slot is None:
+            return
+        try:
+            yield from self._turns(slot.number, lane)
+        finally:
+            lanes.give_slot(slot, lane, self.prompt + self.generated)
+            self.total_seconds = time.perf_counter() - self._began
+
+    def _turns(self, slot: int, lane: int) -> Iterator[Chunk]:
+        """Turn after turn until the answer ends, and its text through the stop filter."""
+        lanes, filtered, note = self._server.lanes, StopFilter(self._sampling.stop), self.note
+        most = min(self._sampling.max_tokens, self._server.context - len(self.prompt))
+        finish: FinishReason | None = None
+        while finish is None:
+            if not lanes.enter(lane, bool(self.tokens), lambda: self._cancelled):
+                return
+            try:
+                for event in self._turn(slot, lane, most - self.tokens):
+                    if event.get("stop"):
+                        finish = self._finish(event, most)
+                        continue
+                    text = filtered.feed(event.get("content", ""))
+                    if text:
+                        self._clock()
+                        yield Chunk(text, len(event.get("tokens", ())) or 1, note=note)
+                        note = ""
+                    if filtered.stopped:
+                        finish = "stop"
+                        break
+            finally:
+                if self._events:
+                    self._events.close()
+                lanes.leave()
+            if self._cancelled:
+                return
+        rest = filtered.end()
+        if rest:
+            self._clock()
+        self.finish_reason = finish
+        yield Chunk(rest, 0, finish, note)
+
+    def _clock(self) -> None:
+        self.token_seconds.append(time.perf_counter() - self._began)
+        if self.ttft_seconds is None:
+            self.ttft_seconds = self.token_seconds[0]
+
+    def _finish(self, event: dict[str, Any], most: int) -> FinishReason | None:
+        """None where only the turn has ended, not the answer."""
+        if event.get("stop_type") == "limit" and self.tokens < most:
+            return None
+        return FINISH.get(str(event.get("stop_type")), "stop")
+
+    def _turn(self, slot: int, lane: int, left: int) -> Iterator[dict[str, Any]]:
+        """Events of one turn: until the answer ends, or for a few tokens where another lane waits.
+
+        A seeded sample is never interrupted: its random numbers would start over.
+        """
+        lanes, sampling = self._server.lanes, self._sampling
+        whole = sampling.temperature > 0 and sampling.seed is not None
+        turn = TURN_TOKENS if self.tokens else FIRST_TURN_TOKENS
+        try:
+            if self._half or (not whole and lanes.contested(lane)):
+                yield from self._short_turn(slot, min(left, turn))
+            else:
+                yield from self._long_turn(slot, left, turn, lambda: not whole and lanes.contested(lane))
+        except EngineCrashed:
+            if not self._cancelled:
+                raise self._server.crashed() from None
+
+    def _short_turn(self, slot: int, tokens: int) -> Iterator[dict[str, Any]]:
+        """A few tokens at once: the answer lists all their ids, and half characters wait for their other half."""
+        answer = self._server.wire().call("/completion", {**self._body(slot, tokens), "stream": False})
+        ids = list(answer["tokens"])
+        if answer.get("stop_type") == "eos" and len(ids) == answer["tokens_predicted"]:
+            ids.pop()  # the end-of-turn token is no part of the answer
+        text = answer["content"]
+        self._half += ids
+        if len(self._half) > len(ids) or not text or text.endswith("\ufffd"):
+            text = str(self._server.wire().call("/detokenize", {"tokens": self._half})["content"])
+        ended = answer.get("stop_type") != "limit" or len(ids) < tokens
+        if text.endswith("\ufffd") and len(self._half) < LONGEST_CHARACTER and not ended:
+            text = ""
+        else:
+            self._half = []
+        self.tokens += len(ids)
+        self.generated += ids
+        yield {"content": text, "tokens": ids}
+        yield {"stop": True, "stop_type": answer.get("stop_type")}
+
+    def _long_turn(self, slot: int, left: int, turn: int, contested: Callable[[], bool]) -> Iterator[dict[str, Any]]:
+        """Streamed until the end, or until another lane waits and this one has had its turn."""
+        self._events = self._server.wire().stream("/completion", self._body(slot, left))
+        if self._cancelled:
+            return
+        ids: list[int] = []
+        text, before = "", self.tokens
+        for event in self._events:
+            ids += event.get("tokens", ())
+            text += event.get("content", "")
+            predicted = int(event.get("tokens_predicted") or event.get("timings", {}).get("predicted_n", len(ids)))
+            ended = bool(event.get("stop"))
+            # the end-of-turn token is counted by llama.cpp and is no part of the answer
+            self.tokens = before + predicted - (event.get("stop_type") == "eos")
+            yields = not ended and predicted >= turn and contested()
+            if ended or yields:
+                if yields and len(ids) < predicted:  # tokens of half characters come without their ids
+                    ids = self._engine.ids_of(text)
+                self.generated += ids
+            yield event
+            if ended or yields:
+                return
+        if not self._cancelled:
+            raise self._server.crashed()
+
+    def _body(self, slot: int, tokens: int) -> dict[str, Any]:
+        """llama.cpp's request: only temperature and top-p sample, in transformers' order; everything else is off."""
+        sampling = self._sampling
+        body: dict[str, Any] = {
+            "prompt": self.prompt + self.generated,
+            "n_predict": tokens,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "samplers": ["temperature", "top_p"] if sampling.top_p < 1 else ["temperature"],
+            "repeat_penalty": 1.0,
+            "ignore_eos": sampling.ignore_end,
+            "stream": True,
+            "return_tokens": True,
+            "timings_per_token": True,
+            "cache_prompt": self._engine.reuse or bool(self.generated),
+            "id_slot": slot,
+            "lora": self._server.scales(self._engine.adapter),
+        }
+        if sampling.seed is not None:
+            body["seed"] = sampling.seed
+        return body

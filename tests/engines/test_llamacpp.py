@@ -1,0 +1,203 @@
+"""llama.cpp behind the interface, on miniature weights in its real child process."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engines import EngineCrashed, EngineError, FileRefused, LlamaCppEngine, Message, Sampling, Threading
+from engines.llamaserver import LlamaServer
+
+pytestmark = pytest.mark.slow
+
+ONE = Threading(1)
+HELLO: list[Message] = [{"role": "user", "content": "Hello, world! Why is the sky blue?"}]
+GREEDY = Sampling(max_tokens=24, ignore_end=True)
+
+
+def text(engine: LlamaCppEngine, messages: list[Message] = HELLO, sampling: Sampling = GREEDY) -> str:
+    return "".join(chunk.text for chunk in engine.stream(messages, sampling))
+
+
+@pytest.fixture(scope="module")
+def engines(tiny: Path, adapters: list[Path]) -> Iterator[list[LlamaCppEngine]]:
+    """The base and three adapters over one process with three slots."""
+    server = LlamaServer(tiny, adapters, context=256, slots=3, threading_choice=ONE)
+    made = [LlamaCppEngine(server, place) for place in (None, 0, 1, 2)]
+    yield made
+    for engine in made:
+        engine.close()
+
+
+@pytest.fixture(scope="module")
+def alone(tiny: Path, adapters: list[Path]) -> list[str]:
+    """What each says in a process of its own, asked once: nothing can have leaked into it."""
+    answers = []
+    for adapter in (None, *adapters):
+        engine = LlamaCppEngine.open(tiny, adapter=adapter, context=256, threading_choice=ONE)
+        answers.append(text(engine))
+        engine.close()
+    assert len(set(answers)) == 4
+    return answers
+
+
+def test_adapters_never_leak_through_the_prompt_cache(engines: list[LlamaCppEngine], alone: list[str]) -> None:
+    for place in (0, 1, 0, 2, 2, 0, 3, 1, 0):
+        assert text(engines[place]) == alone[place]
+
+
+def test_every_request_lists_every_adapter(engines: list[LlamaCppEngine]) -> None:
+    server = engines[0].server
+    assert [one["scale"] for one in server.scales(None)] == [0.0, 0.0, 0.0]
+    assert [one["scale"] for one in server.scales(1)] == [0.0, 1.0, 0.0]
+
+
+def test_four_at_once_take_turns_and_answer_as_alone(engines: list[LlamaCppEngine], alone: list[str]) -> None:
+    got: dict[int, str] = {}
+    order: list[int] = []
+
+    def ask(place: int) -> None:
+        pieces = []
+        for chunk in engines[place].stream(HELLO, GREEDY):
+            pieces.append(chunk.text)
+            order.append(place)
+        got[place] = "".join(pieces)
+
+    threads = [threading.Thread(target=ask, args=(place,)) for place in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    # random weights write broken UTF-8, whose replacement characters depend on where the pieces end
+    assert [got[place].replace("\ufffd", "") for place in range(3)] == [one.replace("\ufffd", "") for one in alone[:3]]
+    changes = sum(one != other for one, other in itertools.pairwise(order))
+    assert changes > 2, "one adapter's whole answer came after another's"
+
+
+def test_sampling_means_the_same_again(engines: list[LlamaCppEngine]) -> None:
+    seeded = Sampling(max_tokens=16, temperature=1.0, seed=7, ignore_end=True)
+    assert text(engines[0], sampling=seeded) == text(engines[0], sampling=seeded)
+    others = {text(engines[0], sampling=Sampling(16, 1.0, seed=seed, ignore_end=True)) for seed in range(4)}
+    assert len(others) > 1
+
+
+def test_a_stop_string_ends_the_answer_before_it(engines: list[LlamaCppEngine], alone: list[str]) -> None:
+    stop = alone[0][5:8]
+    stream = engines[0].stream(HELLO, Sampling(24, stop=(stop,), ignore_end=True))
+    answer = "".join(chunk.text for chunk in stream)
+    assert answer == alone[0][: alone[0].index(stop)]
+    assert stream.finish_reason == "stop"
+
+
+def test_tokens_and_times_are_counted(engines: list[LlamaCppEngine]) -> None:
+    stream = engines[0].stream(HELLO, GREEDY)
+    for _ in stream:
+        pass
+    assert stream.tokens == GREEDY.max_tokens
+    assert stream.finish_reason == "length"
+    assert stream.prompt == engines[0].tokens(engines[0].render(HELLO))
+    assert stream.ttft_seconds and stream.total_seconds and stream.ttft_seconds <= stream.total_seconds
+
+
+def test_completions_come_in_the_order_of_the_prompts(engines: list[LlamaCppEngine]) -> None:
+    prompts = ["Hello", "def add(a, b):", "The quick brown", "0123", "Why is"]
+    seen: list[int] = []
+    answers = engines[0].complete(prompts, Sampling(8, ignore_end=True), lambda what, done, total: seen.append(done))
+    singles = [engines[0].complete([prompt], Sampling(8, ignore_end=True))[0] for prompt in prompts]
+    assert [answer.text for answer in answers] == [single.text for single in singles]
+    assert sorted(seen) == [1, 2, 3, 4, 5]
+
+
+def test_the_oldest_turns_leave_a_full_context_and_it_is_said(engines: list[LlamaCppEngine]) -> None:
+    long: list[Message] = [{"role": "system", "content": "Be kind."}]
+    for number in range(20):
+        long.append({"role": "user", "content": f"question {number} about the sky"})
+        long.append({"role": "assistant", "content": "blue"})
+    long.append({"role": "user", "content": "and now?"})
+    stream = engines[0].stream(long, Sampling(8, ignore_end=True))
+    notes = [chunk.note for chunk in stream if chunk.note]
+    assert len(notes) == 1 and "left out" in notes[0]
+    assert len(stream.prompt) < engines[0].server.context
+    kept = engines[0].render([long[0], long[-1]])
+    assert engines[0].tokens(kept)[:8] == stream.prompt[:8]  # the system message stays
+    with pytest.raises(EngineError, match="context"):
+        text(engines[0], [{"role": "user", "content": "word " * 2000}])
+
+
+def test_closing_stops_the_generation(engines: list[LlamaCppEngine]) -> None:
+    stream = engines[0].stream(HELLO, Sampling(200, ignore_end=True))
+    next(stream)
+    stream.close()
+    assert stream.finish_reason == "cancelled" and stream.tokens < 200
+    assert list(stream) == []
+    assert engines[0].server.lanes.waiting == 0
+
+
+def test_closing_from_another_thread_stops_it_too(engines: list[LlamaCppEngine], alone: list[str]) -> None:
+    stream = engines[1].stream(HELLO, Sampling(200, ignore_end=True))
+    first = threading.Event()
+    done = threading.Event()
+
+    def read() -> None:
+        for _ in stream:
+            first.set()
+        done.set()
+
+    threading.Thread(target=read).start()
+    assert first.wait(20)
+    stream.close()
+    assert done.wait(20)
+    assert text(engines[1]) == alone[1]
+
+
+def test_a_crash_costs_one_request(engines: list[LlamaCppEngine], alone: list[str]) -> None:
+    server = engines[0].server
+    before = server.restarts
+    stream = engines[2].stream(HELLO, Sampling(200, ignore_end=True))
+    next(stream)
+    os.kill(server.child().pid, signal.SIGSEGV)
+    with pytest.raises(EngineCrashed, match="signal 11"):
+        list(stream)
+    assert text(engines[2]) == alone[2]
+    assert server.restarts == before + 1
+
+
+def test_a_closed_engine_says_so(tiny: Path) -> None:
+    engine = LlamaCppEngine.open(tiny, context=64, threading_choice=ONE)
+    pid = engine.server.child().pid
+    engine.close()
+    with pytest.raises(EngineCrashed, match="closed"):
+        engine.count_tokens("a")
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_nul_characters_and_wrong_files_are_refused(tiny: Path, adapters: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(FileRefused, match="adapter"):
+        LlamaServer(adapters[0])
+    with pytest.raises(FileRefused, match="no LoRA"):
+        LlamaServer(tiny, [tiny])
+    cut = tmp_path / "cut.gguf"
+    cut.write_bytes(tiny.read_bytes()[:-1000])
+    with pytest.raises(FileRefused, match=r"cut\.gguf"):
+        LlamaServer(cut)
+
+
+def test_a_template_bomb_ends_its_engine_not_ours(tiny: Path, tmp_path: Path) -> None:
+    from engines.gguf import GgufSource, write_model
+
+    bomb = tmp_path / "bomb.gguf"
+    loop = "{% for n in range(100000) %}" * 3 + "{% endfor %}" * 3
+    write_model(bomb, GgufSource(tiny), "gguf-f16", template=loop + "x")
+    with pytest.raises(EngineError, match=r"bomb\.gguf"):
+        engine = LlamaCppEngine(LlamaServer(bomb, context=64, threading_choice=ONE, load_seconds=5))
+        try:
+            engine.render(HELLO)
+        finally:
+            engine.close()

@@ -1,0 +1,76 @@
+"""The door, the engine for old files, and the choice of an engine by form."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import engines
+from engines import EngineError, FileRefused, Sampling, open_engine
+from engines.ctransformers import CTransformersEngine, _whole_characters, refuse_modern
+from results import Model, Workspace
+
+
+def test_the_door_is_complete_and_light() -> None:
+    assert engines.__all__ == sorted(engines.__all__)
+    for name in engines.__all__:
+        assert getattr(engines, name) is not None
+    check = (
+        "import sys, engines; sys.exit(any(name in sys.modules for name in ('torch', 'xllamacpp', 'fastapi', 'gguf')))"
+    )
+    assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
+
+
+def test_modern_files_are_refused_by_name(tmp_path: Path, weights: Path) -> None:
+    with pytest.raises(FileRefused, match=r"'llama'.*no Llama 3, Qwen2"):
+        refuse_modern(weights)
+    (tmp_path / "weights.bin").write_bytes(b"\x80\x04pickle" + b"\0" * 30)
+    with pytest.raises(FileRefused, match="neither GGML nor GGUF"):
+        CTransformersEngine(tmp_path / "weights.bin")
+    (tmp_path / "old.bin").write_bytes(b"tjgg" + b"\0" * 60)
+    with pytest.raises(EngineError, match="model_type"):
+        CTransformersEngine(tmp_path / "old.bin")
+
+
+@pytest.mark.parametrize(
+    ("data", "text", "rest"),
+    [
+        (b"abc", "abc", b""),
+        ("é".encode()[:1], "", b"\xc3"),
+        ("a😀".encode()[:3], "a", b"\xf0\x9f"),
+        (b"\xff", "\ufffd", b""),
+    ],
+)
+def test_half_characters_wait(data: bytes, text: str, rest: bytes) -> None:
+    assert _whole_characters(data) == (text, rest)
+
+
+def test_a_model_whose_file_is_gone_is_named(tmp_path: Path) -> None:
+    model = Model("x", "lost", "gguf-q8_0", "b", "0" * 64, 1, "exports/lost.gguf")
+    with pytest.raises(FileRefused, match="lost"):
+        open_engine(model, Workspace(tmp_path))
+
+
+@pytest.mark.slow
+def test_models_on_one_base_share_a_process(tiny: Path, adapters: list[Path], tmp_path: Path) -> None:
+    models = [
+        Model("b", "base", "base", "tiny", "b" * 64, 1, str(tiny)),
+        Model("a", "tuned", "lora-gguf", "tiny", "a" * 64, 1, str(adapters[0]), base_path=str(tiny)),
+    ]
+    opened = engines.open_engines(models, Workspace(tmp_path), context=64, threading_choice=engines.Threading(1))
+    assert opened["b"].server is opened["a"].server
+    answers = [opened[key].complete(["Hello"], Sampling(8, ignore_end=True))[0] for key in ("b", "a")]
+    assert answers[0].text != answers[1].text and answers[1].model == "a" * 64
+    for engine in opened.values():
+        engine.close()
+
+
+@pytest.mark.slow
+def test_the_advisor_tries_every_choice(tiny: Path) -> None:
+    rows = engines.advise([tiny], tokens=4)
+    assert rows[0].best and not any(row.best for row in rows[1:])
+    assert rows[0].tokens_per_second == max(row.tokens_per_second for row in rows) > 0
+    assert {row.threads for row in rows} >= {1}

@@ -1,0 +1,297 @@
+"""`serve` over HTTP, asked by the official client, by curl and by our own: queue, memory, crashes, keys."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+
+from engines import EngineBusy, EngineError, Sampling
+from engines.openai import OpenAIEngine
+from engines.residency import Residency
+from engines.server import create_app
+from engines.serving import serve
+from results import Model, Store, Workspace
+
+pytestmark = pytest.mark.slow
+
+ASK = {
+    "messages": [{"role": "user", "content": "Hello, world!"}],
+    "temperature": 0,
+    "max_tokens": 12,
+    "ignore_eos": True,
+}
+
+
+@dataclass
+class Serving:
+    """A running server."""
+
+    url: str
+    residency: Residency
+    store: Store
+
+
+def run(residency: Residency, key: str = "") -> tuple[str, Callable[[], None]]:
+    """Start uvicorn in a thread; its address and how to stop it."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(create_app(residency, key), log_level="error", timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+
+    def stop() -> None:
+        server.should_exit = True
+        thread.join()
+
+    return f"http://127.0.0.1:{listener.getsockname()[1]}", stop
+
+
+@pytest.fixture(scope="module")
+def workspace(tiny: Path, adapters: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A store with the base, two adapters and a copy of the base as another file."""
+    made = Workspace(tmp_path_factory.mktemp("serve"))
+    twin = made.folder("models") / "twin.gguf"
+    shutil.copy(tiny, twin)
+    with made.store() as store:
+        store.models.add(Model("base-1", "base", "base", "tiny", "b" * 64, 1, str(tiny)))
+        store.models.add(Model("twin-1", "twin", "gguf-f16", "tiny", "c" * 64, 1, "models/twin.gguf"))
+        store.models.add(Model("gone-1", "gone", "gguf-f16", "tiny", "d" * 64, 1, "models/gone.gguf"))
+        for number, path in enumerate(adapters[:2]):
+            store.models.add(
+                Model(
+                    f"a-{number}",
+                    f"tune{number}",
+                    "lora-gguf",
+                    "tiny",
+                    f"{number}" * 64,
+                    1,
+                    str(path),
+                    base_path=str(tiny),
+                )
+            )
+    return made
+
+
+@pytest.fixture(scope="module")
+def serving(workspace: Workspace) -> Iterator[Serving]:
+    """A server with room for everything."""
+    with workspace.store() as store:
+        residency = Residency(store, workspace, 4 << 30, slots=2, context=256)
+        url, stop = run(residency)
+        yield Serving(url, residency, store)
+        stop()
+        residency.close()
+
+
+def stream(url: str, body: dict[str, Any]) -> list[dict[str, Any]]:
+    """The events of a streamed answer."""
+    with httpx.stream("POST", f"{url}/v1/chat/completions", json={**body, "stream": True}, timeout=120) as answer:
+        lines = [line[6:] for line in answer.iter_lines() if line.startswith("data: ")]
+    assert lines[-1] == "[DONE]"
+    return [json.loads(line) for line in lines[:-1]]
+
+
+def said(events: list[dict[str, Any]]) -> str:
+    return "".join(event["choices"][0]["delta"].get("content") or "" for event in events if event.get("choices"))
+
+
+def test_the_official_client_is_served(serving: Serving) -> None:
+    import openai
+
+    client = openai.OpenAI(base_url=f"{serving.url}/v1", api_key="none", timeout=120)
+    assert {model.id for model in client.models.list()} == {"base", "twin", "gone", "tune0", "tune1"}
+    answers = {}
+    for name in ("base", "tune0", "tune1"):
+        whole = client.chat.completions.create(
+            model=name, messages=[{"role": "user", "content": "Hello, world!"}], temperature=0, max_tokens=12,
+            extra_body={"ignore_eos": True},
+        )  # fmt: skip
+        pieces = client.chat.completions.create(
+            model=name, messages=[{"role": "user", "content": "Hello, world!"}], temperature=0, max_tokens=12,
+            stream=True, stream_options={"include_usage": True}, extra_body={"ignore_eos": True},
+        )  # fmt: skip
+        chunks = list(pieces)
+        text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+        assert text == whole.choices[0].message.content
+        assert whole.usage and whole.usage.completion_tokens == 12 and whole.usage.prompt_tokens > 5
+        assert chunks[-1].usage == whole.usage
+        answers[name] = text
+    assert len(set(answers.values())) == 3
+    raw = client.completions.create(model="base", prompt=["Hello", "def"], max_tokens=4, temperature=0)
+    assert [choice.index for choice in raw.choices] == [0, 1]
+    with pytest.raises(openai.NotFoundError, match="no model"):
+        client.chat.completions.create(model="nobody", messages=[{"role": "user", "content": "a"}])
+    with pytest.raises(openai.BadRequestError, match="tools"):
+        client.chat.completions.create(
+            model="base", messages=[{"role": "user", "content": "a"}],
+            tools=[{"type": "function", "function": {"name": "f"}}],
+        )  # fmt: skip
+
+
+def test_curl_is_served(serving: Serving) -> None:
+    if not shutil.which("curl"):
+        pytest.skip("curl is not installed")
+    done = subprocess.run(
+        ["curl", "-sN", f"{serving.url}/v1/chat/completions", "-H", "Content-Type: application/json",
+         "-d", json.dumps({**ASK, "model": "base", "stream": True})],
+        capture_output=True, text=True, check=True, timeout=120,
+    )  # fmt: skip
+    assert done.stdout.startswith("data: {") and done.stdout.rstrip().endswith("data: [DONE]")
+
+
+def test_waiting_and_the_end_are_told(serving: Serving) -> None:
+    events = stream(serving.url, {**ASK, "model": "twin"})
+    states = [event["bakeoff"]["state"] for event in events if "bakeoff" in event]
+    assert states[-1] == "done" and "loading" in states
+    last = next(event for event in events if event.get("bakeoff", {}).get("state") == "done")
+    assert last["bakeoff"]["identity"] == "c" * 64
+    assert last["bakeoff"]["tokens"] == last["timings"]["predicted_n"] == 12
+    assert 0 < last["bakeoff"]["ttft_seconds"] <= last["bakeoff"]["total_seconds"]
+    listed = httpx.get(f"{serving.url}/v1/models/twin").json()
+    assert listed["bakeoff"]["state"] == "resident"
+
+
+def test_our_own_client_has_the_same_engine(serving: Serving) -> None:
+    engine = OpenAIEngine(f"{serving.url}/v1", "base", identity="b" * 64)
+    sampling = Sampling(12, ignore_end=True)
+    streamed = engine.stream([{"role": "user", "content": "Hello, world!"}], sampling)
+    text = "".join(chunk.text for chunk in streamed)
+    assert text == said(stream(serving.url, {**ASK, "model": "base"}))
+    assert streamed.tokens == 12
+    rendered = engine.render([{"role": "user", "content": "Hello, world!"}])
+    completed = engine.complete([rendered], sampling)[0]
+    assert completed.text == text and completed.model == "b" * 64 and completed.tokens == 12
+    assert engine.count_tokens("Hello") > 0
+    engine.close()
+
+
+def test_an_unreachable_endpoint_is_named() -> None:
+    engine = OpenAIEngine("http://127.0.0.1:9/v1", "m")
+    with pytest.raises(EngineError, match=r"127\.0\.0\.1:9"):
+        list(engine.stream([{"role": "user", "content": "a"}], Sampling(1)))
+
+
+def test_a_client_that_leaves_stops_its_answer(serving: Serving) -> None:
+    body = {**ASK, "model": "base", "stream": True, "max_tokens": 200}
+    with httpx.stream("POST", f"{serving.url}/v1/chat/completions", json=body, timeout=120) as answer:
+        for line in answer.iter_lines():
+            if '"content": "' in line and '"role"' not in line:
+                break
+    with serving.residency.lease(serving.store.models.find("base")) as engine:
+        assert engine is not None
+        lanes = engine.server.lanes  # type: ignore[attr-defined]
+        deadline = time.monotonic() + 60
+        while len(lanes._free) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert len(lanes._free) == 2
+
+
+def test_a_missing_file_and_a_crash_fail_one_request(serving: Serving) -> None:
+    answer = httpx.post(f"{serving.url}/v1/chat/completions", json={**ASK, "model": "gone"}, timeout=120)
+    assert answer.status_code == 400 and "gone" in answer.json()["error"]["message"]
+    wanted = said(stream(serving.url, {**ASK, "model": "tune0"}))
+    with serving.residency.lease(serving.store.models.find("base")) as engine:
+        assert engine is not None
+        child = engine.server.child()  # type: ignore[attr-defined]
+    body = {**ASK, "model": "base", "stream": True, "max_tokens": 200}
+    lines = []
+    with httpx.stream("POST", f"{serving.url}/v1/chat/completions", json=body, timeout=120) as streaming:
+        for line in streaming.iter_lines():
+            lines.append(line)
+            if len(lines) == 5:
+                os.kill(child.pid, signal.SIGKILL)
+    assert any('"error"' in line and "signal 9" in line for line in lines)
+    assert said(stream(serving.url, {**ASK, "model": "tune0"})) == wanted
+
+
+def test_strangers_and_wrong_requests_are_refused(serving: Serving) -> None:
+    url = f"{serving.url}/v1/models"
+    assert httpx.get(url, headers={"Host": "evil.example"}).status_code == 403
+    assert httpx.get(url, headers={"Origin": "https://evil.example"}).status_code == 403
+    chat = f"{serving.url}/v1/chat/completions"
+    for wrong in ({"messages": []}, {"temperature": 9}, {"n": 2}, {"max_tokens": 0}, {"messages": [{"role": "tool"}]}):
+        answer = httpx.post(chat, json={**ASK, "model": "base", **wrong})
+        assert answer.status_code == 400 and answer.json()["error"]["message"]
+    big = httpx.post(chat, content=b"x" * (9 << 20), headers={"Content-Type": "application/json"})
+    assert big.status_code == 413
+
+
+def test_a_key_is_asked_for(workspace: Workspace) -> None:
+    with workspace.store() as store:
+        residency = Residency(store, workspace, 4 << 30)
+        url, stop = run(residency, "secret")
+        try:
+            assert httpx.get(f"{url}/v1/models").status_code == 401
+            assert httpx.get(f"{url}/v1/models", headers={"Authorization": "Bearer wrong"}).status_code == 401
+            right = {"Authorization": "Bearer secret", "Host": "any.example"}
+            assert httpx.get(f"{url}/v1/models", headers=right).status_code == 200
+            assert httpx.get(f"{url}/health").status_code == 200
+        finally:
+            stop()
+        with pytest.raises(EngineError, match="API key"):
+            serve(store, workspace, host="0.0.0.0", ready=lambda url: None)
+
+
+def test_the_least_recently_used_leaves_and_too_much_is_refused(workspace: Workspace) -> None:
+    with workspace.store() as store:
+        one = Residency(store, workspace, slots=1, context=64)
+        base, twin = store.models.find("base"), store.models.find("twin")
+        with one.lease(base):
+            pass
+        room = one.used_bytes
+        one.close()
+        tight = Residency(store, workspace, int(room * 1.5), slots=1, context=64)
+        with tight.lease(base), tight.lease(store.models.find("tune0")):
+            assert tight.state(base) == "resident"
+            waited: list[tuple[str, int]] = []
+            with tight.lease(twin, lambda: len(waited) > 0, lambda state, place: waited.append((state, place))) as no:
+                assert no is None  # in use: nothing leaves, and the wait was cancelled
+            assert waited[0] == ("waiting", 1)
+        with tight.lease(twin):
+            assert tight.state(base) == "unloaded"
+        tight.close()
+        small = Residency(store, workspace, 1 << 20)
+        with pytest.raises(EngineBusy, match="memory budget"), small.lease(base):
+            pass
+
+
+def test_an_adapter_registered_later_is_served(workspace: Workspace, adapters: list[Path], tiny: Path) -> None:
+    with workspace.store() as store:
+        residency = Residency(store, workspace, 4 << 30, slots=1, context=64)
+        with residency.lease(store.models.find("base")):
+            pass
+        late = Model("a-9", "late", "lora-gguf", "tiny", "9" * 64, 1, str(adapters[2]), base_path=str(tiny))
+        late = store.models.add(late)
+        assert residency.state(late) == "unloaded"
+        with residency.lease(late) as engine:
+            assert engine is not None and engine.complete(["Hello"], Sampling(2))[0].tokens <= 2
+        residency.close()
+
+
+def test_transformers_models_are_served_from_a_worker(miniature: Callable[[str], Path], tmp_path: Path) -> None:
+    place = Workspace(tmp_path)
+    with place.store() as store:
+        store.models.add(Model("m-1", "whole", "merged", "mini", "e" * 64, 1, str(miniature("llama"))))
+        residency = Residency(store, place, 4 << 30)
+        url, stop = run(residency)
+        try:
+            first = stream(url, {**ASK, "model": "whole"})
+            assert first[-1]["choices"][0]["finish_reason"] == "length"
+            again = stream(url, {**ASK, "model": "whole"})
+            assert said(first) == said(again) != ""
+        finally:
+            stop()
+            residency.close()

