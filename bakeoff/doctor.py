@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from bakeoff import listing
 from bakeoff.options import JsonOption, WorkspaceOption
 
 NEEDED_DISK_BYTES = 4 * 2**30
@@ -51,7 +51,7 @@ def doctor(
     table = Table("", "what", "found", "what to do", box=None, header_style="bold")
     for finding in findings:
         table.add_row("ok" if finding.ok else "missing", finding.subject, finding.found, finding.remedy)
-    Console().print(table)
+    listing.output().print(table)
 
 
 def _processor(_: Path | None) -> Finding:
@@ -138,4 +138,4 @@ def _advise(name: str, workspace: Path | None, as_json: bool) -> None:
     table = Table(*rows[0], box=None, header_style="bold")
     for row in rows:
         table.add_row(*(f"{value:.3g}" if isinstance(value, float) else str(value) for value in row.values()))
-    Console().print(table)
+    listing.output().print(table)

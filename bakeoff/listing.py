@@ -23,17 +23,23 @@ def show(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], *, as_js
     if as_json:
         print(json.dumps([_json_value(row) for row in rows], indent=1))
         return
-    console = Console()
+    console = output()
     if not rows:
         console.print(empty, markup=False)
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading, key in columns.items():
         numeric = all(isinstance(row[key], int | float | None) for row in rows)
-        table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(heading, justify="right" if numeric else "left", overflow="fold", no_wrap=numeric)
     for row in rows:
         table.add_row(*(Text(cell(row[key])) for key in columns.values()))
     console.print(table)
+
+
+def output() -> Console:
+    """Where tables go: as wide as the terminal, and wide enough not to fold words in a pipe or log."""
+    console = Console()
+    return console if console.is_terminal else Console(width=200)
 
 
 def cell(value: Any) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 
-from rich.console import Console
 from rich.table import Table
 
+from bakeoff import listing
 from bakeoff.pipeline import Outcome
 from results import Limits, ScoreRow, Store, decide
 
@@ -28,7 +28,7 @@ def show(outcome: Outcome, store: Store) -> None:
         own = [row for row in rows if row.model_id == model.id]
         cells = (_cell(own, benchmark, metric, factor) for _, benchmark, metric, factor in COLUMNS)
         table.add_row(model.name, model.form, f"{model.bytes / 1e6:.0f}", *cells)
-    console = Console()
+    console = listing.output()
     console.print(table)
     for subset in sorted({row.subset for row in rows if row.subset}):
         console.print(f"HumanEval on a subset: {subset}. All of it: --full", style="dim")
