@@ -63,10 +63,12 @@ class Curves:
         with self._database.write(lock=run_id, wait_seconds=wait_seconds) as connection:
             status, known = segments.curves_of(connection, run_id)
             finished = status == "finished"
+            pending = segments.Pending()
             for metric, (steps, values) in batches.items():
-                changed = segments.extend(connection, run_id, metric, known.get(metric), steps, values)
+                changed = segments.extend(connection, run_id, metric, known.get(metric), steps, values, pending)
                 if changed and finished and not late:
                     raise Immutable(f"run {run_id!r} is finished: its {metric} at step {steps[0]} stays as it is")
+            pending.write(connection)
             if finished:
                 segments.seal(connection, run_id)
 

@@ -55,11 +55,12 @@ class Runs:
                 kept = _EDITED if run.status != "planned" else (*_EDITED, *_PROGRESS)
                 row = row_of(run, RunRow) | {name: getattr(there, name) for name in kept}
                 connection.execute(sa.update(RunRow).where(RunRow.id == run.id).values(row))
+            pending, known = segments.Pending(), segments.curves_of(connection, run.id)[1]
             for metric, (steps, values) in segments.grouped(points).items():
-                curve = segments.curves_of(connection, run.id)[1].get(metric)
-                changed = segments.extend(connection, run.id, metric, curve, steps, values)
+                changed = segments.extend(connection, run.id, metric, known.get(metric), steps, values, pending)
                 if changed and there is not None and there.status == "finished":
                     raise Immutable(f"run {run.id!r} is finished: its {metric} at step {steps[0]} stays as it is")
+            pending.write(connection)
             if run.status == "finished":
                 segments.seal(connection, run.id)
 

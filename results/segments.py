@@ -6,7 +6,7 @@ All functions run inside the caller's transaction.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import sqlalchemy as sa
@@ -72,6 +72,22 @@ _UPDATE_LEVEL = sa.update(LevelRow).where(LevelRow.curve_id == _THIS_CURVE)
 _INSERT_LEVEL = sa.insert(LevelRow)
 
 
+class Pending:
+    """The small writes of one call, made together at its end: one statement for all curves, not one for each."""
+
+    def __init__(self) -> None:
+        self.segments: list[dict[str, Any]] = []
+        self.curves: list[dict[str, Any]] = []
+
+    def write(self, connection: sa.Connection) -> None:
+        """Make them. Until then the database has the curves as they were."""
+        if self.segments:
+            connection.execute(_INSERT_SEGMENTS, self.segments)
+        if self.curves:
+            connection.execute(_UPDATE_CURVE, self.curves)
+        self.segments, self.curves = [], []
+
+
 def grouped(points: Iterable[Point]) -> dict[str, tuple[Steps, Values]]:
     """Points by metric: steps ascending, each once, with the last value given for it."""
     chosen: dict[str, list[Point]] = {}
@@ -103,9 +119,18 @@ def points(connection: sa.Connection, run_id: str, metric: str, after_step: int 
 
 
 def extend(
-    connection: sa.Connection, run_id: str, metric: str, curve: CurveState | None, steps: Steps, values: Values
+    connection: sa.Connection,
+    run_id: str,
+    metric: str,
+    curve: CurveState | None,
+    steps: Steps,
+    values: Values,
+    pending: Pending,
 ) -> bool:
-    """Add points to a curve, which is made where it is None. False if every one of them was there already."""
+    """Add points to a curve, which is made where it is None. False if every one of them was there already.
+
+    A curve is extended once before `pending` is written.
+    """
     if curve is None:
         curve = _made(connection, run_id, metric)
     elif int(steps[0]) <= curve.last_step:
@@ -115,7 +140,7 @@ def extend(
             return False
         steps, values = _ascending(np.concatenate([old_steps[keep], steps]), np.concatenate([old_values[keep], values]))
         curve = cut(connection, curve, int(steps[0]) - 1)
-    _append(connection, curve, steps, values)
+    _append(connection, curve, steps, values, pending)
     return True
 
 
@@ -130,7 +155,10 @@ def cut(connection: sa.Connection, curve: CurveState, after_step: int) -> CurveS
         connection.execute(sa.delete(CurveRow).where(CurveRow.id == curve.id))
         return _made(connection, curve.run_id, curve.metric)
     blank = curve._replace(points=0, last_step=BEFORE_ALL, best_value=None, best_step=None)
-    return _append(connection, blank._replace(open_points=0, open_segments=0), steps, values)
+    pending = Pending()
+    state = _append(connection, blank._replace(open_points=0, open_segments=0), steps, values, pending)
+    pending.write(connection)
+    return state
 
 
 def seal(connection: sa.Connection, run_id: str) -> None:
@@ -138,7 +166,7 @@ def seal(connection: sa.Connection, run_id: str) -> None:
     for curve in curves_of(connection, run_id)[1].values():
         if curve.open_points:
             steps, values = _open(connection, curve)
-            _store_segments(connection, curve.id, steps, values, sealed=True)
+            connection.execute(_INSERT_SEGMENTS, _rows(curve.id, steps, values, sealed=True))
             _count_in(connection, curve.id, steps, values)
             connection.execute(_UPDATE_CURVE, {"this_curve": curve.id, "open_points": 0, "open_segments": 0})
 
@@ -197,7 +225,7 @@ def _made(connection: sa.Connection, run_id: str, metric: str) -> CurveState:
     return state._replace(id=int(made))
 
 
-def _append(connection: sa.Connection, curve: CurveState, steps: Steps, values: Values) -> CurveState:
+def _append(connection: sa.Connection, curve: CurveState, steps: Steps, values: Values, pending: Pending) -> CurveState:
     """Add points that all lie behind the curve's last one, and seal what is full."""
     total = curve.open_points + len(steps)
     last = float(values[-1])
@@ -206,7 +234,7 @@ def _append(connection: sa.Connection, curve: CurveState, steps: Steps, values: 
         points=curve.points + len(steps), last_step=int(steps[-1]), best_value=best_value, best_step=best_step
     )
     if total < OPEN_POINTS and curve.open_segments < OPEN_SEGMENTS:
-        _store_segments(connection, curve.id, steps, values, sealed=False)
+        pending.segments += _rows(curve.id, steps, values, sealed=False)
         state = state._replace(open_points=total, open_segments=curve.open_segments + 1)
     else:
         if curve.open_segments:
@@ -214,14 +242,13 @@ def _append(connection: sa.Connection, curve: CurveState, steps: Steps, values: 
             steps, values = np.concatenate([old_steps, steps]), np.concatenate([old_values, values])
         full = total - total % SEGMENT_POINTS if total >= OPEN_POINTS else 0
         if full:
-            _store_segments(connection, curve.id, steps[:full], values[:full], sealed=True)
+            pending.segments += _rows(curve.id, steps[:full], values[:full], sealed=True)
             _count_in(connection, curve.id, steps[:full], values[:full])
-        if total > full:
-            _store_segments(connection, curve.id, steps[full:], values[full:], sealed=False)
+        pending.segments += _rows(curve.id, steps[full:], values[full:], sealed=False)
         state = state._replace(open_points=total - full, open_segments=int(total > full))
     known = {name: getattr(state, name) for name in CurveState._fields[3:]}
     changes = {**known, "last_value": finite_of(last), "last_kind": kind_of(last), "updated_at": now()}
-    connection.execute(_UPDATE_CURVE, {"this_curve": curve.id, **changes})
+    pending.curves.append({"this_curve": curve.id, **changes})
     return state
 
 
@@ -242,8 +269,9 @@ def _open(connection: sa.Connection, curve: CurveState) -> tuple[Steps, Values]:
     return taken
 
 
-def _store_segments(connection: sa.Connection, curve_id: int, steps: Steps, values: Values, *, sealed: bool) -> None:
-    rows = [
+def _rows(curve_id: int, steps: Steps, values: Values, *, sealed: bool) -> list[dict[str, Any]]:
+    """Segments of at most SEGMENT_POINTS, as rows."""
+    return [
         {
             "curve_id": curve_id,
             "first_step": int(steps[start]),
@@ -254,7 +282,6 @@ def _store_segments(connection: sa.Connection, curve_id: int, steps: Steps, valu
         }
         for start in range(0, len(steps), SEGMENT_POINTS)
     ]
-    connection.execute(_INSERT_SEGMENTS, rows)
 
 
 def _count_in(connection: sa.Connection, curve_id: int, steps: Steps, values: Values) -> None:

@@ -1,7 +1,7 @@
 """A writer for training loops: takes points at once, stores them in the background, never stops the training.
 
 What the store does not take (locked, unreachable, gone) is spooled to a file and delivered later: by this writer, by
-the next one of the run, or when the run is finished. What a kill -9 can lose is the last half second.
+the next one of the run, or when the run is finished. What a kill -9 can lose is the last second.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from results.spool import Spool
 if TYPE_CHECKING:
     from results.curves import Curves
 
-FLUSH_SECONDS = 0.5
+FLUSH_SECONDS = 0.9
 """Points wait so long at most before they are written."""
 
 BUSY_SECONDS = 1.0
