@@ -186,7 +186,9 @@ def measure(options: argparse.Namespace, pages: dict[str, Processes], peer: str)
                 firsts.setdefault("TensorBoard", []).append(their_page(browser, peer))
         browser.close()
     for key, seconds in firsts.items():
-        line = f"{key:12} first paint median {statistics.median(seconds):6.2f} s, {min(seconds):.2f} to {max(seconds):.2f}"
+        line = (
+            f"{key:12} first paint median {statistics.median(seconds):6.2f} s, {min(seconds):.2f} to {max(seconds):.2f}"
+        )
         if key in moves:
             p50, p90 = np.percentile(moves[key], [50, 90])
             line += f"; widget to paint p50 {p50:.3f} s, p90 {p90:.3f} s"
