@@ -25,6 +25,11 @@ def text(engine: LlamaCppEngine, messages: list[Message] = HELLO, sampling: Samp
     return "".join(chunk.text for chunk in engine.stream(messages, sampling))
 
 
+def plain(answer: str) -> str:
+    """The ASCII of an answer."""
+    return answer.encode("ascii", "ignore").decode()
+
+
 @pytest.fixture(scope="module")
 def engines(tiny: Path, adapters: list[Path]) -> Iterator[list[LlamaCppEngine]]:
     """The base and three adapters over one process with three slots."""
@@ -74,8 +79,8 @@ def test_four_at_once_take_turns_and_answer_as_alone(engines: list[LlamaCppEngin
         thread.start()
     for thread in threads:
         thread.join()
-    # random weights write broken UTF-8, whose replacement characters depend on where the pieces end
-    assert [got[place].replace("\ufffd", "") for place in range(3)] == [one.replace("\ufffd", "") for one in alone[:3]]
+    # random weights write broken UTF-8, whose halves are shown by where the pieces end: the rest must be equal
+    assert [plain(got[place]) for place in range(3)] == [plain(one) for one in alone[:3]]
     changes = sum(one != other for one, other in itertools.pairwise(order))
     assert changes > 2, "one adapter's whole answer came after another's"
 

