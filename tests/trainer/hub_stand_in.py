@@ -1,6 +1,6 @@
 """A small HTTP server that speaks what the Hub's client calls in a push, and keeps what it is sent.
 
-Endpoints: create a repository, preupload (which files go as LFS), the LFS batch, the upload itself, the commit.
+Endpoints: create a repository, check the card's header, preupload (which files go as LFS), the LFS batch, the upload itself, the commit.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ TOKEN = "a-token-of-the-test"
 
 
 class Hub(ThreadingHTTPServer):
-    """`files`: name → content of the last commit; `blobs`: LFS contents by SHA-256; `calls`: method and path."""
+    """`files`: name → content of the last commit; `blobs`: LFS contents by SHA-256; `calls`: paths posted to."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -26,6 +26,7 @@ class Hub(ThreadingHTTPServer):
         self.blobs: dict[str, bytes] = {}
         self.calls: list[str] = []
         self.created: dict[str, Any] = {}
+        self.validated = ""
 
     @property
     def url(self) -> str:
@@ -55,6 +56,9 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.path == "/api/repos/create":
             self.server.created = json.loads(body)
             self._answer({"url": f"{self.server.url}/me/small"})
+        elif self.path == "/api/validate-yaml":
+            self.server.validated = json.loads(body)["content"]
+            self._answer({"errors": [], "warnings": []})
         elif "/preupload/" in self.path:
             modes = [
                 {"path": one["path"], "shouldIgnore": False, "uploadMode": _mode(one["path"])}

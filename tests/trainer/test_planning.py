@@ -1,0 +1,146 @@
+"""Plans: counts that hold, memory of the right size, and warnings that name the setting to change."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from results import Workspace
+from trainer import Plan, load_experiment, plan, rehearsal
+from trainer.estimates import A100, T4, memory, seconds, trained_parameters
+from trainer.experiment import Experiment, Lora, Training
+from trainer.registry import Shape, entry
+
+ROOT = Path(__file__).parents[2]
+SHIPPED = sorted((ROOT / "experiments").glob("*.yaml"))
+
+
+def shape(name: str) -> Shape:
+    found = entry(name)
+    assert found
+    return found.shape
+
+
+def experiment_of(folder: Path, base: Path, rows: list[dict[str, str]], **sections: Any) -> Experiment:
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    data = {"sources": [{"name": "rows.jsonl"}], "validation_fraction": 0.2, **sections.pop("data", {})}
+    raw = {"name": "planned", "bases": [str(base)], "data": data, **sections}
+    (folder / "experiment.yaml").write_text(json.dumps(raw))
+    return load_experiment(folder / "experiment.yaml")
+
+
+ROWS = [{"prompt": f"What is {n} cubed?", "completion": f"The cube of {n} is {n**3}, I am sure."} for n in range(40)]
+
+
+def test_counts_are_those_of_the_data(small: Callable[[str], Path], tmp_path: Path) -> None:
+    experiment = experiment_of(
+        tmp_path,
+        small("llama"),
+        [*ROWS, ROWS[0]],
+        training={"epochs": 2, "batch_size": 4},
+        sweep={"grid": {"lora.rank": [4, 8]}, "seeds": [0, 1]},
+    )
+    found = plan(experiment, Workspace(tmp_path / "w"))
+    [group] = found.groups
+    assert found.runs == 4 and not found.problems
+    assert group.rows is not None and group.validation_rows is not None
+    assert group.rows + group.validation_rows == 40
+    assert group.steps == -(-group.rows * 2 // 4)
+    assert group.report["filters"]["exact_duplicates"]["removed"] == 1
+    assert [need.device for need in group.needs] == ["this CPU", T4.name, A100.name]
+    assert all(need.fits and need.seconds > 0 for need in group.needs)
+
+
+def warned(found: Plan, *parts: str) -> bool:
+    return any(all(part in warning for part in parts) for warning in found.warnings)
+
+
+def test_warnings_name_the_setting(small: Callable[[str], Path], tmp_path: Path) -> None:
+    experiment = experiment_of(
+        tmp_path,
+        small("llama"),
+        [*({**row, "completion": row["completion"] + " And so on" * 60} for row in ROWS), {"prompt": "x"}],
+        data={"quality": {"max_repetition": None, "near_duplicates": None}},
+        training={"max_steps": 500, "max_length": 100},
+        sweep={"grid": {"lora.rank": [4, 8]}},
+        evaluate={"latency": {}, "base": False},
+    )
+    found = plan(experiment, Workspace(tmp_path / "w"))
+    assert warned(found, "rows are longer than 100 tokens", "training.max_length")
+    assert warned(found, "500 steps go", "training.max_steps")
+    assert warned(found, "validation rows leave a wide interval", "data.validation_fraction")
+    assert warned(found, "1 rows cannot be read", "no known format")
+    assert warned(found, "one seed", "sweep.seeds")
+    assert warned(found, "latency", "evaluate.forms")
+    assert warned(found, "evaluate.base")
+
+
+def test_what_cannot_be_had_is_a_problem_with_the_memory_still_told(tmp_path: Path) -> None:
+    experiment = experiment_of(tmp_path, Path("llama-3.1-8b-instruct"), ROWS)
+    found = plan(experiment, Workspace(tmp_path / "w"))
+    assert any("hf download meta-llama/Llama-3.1-8B-Instruct" in problem for problem in found.problems)
+    t4 = next(need for need in found.groups[0].needs if need.device == T4.name)
+    assert not t4.fits and warned(found, T4.name, "training.quantization: nf4")
+
+
+def test_memory_is_the_right_size() -> None:
+    one, eight = shape("llama-3.2-1b-instruct"), shape("llama-3.1-8b-instruct")
+    qlora, plain = Training(quantization="nf4", batch_size=1), Training(batch_size=1)
+    # QLoRA's weights of an 8B: 4 bits a linear weight, 16 the embeddings and head: 3.6 GB + 2.1 GB.
+    assert 5.2e9 < memory(eight, qlora, Lora(), 1024, 1, T4).weights < 6.2e9
+    assert memory(eight, plain, Lora(), 1024, 1, A100).weights == pytest.approx(16.06e9, rel=0.01)
+    assert memory(eight, qlora, Lora(), 1024, 1, T4).total < T4.memory_bytes
+    full = memory(one, plain, Lora(method="full"), 1024, 1, A100)
+    assert full.trained == pytest.approx(16 * 1.2358e9, rel=0.01) and full.weights == 0
+    # Checkpointing is chosen where it is needed to fit, and shrinks the activations.
+    tight = memory(eight, qlora.model_copy(update={"batch_size": 4}), Lora(), 2048, 1, T4)
+    assert tight.checkpointing
+    asked = qlora.model_copy(update={"batch_size": 4, "gradient_checkpointing": False})
+    assert tight.activations < memory(eight, asked, Lora(), 2048, 1, T4).activations / 4
+
+
+def test_trained_parameters_are_pefts() -> None:
+    # PEFT's own count for Llama-3.2-1B, r=16, all linear layers: 11,272,192.
+    assert trained_parameters(shape("llama-3.2-1b-instruct"), Lora(rank=16)) == 11_272_192
+    attention = trained_parameters(shape("llama-3.2-1b-instruct"), Lora(rank=16, target="attention"))
+    assert attention + trained_parameters(shape("llama-3.2-1b-instruct"), Lora(rank=16, target="mlp")) == 11_272_192
+
+
+def test_time_grows_with_tokens_and_weights() -> None:
+    small_one, large = shape("llama-3.2-1b-instruct"), shape("llama-3.2-3b-instruct")
+    once = seconds(large, Training(), Lora(), 100, 2e6, 1e6, A100)
+    assert seconds(large, Training(), Lora(), 100, 4e6, 2e6, A100) == pytest.approx(2 * once)
+    assert seconds(small_one, Training(), Lora(), 100, 2e6, 1e6, A100) < once
+    assert seconds(large, Training(), Lora(method="full"), 100, 2e6, 1e6, A100) == pytest.approx(1.5 * once)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_shipped_file_is_rehearsed_offline(path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Bases, data, templates, variants and plan; nothing is trained here."""
+    experiment = load_experiment(path)
+    place = Workspace(tmp_path_factory.mktemp("rehearsal"))
+    small_one = rehearsal(experiment, place)
+    found = plan(small_one, place)
+    assert not found.problems, found.problems
+    assert small_one.name == f"{experiment.name}-rehearsal"
+    assert small_one.evaluate.forms == experiment.evaluate.forms
+    assert len(small_one.bases) == len(experiment.bases) == len(set(small_one.bases))
+    assert all(group.parameters and group.parameters < 400_000 and group.steps == 3 for group in found.groups)
+    assert all(group.rows and group.rows >= 10 and group.validation_rows for group in found.groups)
+    if experiment.sweep.variants:
+        assert found.runs == len(experiment.sweep.variants) * len(experiment.bases)
+
+
+def test_a_rehearsal_catches_a_wrong_column(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    (tmp_path / "experiment.yaml").write_text(
+        "name: wrong\nbases: [llama-3.2-1b-instruct]\n"
+        "data: {sources: [{name: rows.jsonl, columns: {prompt: '{question}', answer: '{completion}'}}]}\n"
+    )
+    place = Workspace(tmp_path / "w")
+    found = plan(rehearsal(load_experiment(tmp_path / "experiment.yaml"), place), place)
+    assert "column 'question' is missing or null; columns are completion, prompt" in found.problems[0]
