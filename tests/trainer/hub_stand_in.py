@@ -1,6 +1,7 @@
 """A small HTTP server that speaks what the Hub's client calls in a push, and keeps what it is sent.
 
-Endpoints: create a repository, check the card's header, preupload (which files go as LFS), the LFS batch, the upload itself, the commit.
+Endpoints: create a repository, check the card's header, preupload (which files go as LFS), the LFS batch, the upload
+itself, the commit.
 """
 
 from __future__ import annotations
