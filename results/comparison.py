@@ -17,7 +17,15 @@ import numpy as np
 
 from results import statistics
 from results.errors import NotFound
-from results.measurements import QUALITY, Quality, answer_seconds, latencies, latency_machine, quality_shelf
+from results.measurements import (
+    QUALITY,
+    Quality,
+    answer_seconds,
+    contaminated_items,
+    latencies,
+    latency_machine,
+    quality_shelf,
+)
 from results.records import Evaluation, Model
 from results.wire import plain
 
@@ -102,6 +110,8 @@ class Comparison:
     """Names."""
     benchmark: str
     quality: Contrast | None
+    clean: Contrast | None
+    """The same without the items that either's training data is known to contain; None where none are known."""
     bits_per_byte: Contrast | None
     latency: tuple[LatencyRatio, ...]
     machine_id: str | None
@@ -206,6 +216,7 @@ def compare(
     both = (model_a, model_b)
     problems: list[str] = []
     quality, subset = _on(store, both, benchmark, problems)
+    clean = _clean(store, both, benchmark) if quality else None
     bits = None
     if benchmark != "heldout":
         bits, _ = _on(store, both, "heldout", problems)
@@ -225,6 +236,7 @@ def compare(
         model_b=model_b.name,
         benchmark=benchmark,
         quality=quality,
+        clean=clean,
         bits_per_byte=bits,
         latency=ratios,
         machine_id=machine_id if ratios else None,
@@ -253,6 +265,13 @@ def _on(store: Store, both: Sequence[Model], benchmark: str, problems: list[str]
         problems.append(f"{benchmark}: only the {found.items} items that both have are compared.")
         subset = f"{found.items} shared items"
     return found, subset
+
+
+def _clean(store: Store, both: Sequence[Model], benchmark: str) -> Contrast | None:
+    """The contrast without contaminated items, if any are known."""
+    dirty = contaminated_items(store, both, benchmark)
+    found = quality_shelf(store, both, benchmark, dirty).found if dirty else {}
+    return contrast(found[both[0].id], found[both[1].id]) if len(found) == 2 else None
 
 
 def _no_latency(store: Store, both: Sequence[Model], machine_id: str | None) -> str:

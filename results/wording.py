@@ -208,6 +208,9 @@ def comparison_markdown(found: Comparison) -> str:
         ]
         lines += ["|---|---|---|---|"]
         lines += [f"| {contrast.both} | {contrast.only_a} | {contrast.only_b} | {contrast.neither} |"]
+    if found.clean is not None:
+        said = verdict(found.model_a, found.model_b, found.benchmark, found.clean)
+        lines += ["", "Without the items found in training data: " + escaped(said)]
     if found.quality is not None and found.bits_per_byte is not None:
         lines += ["", escaped(verdict(found.model_a, found.model_b, "heldout", found.bits_per_byte))]
     for ratio in found.latency:

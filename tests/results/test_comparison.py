@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from results import NotFound, Store, compare, contrast_counts
+from results import NotFound, Report, Store, compare, contrast_counts
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # for `tests.results.shelves`, whatever starts pytest
 
@@ -67,6 +67,19 @@ def test_other_settings_and_other_machines_are_named(store: Store) -> None:
     text = " ".join(found.problems)
     assert "measured with other settings (prompting: " in text
     assert "on machine here, not on there" in text or "on machine there, not on here" in text
+
+
+def test_contaminated_tasks_are_also_left_out(store: Store) -> None:
+    a, b = add_model(store, "a"), add_model(store, "b")
+    add_humaneval(store, a, [True] * 20 + [False] * 20)
+    add_humaneval(store, b, [False] * 20 + [True] * 10 + [False] * 10)
+    assert compare(store, a, b).clean is None
+    items = [f"HumanEval/{task}" for task in range(20)]
+    store.reports.put(Report("a", "contamination", {"benchmark": "humaneval", "items": items}))
+    found = compare(store, a, b)
+    assert found.quality is not None and found.quality.difference == pytest.approx(0.25)
+    assert found.clean is not None and (found.clean.items, found.clean.better) == (20, "b")
+    assert "Without the items found in training data: b is better than a" in found.markdown()
 
 
 def test_latency_ratios_have_intervals(store: Store) -> None:
