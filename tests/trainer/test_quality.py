@@ -66,7 +66,7 @@ def test_length_score_and_repetition() -> None:
 
 
 def test_a_score_column_nobody_has_is_an_error() -> None:
-    with pytest.raises(TrainerError, match=r"score_column is 'quality', but no row has that column; short columns are language"):
+    with pytest.raises(TrainerError, match=r"'quality', but no row has that column; short columns are language"):
         filtered([row(text(1), 0, language="en")], Quality(min_score=1, score_column="quality"))
 
 
