@@ -46,7 +46,8 @@ if TYPE_CHECKING:
     from results.artifacts import Artifacts
     from results.comparison import Comparison, Contrast, LatencyRatio, compare, contrast_counts
     from results.curves import CurveOverview
-    from results.decision import Candidate, Change, Decision, Figure, Limit, Limits, Tie, decide, decide_counts
+    from results.decision import decide, decide_counts
+    from results.decision_records import Candidate, Change, Decision, Figure, Limit, Limits, Tie
     from results.export import FORMATS, export_table
     from results.importers import ImportedItem, ImportReport, import_path
     from results.machines import this_machine
@@ -60,28 +61,28 @@ if TYPE_CHECKING:
 
 _LATER = {
     "Artifacts": "results.artifacts",
-    "Candidate": "results.decision",
-    "Change": "results.decision",
+    "Candidate": "results.decision_records",
+    "Change": "results.decision_records",
     "Comparison": "results.comparison",
     "Contrast": "results.comparison",
     "CurveOverview": "results.curves",
     "CurveWriter": "results.writer",
-    "Decision": "results.decision",
+    "Decision": "results.decision_records",
     "FORMATS": "results.export",
-    "Figure": "results.decision",
+    "Figure": "results.decision_records",
     "Finding": "results.shipping",
     "ImportReport": "results.importers",
     "ImportedItem": "results.importers",
     "LatencyRatio": "results.comparison",
-    "Limit": "results.decision",
-    "Limits": "results.decision",
+    "Limit": "results.decision_records",
+    "Limits": "results.decision_records",
     "MergeReport": "results.merge",
     "PairRating": "results.ratings",
     "Rating": "results.ratings",
     "Ratings": "results.ratings",
     "Recheck": "results.shipping",
     "Store": "results.store",
-    "Tie": "results.decision",
+    "Tie": "results.decision_records",
     "compare": "results.comparison",
     "contaminated_items": "results.measurements",
     "contrast_counts": "results.comparison",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -248,5 +249,8 @@ def _reason(model: Model, benchmark: str, groups: Mapping[str, Mapping[str, Eval
 
 
 def _to_run(model: Model, benchmark: str) -> str:
-    verb = "latency" if benchmark == "latency" else f"evaluate --benchmark {benchmark}"
-    return f"not measured; run: bakeoff {verb} --model {model.name}"
+    if benchmark == "heldout":
+        return "not measured; held-out rows belong to an experiment, run: bakeoff run FILE"
+    name = shlex.quote(model.name)
+    command = f"latency --model {name}" if benchmark == "latency" else f"evaluate {name} --benchmark {benchmark}"
+    return f"not measured; run: bakeoff {command}"

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from results.decision import Decision, decide_counts
+from results.decision import decide_counts
+from results.decision_records import Decision
 from results.errors import BakeoffError, NotFound
 from results.records import PublishedResult
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from results.comparison import Contrast, contrast
-from results.decision import Decision, Limit, Limits, decide
+from results.decision import decide
+from results.decision_records import Decision, Limit, Limits
 from results.errors import BakeoffError, NotFound
 from results.measurements import quality_shelf
 from results.records import DecisionRecord, Model, digest, now

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from results.comparison import ALPHA, Comparison, Contrast
 
 if TYPE_CHECKING:
-    from results.decision import Candidate, Change, Decision, Figure, Limit
+    from results.decision_records import Candidate, Change, Decision, Figure, Limit
 
 NAMES = {"humaneval": "HumanEval pass@1", "heldout": "held-out bits per byte"}
 
@@ -129,7 +129,7 @@ def reasons(decision: Decision) -> tuple[str, ...]:
 
 def changes(decision: Decision) -> tuple[Change, ...]:
     """What would overturn the decision: more tasks, missing measurements, a limit that binds."""
-    from results.decision import Change
+    from results.decision_records import Change
 
     found = []
     for tie in decision.ties:

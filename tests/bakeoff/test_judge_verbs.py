@@ -26,10 +26,8 @@ def bakeoff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
 def test_from_import_to_decision(bakeoff: object, tmp_path: Path) -> None:
     assert callable(bakeoff)
     for name, passed in (("good", 30), ("bad", 5)):
-        rows = [
-            {"task_id": f"HumanEval/{task}", "completion": "x", "passed": task < passed, "result": ""}
-            for task in range(40)
-        ]
+        row = {"completion": "x", "result": ""}
+        rows = [{"task_id": f"HumanEval/{task}", "passed": task < passed, **row} for task in range(40)]
         (tmp_path / f"{name}.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
         assert "would be imported" in bakeoff("import", str(tmp_path / f"{name}.jsonl"), "--dry-run")
         assert "; imported" in bakeoff("import", str(tmp_path / f"{name}.jsonl"))
