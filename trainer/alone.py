@@ -116,23 +116,23 @@ def train_alone(
 ) -> Ended:
     """Train to step `until`, from the newest whole checkpoint where there is one.
 
-    Raises: CheckpointInvalid when the folder is in use, belongs to another training, or cannot be written.
+    The caller holds the folder's lock.
+    Raises: CheckpointInvalid when the folder belongs to another training, or cannot be written.
     """
-    with checkpoints.lock(trl.folder):
-        good, notes = checkpoints.complete(trl.folder)
-        remembered: dict[str, Any] = {}
-        if good:
-            checkpoints.verify_identity(good[0], trl.identity)
-            remembered = json.loads((good[0] / "state.json").read_text(encoding="utf-8"))
-            notes.append(f"goes on from step {checkpoints.step_of(good[0])}")
-        store.curves.truncate(run_id, checkpoints.step_of(good[0]) if good else 0)
-        with store.curves.writer(run_id) as writer:
-            watch = Watch(trl.save_best, writer, stop, until, patience, progress, remembered)
-            trl.before_save, trl.remembered = writer.flush, watch.state
-            watch.lengths = _step_lengths(trl)
-            trl.add_callback(watch)
-            if not good or checkpoints.step_of(good[0]) < until:
-                trl.train(resume_from_checkpoint=str(good[0]) if good else None)
+    good, notes = checkpoints.complete(trl.folder)
+    remembered: dict[str, Any] = {}
+    if good:
+        checkpoints.verify_identity(good[0], trl.identity)
+        remembered = json.loads((good[0] / "state.json").read_text(encoding="utf-8"))
+        notes.append(f"goes on from step {checkpoints.step_of(good[0])}")
+    store.curves.truncate(run_id, checkpoints.step_of(good[0]) if good else 0)
+    with store.curves.writer(run_id) as writer:
+        watch = Watch(trl.save_best, writer, stop, until, patience, progress, remembered)
+        trl.before_save, trl.remembered = writer.flush, watch.state
+        watch.lengths = _step_lengths(trl)
+        trl.add_callback(watch)
+        if not good or checkpoints.step_of(good[0]) < until:
+            trl.train(resume_from_checkpoint=str(good[0]) if good else None)
     best = trl.folder / "best" / f"step-{watch.best_step:08d}"
     details = {"best_step": watch.best_step, "validation_loss": watch.best_loss, "steps": trl.state.global_step}
     if watch.diverged:

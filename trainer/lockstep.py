@@ -86,11 +86,10 @@ def train_group(
 ) -> None:
     """Train all members to their `until`. Afterwards each one's status and reason say what became of it.
 
-    Raises: CheckpointInvalid when a folder is in use, belongs to another training, or cannot be written.
+    The caller holds the folders' locks.
+    Raises: CheckpointInvalid when a folder belongs to another training, or cannot be written.
     """
     with ExitStack() as held:
-        for member in members:
-            held.enter_context(checkpoints.lock(member.folder))
         for member in members:
             if member.trainee.settings.mirror:
                 _fetch(member)

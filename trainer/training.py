@@ -10,11 +10,14 @@ checkpoint, and one failed variant does not end the rest.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from results import Progress, Report, Run, RunStatus, Store, Workspace, digest, this_machine
+from trainer import checkpoints
 from trainer.bases import LoadedBase, load_base
 from trainer.data import PreparedData, prepare
 from trainer.errors import CheckpointInvalid, TrainerError
@@ -26,6 +29,9 @@ from trainer.sweeps import halve, summarize
 from trainer.together import Together, trains_together
 from trainer.trainee import Trainee
 from trainer.variants import Variant, variants
+
+if TYPE_CHECKING:
+    from trainer.alone import Ended
 
 
 def train(experiment: Experiment, store: Store, workspace: Workspace, progress: Progress) -> list[Run]:
@@ -149,6 +155,21 @@ def _train_together(
             members.append(_member(variant, compute, ground, workspace, until))
         except ValueError as error:
             store.runs.finish(variant.id, "failed", str(error))
+    with ExitStack() as held:  # before any status changes: another process may be training these runs
+        for member in members:
+            held.enter_context(checkpoints.lock(member.folder))
+        _run_group(compute, members, ground, store, workspace, progress, stop)
+
+
+def _run_group(
+    compute: Together,
+    members: Sequence[Member],
+    ground: Ground,
+    store: Store,
+    workspace: Workspace,
+    progress: Progress,
+    stop: Stop,
+) -> None:
     for member in members:
         store.runs.start(member.trainee.run_id, this_machine().id, member.trainee.total_steps)
     names = ", ".join(member.trainee.name for member in members)
@@ -183,30 +204,13 @@ def _train_alone(
     until: int | None,
     why: str,
 ) -> None:
-    from trainer.alone import build, train_alone  # TRL takes seconds to import, and most experiments never need it
-
     training = variant.experiment.training
     order = row_order(variant, [len(example.input_ids) for example in ground.data.train], packing=False)
     steps = training.max_steps or order.steps_of(training.epochs)
-    store.runs.start(variant.id, this_machine().id, steps)
-    try:
-        folder = workspace.folder("runs") / variant.id
-        trl = build(variant.experiment, ground.base, ground.data, folder, identity_of(variant, ground), order, steps)
-        ended = train_alone(
-            variant.id,
-            trl,
-            store,
-            lambda step: progress(f"training {variant.name}", step, steps),
-            stop,
-            steps if until is None else min(until, steps),
-            training.early_stopping,
-        )
-    except BaseException as error:
-        status: RunStatus = "failed" if isinstance(error, Exception) else "stopped"
-        status = "stopped" if isinstance(error, CheckpointInvalid) else status
-        store.runs.finish(variant.id, status, f"{type(error).__name__}: {error}".strip(": "))
-        if status == "stopped":
-            raise
+    folder = workspace.folder("runs") / variant.id
+    with checkpoints.lock(folder):
+        ended = _run_alone(variant, ground, folder, order, steps, store, progress, stop, until)
+    if ended is None:
         return
     notes = [f"trained alone through TRL: {why}", *ended.notes]
     notes += ["packing is ignored: TRL packs correctly with FlashAttention only"] if training.packing else []
@@ -216,6 +220,41 @@ def _train_alone(
         register(variant.id, variant.name, ground.base, ended.best, store, workspace, details)
     store.runs.finish(variant.id, ended.status, ended.reason)
     store.reports.put(Report(variant.id, "training", {"notes": notes}))
+
+
+def _run_alone(
+    variant: Variant,
+    ground: Ground,
+    folder: Path,
+    order: RowOrder,
+    steps: int,
+    store: Store,
+    progress: Progress,
+    stop: Stop,
+    until: int | None,
+) -> Ended | None:
+    """What became of the run; None when it failed, which its record says."""
+    from trainer.alone import build, train_alone  # TRL takes seconds to import, and most experiments never need it
+
+    store.runs.start(variant.id, this_machine().id, steps)
+    try:
+        trl = build(variant.experiment, ground.base, ground.data, folder, identity_of(variant, ground), order, steps)
+        return train_alone(
+            variant.id,
+            trl,
+            store,
+            lambda step: progress(f"training {variant.name}", step, steps),
+            stop,
+            steps if until is None else min(until, steps),
+            variant.experiment.training.early_stopping,
+        )
+    except BaseException as error:
+        status: RunStatus = "failed" if isinstance(error, Exception) else "stopped"
+        status = "stopped" if isinstance(error, CheckpointInvalid) else status
+        store.runs.finish(variant.id, status, f"{type(error).__name__}: {error}".strip(": "))
+        if status == "stopped":
+            raise
+        return None
 
 
 def row_order(variant: Variant, lengths: Sequence[int], packing: bool) -> RowOrder:

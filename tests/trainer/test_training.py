@@ -341,3 +341,15 @@ def test_killed_at_random_moments_every_value_is_the_same_in_the_end() -> None:
     result = json.loads(done.stdout.splitlines()[-1])
     assert result["kills"] >= 6
     assert result["different"] == []
+
+
+def test_a_run_that_another_process_trains_is_left_alone(ground: Path, tmp_path: Path) -> None:
+    made = experiment(ground)
+    (variant,) = variants(made)
+    with checkpoints.lock(tmp_path / "runs" / variant.id):
+        with pytest.raises(CheckpointInvalid, match="another process"):
+            trained(made, tmp_path)
+        store = Workspace(tmp_path).store()
+        assert store.runs.get(variant.id).status == "planned"
+        store.close()
+    assert [run.status for run in trained(made, tmp_path)] == ["finished"]
