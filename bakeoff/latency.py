@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -15,6 +15,7 @@ def latency(
     repetitions: Annotated[int, typer.Option(help="Timed requests of each prompt.")] = 5,
     tokens: Annotated[int, typer.Option(help="Tokens of every answer.")] = 24,
     prompt: Annotated[list[str] | None, typer.Option(help="short, medium, long; repeat it.")] = None,
+    seconds: Annotated[float, typer.Option(help="No further round of requests begins after this.")] = 60.0,
     threads: Annotated[int, typer.Option(help="0: found by calibration.")] = 0,
     workspace: WorkspaceOption = None,
     json_: JsonOption = False,

