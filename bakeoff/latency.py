@@ -38,6 +38,7 @@ def latency(
         "repetitions": repetitions,
         "tokens": tokens,
         "threads": threads,
+        "seconds": seconds,
         "prompts": prompt or ["short", "medium"],
     }
     with drawn() as progress:

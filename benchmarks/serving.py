@@ -1,6 +1,6 @@
 """Our engine and `serve` against bare xllamacpp, sequential calls and transformers, in one interleaved run.
 
-    python -m benchmarks.serving [THREADS [PART …]]     # three minutes on two idle cores; parts: decode panes serve cold
+    python -m benchmarks.serving [THREADS [PART …]]    # three minutes, two idle cores; parts: decode panes serve cold
 
 Equality gate: the greedy tokens of both sides are the same text. Weights: SmolLM2-135M-Instruct Q4_1.
 """
