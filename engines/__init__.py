@@ -15,10 +15,11 @@ from engines.interface import Chunk, Completion, Engine, FinishReason, Message, 
 
 if TYPE_CHECKING:
     from engines.advisor import Advice, advise
+    from engines.batching import Answer, Request
     from engines.forms import export
     from engines.gguf import FolderSource, write_model
     from engines.header import read_header
-    from engines.huggingface import HuggingFaceEngine
+    from engines.huggingface import HuggingFaceEngine, chat_template
     from engines.identity import file_sha256, folder_sha256, model_id
     from engines.llamacpp import LlamaCppEngine
     from engines.llamaserver import Threading
@@ -29,12 +30,15 @@ if TYPE_CHECKING:
 
 _LAZY = {
     "Advice": "advisor",
+    "Answer": "batching",
     "FolderSource": "gguf",
     "HuggingFaceEngine": "huggingface",
     "LlamaCppEngine": "llamacpp",
+    "Request": "batching",
     "Threading": "llamaserver",
     "advise": "advisor",
     "calibrated": "threads",
+    "chat_template": "huggingface",
     "export": "forms",
     "file_sha256": "identity",
     "folder_sha256": "identity",
@@ -50,6 +54,7 @@ _LAZY = {
 
 __all__ = [
     "Advice",
+    "Answer",
     "Chunk",
     "Completion",
     "Engine",
@@ -63,10 +68,12 @@ __all__ = [
     "HuggingFaceEngine",
     "LlamaCppEngine",
     "Message",
+    "Request",
     "Sampling",
     "Threading",
     "advise",
     "calibrated",
+    "chat_template",
     "export",
     "file_sha256",
     "folder_sha256",

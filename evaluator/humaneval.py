@@ -19,9 +19,8 @@ from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
-from engines import HuggingFaceEngine, Sampling
-from engines.batching import Answer as Generated
-from engines.batching import Request
+from engines import Answer as Generated
+from engines import HuggingFaceEngine, Request, Sampling, chat_template
 from evaluator.benchmarks import Task, benchmark_digest, load_benchmark
 from evaluator.contamination import clean_tasks
 from evaluator.errors import ModelUnmeasurable
@@ -148,8 +147,6 @@ def _settings(given: HumanEvalSettings | Mapping[str, Any] | None) -> HumanEvalS
 
 def _prompting(family: Family, wanted: Prompting | None, workspace: Workspace) -> dict[str, Prompting]:
     """Each member's prompting; needs the tokenizers only."""
-    from engines.huggingface import chat_template
-
     if wanted is not None:
         return {model.id: wanted for model in family.members}
     found: dict[str, Prompting] = {}

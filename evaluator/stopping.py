@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, Field, ValidationError
 
-from engines import HuggingFaceEngine, Sampling
-from engines.batching import Request
+from engines import HuggingFaceEngine, Request, Sampling
 from evaluator.errors import ModelUnmeasurable
 from evaluator.families import Family, families, opened
 from evaluator.identity import check_identity
