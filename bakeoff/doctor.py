@@ -128,14 +128,22 @@ CHECKS: tuple[Callable[[Path | None], Finding], ...] = (
 
 def _advise(name: str, workspace: Path | None, as_json: bool) -> None:
     from engines import advise
-    from results import Workspace
+    from results import BakeoffError, Workspace
 
     place = Workspace.open(workspace)
-    rows = advise(place.store().models.find(name), place)
-    if as_json:
-        print(json.dumps(rows, indent=2))
-        return
-    table = Table(*rows[0], box=None, header_style="bold")
-    for row in rows:
-        table.add_row(*(f"{value:.3g}" if isinstance(value, float) else str(value) for value in row.values()))
-    listing.output().print(table)
+    chosen = place.store().models.find(name)
+    kin = [
+        model for model in place.store().models.list() if model.run_id == chosen.run_id and model.base == chosen.base
+    ]
+    files = [place.resolve(model.path) for model in kin if model.path.endswith(".gguf") and model.form != "lora-gguf"]
+    if not files:
+        raise BakeoffError(
+            f"{name} has no GGUF file of its own to time; make one: bakeoff export {name} --form gguf-q8_0"
+        )
+    advice = advise(files)
+    listing.show(
+        [asdict(row) for row in advice],
+        {"file": "path", "bytes": "bytes", "threads": "threads", "tokens/s": "tokens_per_second", "best": "best"},
+        as_json=as_json,
+        empty="",
+    )
