@@ -13,8 +13,11 @@ PAGES = FOLDER / "app_pages"
 # A file of our own: Streamlit fetches a `:material/…:` page icon from a font server on the internet.
 st.set_page_config(page_title="Bakeoff", page_icon=FOLDER / "icon.png", layout="wide")
 
-# Streamlit's orange for these parts of code has less contrast than WCAG asks for, and no theme option reaches it.
-st.html("<style>.token.atrule, .token.operator, .token.entity, .token.decorator { color: inherit !important; }</style>")
+# Streamlit's colour for these parts of code has less contrast than WCAG asks for, and no theme option reaches it.
+st.html(
+    "<style>.token.atrule, .token.operator, .token.entity, .token.number, .token.decorator"
+    " { color: inherit !important; }</style>"
+)
 
 
 def page(name: str, title: str, icon: str, default: bool = False) -> Any:
