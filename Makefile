@@ -29,7 +29,7 @@ system:
 	@./.ci/system
 
 test: setup-dev system
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 check: setup-dev
 	$(BIN)/ruff check .
