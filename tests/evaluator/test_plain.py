@@ -110,7 +110,18 @@ class Meta(type):
         int,
         ...,
     ],
-    ids=repr,
+    ids=[
+        "equal",
+        "inside a list",
+        "key",
+        "metaclass",
+        "its subclass of int",
+        "object",
+        "builtin",
+        "lambda",
+        "type",
+        "dots",
+    ],
 )
 def test_what_could_lie_is_refused(value):
     with pytest.raises(plain.NotPlain):
