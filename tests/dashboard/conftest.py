@@ -8,7 +8,6 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -64,19 +63,6 @@ def serving(server: AnswerServer, monkeypatch: pytest.MonkeyPatch) -> AnswerServ
     """The server, and the environment that points the dashboard at it."""
     monkeypatch.setenv("BAKEOFF_SERVE_URL", server.url)
     return server
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """The system's Chromium."""
-    if CHROMIUM is None:
-        pytest.skip("no Chromium: apt-get install chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield running
-        running.close()
 
 
 def opened(workspace: Path, server: AnswerServer) -> Iterator[str]:

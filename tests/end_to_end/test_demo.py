@@ -6,7 +6,6 @@ import json
 import math
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -22,7 +21,6 @@ import yaml
 from results import Store, Workspace
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 PAGES = ("Decide", "Runs", "Loss curves", "Latency", "HumanEval", "Chat", "Arena", "Prompt sets", "Studies", "New run")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -151,19 +149,6 @@ def address(finished: Path) -> Iterator[str]:
     yield f"http://127.0.0.1:{port}"
     running.send_signal(signal.SIGINT)
     running.communicate(timeout=60)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """The system's Chromium."""
-    if CHROMIUM is None:
-        pytest.skip("no Chromium: apt-get install chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield running
-        running.close()
 
 
 def test_every_page_opens_without_an_error(address: str, browser: Any, tmp_path: Path) -> None:
