@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +17,6 @@ from results import Workspace
 from tests.dashboard import stores
 from tests.dashboard.answers import AnswerServer
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 SERVED = [
     "tiny-base",
     "demo-rank8",
