@@ -31,13 +31,15 @@ def begin(prompt: str, served: list[str], sampling: Sampling) -> None:
 def show(served: list[str], sampling: Sampling) -> None:
     """The present pair, or the button that draws one."""
     current: Duel | None = st.session_state.get("duel")
+    # As of this run of the page: the answers may end between two runs of the fragment, and the buttons must follow.
+    streaming = current is not None and current.active
     if current is not None:
-        st.fragment(_answers, run_every=0.2 if current.active else None)(current)
+        st.fragment(_answers, run_every=0.2 if streaming else None)(current, streaming)
     with st.container(horizontal=True):
-        if current is not None and current.vote is None and current.judgeable:
+        if current is not None and not streaming and current.vote is None and current.judgeable:
             for text, key, winner in CHOICES:
                 st.button(text, shortcut=key, on_click=_judge, args=(current, winner))
-        elif current is None or not current.active:
+        elif not streaming:
             st.button(
                 "Begin" if current is None else "Next pair",
                 shortcut="N",
@@ -52,14 +54,13 @@ def _judge(current: Duel, winner: Winner) -> None:
     data.add_vote(current.judge(winner, ids, frame.visitor()))
 
 
-def _answers(current: Duel) -> None:
+def _answers(current: Duel, streaming: bool) -> None:
     """The two sides; while they stream this redraws itself five times a second."""
-    was_active = current.active
     st.text(current.prompt)
     for column, side, answer in zip(st.columns(2), ("Left", "Right"), (current.left, current.right), strict=True):
         with column, st.container(border=True):
             _side(side, answer, revealed=current.vote is not None)
-    if was_active and not current.active:
+    if streaming and not current.active:
         st.rerun()
 
 

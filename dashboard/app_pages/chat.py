@@ -20,13 +20,16 @@ chosen = panes.chosen(names, data.base_name(names))
 talk.system = panes.system_prompt()
 
 
-@st.fragment(run_every=0.2 if talk.active else None)
+streaming = talk.active
+"""Of this run of the page: answers may end between two runs of the fragment, and the page's buttons must follow."""
+
+
+@st.fragment(run_every=0.2 if streaming else None)
 def transcript() -> None:
     """The turns; while anything streams it redraws itself five times a second."""
-    was_active = talk.active
     for position, turn in enumerate(talk.turns):
         panes.turn(talk, position, turn, chosen)
-    if was_active and not talk.active:
+    if streaming and not talk.active:
         st.rerun()
 
 
@@ -38,7 +41,7 @@ if not talk.turns:
         st.rerun()
 else:
     with st.container(horizontal=True):
-        if talk.active:
+        if streaming:
             st.button("Stop", icon=":material/stop:", on_click=talk.stop, shortcut="Esc")
         elif len(talk.turns[-1].answers) > 1:
             panes.vote(talk.turns[-1])
