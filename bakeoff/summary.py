@@ -9,7 +9,7 @@ from rich.table import Table
 
 from bakeoff import listing
 from bakeoff.pipeline import Outcome
-from results import Limits, ScoreRow, Store, decide
+from results import Limits, ScoreRow, Store, contenders, decide
 
 COLUMNS: tuple[tuple[str, str, str, float], ...] = (
     ("HumanEval pass@1", "humaneval", "pass@1", 100.0),
@@ -24,7 +24,10 @@ def show(outcome: Outcome, store: Store) -> None:
     """Print the experiment's models with their scores and 95 % intervals, and what to ship."""
     rows = store.evaluations.scores()
     table = Table("model", "form", "MB", *(heading for heading, *_ in COLUMNS), box=None, header_style="bold")
+    contending = {one.id for one in contenders(store)}
     for model in outcome.models:
+        if model.id not in contending:
+            continue
         own = [row for row in rows if row.model_id == model.id]
         cells = (_cell(own, benchmark, metric, factor) for _, benchmark, metric, factor in COLUMNS)
         table.add_row(model.name, model.form, f"{model.bytes / 1e6:.0f}", *cells)

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from results.artifacts import Artifacts
     from results.comparison import Comparison, Contrast, LatencyRatio, compare, contrast_counts
     from results.curves import CurveOverview
-    from results.decision import decide, decide_counts
+    from results.decision import contenders, decide, decide_counts
     from results.decision_records import Candidate, Change, Decision, Figure, Limit, Limits, Tie
     from results.export import FORMATS, export_table
     from results.importers import ImportedItem, ImportReport, import_path
@@ -86,6 +86,7 @@ _LATER = {
     "compare": "results.comparison",
     "contaminated_items": "results.measurements",
     "contrast_counts": "results.comparison",
+    "contenders": "results.decision",
     "decide": "results.decision",
     "decide_counts": "results.decision",
     "decide_published": "results.published",
@@ -158,6 +159,7 @@ __all__ = [
     "compare",
     "contaminated_items",
     "contrast_counts",
+    "contenders",
     "decide",
     "decide_counts",
     "decide_published",

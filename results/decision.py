@@ -47,13 +47,13 @@ def decide(
     benchmark: str | None = None,
     models: Sequence[Model] | None = None,
 ) -> Decision:
-    """Choose among `models` (default: all that are not archived).
+    """Choose among `models` (default: `contenders`).
 
     `machine_id`: whose latencies count; default: the machine with most of them. `benchmark`: humaneval or heldout;
     default: HumanEval where two models have it, else held-out loss.
     """
     limits = limits or Limits()
-    models = list(models) if models is not None else [one for one in store.models.list() if not one.archived]
+    models = list(models) if models is not None else contenders(store)
     machine_id = machine_id or latency_machine(store, models)
     timed = latencies(store, models, machine_id)
     candidates = {model.id: _measured(store, model, limits, timed.get(model.id), machine_id) for model in models}
@@ -64,9 +64,20 @@ def decide(
     )  # to show what limits cost: the score of those that are out
     for model in models:
         candidates[model.id] = _with_quality(candidates[model.id], shelf if model in qualified else everyone)
-    contenders = {id_: quality for id_, quality in shelf.found.items() if candidates[id_].qualifies}
-    best, ties, family = _ties(contenders, shelf.common)
+    measured = {id_: quality for id_, quality in shelf.found.items() if candidates[id_].qualifies}
+    best, ties, family = _ties(measured, shelf.common)
     return _judged(shelf, left_out, limits, machine_id, candidates, best, ties, family)
+
+
+def contenders(store: Store) -> list[Model]:
+    """Models that are not archived, without the forms of a run that nobody measured while another form was measured.
+
+    Such a form, an adapter beside its measured GGUF file as a rule, is a step on the way to the file that ships.
+    """
+    measured = {one.model_id for one in store.evaluations.list() if one.status == "finished"}
+    models = [one for one in store.models.list() if not one.archived]
+    runs = {one.run_id for one in models if one.id in measured and one.run_id}
+    return [one for one in models if one.id in measured or one.run_id not in runs]
 
 
 def decide_counts(

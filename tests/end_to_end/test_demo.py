@@ -26,9 +26,10 @@ PAGES = ("Decide", "Runs", "Loss curves", "Latency", "HumanEval", "Chat", "Arena
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
-def start(*words: str, workspace: Path) -> subprocess.Popen[str]:
-    """A verb as a process of its own group, with nothing of the Hub reachable."""
+def start(*words: str, workspace: Path, **more: str) -> subprocess.Popen[str]:
+    """A verb as a process of its own group, with nothing of the Hub reachable. more: environment variables."""
     environment = {**os.environ, "BAKEOFF_WORKSPACE": str(workspace), "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
+    environment |= more
     command = [sys.executable, "-m", "bakeoff", *words]
     return subprocess.Popen(
         command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, cwd=REPOSITORY
@@ -133,12 +134,16 @@ def test_a_second_time_everything_is_reused(finished: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def address(finished: Path) -> Iterator[str]:
-    """The dashboard's address, and serve behind it, while the tests of this file run."""
+def address(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The dashboard's address, and serve behind it, while the tests of this file run.
+
+    Started as a newcomer does: it would open a browser, were there a display, and nobody has answered questions before.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    running = start("dashboard", "--port", str(port), "--headless", workspace=finished)
+    newcomer = {"HOME": str(tmp_path_factory.mktemp("home")), "DISPLAY": "", "WAYLAND_DISPLAY": ""}
+    running = start("dashboard", "--port", str(port), workspace=finished, **newcomer)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         with socket.socket() as probe:

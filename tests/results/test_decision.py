@@ -22,6 +22,7 @@ from results import (
     Report,
     Run,
     Store,
+    contenders,
     decide,
     decide_counts,
     decide_published,
@@ -190,6 +191,16 @@ def test_an_empty_store_says_what_to_run(store: Store) -> None:
 def test_archived_models_are_out(shelf: Store) -> None:
     shelf.models.add(dataclasses.replace(shelf.models.get("small"), archived=True))
     assert "small" not in {one.model_id for one in decide(shelf).candidates}
+
+
+def test_a_step_on_the_way_to_the_measured_file_is_no_contender(shelf: Store) -> None:
+    shelf.runs.add(Run(id="run", name="run", experiment="one", base="base", config={}, seed=0))
+    for name, form in (("tuned", "adapter"), ("tuned-lora", "lora-gguf")):
+        add_model(shelf, name, form=form, run_id="run")
+    assert {"tuned", "tuned-lora", "unmeasured"} <= {one.name for one in contenders(shelf)}
+    add_humaneval(shelf, shelf.models.get("tuned-lora"), passes(0.5))
+    found = {one.model_id for one in decide(shelf).candidates}
+    assert "tuned-lora" in found and "unmeasured" in found and "tuned" not in found
 
 
 def test_study_b_cannot_be_told_apart() -> None:
