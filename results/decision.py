@@ -47,11 +47,13 @@ def decide(
     benchmark: str | None = None,
     models: Sequence[Model] | None = None,
 ) -> Decision:
-    """Choose among `models` (default: `contenders`).
+    """Choose among `models` (default: `contenders`). Where HumanEval leaves a tie, what held-out loss says is added.
 
     `machine_id`: whose latencies count; default: the machine with most of them. `benchmark`: humaneval or heldout;
     default: HumanEval where two models have it, else held-out loss.
     """
+    from results import wording
+
     limits = limits or Limits()
     models = list(models) if models is not None else contenders(store)
     machine_id = machine_id or latency_machine(store, models)
@@ -66,7 +68,10 @@ def decide(
         candidates[model.id] = _with_quality(candidates[model.id], shelf if model in qualified else everyone)
     measured = {id_: quality for id_, quality in shelf.found.items() if candidates[id_].qualifies}
     best, ties, family = _ties(measured, shelf.common)
-    return _judged(shelf, left_out, limits, machine_id, candidates, best, ties, family)
+    found = _judged(shelf, left_out, limits, machine_id, candidates, best, ties, family)
+    if benchmark is None and found.benchmark == "humaneval" and any(tie.tied for tie in found.ties):
+        return wording.beside(found, decide(store, limits, machine_id, "heldout", models))
+    return found
 
 
 def contenders(store: Store) -> list[Model]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import TYPE_CHECKING
 
@@ -174,6 +175,24 @@ def paragraph(decision: Decision) -> str:
     if unmeasured:
         said.append(f"Not compared: {', '.join(unmeasured)}.")
     return " ".join(part for part in said if part)
+
+
+def beside(decision: Decision, other: Decision) -> Decision:
+    """The decision with a word on what the same rules choose by another benchmark, where that tells models apart."""
+    from results.decision_records import Change
+
+    if other.chosen is None or not other.ties or all(tie.tied for tie in other.ties):
+        return decision
+    behind = [other.candidate(tie.model_id).model for tie in other.ties if not tie.tied]
+    name = other.candidate(other.chosen).model
+    word = "the same" if other.chosen == decision.chosen else name
+    said = f"By {_name(other)} ({other.items} rows) the choice is {word}; behind the best: {', '.join(behind)}."
+    changed = decision.would_change
+    if other.chosen != decision.chosen:
+        command = f"bakeoff decide --benchmark {other.benchmark}"
+        changed += (Change(other.chosen, f"Counting {_name(other)} instead: {command}.", run=command),)
+    paragraph = f"{decision.paragraph} {said}"
+    return dataclasses.replace(decision, paragraph=paragraph, would_change=changed)
 
 
 def markdown(decision: Decision) -> str:

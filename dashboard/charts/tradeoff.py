@@ -28,7 +28,7 @@ def tradeoff(rows: pd.DataFrame, styles: Mapping[str, Style], *, x: str, y: str,
             line={"color": "#808080", "width": 1, "dash": "dot", "shape": "hv"},
             hoverinfo="skip",
         )
-    for row in rows.to_dict("records"):
+    for place, row in enumerate(rows.sort_values("x").to_dict("records")):
         style = styles.get(row["model_id"], Style(GREY))
         faint = row["standing"] == "fails a limit"
         ringed = row["standing"] in ("recommended", "tied with the best")
@@ -38,7 +38,7 @@ def tradeoff(rows: pd.DataFrame, styles: Mapping[str, Style], *, x: str, y: str,
             mode="markers+text",
             name=chart_label(row["name"]),
             text=[chart_label(row["name"], 28)],
-            textposition="top center",
+            textposition="bottom center" if place % 2 else "top center",  # neighbours' names do not meet
             opacity=0.35 if faint else 1.0,
             showlegend=False,
             error_y=_interval(row["y"], row["y_low"], row["y_high"], style.colour),

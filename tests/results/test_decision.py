@@ -193,6 +193,18 @@ def test_archived_models_are_out(shelf: Store) -> None:
     assert "small" not in {one.model_id for one in decide(shelf).candidates}
 
 
+def test_where_humaneval_ties_held_out_loss_is_heard(shelf: Store) -> None:
+    rows = np.random.default_rng(1).normal(60, 10, 40)
+    add_heldout(shelf, shelf.models.get("small"), list(rows))
+    add_heldout(shelf, shelf.models.get("large"), list(rows + np.tile([1, -1], 20)))
+    assert "By held-out" not in decide(shelf).paragraph, "no difference, no word"
+    add_heldout(shelf, shelf.models.get("bad"), list(rows - 9 + rows % 1))
+    found = decide(shelf)
+    assert found.chosen == "small" and found.benchmark == "humaneval"
+    assert "By held-out bits per byte (40 rows) the choice is bad; behind the best:" in found.paragraph
+    assert found.would_change[-1].run == "bakeoff decide --benchmark heldout"
+
+
 def test_a_step_on_the_way_to_the_measured_file_is_no_contender(shelf: Store) -> None:
     shelf.runs.add(Run(id="run", name="run", experiment="one", base="base", config={}, seed=0))
     for name, form in (("tuned", "adapter"), ("tuned-lora", "lora-gguf")):
