@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from rich.table import Table
 
@@ -43,8 +43,8 @@ def say(line: str) -> None:
     print(f"bakeoff: {line}", file=sys.stderr, flush=True)
 
 
-def _cell(rows: Iterable[ScoreRow], benchmark: str, metric: str, factor: float) -> str:
-    for row in rows:
+def _cell(rows: Sequence[ScoreRow], benchmark: str, metric: str, factor: float) -> str:
+    for row in reversed(rows):  # the newest
         if row.benchmark == benchmark and row.metric == metric:
             interval = ""
             if row.low is not None and row.high is not None:
