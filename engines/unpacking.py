@@ -1,8 +1,8 @@
-"""GGUF files for transformers: dequantized once, kept as a safetensors folder in the cache.
+"""GGUF files for transformers, to measure and to train: dequantized once, kept as a safetensors folder in the cache.
 
-transformers keeps GGUF weights packed unless told otherwise, and reading one takes half a minute, most of it for
-parsing the header three times; the folder it becomes loads in a second. The weights are the dequantized ones, rounded
-to the dtype: what is measured on them is the quantization's own error. The cache is `$BAKEOFF_CACHE`, else
+transformers keeps GGUF weights packed unless told otherwise (not trainable), and reading one takes half a minute, most
+of it for parsing the header three times; the folder it becomes loads in a second. The weights are the dequantized ones,
+rounded to the dtype: what is measured on them is the quantization's own error. The cache is `$BAKEOFF_CACHE`, else
 `~/.cache/bakeoff`.
 """
 
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from engines.errors import FileRefused
+from engines.header import read_header
 from engines.identity import file_sha256
 from engines.vocabulary import gguf_tokenizer
 
@@ -29,15 +30,13 @@ def cache_folder() -> Path:
     return Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bakeoff"
 
 
-def unpacked(path: Path, dtype: str) -> Path:
-    """Folder with the tokenizer and the dequantized weights of a GGUF file in a torch dtype's name; made when missing.
+def unpacked(path: Path, dtype: str = "") -> Path:
+    """Folder with a GGUF file's config and tokenizer, and its dequantized weights where a torch dtype is named.
 
-    Raises: FileRefused when the file cannot be read, or its architecture is unknown to transformers.
+    Made when missing. Raises: FileRefused when the file cannot be read, or its architecture is unknown to transformers.
     """
-    with path.open("rb") as file:
-        if file.read(4) != b"GGUF":
-            raise FileRefused(f"{path} is not a GGUF file (its first bytes say so)")
-    folder = cache_folder() / "bases" / f"{file_sha256(path)[:24]}-{dtype}-2"
+    read_header(path)  # within bounds, before a parser that trusts the file's own counts
+    folder = cache_folder() / "bases" / f"{file_sha256(path)[:24]}-{dtype or 'tokenizer'}-2"
     if (folder / "complete").is_file():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -57,11 +56,14 @@ def unpacked(path: Path, dtype: str) -> Path:
 
 def _write(path: Path, folder: Path, dtype: str) -> None:
     import torch
-    from transformers import AutoModelForCausalLM, GgufConfig
+    from transformers import AutoConfig, AutoModelForCausalLM, GgufConfig
 
     source: dict[str, Any] = {"gguf_file": path.name, "local_files_only": True}
     with silence():
         gguf_tokenizer(path).save_pretrained(folder)
+        if not dtype:
+            AutoConfig.from_pretrained(path.parent, **source).save_pretrained(folder)
+            return
         model = AutoModelForCausalLM.from_pretrained(
             path.parent, dtype=getattr(torch, dtype), quantization_config=GgufConfig(dequantize=True), **source
         )

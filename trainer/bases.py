@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from engines import file_sha256
+from engines import FileRefused, file_sha256, silence, unpacked
 from results import digest
 from trainer.devices import Choice, choose
 from trainer.errors import BaseUnavailable
-from trainer.gguf_bases import quiet, unpacked
 from trainer.masks import PLAIN_TEMPLATE
 from trainer.registry import hub_id, packaged_path, short_names
 
@@ -56,20 +55,20 @@ def load_base(name: str, quantization: str = "none", dtype: str = "auto", device
     """
     from transformers import AutoModelForCausalLM
 
-    quiet()
     choice = choose(dtype, device, quantization)
     path = base_path(name)
-    folder = unpacked(path, choice.dtype) if path.is_file() else path
+    folder = base_folder(path, choice.dtype)
     refuse_hostile(folder, name)
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            folder,
-            dtype=_torch_dtype(choice.dtype),
-            use_safetensors=True,
-            trust_remote_code=False,
-            local_files_only=True,
-            **_placement(choice),
-        )
+        with silence():
+            model = AutoModelForCausalLM.from_pretrained(
+                folder,
+                dtype=_torch_dtype(choice.dtype),
+                use_safetensors=True,
+                trust_remote_code=False,
+                local_files_only=True,
+                **_placement(choice),
+            )
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise BaseUnavailable(f"Cannot load the base {name!r} from {folder}: {' '.join(str(error).split())}") from error
     model.eval()
@@ -89,6 +88,17 @@ def load_base(name: str, quantization: str = "none", dtype: str = "auto", device
     )
 
 
+def base_folder(path: Path, dtype: str = "") -> Path:
+    """A base's folder: `path` itself, or what a GGUF file is unpacked into, with weights where a dtype is named.
+
+    Raises: BaseUnavailable.
+    """
+    try:
+        return unpacked(path, dtype) if path.is_file() else path
+    except FileRefused as error:
+        raise BaseUnavailable(str(error)) from error
+
+
 def base_tokenizer(name: str) -> Any:
     """The base's tokenizer alone: no weights are read. It has a chat template and a padding token.
 
@@ -97,7 +107,7 @@ def base_tokenizer(name: str) -> Any:
     from transformers import AutoTokenizer
 
     path = base_path(name)
-    folder = unpacked(path) if path.is_file() else path
+    folder = base_folder(path)
     refuse_hostile(folder, name)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)

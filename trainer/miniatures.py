@@ -11,8 +11,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from engines import silence
 from trainer.errors import BaseUnavailable
-from trainer.gguf_bases import quiet
 from trainer.miniature_tokenizers import miniature_tokenizer
 
 SHAPE: dict[str, Any] = {
@@ -54,7 +54,6 @@ def miniature(architecture: str, folder: Path | str, seed: int = 0) -> Path:
         raise BaseUnavailable(f"No miniature of architecture {architecture!r}; there are {', '.join(ARCHITECTURES)}")
     if (folder / "model.safetensors").is_file():
         return folder
-    quiet()
     config_class, style, differences = ARCHITECTURES[architecture]
     tokenizer = miniature_tokenizer(style)
     config = getattr(transformers, config_class)(
@@ -69,5 +68,6 @@ def miniature(architecture: str, folder: Path | str, seed: int = 0) -> Path:
         model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(folder)
-    model.save_pretrained(folder)
+    with silence():
+        model.save_pretrained(folder)
     return folder

@@ -13,13 +13,12 @@ from itertools import groupby
 from typing import Any
 
 from results import Json, Progress, Workspace, digest
-from trainer.bases import base_path, base_tokenizer
+from trainer.bases import base_folder, base_path, base_tokenizer
 from trainer.data import PreparedData, prepare
 from trainer.devices import choose
 from trainer.errors import TrainerError
 from trainer.estimates import Device, devices, memory, seconds
 from trainer.experiment import Experiment
-from trainer.gguf_bases import unpacked
 from trainer.registry import Shape, entry, shape_of
 from trainer.variants import Variant, variants
 
@@ -185,9 +184,7 @@ def base_shape(name: str) -> Shape:
     """
     if known := entry(name):
         return known.shape
-    path = base_path(name)
-    folder = unpacked(path) if path.is_file() else path
-    config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config: dict[str, Any] = json.loads((base_folder(base_path(name)) / "config.json").read_text(encoding="utf-8"))
     return shape_of(config)
 
 

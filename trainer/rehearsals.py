@@ -20,11 +20,10 @@ from typing import Any
 
 from engines import FolderSource, write_model
 from results import Workspace, digest
-from trainer.bases import base_path
+from trainer.bases import base_folder, base_path
 from trainer.errors import BaseUnavailable, DataInvalid, SourceUnreachable
 from trainer.experiment import Columns, Experiment, Source
 from trainer.formats import BadRow
-from trainer.gguf_bases import unpacked
 from trainer.miniatures import ARCHITECTURES, miniature
 from trainer.registry import entry, packaged_path, shape_of
 from trainer.sources import raw_rows
@@ -119,7 +118,7 @@ def architecture_of(name: str) -> str:
         if guess is None:
             raise
         return guess
-    folder = unpacked(path) if path.is_file() else path
+    folder = base_folder(path)
     try:
         architecture = shape_of(json.loads((folder / "config.json").read_text(encoding="utf-8"))).architecture
     except (OSError, ValueError) as error:

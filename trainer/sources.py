@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlparse
 
+from engines import cache_folder
 from results.records import Progress, digest
 from trainer.conversations import Conversation
 from trainer.errors import DataInvalid, SourceUnreachable
 from trainer.experiment import Data, Source
 from trainer.formats import BadRow, conversation_messages
-from trainer.gguf_bases import cache_folder
 from trainer.stdlib import stdlib_rows
 
 BUILT_IN = ("python-stdlib",)
