@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,8 +17,11 @@ if TYPE_CHECKING:
 def evaluate(
     models: Annotated[list[str] | None, typer.Argument(help="Names or ids; all models without any.")] = None,
     benchmark: Annotated[
-        str, typer.Option(help="humaneval, stopping, or a JSON Lines file of HumanEval's or MBPP's shape.")
+        str, typer.Option(help="humaneval, heldout, stopping, or a JSON Lines file of HumanEval's or MBPP's shape.")
     ] = "humaneval",
+    experiment: Annotated[
+        Path | None, typer.Option(help="For heldout: the file whose validation rows are read.")
+    ] = None,
     tasks: Annotated[int | None, typer.Option(help="So many, spread evenly. All without it.")] = None,
     prompting: Annotated[str | None, typer.Option(help="chat or raw. By default what the model is for.")] = None,
     samples: Annotated[int, typer.Option(help="Answers to each task; more than one needs --temperature.")] = 1,
@@ -42,6 +46,8 @@ def evaluate(
         chosen = _chosen(store, models or [], forms or [])
         if rescore:
             found = _rescored(store, chosen, benchmark, progress)
+        elif benchmark == "heldout":
+            found = _heldout(store, place, chosen, experiment, progress)
         else:
             found = _measured(store, place, chosen, benchmark, settings | {"max_tokens": max_tokens}, progress)
         names = {one.id: one.name for one in store.models.list()}
@@ -71,6 +77,19 @@ def _measured(
         wanted = {"max_tokens": settings["max_tokens"]}
         return list(evaluator.evaluate_stopping(models, store, place, wanted, progress))
     return list(evaluator.evaluate_humaneval(models, store, place, settings | {"benchmark": benchmark}, progress))
+
+
+def _heldout(
+    store: Store, place: Workspace, models: list[Model], experiment: Path | None, progress: Progress
+) -> list[Evaluation]:
+    import evaluator
+    import trainer
+    from results import BakeoffError
+
+    if experiment is None:
+        raise BakeoffError("Whose rows are held out? Name the experiment file: --experiment FILE.yaml")
+    rows = trainer.validation_rows(trainer.load_experiment(experiment), place)
+    return list(evaluator.evaluate_heldout(models, rows, store, place, progress))
 
 
 def _rescored(store: Store, models: list[Model], benchmark: str, progress: Progress) -> list[Evaluation]:

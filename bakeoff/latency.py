@@ -14,8 +14,9 @@ def latency(
     model: Annotated[list[str] | None, typer.Option(help="Name or id; repeat it. All GGUF models without it.")] = None,
     repetitions: Annotated[int, typer.Option(help="Timed requests of each prompt.")] = 5,
     tokens: Annotated[int, typer.Option(help="Tokens of every answer.")] = 24,
-    prompt: Annotated[list[str] | None, typer.Option(help="short, medium, long; repeat it.")] = None,
+    prompt: Annotated[list[str] | None, typer.Option(help="short, medium, long; pythagoras, sky, life.")] = None,
     seconds: Annotated[float, typer.Option(help="No further round of requests begins after this.")] = 60.0,
+    concurrency: Annotated[int, typer.Option(help="Requests to one model at a time.")] = 1,
     threads: Annotated[int, typer.Option(help="0: found by calibration.")] = 0,
     workspace: WorkspaceOption = None,
     json_: JsonOption = False,
@@ -37,6 +38,7 @@ def latency(
     settings = {
         "repetitions": repetitions,
         "tokens": tokens,
+        "concurrency": concurrency,
         "threads": threads,
         "seconds": seconds,
         "prompts": prompt or ["short", "medium"],

@@ -31,6 +31,7 @@ VERBS = (
     "import_",
     "export",
     "latency",
+    "judge",
     "push",
     "serve",
     "dashboard",

@@ -3,9 +3,10 @@
 Definitions: TTFT is from submission to the first non-empty piece of text, template and tokenization included;
 TPOT = (total - TTFT) / (tokens - 1); ITL the gaps between pieces. Requests of all models are interleaved A B A B, in
 turned order each round, so that drift of the machine hits all alike; each model's first request is dropped.
-The grid's answers have equal length: the end-of-turn token is suppressed. Prompts are never taken from a cache.
+The grid's answers have equal length: the end-of-turn token is suppressed. Natural answers end where the model ends
+them, which tells its length from its speed. Prompts are never taken from a cache.
 
-Try: bakeoff latency --model demo-rank8-lora
+Try: bakeoff latency --model demo-rank8-lora · bakeoff latency --prompt sky --prompt life --concurrency 4
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from engines import LlamaCppEngine, Message, Sampling, Threading, calibrated, open_engines, read_header
 from evaluator.bandwidth import memory_bandwidth
-from evaluator.latency_prompts import GRID
+from evaluator.latency_prompts import GRID, NATURAL
 from results import (
     BakeoffError,
     Evaluation,
@@ -39,17 +41,22 @@ from results import (
 from results.statistics import percentile_interval
 
 BENCHMARK = "latency"
+PROMPTS = {**GRID, **NATURAL}
 
 
 class LatencySettings(BaseModel, frozen=True, extra="forbid"):
     """What is asked of each model. The defaults take about 10 s a model for 135M parameters on two cores."""
 
     prompts: tuple[str, ...] = ("short", "medium")
-    """Prompts of the grid by name: short, medium, long."""
+    """By name: short, medium, long of the grid; pythagoras, sky, life are answered at natural length."""
     repetitions: int = Field(5, ge=1, le=1000)
     """Timed requests of each prompt."""
     tokens: int = Field(24, ge=2, le=4096)
-    """Tokens of every answer."""
+    """Tokens of every answer of the grid."""
+    natural_tokens: int = Field(256, ge=2, le=8192)
+    """Tokens of a natural answer at most."""
+    concurrency: int = Field(1, ge=1, le=64)
+    """Requests to one model at a time; each is timed, and so is the whole."""
     threads: int = Field(0, ge=0)
     """0: found by calibration."""
     seconds: float = Field(60.0, gt=0)
@@ -91,9 +98,9 @@ def _settings(given: Mapping[str, Any]) -> LatencySettings:
     except ValidationError as problem:
         said = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in problem.errors())
         raise BakeoffError(f"Wrong latency settings: {said}") from None
-    unknown = [name for name in chosen.prompts if name not in GRID]
+    unknown = [name for name in chosen.prompts if name not in PROMPTS]
     if unknown or not chosen.prompts:
-        raise BakeoffError(f"Unknown latency prompts {unknown}; there are {', '.join(GRID)}")
+        raise BakeoffError(f"Unknown latency prompts {unknown}; there are {', '.join(PROMPTS)}")
     return chosen
 
 
@@ -126,12 +133,13 @@ def _measure(
     starts = {model.id: _start(model, workspace, chosen, choices[model.id]) for model in models}
     load_before = os.getloadavg()[0]
     outcomes: dict[str, list[Outcome]] = {model.id: [] for model in models}
-    total = len(models) * len(chosen.prompts) * chosen.repetitions
+    total = len(models) * len(chosen.prompts) * chosen.repetitions * chosen.concurrency
     done = 0
     with ExitStack() as stack:
-        engines = _opened(models, workspace, choices, stack)
+        engines = _opened(models, workspace, choices, chosen.concurrency, stack)
+        pool = stack.enter_context(ThreadPoolExecutor(chosen.concurrency))
         for model in models:
-            _request(engines[model.id], chosen.prompts[0], 0, chosen)
+            _request(engines[model.id], chosen.prompts[0], 0, chosen, pool)
         began = time.perf_counter()
         for repetition in range(chosen.repetitions):
             if repetition >= 2 and time.perf_counter() - began > chosen.seconds:
@@ -139,10 +147,10 @@ def _measure(
             for number, prompt in enumerate(chosen.prompts):
                 turned = (repetition + number) % len(models)
                 for model, evaluation in [*open_ones[turned:], *open_ones[:turned]]:
-                    outcome = _request(engines[model.id], prompt, repetition, chosen)
-                    outcomes[model.id].append(outcome)
-                    store.evaluations.add_outcomes(evaluation.id, [outcome])
-                    done += 1
+                    made = _request(engines[model.id], prompt, repetition, chosen, pool)
+                    outcomes[model.id] += made
+                    store.evaluations.add_outcomes(evaluation.id, made)
+                    done += len(made)
                     if progress:
                         progress("latency", done, total)
         builds = {model.id: engines[model.id].server.child().details for model in models}
@@ -158,7 +166,7 @@ def _measure(
             "memory_bandwidth_bytes_per_second": bandwidth,
             "measured_beside": [other.id for other in models if other.id != model.id],
             "warm_up_dropped": 1,
-            "rounds": len(outcomes[model.id]) // len(chosen.prompts),
+            "rounds": len(outcomes[model.id]) // (len(chosen.prompts) * chosen.concurrency),
         }
         scores = _scores(model, workspace, outcomes[model.id], starts[model.id], bandwidth)
         store.evaluations.finish(evaluation.id, scores, details)
@@ -186,13 +194,13 @@ def _start(model: Model, workspace: Workspace, chosen: LatencySettings, choice: 
 
 
 def _opened(
-    models: Sequence[Model], workspace: Workspace, choices: Mapping[str, Threading], stack: ExitStack
+    models: Sequence[Model], workspace: Workspace, choices: Mapping[str, Threading], slots: int, stack: ExitStack
 ) -> dict[str, LlamaCppEngine]:
     """Engines by model id; models with the same base and thread choice share a process."""
     engines: dict[str, LlamaCppEngine] = {}
     for choice in dict.fromkeys(choices.values()):
         group = [model for model in models if choices[model.id] == choice]
-        opened = open_engines(group, workspace, threading_choice=choice, reuse=False)
+        opened = open_engines(group, workspace, threading_choice=choice, slots=slots, reuse=False)
         for engine in opened.values():
             stack.callback(engine.close)
         engines.update(opened)
@@ -200,12 +208,28 @@ def _opened(
 
 
 def _conversation(prompt: str) -> list[Message]:
-    return [{"role": "user", "content": GRID[prompt]}]
+    return [{"role": "user", "content": PROMPTS[prompt]}]
 
 
-def _request(engine: LlamaCppEngine, prompt: str, repetition: int, chosen: LatencySettings) -> Outcome:
+def _request(
+    engine: LlamaCppEngine, prompt: str, repetition: int, chosen: LatencySettings, pool: ThreadPoolExecutor
+) -> list[Outcome]:
+    """The same request as often as `concurrency` says, at once; each knows how long all took together."""
+    first = repetition * chosen.concurrency
+    began = time.perf_counter()
+    made = list(pool.map(lambda place: _answer(engine, prompt, first + place, chosen), range(chosen.concurrency)))
+    seconds = time.perf_counter() - began
+    if chosen.concurrency == 1:
+        return made
+    rate = sum(one.details["tokens"] for one in made) / seconds
+    return [replace(one, details={**one.details, "tokens_per_second_together": rate}) for one in made]
+
+
+def _answer(engine: LlamaCppEngine, prompt: str, sample: int, chosen: LatencySettings) -> Outcome:
     """One timed request: value is the total seconds."""
-    stream = engine.stream(_conversation(prompt), Sampling(max_tokens=chosen.tokens, ignore_end=True))
+    natural = prompt in NATURAL
+    sampling = Sampling(chosen.natural_tokens if natural else chosen.tokens, ignore_end=not natural)
+    stream = engine.stream(_conversation(prompt), sampling)
     text = "".join(chunk.text for chunk in stream)
     if stream.ttft_seconds is None or stream.total_seconds is None:
         raise BakeoffError(f"{engine.server.path.name} answered the prompt {prompt!r} without any text.")
@@ -213,7 +237,7 @@ def _request(engine: LlamaCppEngine, prompt: str, repetition: int, chosen: Laten
     gaps = np.diff(stream.token_seconds)
     return Outcome(
         item=prompt,
-        sample=repetition,
+        sample=sample,
         value=stream.total_seconds,
         details={
             "ttft_seconds": stream.ttft_seconds,
@@ -236,7 +260,15 @@ def _scores(
     for metric, percentiles in (("ttft_seconds", (50, 90)), ("tpot_seconds", (50, 90)), ("tokens_per_second", (50,))):
         values = [one.details[metric] for one in outcomes if one.details[metric] is not None]
         scores += [_percentile(f"{metric}_p{percentile}", values, percentile) for percentile in percentiles]
-    scores.append(_percentile("itl_seconds_p99", [one.details["itl_seconds_p99"] for one in outcomes], 50))
+    gaps = [one.details["itl_seconds_p99"] for one in outcomes if one.details["itl_seconds_p99"] is not None]
+    scores.append(_percentile("itl_seconds_p99", gaps, 50))
+    natural = [one for one in outcomes if one.item in NATURAL]
+    if natural:
+        scores.append(_percentile("answer_seconds_p50", [float(one.value or 0.0) for one in natural], 50))
+        scores.append(_percentile("answer_tokens_p50", [float(one.details["tokens"]) for one in natural], 50))
+    together = [float(one.details.get("tokens_per_second_together", 0.0)) for one in outcomes]
+    if any(together):
+        scores.append(_percentile("tokens_per_second_together_p50", together, 50))
     weights = read_header(workspace.resolve(model.base_path or model.path)).weights_bytes
     speed = next(score.value for score in scores if score.metric == "tokens_per_second_p50")
     single = {

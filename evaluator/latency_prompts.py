@@ -27,4 +27,4 @@ NATURAL = {
     "sky": "Why is the sky blue?",
     "life": "What is the meaning of life?",
 }
-"""Three questions with answers of natural length, as in Study D: seconds per answer, split into speed and length."""
+"""Study D's three questions, answered at natural length: seconds per answer, split into speed and length."""

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from engines import FolderSource, write_model
 from evaluator import evaluate_latency
 from evaluator.latency import LatencySettings
 from results import BakeoffError, Model, Workspace
+from trainer.miniatures import miniature
 
 
 def test_wrong_settings_are_named(tmp_path: Path) -> None:
@@ -57,3 +59,25 @@ def test_two_models_are_measured_side_by_side(tmp_path: Path) -> None:
         again = evaluate_latency(models, store, place, settings)
         assert again == done
         assert LatencySettings(**settings).tokens == 4
+
+
+@pytest.mark.slow
+def test_natural_answers_end_themselves_and_several_are_asked_at_once(tmp_path: Path) -> None:
+    place, weights = Workspace(tmp_path), tmp_path / "small.gguf"
+    write_model(weights, FolderSource(miniature("llama", tmp_path / "small")), "gguf-q8_0")
+    settings = {"prompts": ["short", "sky"], "repetitions": 2, "tokens": 4, "natural_tokens": 9, "concurrency": 3}
+    with place.store() as store:
+        model = store.models.add(Model("one", "one", "gguf-q8_0", "miniature", "1" * 64, 1, str(weights)))
+        [done] = evaluate_latency([model], store, place, settings | {"threads": 1})
+        outcomes = store.evaluations.outcomes(done.id)
+        assert sorted((one.item, one.sample) for one in outcomes) == [
+            (prompt, sample) for prompt in ("short", "sky") for sample in range(6)
+        ]
+        for one in outcomes:
+            own = one.details["tokens"] / one.details["total_seconds"]
+            assert one.details["tokens_per_second_together"] > own
+            assert one.details["tokens"] == 4 if one.item == "short" else 1 <= one.details["tokens"] <= 9
+        scores = {score.metric: score for score in done.scores}
+        assert scores["answer_tokens_p50"].n == 6 and scores["answer_seconds_p50"].value > 0
+        assert scores["tokens_per_second_together_p50"].value > 0
+        assert done.details["rounds"] == 2
