@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,11 @@ class Curve:
     """Least and greatest finite value of the bucket: a spike is never sampled away."""
     broken: Floats
     """Steps at which the value was NaN or infinite."""
+
+    @cached_property
+    def spikes(self) -> list[tuple[float, float]]:
+        """(step, value) of what stands out of the curve's noise; found once, for curves are kept between redraws."""
+        return spikes(self)
 
 
 def smooth(values: Floats, weight: float) -> Floats:
@@ -71,7 +77,10 @@ def along(curve: Curve, other: Curve | None) -> Floats:
 
 
 def band(curves: Sequence[Curve], points: int = 200) -> tuple[Floats, Floats, Floats, Floats]:
-    """(x, mean, least, greatest) over runs on a shared grid of steps: a group of runs as one line with its spread."""
+    """(x, mean, least, greatest) over runs on a shared grid of steps: a group of runs as one line with its spread.
+
+    Least and greatest are of what was measured, not of the buckets' middles: one run's spike of one step is in them.
+    """
     filled = [curve for curve in curves if curve.steps.size]
     if not filled:
         empty = np.empty(0)
@@ -82,7 +91,20 @@ def band(curves: Sequence[Curve], points: int = 200) -> tuple[Floats, Floats, Fl
     rows = np.vstack([np.interp(grid, curve.steps, curve.values, left=np.nan, right=np.nan) for curve in filled])
     known = np.isfinite(rows).any(axis=0)
     grid, rows = grid[known], rows[:, known]
-    return grid, np.nanmean(rows, axis=0), np.nanmin(rows, axis=0), np.nanmax(rows, axis=0)
+    least, greatest = np.nanmin(rows, axis=0), np.nanmax(rows, axis=0)
+    steps = np.concatenate([curve.steps for curve in filled])
+    inside = (steps >= start) & (steps <= end)
+    place = np.searchsorted(grid, steps[inside], side="right").clip(1) - 1
+    np.fmin.at(least, place, np.concatenate([curve.low for curve in filled])[inside])
+    np.fmax.at(greatest, place, np.concatenate([curve.high for curve in filled])[inside])
+    return grid, np.nanmean(rows, axis=0), least, greatest
+
+
+def spread_out(curves: Sequence[Curve], count: int) -> list[Curve]:
+    """So many of the curves that they stand for all: evenly by where they end, the lowest and the highest included."""
+    ends = [np.nanmean(curve.values[-3:]) if np.isfinite(curve.values[-3:]).any() else np.inf for curve in curves]
+    order = np.argsort(np.array(ends), kind="stable")
+    return [curves[at] for at in order[np.linspace(0, len(order) - 1, min(count, len(order))).astype(int)]]
 
 
 def unit(metric: str) -> str:
@@ -105,7 +127,7 @@ def remarks(curves: Sequence[Curve], names: Mapping[str, str]) -> pd.DataFrame:
     for curve in curves:
         name = names.get(curve.run_id, curve.run_id)
         found += [(name, int(step), "not a number or infinite") for step in curve.broken[:5]]
-        found += [(name, int(step), f"spike to {value:.4g}") for step, value in spikes(curve)[:5]]
+        found += [(name, int(step), f"spike to {value:.4g}") for step, value in curve.spikes[:5]]
     return pd.DataFrame(found, columns=["Run", "Step", "What"])
 
 

@@ -380,24 +380,22 @@ def metrics(run_ids: Sequence[str]) -> list[str]:
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
-def configs(run_ids: tuple[str, ...], stamp: str) -> pd.DataFrame:
-    """Settings down, runs across, differences only: rows whose value is the same in every run are left out."""
+def _settings(run_ids: tuple[str, ...], stamp: str) -> dict[str, dict[str, str]]:
     known = {row.run.id: row.run for row in _runs(stamp)}
     flat = {run: flatten(known[run].config) | {"base": known[run].base, "seed": known[run].seed} for run in run_ids}
     keys = sorted({key for config in flat.values() for key in config})
     differing = [key for key in keys if len({repr(config.get(key)) for config in flat.values()}) > 1]
-    return pd.DataFrame(
-        [{"setting": key, **{run: text(config.get(key)) for run, config in flat.items()}} for key in differing]
-    )
+    return {key: {run: text(config.get(key)) for run, config in flat.items()} for key in differing}
 
 
 def settings_of(run_ids: Sequence[str]) -> dict[str, dict[str, str]]:
     """Settings in which the runs differ: setting → run id → value as shown."""
-    frame = configs(tuple(run_ids), stamp())
-    return {
-        str(row.pop("setting")): {str(run): str(value) for run, value in row.items()}
-        for row in frame.to_dict("records")
-    }
+    return _settings(tuple(run_ids), stamp())
+
+
+def configs(run_ids: tuple[str, ...], stamp: str) -> pd.DataFrame:
+    """Settings down, runs across, differences only: rows whose value is the same in every run are left out."""
+    return pd.DataFrame([{"setting": key, **values} for key, values in _settings(run_ids, stamp).items()])
 
 
 def flatten(config: Json, prefix: str = "") -> dict[str, Any]:

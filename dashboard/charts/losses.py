@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard.charts.layout import figure
-from dashboard.curves import Curve, Floats, band, smooth, spikes
+from dashboard.curves import Curve, Floats, band, smooth, spread_out
 from dashboard.inert import chart_label
 from dashboard.palette import COLOURS, GREY, Style, translucent
 
 CROWD = 24
 """More curves than this are drawn as one faint trace: a legend of a thousand is none."""
+SHOWN = 100
+"""Lines of a crowd: more are a blot that takes a browser seconds. What all of them reached is in lowest and highest."""
+MARKED = 20
+"""Diverged runs that are named in the chart; all are in the list below it."""
 
 
 def loss_curves(
@@ -77,7 +82,7 @@ def _one(
         legendgroup=curve.run_id,
         line={"color": style.colour, "width": 2, "dash": style.dash},
     )
-    found = spikes(curve) if mark_spikes else []
+    found = curve.spikes if mark_spikes else []
     if found:
         at = np.searchsorted(curve.steps, [step for step, _ in found])
         made.add_scatter(
@@ -92,23 +97,28 @@ def _one(
 
 
 def _crowd(made: go.Figure, curves: Sequence[Curve], place: Callable[[Curve], Floats], weight: float) -> None:
+    moved = [replace(curve, steps=place(curve)) for curve in curves]
+    shown = spread_out(moved, SHOWN)
     xs, ys = [], []
     gap = np.array([np.nan], dtype=np.float32)
-    for curve in curves:
-        xs += [place(curve).astype(np.float32), gap]
+    for curve in shown:
+        xs += [curve.steps.astype(np.float32), gap]
         ys += [smooth(curve.values, weight).astype(np.float32), gap]
-    made.add_scattergl(
+    made.add_scatter(
         x=np.concatenate(xs),
         y=np.concatenate(ys),
         mode="lines",
-        name=f"each of {len(curves)} runs",
+        name=f"{len(shown)} of {len(curves):,} runs",
         hoverinfo="skip",
-        line={"color": translucent(COLOURS[0], 0.12), "width": 1},
+        line={"color": translucent(COLOURS[0], 0.2), "width": 1},
     )
-    grid, mean, low, high = band(curves)
+    grid, mean, low, high = band(moved)
     made.add_scatter(x=grid, y=mean, mode="lines", name="mean", line={"color": COLOURS[4], "width": 3})
     for edge, name in ((low, "lowest"), (high, "highest")):
-        made.add_scatter(x=grid, y=edge, mode="lines", name=name, line={"color": COLOURS[4], "width": 1, "dash": "dot"})
+        label = f"{name} of all {len(curves):,}"
+        made.add_scatter(
+            x=grid, y=edge, mode="lines", name=label, line={"color": COLOURS[4], "width": 1, "dash": "dot"}
+        )
 
 
 def _divergence(
@@ -118,9 +128,7 @@ def _divergence(
     styles: Mapping[str, Style],
     place: Callable[[Curve], Floats],
 ) -> None:
-    for curve in curves:
-        if not curve.broken.size:
-            continue
+    for curve in [one for one in curves if one.broken.size][:MARKED]:
         colour = styles.get(curve.run_id, Style(GREY)).colour
         at = place(curve)[min(int(np.searchsorted(curve.steps, curve.broken[0])), max(curve.steps.size - 1, 0))]
         made.add_vline(

@@ -78,3 +78,14 @@ def test_a_group_shows_its_mean_and_its_spread() -> None:
     assert np.allclose(mean, 2.0)
     assert np.allclose(low, 1.0)
     assert np.allclose(high, 3.0)
+
+
+def test_a_crowds_edges_hold_every_spike_and_its_sample_the_extremes() -> None:
+    crowd = [curve(np.linspace(2.0, 1.0 + number / 100, 50)) for number in range(300)]
+    spiked = np.linspace(2.0, 1.5, 50)
+    spiked[31] = 40.0
+    grid, _, low, high = curves.band([*crowd, curve(spiked)])
+    assert high.max() == 40.0 and high[np.searchsorted(grid, 32, side="right") - 1] == 40.0
+    assert low.min() == 1.0
+    shown = curves.spread_out(crowd, 20)
+    assert len(shown) == 20 and shown[0] is crowd[0] and shown[-1] is crowd[-1]
