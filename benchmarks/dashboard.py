@@ -34,6 +34,9 @@ DISTINCT = 20
 DRAWN = """() => !document.querySelector('[data-testid="stSkeleton"]')
     && document.querySelector('[data-testid="stApp"]')?.getAttribute('data-test-script-state') === 'notRunning'
     && !!document.querySelector('[data-testid="stPlotlyChart"] .main-svg')"""
+RESTED = """() => !document.querySelector('[data-testid="stSkeleton"]') && !!document.querySelector('h1')
+    && document.querySelector('[data-testid="stApp"]')?.getAttribute('data-test-script-state') === 'notRunning'"""
+OTHER_PAGES = ("", "runs", "latency", "humaneval", "studies", "new_run")
 CHANGED = f"old => document.querySelector('[data-testid=stSlider]').innerText !== old && ({DRAWN})()"
 
 
@@ -120,6 +123,18 @@ def our_page(browser: Any, address: str, moves: int) -> tuple[float, list[float]
     return first, seconds
 
 
+def painted(browser: Any, url: str) -> float:
+    """Seconds until a page, opened by a new visitor, rests."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(120_000)
+    start = time.perf_counter()
+    page.goto(url)
+    page.wait_for_function(RESTED, polling=20)
+    seconds = time.perf_counter() - start
+    page.close()
+    return seconds
+
+
 def their_page(browser: Any, address: str) -> float:
     """Seconds to TensorBoard's first drawn curves; its data server has loaded everything before."""
     page = browser.new_page(viewport={"width": 1280, "height": 900})
@@ -182,12 +197,16 @@ def measure(options: argparse.Namespace, pages: dict[str, Processes], peer: str)
                 first, seconds = our_page(browser, each.address, options.moves)
                 firsts.setdefault(key, []).append(first)
                 moves.setdefault(key, []).extend(seconds)
+                for name in OTHER_PAGES:
+                    firsts.setdefault(f"{key}: {name or 'decide'}", []).append(
+                        painted(browser, f"{each.address}/{name}")
+                    )
             if peer:
                 firsts.setdefault("TensorBoard", []).append(their_page(browser, peer))
         browser.close()
     for key, seconds in firsts.items():
         line = (
-            f"{key:12} first paint median {statistics.median(seconds):6.2f} s, {min(seconds):.2f} to {max(seconds):.2f}"
+            f"{key:20} first paint median {statistics.median(seconds):6.2f} s, {min(seconds):.2f} to {max(seconds):.2f}"
         )
         if key in moves:
             p50, p90 = np.percentile(moves[key], [50, 90])

@@ -121,7 +121,7 @@ def through_serve(report: Callable[..., None]) -> None:
         client = httpx.Client(timeout=120)
         firsts: dict[str, list[float]] = {"serve": [], "engine": []}
         try:
-            for repetition in range(21):
+            for repetition in range(61):
                 for name in ("serve", "engine") if repetition % 2 else ("engine", "serve"):
                     # another first turn each time, so that no prompt is taken from a cache
                     asked: list[Message] = [{"role": "user", "content": f"{repetition} {name}: {ASK[0]['content']}"}]

@@ -393,11 +393,6 @@ def settings_of(run_ids: Sequence[str]) -> dict[str, dict[str, str]]:
     return _settings(tuple(run_ids), stamp())
 
 
-def configs(run_ids: tuple[str, ...], stamp: str) -> pd.DataFrame:
-    """Settings down, runs across, differences only: rows whose value is the same in every run are left out."""
-    return pd.DataFrame([{"setting": key, **values} for key, values in _settings(run_ids, stamp).items()])
-
-
 def flatten(config: Json, prefix: str = "") -> dict[str, Any]:
     """Nested settings under dotted keys."""
     flat: dict[str, Any] = {}

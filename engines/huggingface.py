@@ -135,8 +135,8 @@ class HuggingFaceEngine:
         declared = getattr(self.model.generation_config, "eos_token_id", None)
         ids = set(declared) if isinstance(declared, list) else {declared}
         ids.add(self.tokenizer.eos_token_id)
-        vocabulary = self.tokenizer.get_vocab()
-        ids |= {vocabulary[token] for token in TURN_ENDS if token in vocabulary}
+        added = self.tokenizer.get_added_vocab()  # not every `</s>` ends: Qwen2.5's is an ordinary token
+        ids |= {added[token] for token in TURN_ENDS if token in added}
         return frozenset(int(token) for token in ids if token is not None)
 
     def encode(self, prompt: str) -> tuple[int, ...]:

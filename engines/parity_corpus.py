@@ -24,6 +24,7 @@ TEXTS = (
     "<start_of_turn>model\n<end_of_turn>",
     "</s><s>[INST] hi [/INST]",
     "<|endoftext|>after",
+    "<eos> [EOS] <PRE> <EOT> [PAD] <PAD>",
     "http://example.org/a?b=c&d=%20#e",
     "ALLCAPS CamelCaseWords snake_case_words kebab-case-words",
     "!!!???...,,,;;;:::---___===+++",

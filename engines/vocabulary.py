@@ -30,6 +30,14 @@ PRE_TOKENIZERS = {
 """Split pattern → llama.cpp's pre-tokenizer. The patterns are those of the models' tokenizer.json."""
 
 
+MISTAKEN = frozenset(
+    {"</s>", "<eos>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]", "<PRE>", "<SUF>", "<MID>", "<PAD>", "[PAD]", "<REPO>",
+     "<reponame>", "<|end|>", "<|endoftext|>", "<|im_end|>", "<end_of_turn>", "<end_of_utterance>", "<turn|>", "[e~["}
+)  # fmt: skip
+"""Ordinary tokens of these texts llama.cpp takes for control tokens and cuts out of any text (src/llama-vocab.cpp,
+"control-looking token"). Qwen2.5 has such a one, `</s>`, which its own splitting can never reach."""
+
+
 @dataclass(frozen=True)
 class Vocabulary:
     """What goes under tokenizer.ggml."""
@@ -95,10 +103,13 @@ def read_vocabulary(folder: Path, size: int) -> Vocabulary:
 
 def _tokens(data: Mapping[str, Any], size: int) -> tuple[list[str], list[int]]:
     tokens, kinds = [f"[PAD{index}]" for index in range(size)], [UNUSED] * size
-    for token, index in data["model"]["vocab"].items():
+    vocabulary = data["model"]["vocab"]
+    for token, index in vocabulary.items():
         if index >= size:
             raise ExportRefused("vocabulary", f"Token {token!r} has id {index}; the embedding has {size} rows.")
         tokens[index], kinds[index] = token, NORMAL
+        if token in MISTAKEN and not data["model"].get("byte_fallback"):
+            tokens[index] = _unmistakable(token, vocabulary)
     for added in data.get("added_tokens", ()):
         if added["id"] >= size:
             raise ExportRefused(
@@ -107,6 +118,13 @@ def _tokens(data: Mapping[str, Any], size: int) -> tuple[list[str], list[int]]:
         tokens[added["id"]] = added["content"]
         kinds[added["id"]] = CONTROL if added["special"] else USER_DEFINED
     return tokens, kinds
+
+
+def _unmistakable(token: str, vocabulary: Mapping[str, int]) -> str:
+    """The token with a space behind it (byte-level), so that llama.cpp leaves it alone; the gate checks its ids."""
+    while token in vocabulary:
+        token += "\u0120"
+    return token
 
 
 def _sentencepiece_kind(token: str, kind: int, unknown: str | None) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from engines.header import read_header
 from engines.huggingface import HuggingFaceEngine
 from engines.hyperparameters import llama3_factors, read_config
 from engines.parity import check
+from engines.parity_corpus import TEXTS
 from engines.vocabulary import gguf_tokenizer
 from results import Model, Workspace
 
@@ -52,6 +54,24 @@ def test_every_family_in_every_form_passes_the_gate(family: str, miniature: Mini
         assert passed.loss_increase_nats < 0.01
         sizes.append(read_header(file).weights_bytes)
     assert sizes == sorted(sizes, reverse=True)
+
+
+@pytest.mark.slow
+def test_an_ordinary_token_that_looks_like_an_end_stays_ordinary(miniature: Miniature, tmp_path: Path) -> None:
+    """As in Qwen2.5, whose `</s>` no text is ever split into; llama.cpp would take it for a control token."""
+    folder = tmp_path / "model"
+    shutil.copytree(miniature("qwen2"), folder)
+    data = json.loads((folder / "tokenizer.json").read_text("utf-8"))
+    last, index = max(data["model"]["vocab"].items(), key=lambda item: item[1])
+    del data["model"]["vocab"][last]
+    data["model"]["vocab"]["</s>"] = index
+    data["model"]["merges"] = [pair for pair in data["model"]["merges"] if "".join(pair).replace(" ", "") != last]
+    (folder / "tokenizer.json").write_text(json.dumps(data), "utf-8")
+    file = tmp_path / "model.gguf"
+    write_model(file, FolderSource(folder), "gguf-f16")
+    passed = gate(folder, file, "gguf-f16")
+    assert index not in passed.end_ids and passed.texts == len(TEXTS)
+    assert gguf_tokenizer(file).get_vocab().keys() >= {"</s>\u0120"}
 
 
 class Broken(FolderSource):
