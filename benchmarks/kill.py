@@ -67,14 +67,13 @@ def _study(folder: Path, kills: int, draws: random.Random) -> dict[str, Any]:
         while True:
             attempts += 1
             limit = draws.uniform(0, seconds) if done < kills else None
-            began = time.monotonic()
+            before = set(workspace.glob("runs/*/**/.writing-*"))
             status = _trained(raw, workspace, limit)
             if status == 0:
-                seconds = min(seconds, time.monotonic() - began)  # the machine may have been busier at first
                 break
             assert status == -signal.SIGKILL, f"a resumed training ended with status {status}"
             done += 1
-            inside_saves += bool(list(workspace.glob("runs/*/**/.writing-*")))
+            inside_saves += bool(set(workspace.glob("runs/*/**/.writing-*")) - before)
         compared += 1
         found = _state(workspace)
         different += [f"killed-{compared - 1}: {key}" for key in expected if found.get(key) != expected[key]]
