@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from results.comparison import ALPHA, Comparison, Contrast
@@ -167,14 +168,21 @@ def paragraph(decision: Decision) -> str:
     elif not tied:
         said.append(f"It is better than each of the {len(decision.ties)} others ({_family(decision)}).")
     else:
-        names = ", ".join(decision.candidate(tie.model_id).model for tie in tied)
+        names = _listed([decision.candidate(tie.model_id).model for tie in tied])
         said.append(f"It cannot be told apart from {names} ({_family(decision)}).")
         said.append(_cheapest(decision, chosen, best))
         said.append(_closest(decision))
     unmeasured = [one.model for one in qualified if one.quality is None]
     if unmeasured:
-        said.append(f"Not compared: {', '.join(unmeasured)}.")
+        said.append(f"Not compared: {_listed(unmeasured)}.")
     return " ".join(part for part in said if part)
+
+
+def _listed(names: Sequence[str], most: int = 6) -> str:
+    """Names in a sentence; of many, the first and how many more: the table has them all."""
+    if len(names) <= most:
+        return ", ".join(names)
+    return f"{', '.join(names[: most - 1])} and {len(names) - most + 1} others"
 
 
 def beside(decision: Decision, other: Decision) -> Decision:
@@ -186,7 +194,7 @@ def beside(decision: Decision, other: Decision) -> Decision:
     behind = [other.candidate(tie.model_id).model for tie in other.ties if not tie.tied]
     name = other.candidate(other.chosen).model
     word = "the same" if other.chosen == decision.chosen else name
-    said = f"By {_name(other)} ({other.items} rows) the choice is {word}; behind the best: {', '.join(behind)}."
+    said = f"By {_name(other)} ({other.items} rows) the choice is {word}; behind the best: {_listed(behind)}."
     changed = decision.would_change
     if other.chosen != decision.chosen:
         command = f"bakeoff decide --benchmark {other.benchmark}"

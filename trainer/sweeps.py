@@ -7,6 +7,7 @@ Every decision is kept in Report(experiment, "sweep"), so an interrupted sweep t
 
 from __future__ import annotations
 
+import json
 import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -95,8 +96,7 @@ def effects(
     for key in keys:
         groups: dict[Any, list[float]] = {}
         for variant in finished:
-            value = variant.settings.get(key)
-            groups.setdefault(tuple(value) if isinstance(value, list) else value, []).append(scores[variant.id])
+            groups.setdefault(_level(variant.settings.get(key)), []).append(scores[variant.id])
         if len(groups) < 2:
             continue
         levels = _levels(groups)
@@ -135,6 +135,11 @@ def seed_spread(finished: Sequence[Variant], scores: Mapping[str, float]) -> tup
         return None, 0
     squares = sum((value - statistics.mean(values)) ** 2 for values in repeated for value in values)
     return math.sqrt(squares / freedom), freedom
+
+
+def _level(value: Any) -> Any:
+    """A swept value that can be grouped by: whole sections, such as data.sources, as their JSON text."""
+    return json.dumps(value, sort_keys=True, default=str) if isinstance(value, list | dict) else value
 
 
 def _levels(groups: Mapping[Any, list[float]]) -> dict[Any, list[float]]:

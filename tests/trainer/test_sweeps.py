@@ -107,6 +107,15 @@ def test_an_effect_within_the_noise_of_seeds_is_called_so() -> None:
     assert rate["best"] == "0.001"
 
 
+def test_whole_sections_are_swept_too() -> None:
+    """As in studies A and B, which sweep data.sources."""
+    one, two = [{"name": "a.jsonl"}], [{"name": "a.jsonl", "limit": 5}, {"name": "b.jsonl"}]
+    planned = variants(experiment(grid={"data.sources": [one, two]}, seeds=[0, 1]))
+    scores = {v.id: 2.0 + v.seed / 100 + (v.settings["data.sources"] == one) for v in planned}
+    (effect,) = effects(planned, scores, "validation_loss")
+    assert effect["moved"] == pytest.approx(1.0) and '"b.jsonl"' in effect["best"]
+
+
 def test_without_a_second_seed_nothing_is_claimed() -> None:
     planned = variants(experiment(grid={"lora.rank": [8, 64]}))
     (effect,) = effects(planned, {planned[0].id: 2.0, planned[1].id: 1.0}, "validation_loss")
