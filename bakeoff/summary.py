@@ -24,10 +24,9 @@ def show(outcome: Outcome, store: Store) -> None:
     """Print the experiment's models with their scores and 95 % intervals, and what to ship."""
     rows = store.evaluations.scores()
     table = Table("model", "form", "MB", *(heading for heading, *_ in COLUMNS), box=None, header_style="bold")
-    contending = {one.id for one in contenders(store)}
-    for model in outcome.models:
-        if model.id not in contending:
-            continue
+    contending = contenders(store)
+    known = {one.id for one in contending}
+    for model in (one for one in outcome.models if one.id in known):
         own = [row for row in rows if row.model_id == model.id]
         cells = (_cell(own, benchmark, metric, factor) for _, benchmark, metric, factor in COLUMNS)
         table.add_row(model.name, model.form, f"{model.bytes / 1e6:.0f}", *cells)
@@ -35,7 +34,7 @@ def show(outcome: Outcome, store: Store) -> None:
     console.print(table)
     for subset in sorted({row.subset for row in rows if row.subset}):
         console.print(f"HumanEval on a subset: {subset}. All of it: --full", style="dim")
-    console.print(decide(store, Limits()).paragraph)
+    console.print(decide(store, Limits(), models=contending).paragraph)
 
 
 def say(line: str) -> None:

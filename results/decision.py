@@ -59,18 +59,9 @@ def decide(
     machine_id = machine_id or latency_machine(store, models)
     timed = latencies(store, models, machine_id)
     candidates = {model.id: _measured(store, model, limits, timed.get(model.id), machine_id) for model in models}
-    qualified = [model for model in models if candidates[model.id].qualifies]
-    shelf, left_out = _shelf(store, qualified or models, benchmark)
-    everyone = quality_shelf(
-        store, models, shelf.benchmark
-    )  # to show what limits cost: the score of those that are out
-    for model in models:
-        candidates[model.id] = _with_quality(candidates[model.id], shelf if model in qualified else everyone)
-    measured = {id_: quality for id_, quality in shelf.found.items() if candidates[id_].qualifies}
-    best, ties, family = _ties(measured, shelf.common)
-    found = _judged(shelf, left_out, limits, machine_id, candidates, best, ties, family)
+    found = _chosen(store, models, candidates, limits, machine_id, benchmark)
     if benchmark is None and found.benchmark == "humaneval" and any(tie.tied for tie in found.ties):
-        return wording.beside(found, decide(store, limits, machine_id, "heldout", models))
+        return wording.beside(found, _chosen(store, models, candidates, limits, machine_id, "heldout"))
     return found
 
 
@@ -106,6 +97,28 @@ def decide_counts(
     ties, family = _adjusted(contrasts, rest)
     shelf = Shelf(benchmark, {}, {}, tuple(str(index) for index in range(min(n for _, n in counts.values()))))
     return _judged(shelf, 0, Limits(), None, candidates, best, ties, family, published=True)
+
+
+def _chosen(
+    store: Store,
+    models: Sequence[Model],
+    costed: Mapping[str, Candidate],
+    limits: Limits,
+    machine_id: str | None,
+    benchmark: str | None,
+) -> Decision:
+    """The choice by one benchmark among candidates whose costs are known."""
+    qualified = [model for model in models if costed[model.id].qualifies]
+    shelf, left_out = _shelf(store, qualified or models, benchmark)
+    everyone = quality_shelf(
+        store, models, shelf.benchmark
+    )  # to show what limits cost: the score of those that are out
+    candidates = {
+        model.id: _with_quality(costed[model.id], shelf if model in qualified else everyone) for model in models
+    }
+    measured = {id_: quality for id_, quality in shelf.found.items() if candidates[id_].qualifies}
+    best, ties, family = _ties(measured, shelf.common)
+    return _judged(shelf, left_out, limits, machine_id, candidates, best, ties, family)
 
 
 def _shelf(store: Store, models: Sequence[Model], benchmark: str | None) -> tuple[Shelf, int]:
