@@ -97,7 +97,7 @@ def _one(
 
 
 def _crowd(made: go.Figure, curves: Sequence[Curve], place: Callable[[Curve], Floats], weight: float) -> None:
-    moved = [replace(curve, steps=place(curve)) for curve in curves]
+    moved = [_moved(curve, place(curve)) for curve in curves]
     shown = spread_out(moved, SHOWN)
     xs, ys = [], []
     gap = np.array([np.nan], dtype=np.float32)
@@ -119,6 +119,12 @@ def _crowd(made: go.Figure, curves: Sequence[Curve], place: Callable[[Curve], Fl
         made.add_scatter(
             x=grid, y=edge, mode="lines", name=label, line={"color": COLOURS[4], "width": 1, "dash": "dot"}
         )
+
+
+def _moved(curve: Curve, x: Floats) -> Curve:
+    """The curve along another axis, where its place there is known."""
+    known = np.isfinite(x)
+    return replace(curve, steps=x[known], values=curve.values[known], low=curve.low[known], high=curve.high[known])
 
 
 def _divergence(
