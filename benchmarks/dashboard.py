@@ -31,11 +31,10 @@ from dashboard.launch import free_port
 from results import Point, Run, Workspace, this_machine
 
 DISTINCT = 20
-DRAWN = """() => !document.querySelector('[data-testid="stSkeleton"]')
-    && document.querySelector('[data-testid="stApp"]')?.getAttribute('data-test-script-state') === 'notRunning'
-    && !!document.querySelector('[data-testid="stPlotlyChart"] .main-svg')"""
 RESTED = """() => !document.querySelector('[data-testid="stSkeleton"]') && !!document.querySelector('h1')
     && document.querySelector('[data-testid="stApp"]')?.getAttribute('data-test-script-state') === 'notRunning'"""
+DRAWN = f"""() => ({RESTED})() && !!document.querySelector('[data-testid="stPlotlyChart"] .main-svg')"""
+THEIRS_DRAWN = "() => document.querySelectorAll('line-chart canvas, line-chart svg path').length > 0"
 OTHER_PAGES = ("", "runs", "latency", "humaneval", "studies", "new_run")
 CHANGED = f"old => document.querySelector('[data-testid=stSlider]').innerText !== old && ({DRAWN})()"
 
@@ -123,27 +122,13 @@ def our_page(browser: Any, address: str, moves: int) -> tuple[float, list[float]
     return first, seconds
 
 
-def painted(browser: Any, url: str) -> float:
-    """Seconds until a page, opened by a new visitor, rests."""
+def painted(browser: Any, url: str, done: str = RESTED) -> float:
+    """Seconds until a page, opened by a new visitor, is as the script `done` says: at rest, unless another is given."""
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.set_default_timeout(120_000)
     start = time.perf_counter()
     page.goto(url)
-    page.wait_for_function(RESTED, polling=20)
-    seconds = time.perf_counter() - start
-    page.close()
-    return seconds
-
-
-def their_page(browser: Any, address: str) -> float:
-    """Seconds to TensorBoard's first drawn curves; its data server has loaded everything before."""
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
-    page.set_default_timeout(120_000)
-    start = time.perf_counter()
-    page.goto(f"{address}/#timeseries")
-    page.wait_for_function(
-        "() => document.querySelectorAll('line-chart canvas, line-chart svg path').length > 0", polling=20
-    )
+    page.wait_for_function(done, polling=20)
     seconds = time.perf_counter() - start
     page.close()
     return seconds
@@ -202,7 +187,7 @@ def measure(options: argparse.Namespace, pages: dict[str, Processes], peer: str)
                         painted(browser, f"{each.address}/{name}")
                     )
             if peer:
-                firsts.setdefault("TensorBoard", []).append(their_page(browser, peer))
+                firsts.setdefault("TensorBoard", []).append(painted(browser, f"{peer}/#timeseries", THEIRS_DRAWN))
         browser.close()
     for key, seconds in firsts.items():
         line = (
