@@ -44,6 +44,7 @@ chosen = st.navigation(
     ],
     expanded=True,
 )
+frame.way_out()
 try:
     chosen.run()
 except BakeoffError as error:

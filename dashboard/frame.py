@@ -27,6 +27,13 @@ def admitted() -> bool:
     return False
 
 
+def way_out() -> None:
+    """Who is logged in, and the button that ends it; nothing without a login."""
+    if st.user.get("is_logged_in"):
+        st.sidebar.caption(inert.label(visitor()))
+        st.sidebar.button("Log out", icon=":material/logout:", on_click=st.logout)
+
+
 def empty(what: str, command: str) -> None:
     """An empty state: what is missing, and the command that makes it. Ends the page."""
     st.info(what, icon=":material/inbox:")
