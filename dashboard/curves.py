@@ -79,24 +79,23 @@ def along(curve: Curve, other: Curve | None) -> Floats:
 def band(curves: Sequence[Curve], points: int = 200) -> tuple[Floats, Floats, Floats, Floats]:
     """(x, mean, least, greatest) over runs on a shared grid of steps: a group of runs as one line with its spread.
 
-    Least and greatest are of what was measured, not of the buckets' middles: one run's spike of one step is in them.
+    Least and greatest are of what was measured, not of the buckets' middles: one run's spike of one step is in them,
+    also where the other runs have not begun yet or have ended. The mean is of the runs that were there.
     """
-    filled = [curve for curve in curves if curve.steps.size]
+    filled = [curve for curve in curves if np.isfinite(curve.values).any()]
     if not filled:
         empty = np.empty(0)
         return empty, empty, empty, empty
-    start = max(float(curve.steps[0]) for curve in filled)
+    start = min(float(curve.steps[0]) for curve in filled)
     end = max(float(curve.steps[-1]) for curve in filled)
     grid = np.linspace(start, end, points)
     rows = np.vstack([np.interp(grid, curve.steps, curve.values, left=np.nan, right=np.nan) for curve in filled])
     known = np.isfinite(rows).any(axis=0)
     grid, rows = grid[known], rows[:, known]
     least, greatest = np.nanmin(rows, axis=0), np.nanmax(rows, axis=0)
-    steps = np.concatenate([curve.steps for curve in filled])
-    inside = (steps >= start) & (steps <= end)
-    place = np.searchsorted(grid, steps[inside], side="right").clip(1) - 1
-    np.fmin.at(least, place, np.concatenate([curve.low for curve in filled])[inside])
-    np.fmax.at(greatest, place, np.concatenate([curve.high for curve in filled])[inside])
+    place = np.searchsorted(grid, np.concatenate([curve.steps for curve in filled]), side="right").clip(1) - 1
+    np.fmin.at(least, place, np.concatenate([curve.low for curve in filled]))
+    np.fmax.at(greatest, place, np.concatenate([curve.high for curve in filled]))
     return grid, np.nanmean(rows, axis=0), least, greatest
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -78,6 +80,18 @@ def test_a_group_shows_its_mean_and_its_spread() -> None:
     assert np.allclose(mean, 2.0)
     assert np.allclose(low, 1.0)
     assert np.allclose(high, 3.0)
+
+
+def test_a_spike_before_the_latest_start_is_in_the_edges() -> None:
+    early, late = np.full(20, 1.0), curve(np.full(5, 1.0))
+    early[3] = 40.0
+    grid, mean, _, high = curves.band([curve(early), replace(late, steps=late.steps + 15)])
+    assert grid[0] == 1.0 and grid[-1] == 20.0
+    assert high.max() == 40.0 and mean[-1] == 1.0
+
+
+def test_a_group_that_recorded_nothing_finite_has_no_band() -> None:
+    assert all(part.size == 0 for part in curves.band([curve(np.full(5, np.nan), broken=(1, 2, 3, 4, 5))]))
 
 
 def test_a_crowds_edges_hold_every_spike_and_its_sample_the_extremes() -> None:
