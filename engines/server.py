@@ -17,14 +17,16 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engines.answers import Answering
 from engines.errors import EngineBusy, EngineCrashed
@@ -35,8 +37,6 @@ from results import BakeoffError, Model, NotFound
 LOCAL_NAMES = frozenset(("localhost", "127.0.0.1", "[::1]", "::1", "testserver"))
 MAX_BODY_BYTES = 8 << 20
 
-Next = Callable[[Request], Awaitable[Response]]
-
 
 def create_app(residency: Residency, key: str = "") -> FastAPI:
     """The server over these models. With a `key`, every request but /health needs it as its bearer token.
@@ -45,8 +45,9 @@ def create_app(residency: Residency, key: str = "") -> FastAPI:
     127.0.0.1, or posts across origins, is refused.
     """
     app = FastAPI(title="bakeoff serve", docs_url=None, redoc_url=None, openapi_url=None)
-    app.middleware("http")(_guard(key))
+    app.add_middleware(_Guard, key=key)
     app.add_exception_handler(BakeoffError, _bakeoff_error)
+    app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
 
     @app.get("/health")
@@ -94,21 +95,42 @@ def create_app(residency: Residency, key: str = "") -> FastAPI:
     return app
 
 
-def _guard(key: str) -> Callable[[Request, Next], Awaitable[Response]]:
-    async def guard(request: Request, call_next: Next) -> Response:
-        if request.url.path != "/health":
-            if key:
-                given = request.headers.get("authorization", "").removeprefix("Bearer ")
-                if not secrets.compare_digest(given.encode(), key.encode()):
-                    return JSONResponse(error_body("Wrong or missing API key.", 401), 401)
-            elif not (_local(request.headers.get("host", "")) and _local_origin(request.headers.get("origin"))):
-                message = "This server answers to this machine only. Start it with an API key to open it to others."
-                return JSONResponse(error_body(message, 403), 403)
-        if int(request.headers.get("content-length") or 0) > MAX_BODY_BYTES:
-            return JSONResponse(error_body(f"The request is larger than {MAX_BODY_BYTES} bytes.", 413), 413)
-        return await call_next(request)
+class _Guard:
+    """Lets in who may come and what is not too large. Plain ASGI: Starlette's middleware class delays every chunk."""
 
-    return guard
+    def __init__(self, app: ASGIApp, key: str) -> None:
+        self._app = app
+        self._key = key
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        taken = 0
+
+        async def bounded() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > MAX_BODY_BYTES:
+                raise HTTPException(413, f"The request is larger than {MAX_BODY_BYTES} bytes.")
+            return message
+
+        await (self._refusal(Request(scope)) or self._app)(scope, bounded, send)
+
+    def _refusal(self, request: Request) -> Response | None:
+        """The answer to a request that is not let in."""
+        if int(request.headers.get("content-length") or 0) > MAX_BODY_BYTES:
+            return _error(f"The request is larger than {MAX_BODY_BYTES} bytes.", 413)
+        if request.url.path == "/health":
+            return None
+        if self._key:
+            given = request.headers.get("authorization", "").removeprefix("Bearer ")
+            right = secrets.compare_digest(given.encode(), self._key.encode())
+            return None if right else _error("Wrong or missing API key.", 401)
+        if _local(request.headers.get("host", "")) and _local_origin(request.headers.get("origin")):
+            return None
+        return _error("This server answers to this machine only. Start it with an API key to open it to others.", 403)
 
 
 def _local(host: str) -> bool:
@@ -158,12 +180,21 @@ def _events(answering: Answering, chunks: AsyncIterator[dict[str, Any]]) -> Stre
     return StreamingResponse(events(), media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
 
 
+def _error(message: str, status: int) -> JSONResponse:
+    return JSONResponse(error_body(message, status), status)
+
+
 async def _bakeoff_error(_: Request, error: Exception) -> JSONResponse:
     status = 404 if isinstance(error, NotFound) else 503 if isinstance(error, EngineBusy | EngineCrashed) else 400
-    return JSONResponse(error_body(str(error), status), status)
+    return _error(str(error), status)
+
+
+async def _http_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    return _error(str(error.detail), error.status_code)
 
 
 async def _validation_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     said = "; ".join(f"{'.'.join(str(part) for part in one['loc'][1:])}: {one['msg']}" for one in error.errors())
-    return JSONResponse(error_body(said, 400), 400)
+    return _error(said, 400)

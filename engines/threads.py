@@ -1,8 +1,8 @@
 """How many threads llama.cpp should use on this machine right now, found by trying.
 
 With as many threads as cores it is fastest alone and collapses beside another busy process, because waiting threads
-spin (83 → 20 tokens/s measured on two cores). Letting them sleep instead costs a third alone and keeps two thirds
-under load. Neither is right everywhere, so the choice is measured: a second or so for each candidate.
+spin (62 → 20 tokens/s measured on two cores). Threads that soon sleep cost a few percent alone and keep half the speed
+under load. Fewer threads may beat both on a shared machine, so the choice is measured: a second or so a candidate.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Trial:
 
 
 def candidates(cores: int) -> list[Threading]:
-    """All cores spinning and sleeping, then half and a quarter of them."""
+    """All cores spinning and patient, then half and a quarter of them."""
     counts = sorted({cores, max(1, cores // 2), max(1, cores // 4)}, reverse=True)
     return [Threading(cores), Threading(cores, patient=True), *(Threading(count) for count in counts[1:])]
 

@@ -5,7 +5,6 @@ Task: workspace, store, model (id), key. Started by `engines.hosts.WorkerHost`; 
 
 from __future__ import annotations
 
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -53,6 +52,7 @@ def main() -> None:
 
     from engines.opening import open_engine
     from engines.server import create_app
+    from engines.serving import listening
 
     try:
         workspace = Workspace(task["workspace"])
@@ -62,7 +62,7 @@ def main() -> None:
     except BakeoffError as problem:
         child.answer(reply, error=str(problem))
         return
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = listening()
     app: Any = create_app(OneModel(store, model, engine), task["key"])  # type: ignore[arg-type]
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
     threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True).start()

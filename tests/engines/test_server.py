@@ -23,7 +23,7 @@ from engines import EngineBusy, EngineError, Sampling
 from engines.openai import OpenAIEngine
 from engines.residency import Residency
 from engines.server import create_app
-from engines.serving import serve
+from engines.serving import listening, serve
 from results import Model, Store, Workspace
 
 pytestmark = pytest.mark.slow
@@ -47,7 +47,7 @@ class Serving:
 
 def run(residency: Residency, key: str = "") -> tuple[str, Callable[[], None]]:
     """Start uvicorn in a thread; its address and how to stop it."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = listening()
     server = uvicorn.Server(uvicorn.Config(create_app(residency, key), log_level="error", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
@@ -152,6 +152,13 @@ def test_curl_is_served(serving: Serving) -> None:
     assert done.stdout.startswith("data: {") and done.stdout.rstrip().endswith("data: [DONE]")
 
 
+def test_no_piece_waits_for_the_next() -> None:
+    with listening() as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_waiting_and_the_end_are_told(serving: Serving) -> None:
     events = stream(serving.url, {**ASK, "model": "twin"})
     states = [event["bakeoff"]["state"] for event in events if "bakeoff" in event]
@@ -225,8 +232,10 @@ def test_strangers_and_wrong_requests_are_refused(serving: Serving) -> None:
     for wrong in ({"messages": []}, {"temperature": 9}, {"n": 2}, {"max_tokens": 0}, {"messages": [{"role": "tool"}]}):
         answer = httpx.post(chat, json={**ASK, "model": "base", **wrong})
         assert answer.status_code == 400 and answer.json()["error"]["message"]
-    big = httpx.post(chat, content=b"x" * (9 << 20), headers={"Content-Type": "application/json"})
-    assert big.status_code == 413
+    pieces = (b"x" * (1 << 20) for _ in range(9))  # sent without saying how long it is
+    for content in (b"x" * (9 << 20), pieces):
+        big = httpx.post(chat, content=content, headers={"Content-Type": "application/json"})
+        assert big.status_code == 413 and "larger" in big.json()["error"]["message"]
 
 
 def test_a_key_is_asked_for(workspace: Workspace) -> None:
