@@ -94,7 +94,7 @@ def _jobs(kind: str, was_live: bool) -> None:
     if was_live and not any(job.running for job in found):
         st.rerun()
     for position, job in enumerate(found):
-        with st.expander(inert.label(f"{job.name}: {job.state()}"), expanded=position == 0):
+        with st.expander(inert.label(f"{job.title}: {job.state()}"), expanded=position == 0):
             st.code(job.log() or "Nothing said yet.", language=None, wrap_lines=True, height=240)
             if job.running:
                 st.button("Stop", key=f"stop-{job.name}", icon=":material/stop:", on_click=job.stop)

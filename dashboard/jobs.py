@@ -8,6 +8,7 @@ Try: python -m dashboard.jobs FOLDER runs the command in FOLDER/command.json
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -15,14 +16,18 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
 from results import Workspace, now
 
 LOG_BYTES = 20_000
 """Of a log's end that a page shows."""
+START_SECONDS = 5.0
+"""Until a job that was started can be stopped, at most."""
 
 
 class Job:
@@ -40,10 +45,16 @@ class Job:
             return False
         with path.open() as lock:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: who looks does not disturb who else looks
             except BlockingIOError:
                 return True
         return False
+
+    @property
+    def title(self) -> str:
+        """`run-demo, 22 Nov 07:10 UTC`: what it is for people."""
+        words = self.name.split("-", 4)  # date, time, microseconds, kind, name: see `folder`
+        return f"{words[-1]}, {self.started:%d %b %H:%M} UTC"
 
     @property
     def exit_status(self) -> int | None:
@@ -81,24 +92,45 @@ class Job:
         return "\n".join(line.rstrip("\r").rsplit("\r", 1)[-1] for line in text.split("\n"))
 
     def start(self) -> None:
-        """Run it, or run it again: what it did before is found and reused by the command itself."""
-        os.utime(self.folder / "command.json")
-        (self.folder / "status").unlink(missing_ok=True)
-        with (self.folder / "log").open("ab") as log:
+        """Run it, or run it again: what it did before is found and reused by the command itself. Not twice at once."""
+        with (self.folder / "lock").open("a") as lock, (self.folder / "log").open("ab") as log:
+            if not _taken(lock):
+                return
+            os.utime(self.folder / "command.json")
+            for name in ("status", "pid"):
+                (self.folder / name).unlink(missing_ok=True)
+            # The lock is handed over, so that the job runs from this moment on and not from when Python is up.
             process = subprocess.Popen(
-                [sys.executable, "-m", "dashboard.jobs", str(self.folder)],
+                [sys.executable, "-m", "dashboard.jobs", str(self.folder), str(lock.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                pass_fds=(lock.fileno(),),
             )
         _children.append(process)
 
     def stop(self) -> None:
         """Ctrl-C: training stops at a checkpoint, and the same job goes on from there."""
-        path = self.folder / "pid"
-        if self.running and path.exists():
-            os.killpg(int(path.read_text()), signal.SIGINT)
+        path, deadline = self.folder / "pid", time.monotonic() + START_SECONDS
+        while self.running and time.monotonic() < deadline:
+            if path.exists() and (number := path.read_text()):
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(int(number), signal.SIGINT)
+                return
+            time.sleep(0.05)
+
+
+def _taken(lock: IO[str]) -> bool:
+    """Take a job's lock. False when it runs; somebody who only looks at it is waited for."""
+    for _ in range(20):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.02)
+        else:
+            return True
+    return False
 
 
 _children: list[subprocess.Popen[bytes]] = []
@@ -130,17 +162,19 @@ def find(workspace: Workspace, kind: str) -> list[Job]:
     return [Job(place) for place in places if f"-{kind}-" in place.name and (place / "command.json").exists()]
 
 
-def main(place: Path) -> int:
-    """Run the folder's command to its end, holding the folder's lock."""
-    with (place / "lock").open("w") as lock:
+def main(place: Path, held: int | None = None) -> int:
+    """Run the folder's command to its end, holding the folder's lock. held: its descriptor, if somebody took it."""
+    with (place / "lock").open("a") if held is None else os.fdopen(held, "a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        (place / "pid").write_text(str(os.getpid()))
         # A handler, not "ignore": the command would inherit that and could not be stopped.
         signal.signal(signal.SIGINT, lambda *_: None)
-        status = subprocess.call(Job(place).command, close_fds=True)
+        # The command holds the lock too: were this process alone killed, what it started would still be seen to run.
+        command = subprocess.Popen(Job(place).command, pass_fds=(lock.fileno(),))
+        (place / "pid").write_text(str(os.getpid()))
+        status = command.wait()
         (place / "status").write_text(str(status))
     return status
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]), *map(int, sys.argv[2:3])))

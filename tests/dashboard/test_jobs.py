@@ -53,6 +53,30 @@ def test_a_job_is_stopped_and_resumed(tmp_path: Path) -> None:
     assert made.log().count("at work") == 2
 
 
+def test_a_job_runs_from_the_moment_it_is_started_and_never_twice_at_once(tmp_path: Path) -> None:
+    made = job(Workspace(tmp_path), "import time; print('begun', flush=True); time.sleep(60)")
+    made.start()
+    assert made.running and made.state() == "running"
+    made.start()
+    made.stop()
+    until(lambda: not made.running)
+    assert made.state() in ("stopped", "failed (1)")
+    assert made.log().count("begun") <= 1
+
+
+def test_a_command_that_outlives_its_keeper_is_seen_to_run(tmp_path: Path) -> None:
+    made = job(Workspace(tmp_path), "import os, time; print(os.getpid(), flush=True); time.sleep(60)")
+    made.start()
+    until(lambda: "\n" in made.log())
+    until((made.folder / "pid").exists)
+    os.kill(int((made.folder / "pid").read_text()), signal.SIGKILL)
+    until(lambda: jobs._children[-1].poll() is not None)
+    assert made.running
+    os.kill(int(made.log()), signal.SIGKILL)
+    until(lambda: not made.running)
+    assert made.state() == "was killed"
+
+
 def test_a_killed_job_is_seen_to_be_dead(tmp_path: Path) -> None:
     made = job(Workspace(tmp_path), "import time; print('up', flush=True); time.sleep(60)")
     made.start()

@@ -1,0 +1,116 @@
+"""A run from the form to its end, as a person does it in Chromium: planned, run, stopped, resumed, finished."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import trainer
+from results import Workspace
+from tests.dashboard.answers import AnswerServer
+from tests.dashboard.conftest import opened
+from tests.dashboard.test_browser import settle, visit
+
+pytestmark = pytest.mark.slow
+STEPS = 300
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """A workspace in which nothing was done yet."""
+    return Workspace(tmp_path / "workspace")
+
+
+@pytest.fixture
+def address(workspace: Workspace, server: AnswerServer) -> Iterator[str]:
+    """The dashboard over it."""
+    yield from opened(workspace.path, server)
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Any]:
+    """A visitor's tab."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+    context.set_default_timeout(60_000)
+    yield context.new_page()
+    context.close()
+
+
+def choose(page: Any, label: str, values: list[str]) -> None:
+    """Replace what a field of several values holds."""
+    box = page.get_by_role("combobox", name=label)
+    box.click()
+    box.press("Backspace")
+    for value in values:
+        box.fill(value)
+        page.get_by_role("option").first.wait_for()
+        box.press("Enter")
+    box.press("Escape")
+    settle(page)
+
+
+def write(page: Any, base: Path, rows: Path) -> None:
+    """Fill the form in: a miniature, a few rows, held-out loss alone."""
+    for label, value in (("Name", "mini"), ("Steps", str(STEPS))):
+        page.get_by_label(label, exact=True).fill(value)
+        page.keyboard.press("Enter")
+        settle(page)
+    choose(page, "Bases", [str(base)])
+    choose(page, "Data", [str(rows)])
+    choose(page, "Forms to measure", ["adapter"])
+    for measure in ("humaneval", "latency"):
+        page.get_by_role("button", name=measure, exact=True).click()
+        settle(page)
+
+
+def newest(page: Any, state: str) -> str:
+    """Wait until the newest job is in a state; its log."""
+    job = page.get_by_test_id("stExpander").first
+    job.get_by_text(f": {state}").wait_for()
+    return str(job.get_by_test_id("stCode").inner_text())
+
+
+def test_a_run_from_the_form_to_its_end(address: str, page: Any, workspace: Workspace, tmp_path: Path) -> None:
+    base, rows = trainer.miniature("llama", tmp_path / "miniature"), tmp_path / "rows.jsonl"
+    rows.write_text(
+        "\n".join(json.dumps({"prompt": f"{n} and one?", "response": f"It is {n + 1}."}) for n in range(60))
+    )
+    visit(page, f"{address}/new_run")
+    write(page, base, rows)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download").click()
+    written = Path(download.value.path()).read_text(encoding="utf-8")
+    assert trainer.load_experiment(Path(download.value.path())).name == "mini"
+    assert yaml.safe_load(written)["bases"] == [str(base)]
+
+    page.get_by_role("button", name="Plan", exact=True).click()
+    newest(page, "running")
+    assert "plan-mini" in page.get_by_test_id("stExpander").first.inner_text()
+    planned = newest(page, "finished")
+    assert str(STEPS) in planned.replace(",", "")
+
+    page.get_by_role("button", name="Run", exact=True).click()
+    page.get_by_text("run-mini").wait_for()
+    page.get_by_text(f"/{STEPS}").first.wait_for()
+    page.get_by_role("button", name="Stop", exact=True).click()
+    assert "goes on where it stopped" in newest(page, "stopped")
+    with workspace.store() as store:
+        (before,) = store.runs.list()
+        assert before.run.status != "finished"
+        assert 0 < before.steps < STEPS
+
+    page.get_by_test_id("stExpander").first.get_by_role("button", name="Resume").click()
+    newest(page, "running")
+    assert f"{STEPS}/{STEPS}" in newest(page, "finished")
+    with workspace.store() as store:
+        (after,) = store.runs.list()
+        steps, _ = store.curves.read(after.run.id, "loss")
+        assert after.run.status == "finished"
+        assert after.run.id == before.run.id
+        assert list(steps) == list(range(1, STEPS + 1))
+        assert [one.benchmark for one in store.evaluations.list()] == ["heldout"] * 2
