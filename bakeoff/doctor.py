@@ -131,19 +131,20 @@ def _advise(name: str, workspace: Path | None, as_json: bool) -> None:
     from results import BakeoffError, Workspace
 
     place = Workspace.open(workspace)
-    chosen = place.store().models.find(name)
+    with place.store() as store:
+        chosen, everything = store.models.find(name), store.models.list()
     kin = [
-        model for model in place.store().models.list() if model.run_id == chosen.run_id and model.base == chosen.base
+        model
+        for model in everything
+        if (model.run_id, model.base, model.archived) == (chosen.run_id, chosen.base, False)
     ]
-    files = [place.resolve(model.path) for model in kin if model.path.endswith(".gguf") and model.form != "lora-gguf"]
-    if not files:
-        raise BakeoffError(
-            f"{name} has no GGUF file of its own to time; make one: bakeoff export {name} --form gguf-q8_0"
-        )
-    advice = advise(files)
+    advice = advise(kin, place)
+    if not advice:
+        raise BakeoffError(f"{name} has no GGUF file to time; make one: bakeoff export {name} --form gguf-q8_0")
     listing.show(
         [asdict(row) for row in advice],
-        {"file": "path", "bytes": "bytes", "threads": "threads", "tokens/s": "tokens_per_second", "best": "best"},
+        {**{name: name for name in ("model", "form", "bytes", "threads", "patient")},
+         "tokens/s": "tokens_per_second", "best": "best"},
         as_json=as_json,
         empty="",
-    )
+    )  # fmt: skip

@@ -5,34 +5,46 @@ Every candidate is really run for a moment; the advice is what was measured, wit
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from engines.header import read_header
-from engines.threads import TOKENS, measured
+from engines.opening import is_llama, open_engines
+from engines.threads import TOKENS, Opener, measured, trial_options
+from results import Model, Workspace
 
 
 @dataclass(frozen=True)
 class Advice:
-    """One file with one choice of threads."""
+    """One form with one choice of threads."""
 
-    path: str
+    model: str
+    """Its name."""
+    form: str
     bytes: int
+    """Of its files, with an adapter's base."""
     threads: int
     patient: bool
-    """Waiting threads sleep: for machines with other work."""
+    """Waiting threads soon sleep: for machines with other work."""
     tokens_per_second: float
     best: bool
 
 
-def advise(files: list[Path], tokens: int = TOKENS) -> list[Advice]:
-    """All candidates for the files (forms of one model), fastest first; the first is `best`.
+def advise(models: Sequence[Model], workspace: Workspace, tokens: int = TOKENS) -> list[Advice]:
+    """All candidates for these forms of one model, fastest first; the first is `best`. Only what llama.cpp answers for.
 
     Raises: FileRefused, EngineError.
     """
-    rows = [(trial.tokens_per_second, file, trial.choice) for file in files for trial in measured(file, tokens)]
-    rows.sort(key=lambda row: -row[0])
+    timed = [one for one in models if one.form not in ("adapter", "remote", "ggml") and is_llama(one, workspace)]
+    by_id = {model.id: model for model in timed}
+
+    def opener(model: Model) -> Opener:
+        return lambda choice: open_engines([model], workspace, **trial_options(choice))[model.id]
+
+    trials = measured({model.id: opener(model) for model in timed}, tokens) if timed else []
     return [
-        Advice(str(file), read_header(file).weights_bytes, choice.threads, choice.patient, speed, place == 0)
-        for place, (speed, file, choice) in enumerate(rows)
-    ]
+        Advice(
+            by_id[trial.key].name, by_id[trial.key].form, by_id[trial.key].bytes, trial.choice.threads,
+            trial.choice.patient, trial.tokens_per_second, place == 0,
+        )
+        for place, trial in enumerate(trials)
+    ]  # fmt: skip

@@ -37,7 +37,7 @@ class Threading:
 
     threads: int
     patient: bool = False
-    """Waiting threads soon sleep instead of spinning: hardly slower alone, far faster beside a busy process."""
+    """Waiting threads soon sleep instead of spinning: 1 to 11 % slower alone, far faster beside a busy process."""
 
     @property
     def environment(self) -> dict[str, str]:

@@ -1,51 +1,70 @@
 """How many threads llama.cpp should use on this machine right now, found by trying.
 
 With as many threads as cores it is fastest alone and collapses beside another busy process, because waiting threads
-spin (62 → 20 tokens/s measured on two cores). Threads that soon sleep cost a few percent alone and keep half the speed
-under load. Fewer threads may beat both on a shared machine, so the choice is measured: a second or so a candidate.
+spin (62 → 20 tokens/s measured on two cores). Threads that soon sleep cost 1 to 11 % alone and keep half the speed
+under load. Fewer threads may beat both on a shared machine, so the choice is measured.
+
+Speeds of one machine drift by the second, so nothing is judged by one trial: all candidates are tried in turn, those
+that come near the best again in the opposite order and for longer, and the median counts.
 """
 
 from __future__ import annotations
 
 import os
+import statistics
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from engines.interface import Sampling
 from engines.llamacpp import LlamaCppEngine
-from engines.llamaserver import LlamaServer, Threading
+from engines.llamaserver import Threading
 
 PROMPT = "Count the stars: one, two, three,"
 TOKENS = 12
-"""Tokens of one timed trial: a tenth of a second for a small model, two for one of 3B on two cores."""
+"""Tokens of one timed answer: a tenth of a second for a small model, two for one of 3B on two cores."""
+ROUNDS = 4
+"""How often the best are tried, each time in a process of its own."""
+NEAR = 0.85
+"""Share of the best speed that a candidate must have reached to be tried again; between trials 10 % are chance."""
+
+Opener = Callable[[Threading], LlamaCppEngine]
 
 
 @dataclass(frozen=True)
 class Trial:
     """One candidate and what it reached."""
 
+    key: str
+    """Which of the files."""
     choice: Threading
     tokens_per_second: float
+    """Median of its trials."""
 
 
 def candidates(cores: int) -> list[Threading]:
     """All cores spinning and patient, then half and a quarter of them."""
-    counts = sorted({cores, max(1, cores // 2), max(1, cores // 4)}, reverse=True)
-    return [Threading(cores), Threading(cores, patient=True), *(Threading(count) for count in counts[1:])]
+    counts = sorted({cores, max(1, cores // 2), max(1, cores // 4)} - {cores}, reverse=True)
+    return [Threading(cores), Threading(cores, patient=True), *(Threading(count) for count in counts)]
 
 
-def measured(path: Path, tokens: int = TOKENS) -> list[Trial]:
-    """Every candidate's decoding speed on this file, fastest first."""
-    trials = []
-    for choice in candidates(len(os.sched_getaffinity(0))):
-        server = LlamaServer(path, context=256, threading_choice=choice)
-        engine = LlamaCppEngine(server, reuse=False)
-        try:
-            trials.append(Trial(choice, max(_speed(engine, tokens), _speed(engine, tokens))))
-        finally:
-            engine.close()
-    return sorted(trials, key=lambda trial: -trial.tokens_per_second)
+def measured(openers: Mapping[str, Opener], tokens: int = TOKENS) -> list[Trial]:
+    """Decoding speed of every file with every choice of threads, fastest first. One process at a time."""
+    choices = candidates(len(os.sched_getaffinity(0)))
+    tried: dict[tuple[str, Threading], list[float]] = {(key, choice): [] for key in openers for choice in choices}
+    left = list(tried)
+    for repetition in range(ROUNDS):
+        for key, choice in left:
+            tried[key, choice].append(_speed(openers[key], choice, tokens * (1 + repetition)))
+        best = max(statistics.median(tried[one]) for one in left)
+        left = [one for one in reversed(left) if statistics.median(tried[one]) >= NEAR * best]
+        if len(left) == 1:
+            break
+    trials = [(one in left, statistics.median(speeds), *one) for one, speeds in tried.items()]
+    trials.sort(key=lambda trial: trial[:2], reverse=True)
+    return [Trial(key, choice, speed) for _, speed, key, choice in trials]
 
 
 def calibrated(path: Path) -> Threading:
@@ -57,10 +76,25 @@ def calibrated(path: Path) -> Threading:
 @lru_cache(maxsize=64)
 def _calibrated(path: str, changed_ns: int) -> Threading:
     del changed_ns  # only the memory's key: a changed file is tried again
-    return measured(Path(path))[0].choice
+    return measured({path: lambda choice: LlamaCppEngine.open(Path(path), **trial_options(choice))})[0].choice
 
 
-def _speed(engine: LlamaCppEngine, tokens: int) -> float:
+def trial_options(choice: Threading) -> dict[str, Any]:
+    """How an engine is opened to be timed."""
+    return {"context": 256, "threading_choice": choice, "reuse": False}
+
+
+def _speed(opener: Opener, choice: Threading, tokens: int) -> float:
+    """Tokens per second of the faster of two answers in a new process: the first one warms it up."""
+    engine = opener(choice)
+    try:
+        return max(decoding_speed(engine, tokens), decoding_speed(engine, tokens))
+    finally:
+        engine.close()
+
+
+def decoding_speed(engine: LlamaCppEngine, tokens: int) -> float:
+    """Tokens per second of one answer, its first token not counted."""
     stream = engine.stream_text(PROMPT, Sampling(max_tokens=tokens, ignore_end=True))
     for _ in stream:
         pass

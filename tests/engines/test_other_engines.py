@@ -73,8 +73,13 @@ def test_models_on_one_base_share_a_process(tiny: Path, adapters: list[Path], tm
 
 
 @pytest.mark.slow
-def test_the_advisor_tries_every_choice(tiny: Path) -> None:
-    rows = engines.advise([tiny], tokens=4)
+def test_the_advisor_tries_every_form_and_choice(tiny: Path, adapters: list[Path], tmp_path: Path) -> None:
+    forms = [
+        Model("g", "whole", "gguf-f16", "tiny", "b" * 64, 1, str(tiny)),
+        Model("l", "tuned", "lora-gguf", "tiny", "a" * 64, 1, str(adapters[0]), base_path=str(tiny)),
+    ]
+    rows = engines.advise(forms, Workspace(tmp_path), tokens=4)
     assert rows[0].best and not any(row.best for row in rows[1:])
-    assert rows[0].tokens_per_second == max(row.tokens_per_second for row in rows) > 0
-    assert {row.threads for row in rows} >= {1}
+    assert {(row.model, row.form) for row in rows} == {("whole", "gguf-f16"), ("tuned", "lora-gguf")}
+    assert {row.threads for row in rows} >= {1} and all(row.tokens_per_second > 0 for row in rows)
+    assert len({(row.model, row.threads, row.patient) for row in rows}) == len(rows)
