@@ -22,6 +22,7 @@ import torch
 
 from engines.adapters import BASE, Routing
 from engines.attention import SlotCache, decode_step
+from engines.drawing import draw, generator_of
 from engines.interface import FinishReason, Sampling
 
 Cut = Callable[[str], int | None]
@@ -207,7 +208,7 @@ class BatchedDecoder:
             if row is None:
                 continue
             if row.generator is not None:
-                result[place] = _draw(logits[place], row.request.sampling, row.generator)
+                result[place] = draw(logits[place], row.request.sampling, row.generator)
             elif near[place] and row.near_tie is None:
                 row.near_tie = len(row.ids)
         return result
@@ -296,23 +297,7 @@ def _pieces(row: _Row, answer: Answer | None) -> list[Piece]:
 
 
 def _new_row(index: int, request: Request) -> _Row:
-    generator = None
-    if request.sampling.temperature > 0:
-        generator = torch.Generator()
-        generator.manual_seed(request.sampling.seed if request.sampling.seed is not None else torch.seed() % 2**63)
-    return _Row(index, request, generator=generator)
-
-
-def _draw(logits: torch.Tensor, sampling: Sampling, generator: torch.Generator) -> int:
-    """One token id from (vocabulary,) logits by temperature and nucleus, with the row's own generator."""
-    weights = torch.softmax(logits.float().cpu() / sampling.temperature, -1)
-    ordered, ids = weights.sort(descending=True, stable=True)
-    sums = ordered.cumsum(0)
-    if sampling.top_p < 1:
-        count = int((sums < sampling.top_p).sum()) + 1
-        sums = sums[:count]
-    place = torch.rand((), generator=generator) * sums[-1]
-    return int(ids[min(int((sums <= place).sum()), len(sums) - 1)])
+    return _Row(index, request, generator=generator_of(request.sampling))
 
 
 def _cut(row: _Row, request: Request) -> int | None:

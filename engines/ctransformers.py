@@ -7,6 +7,7 @@ every age go to `engines.llamacpp`.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import time
 from collections.abc import Iterator, Sequence
@@ -63,7 +64,7 @@ class CTransformersEngine:
                     first = time.perf_counter() - began
                 text, tokens, finish = text + chunk.text, tokens + chunk.tokens, chunk.finish_reason or finish
             total = time.perf_counter() - began
-            count = len(self._open().tokenize(prompt))
+            count = len(self._tokenize(prompt))
             answers.append(Completion(text, count, tokens, finish, self.identity, sampling, first, total))
             if progress:
                 progress("answers", done, len(prompts))
@@ -77,7 +78,7 @@ class CTransformersEngine:
 
     def count_tokens(self, text: str) -> int:
         """Tokens of a text."""
-        return len(self._open().tokenize(text, add_bos_token=False))
+        return len(self._tokenize(text))
 
     def close(self) -> None:
         """Free the memory."""
@@ -88,31 +89,53 @@ class CTransformersEngine:
             raise EngineCrashed(f"{self.path.name} was closed.")
         return self._model
 
+    def _tokenize(self, text: str, beginning: bool = False) -> list[int]:
+        """Token ids. The library's own method has room for one a character, and its bytes may be more."""
+        data = text.encode("utf-8", "replace")
+        if b"\0" in data:
+            raise EngineError("The text holds a NUL character, where the library would cut it off. Remove it.")
+        ids = (ctypes.c_int * (len(data) + 2))()
+        return list(ids[: self._open().ctransformers_llm_tokenize(data, beginning, ids)])
+
     def _continue(self, prompt: str, sampling: Sampling) -> Iterator[Chunk]:
+        import torch
+        from numpy.ctypeslib import as_array
+
+        from engines.drawing import draw, generator_of
+
         model, filtered = self._open(), StopFilter(sampling.stop)
-        ids = model.tokenize(prompt)
-        if len(ids) >= model.context_length:
-            raise EngineError(f"The prompt has {len(ids)} tokens; {self.path.name} takes {model.context_length}.")
-        most, pending = min(sampling.max_tokens, model.context_length - len(ids)), b""
+        ids = self._tokenize(prompt, beginning=model.model_type == "llama")
+        if not 0 < len(ids) < model.context_length:
+            raise EngineError(f"The prompt has {len(ids)} tokens; {self.path.name} takes 1 to {model.context_length}.")
+        most, pending, generator = (
+            min(sampling.max_tokens, model.context_length - len(ids)),
+            b"",
+            generator_of(sampling),
+        )
         finish: FinishReason = "length"
-        settings = {
-            "top_k": 1 if sampling.temperature == 0 else 0,
-            "top_p": sampling.top_p,
-            "temperature": sampling.temperature or 1.0,
-            "repetition_penalty": 1.0,
-            "seed": -1 if sampling.seed is None else sampling.seed,
-            "reset": True,
-        }
-        for count, token in enumerate(model.generate(ids, **settings), 1):
+        model.eval(model.prepare_inputs_for_generation(ids, reset=True))
+        for count in range(1, most + 1):
+            # Drawn here: the library starts its random numbers over for every token.
+            data = model.ctransformers_llm_logits_data()
+            logits = torch.from_numpy(as_array(data, (model.ctransformers_llm_logits_size(),)).copy())
+            if sampling.ignore_end and model.eos_token_id >= 0:
+                logits[model.eos_token_id] = float("-inf")
+            token = draw(logits, sampling, generator) if generator else int(logits.argmax())
             if model.is_eos_token(token) and not sampling.ignore_end:
                 finish = "stop"
                 break
             pending += model.detokenize([token], decode=False)
             text, pending = _whole_characters(pending)
             yield Chunk(filtered.feed(text))
-            if filtered.stopped or count >= most:
+            if filtered.stopped:
                 break
-        yield Chunk(filtered.end(), 0, "stop" if filtered.stopped else finish)
+            if count < most:
+                model.eval([token])
+        yield Chunk(
+            filtered.feed(pending.decode("utf-8", "replace")) + filtered.end(),
+            0,
+            "stop" if filtered.stopped else finish,
+        )
 
 
 def refuse_modern(path: Path) -> None:

@@ -25,10 +25,9 @@ from engines.llamaserver import Threading
 PROMPT = "Count the stars: one, two, three,"
 TOKENS = 12
 """Tokens of one timed answer: a tenth of a second for a small model, two for one of 3B on two cores."""
-ROUNDS = 4
-"""How often the best are tried, each time in a process of its own."""
-NEAR = 0.85
-"""Share of the best speed that a candidate must have reached to be tried again; between trials 10 % are chance."""
+NEAR = (0.6, 0.8, 0.9)
+"""Share of the best speed that a candidate must have reached after each round to be tried in the next one, in a process
+of its own again: beside other work a single trial may be a third off."""
 
 Opener = Callable[[Threading], LlamaCppEngine]
 
@@ -51,15 +50,18 @@ def candidates(cores: int) -> list[Threading]:
 
 
 def measured(openers: Mapping[str, Opener], tokens: int = TOKENS) -> list[Trial]:
-    """Decoding speed of every file with every choice of threads, fastest first. One process at a time."""
+    """Decoding speed of every file with every choice of threads, fastest first; one process at a time.
+
+    The first was tried to the end; one that was dropped early may have a higher, chancier figure.
+    """
     choices = candidates(len(os.sched_getaffinity(0)))
     tried: dict[tuple[str, Threading], list[float]] = {(key, choice): [] for key in openers for choice in choices}
     left = list(tried)
-    for repetition in range(ROUNDS):
+    for times, near in enumerate((*NEAR, 1.0), 1):
         for key, choice in left:
-            tried[key, choice].append(_speed(openers[key], choice, tokens * (1 + repetition)))
+            tried[key, choice].append(_speed(openers[key], choice, tokens * times))
         best = max(statistics.median(tried[one]) for one in left)
-        left = [one for one in reversed(left) if statistics.median(tried[one]) >= NEAR * best]
+        left = [one for one in reversed(left) if statistics.median(tried[one]) >= near * best]
         if len(left) == 1:
             break
     trials = [(one in left, statistics.median(speeds), *one) for one, speeds in tried.items()]

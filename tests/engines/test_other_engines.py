@@ -1,4 +1,4 @@
-"""The door, the engine for old files, and the choice of an engine by form."""
+"""The door, the choice of an engine by form, and the advisor."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 import engines
-from engines import EngineError, FileRefused, Sampling, open_engine
-from engines.ctransformers import CTransformersEngine, _whole_characters, refuse_modern
+from engines import FileRefused, Sampling, open_engine
 from results import Model, Workspace
 
 
@@ -26,30 +25,6 @@ def test_the_door_is_light() -> None:
         "import sys, engines; sys.exit(any(name in sys.modules for name in ('torch', 'xllamacpp', 'fastapi', 'gguf')))"
     )
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
-
-
-def test_modern_files_are_refused_by_name(tmp_path: Path, weights: Path) -> None:
-    with pytest.raises(FileRefused, match=r"'llama'.*no Llama 3, Qwen2"):
-        refuse_modern(weights)
-    (tmp_path / "weights.bin").write_bytes(b"\x80\x04pickle" + b"\0" * 30)
-    with pytest.raises(FileRefused, match="neither GGML nor GGUF"):
-        CTransformersEngine(tmp_path / "weights.bin")
-    (tmp_path / "old.bin").write_bytes(b"tjgg" + b"\0" * 60)
-    with pytest.raises(EngineError, match="model_type"):
-        CTransformersEngine(tmp_path / "old.bin")
-
-
-@pytest.mark.parametrize(
-    ("data", "text", "rest"),
-    [
-        (b"abc", "abc", b""),
-        ("é".encode()[:1], "", b"\xc3"),
-        ("a😀".encode()[:3], "a", b"\xf0\x9f"),
-        (b"\xff", "\ufffd", b""),
-    ],
-)
-def test_half_characters_wait(data: bytes, text: str, rest: bytes) -> None:
-    assert _whole_characters(data) == (text, rest)
 
 
 def test_a_model_whose_file_is_gone_is_named(tmp_path: Path) -> None:
