@@ -43,6 +43,8 @@ _HARMLESS = frozenset(
      "__getnewargs__", "__match_args__", "__annotations__", "__qualname__", "__orig_bases__", "__parameters__"}
 )  # fmt: skip
 
+_JSON = json.JSONEncoder(separators=(",", ":"), check_circular=False)  # what `_encode` makes holds no circle
+
 
 class NotPlain(Exception):
     """The value cannot cross. Its text says what it is."""
@@ -55,7 +57,7 @@ class Marker:
 def dumps(value: Any) -> str:
     """JSON text of an encoded value. Raises NotPlain when it is too large, too deep or not of a plain type."""
     try:
-        text = json.dumps(_encode(value, [0]), separators=(",", ":"))
+        text = _JSON.encode(_encode(value, [0]))
     except RecursionError:
         raise NotPlain("a value nested too deeply") from None
     if len(text) > MAX_BYTES:

@@ -16,13 +16,14 @@ from __future__ import annotations
 import functools
 import importlib.util
 import json
+import marshal
 import os
 import shutil
 import socket
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -50,19 +51,21 @@ class Sandbox:
     def __init__(self, role: Role, packages: Sequence[str] = PACKAGES) -> None:
         ours, theirs = socket.socketpair()
         read_end, write_end = os.pipe()
-        command = bubblewrap_command(role, theirs.fileno(), write_end, packages)
+        programs = _programs()
+        command = bubblewrap_command(role, theirs.fileno(), write_end, packages, programs)
+        inherited = (theirs.fileno(), write_end, *programs.values())
         with theirs, Path(os.devnull).open("r+b") as nothing:
             try:
                 self._process = subprocess.Popen(
-                    command, stdin=nothing, stdout=nothing, stderr=subprocess.PIPE,
-                    pass_fds=(theirs.fileno(), write_end), env={}, cwd="/",
-                )  # fmt: skip
+                    command, stdin=nothing, stdout=nothing, stderr=subprocess.PIPE, pass_fds=inherited, env={}, cwd="/"
+                )
             except OSError as error:
                 ours.close()
                 os.close(read_end)
                 raise SandboxUnavailable(f"Cannot start {command[0]}: {error}. {REMEDY}") from error
             finally:
-                os.close(write_end)
+                for descriptor in inherited[1:]:
+                    os.close(descriptor)
         self.control = ours
         with os.fdopen(read_end, "rb") as information:
             self._await(information.read())
@@ -101,8 +104,13 @@ class Sandbox:
         self._process.communicate()
 
 
-def bubblewrap_command(role: Role, control: int, information: int, packages: Sequence[str]) -> list[str]:
-    """The command line: bubblewrap, mounts, Python, program. Raises SandboxUnavailable without bubblewrap."""
+def bubblewrap_command(
+    role: Role, control: int, information: int, packages: Sequence[str], programs: Mapping[str, int]
+) -> list[str]:
+    """The command line: bubblewrap, mounts, Python, program. `programs` are open files by module name.
+
+    Raises: SandboxUnavailable without bubblewrap.
+    """
     bubblewrap = find_bubblewrap()
     if bubblewrap is None:
         raise SandboxUnavailable(f"bubblewrap is not installed, and answers are never run without it. {REMEDY}")
@@ -117,6 +125,8 @@ def bubblewrap_command(role: Role, control: int, information: int, packages: Seq
     ]  # fmt: skip
     for outside, inside in _mounts(packages):
         command += ["--ro-bind", str(outside), inside]
+    for name, descriptor in programs.items():
+        command += ["--ro-bind-data", str(descriptor), f"/bakeoff/evaluator/{name}.pyc"]
     library = f"/python/lib/{_PYTHON}"
     if (_standard_library() / "site-packages").is_dir():
         command += ["--tmpfs", f"{library}/site-packages", "--remount-ro", f"{library}/site-packages"]
@@ -126,7 +136,7 @@ def bubblewrap_command(role: Role, control: int, information: int, packages: Seq
 
 
 def _mounts(packages: Sequence[str]) -> list[tuple[Path, str]]:
-    """(outside, inside) of everything that is there: Python, the system's libraries, our programs, the packages."""
+    """(outside, inside) of everything that is there: Python, the system's libraries, the packages."""
     mounts = [(_standard_library(), f"/python/lib/{_PYTHON}"), (_interpreter(), f"/python/bin/{_PYTHON}")]
     shared = Path(sysconfig.get_config_var("LIBDIR") or "/nonexistent")
     for library in sorted(shared.glob(f"lib{_PYTHON}*.so*")):
@@ -137,8 +147,6 @@ def _mounts(packages: Sequence[str]) -> list[tuple[Path, str]]:
     for folder in (f"/lib/{architecture}", f"/usr/lib/{architecture}", "/lib64", "/usr/lib64"):
         if Path(folder).is_dir():
             mounts.append((Path(folder).resolve(), folder))
-    here = Path(__file__).parent
-    mounts += [(here / f"{name}.py", f"/bakeoff/evaluator/{name}.py") for name in _INSIDE]
     for name in packages:
         spec = importlib.util.find_spec(name)
         for location in spec.submodule_search_locations or () if spec else ():
@@ -147,6 +155,31 @@ def _mounts(packages: Sequence[str]) -> list[tuple[Path, str]]:
             if bundled.is_dir():
                 mounts.append((bundled, f"/packages/{name}.libs"))
     return mounts
+
+
+def _programs() -> dict[str, int]:
+    """The modules that run inside, as open files in memory, by name. Whoever asks closes them."""
+    files = {}
+    for name, code in _bytecode().items():
+        files[name] = os.memfd_create(name)
+        os.write(files[name], code)
+        os.lseek(files[name], 0, os.SEEK_SET)
+    return files
+
+
+@functools.lru_cache(maxsize=1)
+def _bytecode() -> dict[str, bytes]:
+    """The modules that run inside, compiled here once and not at each start; a .pyc file that checks no source.
+
+    Source of the format: PEP 552.
+    """
+    compiled = {}
+    for name in _INSIDE:
+        source = (Path(__file__).parent / f"{name}.py").read_bytes()
+        code = compile(source, f"/bakeoff/evaluator/{name}.py", "exec", dont_inherit=True)
+        head = importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + importlib.util.source_hash(source)
+        compiled[name] = head + marshal.dumps(code)
+    return compiled
 
 
 def _standard_library() -> Path:

@@ -11,10 +11,12 @@ Try: bakeoff score SAMPLES.jsonl
 from __future__ import annotations
 
 import ast
+import itertools
 import os
 import threading
+from collections import deque
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from typing import Literal, Self
 
@@ -26,6 +28,8 @@ from evaluator.sandbox import sandbox_description
 from evaluator.worker import Plans, Report, Worker
 from results.records import Progress, Verdict
 
+PROGRESS_SECONDS = 0.2
+"""Wall time between two reports of how far scoring is."""
 Before = Literal["prompt", "stripped", "imports", "nothing"]
 """What stands before an answer: the task's prompt, the prompt without white space at its end, its imports, nothing."""
 
@@ -125,9 +129,10 @@ class Scorer:
         sandbox_description()
         # Threads, not processes: they only wait. Each keeps the worker that it made, because the kernel ends a sandbox
         # with the thread that started it.
-        self._pool = ThreadPoolExecutor(
-            self.settings.workers or len(os.sched_getaffinity(0)), thread_name_prefix="scoring"
-        )
+        self._processors = sorted(os.sched_getaffinity(0))
+        self._threads = self.settings.workers or len(self._processors)
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="scoring")
+        self._numbers = itertools.count()
 
     def __enter__(self) -> Self:
         return self
@@ -182,26 +187,42 @@ class Scorer:
     def _run(
         self, programs: Sequence[tuple[str, str]], what: str, progress: Progress | None
     ) -> dict[tuple[str, str], Report]:
-        """A report for every (task id, program)."""
-        futures = {self._pool.submit(self._run_one, *program): program for program in programs}
-        reports = {}
+        """A report for every (task id, program); the longest first, so that no processor waits for one at the end."""
+        known = self.calibration.canonical_cpu_seconds if self.calibration else {}
+        waiting = deque(sorted(programs, key=lambda program: -known.get(program[0], 0.0)))
+        reports: dict[tuple[str, str], Report] = {}
+        futures = [self._pool.submit(self._work, waiting, reports) for _ in range(min(self._threads, len(programs)))]
+        told = 0
         try:
-            for future in as_completed(futures):
-                reports[futures[future]] = future.result()
-                if progress is not None:
-                    progress(what, len(reports), len(programs))
-        except BaseException:
-            for future in futures:
-                future.cancel()
-            raise
-        return reports
+            while True:
+                done, left = wait(futures, PROGRESS_SECONDS, FIRST_EXCEPTION)
+                for future in done:
+                    future.result()
+                if progress is not None and len(reports) > told:
+                    told = len(reports)
+                    progress(what, told, len(programs))
+                if not left:
+                    return reports
+        finally:
+            waiting.clear()
 
-    def _run_one(self, task_id: str, program: str) -> Report:
+    def _work(self, waiting: deque[tuple[str, str]], reports: dict[tuple[str, str], Report]) -> None:
+        """One thread's share: whatever waits, until nothing does."""
         worker: Worker | None = getattr(self._mine, "worker", None)
         if worker is None:
+            number = next(self._numbers)
+            if self._threads >= len(self._processors):
+                # A worker's processes take turns. On one processor they find each other's data in its cache, and none
+                # has to be woken from sleep. Where there are fewer workers than processors, the kernel may choose.
+                os.sched_setaffinity(0, {self._processors[number % len(self._processors)]})
             worker = self._mine.worker = Worker(self._tasks.values(), self._plans)
             self._workers.append(worker)
-        return worker.score(task_id, program, self.limits(task_id))
+        while True:
+            try:
+                program = waiting.popleft()
+            except IndexError:
+                return
+            reports[program] = worker.score(*program, self.limits(program[0]))
 
     def limits(self, task_id: str) -> Limits:
         """What an answer to this task may use, calibrated if this scorer is."""

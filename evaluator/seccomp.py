@@ -5,6 +5,10 @@ shared memory, no timers that outlive the process: whatever an answer does ends 
 future calls are refused because the list is one of allowed calls. `clone3` fails as if the kernel lacked it, so that
 the C library falls back to `clone`, whose flags a filter can see.
 
+In two filters, because the kernel takes 0.3 ms to accept a long one: the server binds itself to the list and to the
+few calls by which it forks and ends answers; the forked process, which inherits that, gives up those few by a short
+filter before it executes anything of an answer's. Of two filters the stricter decides.
+
 Standard library only: this runs inside the sandbox.
 Sources: seccomp(2), <linux/filter.h>, <linux/seccomp.h>, <linux/audit.h>; numbers from <asm/unistd_64.h> and
 <asm-generic/unistd.h>.
@@ -14,7 +18,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import platform
+import os
 import struct
 
 # name: (x86_64, aarch64); -1 where the architecture has no such call
@@ -39,6 +43,11 @@ _ALLOWED = {
     "statx": (332, 291), "membarrier": (324, 283), "rseq": (334, 293), "faccessat2": (439, 439),
     "close_range": (436, 436), "socketpair": (53, 199),
 }  # fmt: skip
+_SERVER = {
+    "recvmsg": (47, 212), "wait4": (61, 260), "kill": (62, 129), "setsid": (112, 157), "prctl": (157, 167),
+    "prlimit64": (302, 261),
+}  # fmt: skip
+"""What the server needs besides, and every answer gives up; forking too."""
 _CLONE = (56, 220)
 _CLONE3 = (435, 435)
 _CLONE_THREAD = 0x10000
@@ -52,14 +61,13 @@ _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS, _PR_SET_DUMPABLE, _MODE_FILTER = 22, 38, 
 
 def supported() -> bool:
     """Whether this machine's system call numbers are known here."""
-    return platform.machine() in _ARCHITECTURES
+    return os.uname().machine in _ARCHITECTURES
 
 
-def program() -> bytes:
-    """The filter as `struct sock_filter[]`, eight bytes an instruction, for this machine. Raises KeyError elsewhere."""
-    column, architecture = _ARCHITECTURES[platform.machine()]
-    numbers = sorted(pair[column] for pair in _ALLOWED.values() if pair[column] >= 0)
-    refuse = _instruction(_RETURN, 0, 0, _REFUSE | errno.EPERM)
+def server_program() -> bytes:
+    """The list and what the server needs, as `struct sock_filter[]`, eight bytes an instruction. KeyError elsewhere."""
+    column, architecture = _ARCHITECTURES[os.uname().machine]
+    pairs = [*_ALLOWED.values(), *_SERVER.values(), _CLONE]
     code = [
         _instruction(_LOAD, 0, 0, 4),  # seccomp_data.arch: a 32-bit call would number the calls differently
         _instruction(_EQUAL, 1, 0, architecture),
@@ -67,44 +75,71 @@ def program() -> bytes:
         _instruction(_LOAD, 0, 0, 0),  # seccomp_data.nr
     ]
     if column == 0:
-        code += [_instruction(_ABOVE_EQUAL, 0, 1, 0x40000000), refuse]  # the x32 interface
+        code += [_instruction(_ABOVE_EQUAL, 0, 1, 0x40000000), _refuse()]  # the x32 interface
+    code += [_instruction(_EQUAL, 0, 1, _CLONE3[column]), _refuse(errno.ENOSYS)]
+    for number in sorted(pair[column] for pair in pairs if pair[column] >= 0):
+        code += [_instruction(_EQUAL, 0, 1, number), _allow()]
+    return b"".join([*code, _refuse()])
+
+
+def answer_program() -> bytes:
+    """What takes from an answer the calls that only its server needs. KeyError elsewhere."""
+    column, _ = _ARCHITECTURES[os.uname().machine]
+    code = [_instruction(_LOAD, 0, 0, 0)]
+    for pair in _SERVER.values():
+        code += [_instruction(_EQUAL, 0, 1, pair[column]), _refuse()]
     code += [
-        _instruction(_EQUAL, 0, 1, _CLONE3[column]),
-        _instruction(_RETURN, 0, 0, _REFUSE | errno.ENOSYS),
-        _instruction(_EQUAL, 0, 4, _CLONE[column]),
+        _instruction(_EQUAL, 0, 3, _CLONE[column]),
         _instruction(_LOAD, 0, 0, 16),  # the low half of the first argument: the flags of clone
-        _instruction(_ANY_BIT, 0, 1, _CLONE_THREAD),
-        _instruction(_RETURN, 0, 0, _ALLOW),
-        refuse,
+        _instruction(_ANY_BIT, 1, 0, _CLONE_THREAD),
+        _refuse(),
     ]
-    for number in numbers:
-        code += [_instruction(_EQUAL, 0, 1, number), _instruction(_RETURN, 0, 0, _ALLOW)]
-    return b"".join([*code, refuse])
+    return b"".join([*code, _allow()])
 
 
 def _instruction(operation: int, if_true: int, if_false: int, value: int) -> bytes:
     return struct.pack("HBBI", operation, if_true, if_false, value)
 
 
+def _allow() -> bytes:
+    return _instruction(_RETURN, 0, 0, _ALLOW)
+
+
+def _refuse(number: int = errno.EPERM) -> bytes:
+    return _instruction(_RETURN, 0, 0, _REFUSE | number)
+
+
 class Filter:
-    """The filter, ready to be installed by a forked child."""
+    """Both filters. Each method raises OSError when the kernel refuses: then nothing may be run."""
 
     def __init__(self) -> None:
-        self._code = ctypes.create_string_buffer(program())
-        length = len(self._code.raw) // 8
-        self._header = ctypes.create_string_buffer(struct.pack("HxxxxxxP", length, ctypes.addressof(self._code)))
+        self._server, self._answer = _Program(server_program()), _Program(answer_program())
+        # Prepared once: whatever a forked process touches first is copied for it.
         self._prctl = ctypes.CDLL(None, use_errno=True).prctl
+        self._prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
 
-    def install(self) -> None:
-        """Bind the calling process, for good. Raises OSError when the kernel refuses: then nothing may be run."""
-        self._call(_PR_SET_NO_NEW_PRIVS, 1)
-        self._call(_PR_SET_SECCOMP, _MODE_FILTER, ctypes.addressof(self._header))
-
-    def hide(self) -> None:
-        """Make the calling process's memory and descriptors closed to others of its user."""
+    def bind_server(self) -> None:
+        """Bind the calling process and all that it forks to the server's calls, for good; close its memory to others
+        of its user."""
         self._call(_PR_SET_DUMPABLE, 0)
+        self._call(_PR_SET_NO_NEW_PRIVS, 1)
+        self._call(_PR_SET_SECCOMP, _MODE_FILTER, self._server.address)
+
+    def bind_answer(self) -> None:
+        """Bind a process forked by the server to what an answer may call, for good."""
+        self._call(_PR_SET_SECCOMP, _MODE_FILTER, self._answer.address)
 
     def _call(self, option: int, first: int, second: int = 0) -> None:
-        arguments = (ctypes.c_ulong(first), ctypes.c_ulong(second), ctypes.c_ulong(0), ctypes.c_ulong(0))
-        if self._prctl(option, *arguments) != 0:
+        if self._prctl(option, first, second, 0, 0) != 0:
             raise OSError(ctypes.get_errno(), f"prctl({option}) failed")
+
+
+class _Program:
+    """`struct sock_fprog` in memory."""
+
+    def __init__(self, code: bytes) -> None:
+        self._code = ctypes.create_string_buffer(code)
+        self._header = ctypes.create_string_buffer(
+            struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(self._code))
+        )
+        self.address = ctypes.addressof(self._header)

