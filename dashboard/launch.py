@@ -6,6 +6,7 @@ Streamlit's own settings (loopback, allowed hosts, no tracebacks) are in `dashbo
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import secrets
 import signal
@@ -86,12 +87,21 @@ class Processes:
         while time.monotonic() < deadline:
             if self.children[-1].poll() is not None:
                 raise DashboardError(f"Streamlit ended with status {self.children[-1].returncode}; its words are above")
-            with socket.socket() as probe:
-                probe.settimeout(0.5)
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
+            if self._healthy():
+                return
             time.sleep(0.1)
         raise DashboardError(f"The dashboard did not answer at {self.address} within {timeout_seconds:.0f} s")
+
+    def _healthy(self) -> bool:
+        # An answer, not a connection: the port takes connections a moment before there is somebody to answer.
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2.0)
+        try:
+            connection.request("GET", "/_stcore/health")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
 
     def wait(self) -> int:
         """Until the pages end. Their exit status. A model server that ends leaves the pages up: they say so."""

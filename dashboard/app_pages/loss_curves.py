@@ -19,7 +19,7 @@ settings = data.settings_of(ids) if len(ids) > 1 else {}
 @st.fragment(run_every=2.0 if live else None)
 def view() -> None:
     """The controls and the chart: moving a slider redraws this alone; while a run trains it refreshes itself."""
-    first, second, third, fourth = st.columns([2, 2, 2, 2])
+    first, second, third, fourth = st.columns([2, 2, 3, 2])
     metric = first.selectbox("Metric", metrics, key="metric", bind=URL)
     weight = second.slider("Smoothing", 0.0, 0.99, 0.6, 0.01, key="smoothing", bind=URL)
     axis = third.segmented_control("Along", list(axes), default="Step", required=True, key="axis", bind=URL)
@@ -49,8 +49,10 @@ def view() -> None:
     st.plotly_chart(figure, config=charts.CONFIG, key="losses", alt=f"{metric} of {len(drawn)} runs")
     notes = curves.remarks(drawn, names)
     if len(notes):
-        with st.expander(f"Spikes and breaks ({len(notes)})", icon=":material/warning:"):
-            st.dataframe(notes, hide_index=True)
+        label = f"Spikes and breaks ({len(notes)})"
+        # Filled when it is opened: the table's scripts are a third of what the chart's are.
+        if (box := st.expander(label, icon=":material/warning:", key="notes", on_change="rerun")).open:
+            box.dataframe(notes, hide_index=True, alt="Spikes and breaks")
     if live:
         st.caption("Training now: this chart refreshes every 2 seconds.")
     if len({row.run.base for row in rows}) > 1 and "nats" in curves.unit(metric):
