@@ -148,6 +148,16 @@ def compared(a: str, b: str, benchmark: str) -> str:
     return _compared(a, b, benchmark, stamp())
 
 
+@st.cache_data(max_entries=4, show_spinner=False)
+def _form_costs(benchmark: str, stamp: str) -> list[str]:
+    return [cost.sentence for cost in results.form_costs(store(), benchmark)]
+
+
+def form_costs(benchmark: str) -> list[str]:
+    """What each exported form costs against its source, a sentence each."""
+    return _form_costs(benchmark, stamp())
+
+
 @st.cache_resource(max_entries=64, show_spinner=False)  # frozen, so shared
 def _decision(
     limits: tuple[tuple[str, float], ...], machine: str | None, benchmark: str | None, stamp: str

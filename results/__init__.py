@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from results.decision import contenders, decide, decide_counts
     from results.decision_records import Candidate, Change, Decision, Figure, Limit, Limits, Tie
     from results.export import FORMATS, export_table
+    from results.forms import FormCost, form_costs
     from results.importers import ImportedItem, ImportReport, import_path
     from results.machines import this_machine
     from results.measurements import contaminated_items
@@ -71,6 +72,7 @@ _LATER = {
     "FORMATS": "results.export",
     "Figure": "results.decision_records",
     "Finding": "results.shipping",
+    "FormCost": "results.forms",
     "ImportReport": "results.importers",
     "ImportedItem": "results.importers",
     "LatencyRatio": "results.comparison",
@@ -92,6 +94,7 @@ _LATER = {
     "decide_published": "results.published",
     "export_table": "results.export",
     "find_record": "results.shipping",
+    "form_costs": "results.forms",
     "freeze": "results.shipping",
     "import_path": "results.importers",
     "load_published": "results.published",
@@ -120,6 +123,7 @@ __all__ = [
     "Figure",
     "Finding",
     "Form",
+    "FormCost",
     "Immutable",
     "ImportRefused",
     "ImportReport",
@@ -166,6 +170,7 @@ __all__ = [
     "digest",
     "export_table",
     "find_record",
+    "form_costs",
     "freeze",
     "import_path",
     "load_published",

@@ -53,6 +53,12 @@ for one in evaluations:
         )
 frame.download(lambda: rows.drop(columns="model_id"), "humaneval")
 
+costs = data.form_costs("humaneval")
+if costs:
+    st.subheader("What the forms cost")
+    for sentence in costs:
+        st.markdown("- " + inert.label(sentence, 500))
+
 verdicts = humaneval.verdicts({model.name: frames[model.id] for model in chosen}, excluded)
 if len(verdicts) > 1:
     st.subheader("Two models, task by task")

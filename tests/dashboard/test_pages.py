@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from pathlib import Path
 
@@ -69,6 +70,19 @@ def test_a_tighter_limit_changes_the_recommendation(
     told = [*page.success, *page.warning][0].value
     assert told != loose
     assert any("meet the limits" in text.value for text in [*page.success, *page.warning])
+
+
+@pytest.mark.slow
+def test_a_form_says_what_it_costs(small: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    with small.store() as store:
+        adapter, form = store.models.find("demo-rank16"), store.models.find("demo-rank16-q4_0")
+        store.models.add(dataclasses.replace(form, details={"source": adapter.identity}))
+    page = shown("humaneval", small.path, monkeypatch)
+    assert "What the forms cost" in [heading.value for heading in page.subheader]
+    told = next(
+        text.value for text in page.markdown if "against" in text.value and "interval of the cost" in text.value
+    )
+    assert told.startswith("- Q4") and "distinguishable" in told
 
 
 @pytest.mark.slow
