@@ -37,10 +37,9 @@ class _Norm(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> Any:
         x, inverse, weight = ctx.saved_tensors
         gradient = gradient * weight
-        low = inverse.to(x.dtype)
-        normal = x * low
-        mean = (gradient * normal).sum(-1, keepdim=True, dtype=torch.float32).div_(x.shape[-1]).to(x.dtype)
-        return gradient.sub_(normal.mul_(mean)).mul_(low), None, None
+        mean = (gradient * x).sum(-1, keepdim=True, dtype=torch.float32).div_(x.shape[-1])
+        pull = mean.mul_(inverse.pow(3)).neg_().to(x.dtype)
+        return gradient.mul_(inverse.to(x.dtype)).addcmul_(x, pull), None, None
 
 
 def use_lean_norms(model: nn.Module) -> int:

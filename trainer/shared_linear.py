@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,21 +22,69 @@ from torch import Tensor, nn
 
 ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj", "qkv_proj")
 MLP = ("gate_proj", "up_proj", "down_proj", "gate_up_proj")
+SAME_INPUT = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
+"""Layers of one parent that read the same tensor."""
 
 
-@dataclass
 class Adapter:
-    """One run's LoRA weights: the layer's name to its pair (A (rank, in), B (out, rank)), fp32."""
+    """One run's LoRA weights: the layer's name to its pair (A (rank, in), B (out, rank)), fp32.
 
-    rank: int
-    scale: float
-    dropout: float
-    pairs: dict[str, tuple[nn.Parameter, nn.Parameter]]
-    dropout_draws: torch.Generator
+    All weights lie in one flat parameter, so that the optimizer, the norm and the cast to the base's dtype are one
+    operation each instead of several hundred. Layers that read the same input lie together, their As end to end.
+    """
+
+    def __init__(
+        self, layers: dict[str, nn.Linear], rank: int, scale: float, dropout: float, dropout_draws: torch.Generator
+    ) -> None:
+        self.rank, self.scale, self.dropout, self.dropout_draws = rank, scale, dropout, dropout_draws
+        self._places: dict[str, tuple[tuple[int, int, int], ...]] = {}
+        """For A and for B: where it begins, its height and width."""
+        size = 0
+        for names in siblings(layers):
+            for part in (0, 1):
+                for name in names:
+                    shape = ((rank, layers[name].in_features), (layers[name].out_features, rank))[part]
+                    self._places[name] = (*self._places.get(name, ()), (size, *shape))
+                    size += shape[0] * shape[1]
+        device = next(iter(layers.values())).weight.device
+        self.weights = nn.Parameter(torch.zeros(size, device=device))
+        self.weights.grad = torch.zeros_like(self.weights)
+        self.pairs = self._views(self.weights.detach())
+        self.gradients = self._views(self.weights.grad)
+        """Of the pairs: every backward pass adds to them."""
+        self._low = self.weights.detach()
 
     def parameters(self) -> list[nn.Parameter]:
-        """A and B of every layer, in the order of the layers' names."""
-        return [weight for name in sorted(self.pairs) for weight in self.pairs[name]]
+        """What an optimizer steps: the flat weights."""
+        return [self.weights]
+
+    def forget_gradients(self) -> None:
+        """Set all gradients to zero, in place: the layers hold on to them."""
+        assert self.weights.grad is not None
+        self.weights.grad.zero_()
+
+    def lower(self, dtype: torch.dtype) -> None:
+        """Take over the present weights for passes in a dtype; called once after every update."""
+        self._low = self.weights.detach().to(dtype)
+
+    def downs(self, names: Sequence[str], gradient: bool = False) -> Tensor:
+        """The As of layers that lie together, end to end: (layers · rank, in), or their gradients in fp32."""
+        (start, _, width), (last, rank, _) = self._places[names[0]][0], self._places[names[-1]][0]
+        whole = self.weights.grad if gradient else self._low
+        assert whole is not None
+        return whole[start : last + rank * width].view(-1, width)
+
+    def up(self, name: str) -> Tensor:
+        """B of a layer, (out, rank), in the passes' dtype."""
+        start, out, rank = self._places[name][1]
+        return self._low[start : start + out * rank].view(out, rank)
+
+    def _views(self, flat: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+        def view(place: tuple[int, int, int]) -> Tensor:
+            start, height, width = place
+            return flat[start : start + height * width].view(height, width)
+
+        return {name: (view(places[0]), view(places[1])) for name, places in sorted(self._places.items())}
 
 
 @dataclass
@@ -66,28 +114,73 @@ def new_adapter(
     layers: dict[str, nn.Linear], rank: int, alpha: float, *, rslora: bool, dropout: float, seed: int
 ) -> Adapter:
     """A fresh adapter, initialised like PEFT's: A uniform (Kaiming, a = √5), B zero. The seed alone decides A."""
-    draws = torch.Generator().manual_seed(seed)
-    pairs = {}
-    for name in sorted(layers):
-        layer = layers[name]
-        bound = 1 / math.sqrt(layer.in_features)  # kaiming_uniform_ with a = √5 has this bound
-        a = torch.empty(rank, layer.in_features).uniform_(-bound, bound, generator=draws)
-        b = torch.zeros(layer.out_features, rank)
-        device = layer.weight.device
-        pairs[name] = (nn.Parameter(a.to(device)), nn.Parameter(b.to(device)))
-    scale = alpha / (math.sqrt(rank) if rslora else rank)
     device = next(iter(layers.values())).weight.device
-    return Adapter(rank, scale, dropout, pairs, torch.Generator(device).manual_seed(seed + 1))
+    scale = alpha / (math.sqrt(rank) if rslora else rank)
+    adapter = Adapter(layers, rank, scale, dropout, torch.Generator(device).manual_seed(seed + 1))
+    draws = torch.Generator().manual_seed(seed)
+    for a, _ in adapter.pairs.values():
+        bound = 1 / math.sqrt(a.shape[1])  # kaiming_uniform_ with a = √5 has this bound
+        a.copy_(torch.empty(a.shape).uniform_(-bound, bound, generator=draws))
+    return adapter
+
+
+def siblings(names: Iterable[str]) -> list[list[str]]:
+    """Layer names grouped by the input they read: query, key and value; gate and up; others alone."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for name in names:
+        parent, _, own = name.rpartition(".")
+        kind = next((kind for kind in SAME_INPUT if own in kind), (own,))
+        groups.setdefault((parent, kind[0]), []).append(name)
+    return [sorted(group) for group in groups.values()]
+
+
+class Siblings:
+    """Frozen linear layers that read one input, with the adapters that the routing names.
+
+    The first that is called computes all; the others are handed theirs when they are called with the same tensor.
+    """
+
+    def __init__(self, layers: dict[str, nn.Linear], routing: Routing) -> None:
+        self._layers = layers
+        self._routing = routing
+        self._read: Tensor | None = None
+        self._ready: dict[str, Tensor] = {}
+
+    def output(self, name: str, x: Tensor) -> Tensor:
+        """x (1, tokens, in) -> (1, tokens, out) of one layer."""
+        if self._read is not x or name not in self._ready:
+            self._read, self._ready = x, dict(zip(self._layers, self._compute(x), strict=True))
+        output = self._ready.pop(name)
+        if not self._ready:
+            self._read = None
+        return output
+
+    def _compute(self, x: Tensor) -> Sequence[Tensor]:
+        spans = [
+            (adapter, start, stop, names)
+            for adapter, start, stop in self._routing.spans
+            if (names := [name for name in self._layers if name in adapter.pairs])
+        ]
+        if not spans:
+            return [layer(x) for layer in self._layers.values()]
+        thin = [
+            _Thin(adapter, start, stop, group, _mask(adapter, (stop - start, x.shape[-1]), x) if drops else None)
+            for adapter, start, stop, names in spans
+            for drops in (bool(adapter.dropout) and self._routing.training,)
+            for group in ([[name] for name in names] if drops else [names])
+        ]
+        flats = [adapter.weights for adapter, _, _, _ in spans]
+        return _Shared.apply(x, self._layers, thin, *flats)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class SharedLinear(nn.Module):
     """A frozen linear layer with the adapters that the routing names."""
 
-    def __init__(self, name: str, base: nn.Linear, routing: Routing) -> None:
+    def __init__(self, name: str, base: nn.Linear, group: Siblings) -> None:
         super().__init__()
         self.name = name
         self.base = base
-        self._routing = routing
+        self._group = group
         self.in_features, self.out_features = base.in_features, base.out_features
 
     @property
@@ -97,16 +190,26 @@ class SharedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (1, tokens, in) -> (1, tokens, out)."""
-        spans = [(adapter, start, stop) for adapter, start, stop in self._routing.spans if self.name in adapter.pairs]
-        if not spans:
-            return self.base(x)  # type: ignore[no-any-return]
-        masks = [
-            _mask(adapter, (stop - start, x.shape[-1]), x) if adapter.dropout and self._routing.training else None
-            for adapter, start, stop in spans
-        ]
-        weights = [weight for adapter, _, _ in spans for weight in adapter.pairs[self.name]]
-        places = [(start, stop, adapter.scale) for adapter, start, stop in spans]
-        return _Shared.apply(x, self.base.weight, self.base.bias, places, masks, *weights)  # type: ignore[no-any-return, no-untyped-call]
+        return self._group.output(self.name, x)
+
+
+@dataclass(frozen=True)
+class _Thin:
+    """The thin products of one span of tokens: one product with the As of some siblings, then each one's B.
+
+    With dropout every layer draws a mask of its own, so the As cannot go together.
+    """
+
+    adapter: Adapter
+    start: int
+    stop: int
+    names: list[str]
+    mask: Tensor | None
+
+    def read(self, flat: Tensor) -> Tensor:
+        """What the As read: the span's rows of the input, dropped out."""
+        rows = flat[self.start : self.stop]
+        return rows if self.mask is None else rows * self.mask
 
 
 def _mask(adapter: Adapter, shape: tuple[int, int], like: Tensor) -> Tensor:
@@ -116,49 +219,57 @@ def _mask(adapter: Adapter, shape: tuple[int, int], like: Tensor) -> Tensor:
 
 
 class _Shared(torch.autograd.Function):
-    """y = x Wᵀ + b, and for each span y += s (x ∘ mask) Aᵀ Bᵀ."""
+    """y = x Wᵀ + b for each sibling, and for each span y += s (x ∘ mask) Aᵀ Bᵀ.
+
+    The adapters' gradients are added where they belong instead of being returned; their flat weights are inputs only
+    so that autograd knows that something here is trained.
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Any, places: Any, masks: Any, *pairs: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, layers: dict[str, nn.Linear], thin: list[_Thin], *_: Tensor) -> Any:
         flat = x.reshape(-1, x.shape[-1])
-        y = F.linear(flat, weight, bias)
-        low = [pair.to(x.dtype) for pair in pairs]
+        outputs = {name: F.linear(flat, layer.weight, layer.bias) for name, layer in layers.items()}
         inner = []
-        for number, (start, stop, scale) in enumerate(places):
-            rows = flat[start:stop] if masks[number] is None else flat[start:stop] * masks[number]
-            u = rows @ low[2 * number].t()
-            y[start:stop].addmm_(u, low[2 * number + 1].t(), alpha=scale)
+        for part in thin:
+            u = part.read(flat) @ part.adapter.downs(part.names).t()
+            for name, own in zip(part.names, torch.split(u, part.adapter.rank, 1), strict=True):
+                outputs[name][part.start : part.stop].addmm_(own, part.adapter.up(name).t(), alpha=part.adapter.scale)
             inner.append(u)
-        ctx.save_for_backward(flat, weight, *low, *inner)
-        ctx.places, ctx.masks, ctx.shape = places, masks, x.shape
-        return y.view(*x.shape[:-1], -1)
+        ctx.save_for_backward(flat, *inner)
+        ctx.layers, ctx.thin, ctx.shape = layers, thin, x.shape
+        return tuple(y.view(*x.shape[:-1], -1) for y in outputs.values())
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Any:
-        flat, weight, *rest = ctx.saved_tensors
-        low, inner = rest[: 2 * len(ctx.places)], rest[2 * len(ctx.places) :]
-        gy = gradient.reshape(-1, gradient.shape[-1])
-        gx = gy @ weight if ctx.needs_input_grad[0] else None
-        gradients: list[Tensor | None] = []
-        for number, (start, stop, scale) in enumerate(ctx.places):
-            a, b, u, mask = low[2 * number], low[2 * number + 1], inner[number], ctx.masks[number]
-            rows = flat[start:stop] if mask is None else flat[start:stop] * mask
-            gu = (gy[start:stop] @ b).mul_(scale)
-            gradients += [(gu.t() @ rows).float(), (gy[start:stop].t() @ u).mul_(scale).float()]
-            if gx is not None and mask is None:
-                gx[start:stop].addmm_(gu, a)
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        flat, *inner = ctx.saved_tensors
+        coming = {name: g.reshape(-1, g.shape[-1]) for name, g in zip(ctx.layers, gradients, strict=True)}
+        gx: Tensor | None = None
+        if ctx.needs_input_grad[0]:
+            for name, layer in ctx.layers.items():
+                gx = coming[name] @ layer.weight if gx is None else gx.addmm_(coming[name], layer.weight)
+        for part, u in zip(ctx.thin, inner, strict=True):
+            adapter, rows = part.adapter, slice(part.start, part.stop)
+            back = [coming[name][rows] @ adapter.up(name) for name in part.names]
+            gu = (back[0] if len(back) == 1 else torch.cat(back, 1)).mul_(adapter.scale)
+            for name, own in zip(part.names, torch.split(u, adapter.rank, 1), strict=True):
+                adapter.gradients[name][1].add_(coming[name][rows].t() @ own, alpha=adapter.scale)
+            adapter.downs(part.names, gradient=True).add_(gu.t() @ part.read(flat))
+            if gx is not None and part.mask is None:
+                gx[rows].addmm_(gu, adapter.downs(part.names))
             elif gx is not None:
-                gx[start:stop] += (gu @ a) * mask
-        return (None if gx is None else gx.view(ctx.shape), None, None, None, None, *gradients)
+                gx[rows] += (gu @ adapter.downs(part.names)) * part.mask
+        return (None if gx is None else gx.view(ctx.shape), None, None, *[None] * (len(ctx.needs_input_grad) - 3))
 
 
 def share(model: nn.Module) -> Routing:
     """Freeze a base and let its linear layers take adapters. Returns what says which tokens take which adapter."""
     routing = Routing()
     model.requires_grad_(False)
-    for name, layer in layers_for(model, "all-linear").items():
-        parent = model.get_submodule(name.rpartition(".")[0])
-        setattr(parent, name.rpartition(".")[2], SharedLinear(name, layer, routing))
+    layers = layers_for(model, "all-linear")
+    for names in siblings(layers):
+        together = Siblings({name: layers[name] for name in names}, routing)
+        for name in names:
+            model.set_submodule(name, SharedLinear(name, layers[name], together))
     return routing
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -20,10 +20,12 @@ import torch
 from torch import Tensor, nn
 
 from trainer.answer_loss import answer_loss, supports
-from trainer.attention import use_row_attention
+from trainer.attention import may_share_prefixes, use_row_attention
 from trainer.data import Example
+from trainer.devices import keep_freed_memory
 from trainer.experiment import Experiment
 from trainer.lean_norm import use_lean_norms
+from trainer.passes import Pass, lay, passes
 from trainer.rows import Rows
 from trainer.shared_linear import Adapter, layers_for, new_adapter, share
 from trainer.trainee import Trainee
@@ -67,14 +69,6 @@ class Step:
     """This run's share of the time by tokens."""
 
 
-@dataclass
-class _Pass:
-    """Rows of one forward pass: (number of the run, row), runs in order."""
-
-    units: list[tuple[int, int]]
-    tokens: int
-
-
 class Together:
     """A base made ready for adapters. Not for two threads at once."""
 
@@ -89,12 +83,14 @@ class Together:
         self.train = Rows(examples)
         self.validation = Rows(validation)
         self._pass_tokens = pass_tokens
+        keep_freed_memory()
         self._routing = share(model)
         use_row_attention(model)
         use_lean_norms(model)
         self._body: Any = self.model.get_decoder()
         self._head: Any = self.model.get_output_embeddings()
-        self._device = next(model.parameters()).device
+        weight = next(model.parameters())
+        self._device, self._dtype = weight.device, weight.dtype
 
     def adapter(self, experiment: Experiment) -> Adapter:
         """A fresh adapter as an experiment describes it. Raises ValueError when its target names no layer."""
@@ -118,7 +114,8 @@ class Together:
         rows = [trainee.order.rows(trainee.step) for trainee in trainees]
         counts = [sum(self.train.trained[row] for row in of_run) for of_run in rows]
         losses = [0.0] * len(trainees)
-        for batch in _passes(rows, self.train.lengths, self._pass_tokens):
+        self._lower(trainees)
+        for batch in passes(rows, self.train.lengths, self._pass_tokens):
             total, of_tokens = self._forward(self.train, batch, trainees, [1 / max(1, count) for count in counts])
             total.backward()  # type: ignore[no-untyped-call]
             for (number, _), part in zip(batch.units, of_tokens, strict=True):
@@ -131,7 +128,7 @@ class Together:
                 rate, norm = trainee.update()
             else:
                 rate, norm = trainee.learning_rate(), math.nan
-                trainee.optimizer.zero_grad(set_to_none=True)
+                trainee.adapter.forget_gradients()
             trainee.tokens_seen += tokens[number]
             steps.append((loss, rate, norm, tokens[number]))
         seconds = time.monotonic() - began
@@ -143,8 +140,9 @@ class Together:
         rows = [list(range(len(self.validation.lengths))) for _ in trainees]
         sums = [0.0] * len(trainees)
         self._routing.training = False
+        self._lower(trainees)
         try:
-            for batch in _passes(rows, self.validation.lengths, self._pass_tokens):
+            for batch in passes(rows, self.validation.lengths, self._pass_tokens):
                 _, of_tokens = self._forward(self.validation, batch, trainees, [1.0] * len(trainees))
                 for (number, _), part in zip(batch.units, of_tokens, strict=True):
                     sums[number] += float(part.sum())
@@ -154,45 +152,28 @@ class Together:
         return [(nats / tokens, nats / math.log(2) / size) for nats in sums]
 
     def _forward(
-        self, rows: Rows, batch: _Pass, trainees: Sequence[Trainee], weights: Sequence[float]
+        self, rows: Rows, batch: Pass, trainees: Sequence[Trainee], weights: Sequence[float]
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """The pass's weighted loss, and the losses of each unit's answer tokens."""
-        lengths = [rows.lengths[row] for _, row in batch.units]
-        self._routing.spans = _spans(batch, lengths, trainees)
-        ids = torch.cat([rows.ids[row] for _, row in batch.units]).to(self._device)
-        labels = torch.cat([rows.labels[row] for _, row in batch.units]).to(self._device)
-        shares = torch.tensor([weights[number] for number, _ in batch.units])
-        each = shares.repeat_interleave(torch.tensor(lengths)).to(self._device)
-        positions = torch.cat([torch.arange(length) for length in lengths]).to(self._device)
+        longest = max(rows.lengths[row] for _, row in batch.units)
+        able = may_share_prefixes(self._device, longest)
+        # dropout draws anew for each row, so its rows have no common beginning
+        sharing = {number for number, _ in batch.units if able and not self._drops(trainees[number].adapter)}
+        laid = lay(rows, batch, sharing)
+        self._routing.spans = [(trainees[number].adapter, start, stop) for number, start, stop in laid.spans]
+        each = torch.cat([torch.full((stop - start,), weights[number]) for number, start, stop in laid.spans])
         hidden = self._body(
-            input_ids=ids[None], position_ids=positions[None], use_cache=False, row_lengths=lengths
+            input_ids=laid.ids[None].to(self._device),
+            position_ids=laid.positions[None].to(self._device),
+            use_cache=False,
+            segments=laid.segments,
         ).last_hidden_state
-        total, of_tokens = answer_loss(hidden[0], labels, each, self._head)
+        total, of_tokens = answer_loss(hidden[0], laid.labels.to(self._device), each.to(self._device), self._head)
         return total, torch.split(of_tokens, [rows.trained[row] for _, row in batch.units])
 
+    def _lower(self, trainees: Sequence[Trainee]) -> None:
+        for trainee in trainees:
+            trainee.adapter.lower(self._dtype)
 
-def _passes(rows: Sequence[Sequence[int]], lengths: Sequence[int], most: int) -> Iterator[_Pass]:
-    """Units in order, cut where the next row would go over `most` tokens; a longer row has a pass of its own."""
-    batch = _Pass([], 0)
-    for number, of_run in enumerate(rows):
-        for row in of_run:
-            if batch.units and batch.tokens + lengths[row] > most:
-                yield batch
-                batch = _Pass([], 0)
-            batch.units.append((number, row))
-            batch.tokens += lengths[row]
-    if batch.units:
-        yield batch
-
-
-def _spans(batch: _Pass, lengths: Sequence[int], trainees: Sequence[Trainee]) -> list[tuple[Adapter, int, int]]:
-    spans: list[tuple[Adapter, int, int]] = []
-    start = 0
-    for (number, _), length in zip(batch.units, lengths, strict=True):
-        adapter = trainees[number].adapter
-        if spans and spans[-1][0] is adapter:
-            spans[-1] = (adapter, spans[-1][1], start + length)
-        else:
-            spans.append((adapter, start, start + length))
-        start += length
-    return spans
+    def _drops(self, adapter: Adapter) -> bool:
+        return bool(adapter.dropout) and self._routing.training

@@ -78,7 +78,7 @@ class Trainee:
             group["lr"] = rate
         norm = torch.nn.utils.clip_grad_norm_(self.adapter.parameters(), self.settings.max_gradient_norm)
         self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.adapter.forget_gradients()
         self.step += 1
         return rate, float(norm)
 

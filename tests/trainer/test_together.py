@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
+from trainer.answer_loss import answer_loss
 from trainer.data import Example
 from trainer.experiment_file import experiment_of
+from trainer.passes import lay, passes
 from trainer.together import Together, trains_together
 from trainer.trainee import save_adapter
 
@@ -77,31 +80,56 @@ def test_loss_and_gradients_are_those_of_peft(small: Small, tmp_path: Path, arch
     (total / count).backward()
     assert mine == pytest.approx(total.item() / count, abs=1e-5)
 
-    from trainer.together import _passes
-
-    (batch,) = _passes([[0, 1, 2]], together.train.lengths, 1000)
+    (batch,) = passes([[0, 1, 2]], together.train.lengths, 1000)
     together._forward(together.train, batch, [Only(adapter)], [1 / count])[0].backward()  # type: ignore[list-item]
     theirs = dict(model.named_parameters())
-    for layer, (a, b) in adapter.pairs.items():
-        for part, weight in (("lora_A", a), ("lora_B", b)):
+    for layer, gradients in adapter.gradients.items():
+        for part, gradient in zip(("lora_A", "lora_B"), gradients, strict=True):
             reference = theirs[f"base_model.model.{layer}.{part}.default.weight"].grad
-            torch.testing.assert_close(weight.grad, reference, rtol=1e-3, atol=1e-5)
+            torch.testing.assert_close(gradient, reference, rtol=1e-3, atol=1e-5)
 
 
 def test_bf16_rows_attend_as_transformers_do(small: Small) -> None:
     """The hand-written backward of short rows runs in bf16 only; it is held against the fp32 gradients."""
-    from trainer.attention import rows_attention
+    from trainer.attention import Segment, rows_attention
 
     draws = torch.Generator().manual_seed(0)
     gradients = []
     inputs = [torch.randn(1, heads, 60, 32, generator=draws) for heads in (4, 2, 2)]
     for dtype in (torch.float32, torch.bfloat16):
         q, k, v = (part.clone().to(dtype).requires_grad_() for part in inputs)
-        output, _ = rows_attention(nn.Module(), q, k, v, None, row_lengths=[40, 20])
+        output, _ = rows_attention(nn.Module(), q, k, v, None, segments=[Segment(0, 40), Segment(40, 60)])
         (output.float() ** 2).sum().backward()
         gradients.append([output.float(), q.grad.float(), k.grad.float(), v.grad.float()])  # type: ignore[union-attr]
     for exact, low in zip(*gradients, strict=True):
         assert (exact - low).norm() / exact.norm() < 0.02
+
+
+@pytest.mark.parametrize("architecture", ["llama", "mistral", "gemma3"])
+def test_a_beginning_computed_once_gives_the_gradients_of_one_computed_in_each_row(
+    small: Small, architecture: str
+) -> None:
+    rows = [replace(row, input_ids=[*range(3, 23), *row.input_ids]) for row in examples((40, 7, 23))]
+    rows = [replace(row, labels=[*[-100] * 20, *row.labels]) for row in rows]
+    found = []
+    for sharing in ({0}, set()):
+        together = Together(model_of(small(architecture)), rows, rows)
+        adapter = shaken(together, dropout=0.0)
+        adapter.lower(torch.float32)
+        (batch,) = passes([[0, 1, 2]], together.train.lengths, 1000)
+        laid = lay(together.train, batch, sharing)
+        together._routing.spans = [(adapter, start, stop) for _, start, stop in laid.spans]
+        hidden = together._body(
+            input_ids=laid.ids[None], position_ids=laid.positions[None], use_cache=False, segments=laid.segments
+        ).last_hidden_state[0]
+        total, of_tokens = answer_loss(hidden, laid.labels, torch.ones(len(laid.ids)), together._head)
+        total.backward()  # type: ignore[no-untyped-call]
+        assert adapter.weights.grad is not None
+        found.append((len(laid.ids), of_tokens, adapter.weights.grad))
+    (once, losses, gradient), (each, their_losses, their_gradient) = found
+    assert each - once == 2 * 20
+    torch.testing.assert_close(losses, their_losses, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(gradient, their_gradient, rtol=1e-3, atol=1e-5)
 
 
 def test_rows_see_nothing_of_their_neighbours(small: Small) -> None:
