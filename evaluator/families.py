@@ -17,6 +17,9 @@ from engines import HuggingFaceEngine
 from evaluator.errors import ModelUnmeasurable
 from results import Form, Model, Workspace
 
+SPOKEN_TO: tuple[Form, ...] = ("remote", "ggml")
+"""Forms that are reached through an engine's interface only (`evaluator.asking`)."""
+
 BASE_ROW = ""
 """The adapter name of rows that run on the bare base (`engines.adapters.BASE`)."""
 
@@ -44,8 +47,11 @@ def families(models: Sequence[Model], workspace: Workspace) -> list[Family]:
     """
     grouped: dict[str, list[Model]] = {}
     for model in models:
-        if model.form in ("remote", "ggml"):
-            raise ModelUnmeasurable(f"{model.name} is a {model.form}: its weights cannot be measured here")
+        if model.form in SPOKEN_TO:
+            raise ModelUnmeasurable(
+                f"{model.name} is a {model.form}: its weights are out of reach, and this measurement needs them. "
+                f"It can be asked the tasks of a benchmark: bakeoff evaluate {model.name} --benchmark humaneval"
+            )
         place = model.base_path or model.base if model.form in ADAPTED else model.path
         path = workspace.resolve(place)
         grouped.setdefault(str(path if path.exists() else place), []).append(model)

@@ -1,8 +1,8 @@
 """HumanEval, and benchmarks of its shape: generate, extract, run, store, aggregate.
 
-All models of one base are asked in one batch. Every answer is stored as it is scored, so an interrupted evaluation
-goes on with the tasks that are left. ERROR, our own failure, is in no numerator and no denominator, and is tried
-again.
+All models of one base are asked in one batch, remote endpoints and GGML files through their engine. Every answer is
+stored as it is scored, so an interrupted evaluation goes on with the tasks that are left. ERROR, our own failure, is in
+no numerator and no denominator, and is tried again.
 
 Not here: verdicts (`evaluator.scoring`), the batch (`engines.batching`).
 Try: bakeoff evaluate --tasks 40
@@ -20,15 +20,14 @@ from typing import Any
 from pydantic import BaseModel, Field, ValidationError
 
 from engines import Answer as Generated
-from engines import HuggingFaceEngine, Request, Sampling, chat_template
+from engines import EngineError, Sampling
+from evaluator.asking import Asked, Question, groups
 from evaluator.benchmarks import Task, benchmark_digest, load_benchmark
 from evaluator.contamination import clean_tasks
 from evaluator.errors import ModelUnmeasurable
 from evaluator.extraction import Mode, extract_code
-from evaluator.families import Family, families, opened
-from evaluator.identity import check_identity
 from evaluator.passing import scores_of
-from evaluator.prompting import INSTRUCTION, Prompting, conversation, end_of_chat, end_of_completion
+from evaluator.prompting import INSTRUCTION, Prompting, conversation
 from evaluator.samples import Answer
 from evaluator.scoring import Before, ScoredAnswer, Scorer, ScoringSettings
 from evaluator.subsets import choose_tasks
@@ -91,7 +90,8 @@ def evaluate_humaneval(
 ) -> list[Evaluation]:
     """Measure each model; what is stored already is not generated again unless `anew`.
 
-    Raises: ModelUnmeasurable, SandboxUnavailable, BenchmarkUnreadable, IdentityFailed, FileRefused.
+    Raises: ModelUnmeasurable, SandboxUnavailable, BenchmarkUnreadable, IdentityFailed, FileRefused, EngineError (what
+    was answered before an engine failed is stored, and the same call goes on after it).
     """
     chosen = _settings(settings)
     all_tasks = load_benchmark(chosen.benchmark)
@@ -99,28 +99,29 @@ def evaluate_humaneval(
     machine = this_machine()
     store.machines.add(machine)
     finished: dict[str, Evaluation] = {}
-    for family in families(models, workspace):
-        modes = _prompting(family, chosen.prompting, workspace)
+    for group in groups(models, workspace):
+        modes = group.prompting(chosen.prompting)
         work = []
-        for model in family.members:
-            planned = _planned(model, chosen, modes[model.id], all_tasks, label, machine.id)
+        for model in group.members:
+            planned = _planned(model, chosen, modes[model.id], group.engine, all_tasks, label, machine.id)
             begun = store.evaluations.begin(planned, replace=anew)
             if begun.status == "finished":
                 finished[model.id] = begun
                 continue
             work.append(_Measurement(model, begun, modes[model.id], _left(begun, tasks, chosen.samples, store)))
         if work:
-            with opened(family, workspace) as engine:
-                _self_test(engine, family, work, store)
+            with group.opened() as asked:
+                _self_test(asked, work, store)
                 started = time.perf_counter()
-                limits = _generate(engine, family, work, tasks, chosen, store, progress)
+                limits = _generate(asked, work, tasks, chosen, store, progress)
             batch = {
                 "seconds": time.perf_counter() - started,
                 "models": len(work),
                 "answers": sum(len(w.open) for w in work),
             }
+            details = {"limits": limits, "batch": batch, **group.details()}
             for each in work:
-                finished[each.model.id] = conclude(each.evaluation.id, store, {"limits": limits, "batch": batch})
+                finished[each.model.id] = conclude(each.evaluation.id, store, details)
     return [finished[model.id] for model in models]
 
 
@@ -145,23 +146,18 @@ def _settings(given: HumanEvalSettings | Mapping[str, Any] | None) -> HumanEvalS
     return settings
 
 
-def _prompting(family: Family, wanted: Prompting | None, workspace: Workspace) -> dict[str, Prompting]:
-    """Each member's prompting; needs the tokenizers only."""
-    if wanted is not None:
-        return {model.id: wanted for model in family.members}
-    found: dict[str, Prompting] = {}
-    for model in family.members:
-        template = chat_template(family.weights, workspace.resolve(model.path))
-        found[model.id] = "chat" if template else "raw"
-    return found
-
-
 def _planned(
-    model: Model, chosen: HumanEvalSettings, prompting: Prompting, tasks: Sequence[Task], label: str, machine_id: str
+    model: Model,
+    chosen: HumanEvalSettings,
+    prompting: Prompting,
+    engine: str,
+    tasks: Sequence[Task],
+    label: str,
+    machine_id: str,
 ) -> Evaluation:
     """The evaluation as it will be stored, with the id that finds it again."""
     settings = chosen.model_dump(mode="json", exclude={"slots", "benchmark"})
-    settings |= {"prompting": prompting, "benchmark_sha256": benchmark_digest(list(tasks)), "engine": "huggingface"}
+    settings |= {"prompting": prompting, "benchmark_sha256": benchmark_digest(list(tasks)), "engine": engine}
     if prompting == "raw":
         settings = {key: value for key, value in settings.items() if key not in ("instruction", "system")}
     name = chosen.benchmark if chosen.benchmark == "humaneval" else Path(chosen.benchmark).name.split(".")[0]
@@ -179,18 +175,17 @@ def _left(begun: Evaluation, tasks: Sequence[Task], samples: int, store: Store) 
     return [(task, sample) for task in tasks for sample in range(samples) if (task.id, sample) not in done]
 
 
-def _self_test(engine: HuggingFaceEngine, family: Family, work: Sequence[_Measurement], store: Store) -> None:
+def _self_test(asked: Asked, work: Sequence[_Measurement], store: Store) -> None:
     for each in work:
         try:
-            check_identity(engine, family.row(each.model), each.model)
+            asked.check(each.model)
         except Exception as error:
             store.evaluations.fail(each.evaluation.id, f"self-test: {error}")
             raise
 
 
 def _generate(
-    engine: HuggingFaceEngine,
-    family: Family,
+    asked: Asked,
     work: Sequence[_Measurement],
     tasks: Sequence[Task],
     chosen: HumanEvalSettings,
@@ -198,39 +193,37 @@ def _generate(
     progress: Progress | None,
 ) -> dict[str, Any]:
     """Answer everything that is open, in one batch, and score it on the way; returns the calibrated limits."""
-    places = {task.id: place for place, task in enumerate(tasks)}
-    jobs: list[tuple[_Measurement, Task, int, str]] = []
-    requests: list[Request] = []
-    for each in work:
-        for task, sample in each.open:
-            prompt, cut = _prompt(engine, family.row(each.model), each.prompting, task, chosen)
-            # 4,096 samples of one task are more than anybody draws: seeds do not meet.
-            seed = chosen.seed * 1_000_003 + places[task.id] * 4096 + sample
-            sampling = Sampling(chosen.max_tokens, chosen.temperature, chosen.top_p, seed)
-            jobs.append((each, task, sample, prompt))
-            requests.append(Request(engine.encode(prompt), sampling, family.row(each.model), cut))
+    jobs = [(each, sample, _question(each, task, sample, tasks, chosen)) for each in work for task, sample in each.open]
     settings = ScoringSettings(chosen.before_completion, chosen.before_solution)
     with Scorer(tasks, settings) as scorer:
         limits = scorer.calibrate(progress)
-        for done, (index, answer) in enumerate(engine.answers(requests, chosen.slots), 1):
-            each, task, sample, prompt = jobs[index]
-            each.waiting.append((task, sample, answer, prompt))
-            if len(each.waiting) >= SCORED_TOGETHER:
+        try:
+            answers = asked.answers([question for _, _, question in jobs], chosen.slots)
+            for done, (index, answer) in enumerate(answers, 1):
+                each, sample, question = jobs[index]
+                each.waiting.append((question.task, sample, answer, asked.prompt(question)))
+                if len(each.waiting) >= SCORED_TOGETHER:
+                    _store_scored(each, scorer, store)
+                if progress is not None:
+                    progress("HumanEval answers", done, len(jobs))
+        except EngineError as error:
+            for each in work:
                 _store_scored(each, scorer, store)
-            if progress is not None:
-                progress("HumanEval answers", done, len(jobs))
+                store.evaluations.fail(each.evaluation.id, str(error))
+            raise
         for each in work:
             _store_scored(each, scorer, store)
     return {"slowness": limits.slowness, "cpu_limit_seconds": limits.cpu_seconds("", settings.limits.cpu_seconds)}
 
 
-def _prompt(
-    engine: HuggingFaceEngine, row: str, prompting: Prompting, task: Task, chosen: HumanEvalSettings
-) -> tuple[str, Any]:
-    if prompting == "raw":
-        return task.prompt, end_of_completion
-    turns = conversation(task, chosen.instruction, chosen.system)
-    return engine.render(turns, row), end_of_chat(task.entry_point)
+def _question(
+    each: _Measurement, task: Task, sample: int, tasks: Sequence[Task], chosen: HumanEvalSettings
+) -> Question:
+    # 4,096 samples of one task are more than anybody draws: seeds do not meet.
+    seed = chosen.seed * 1_000_003 + tasks.index(task) * 4096 + sample
+    turns = conversation(task, chosen.instruction, chosen.system) if each.prompting == "chat" else []
+    sampling = Sampling(chosen.max_tokens, chosen.temperature, chosen.top_p, seed)
+    return Question(each.model, task, tuple(turns), sampling)
 
 
 def _store_scored(each: _Measurement, scorer: Scorer, store: Store) -> None:
