@@ -6,9 +6,11 @@ The engine's iterator blocks, so it runs in a thread of its own; chunks cross in
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from engines.errors import EngineCrashed, EngineError
@@ -19,6 +21,10 @@ from results import BakeoffError, Model
 
 Waiting = tuple[str, int]
 """(state, queue position)."""
+Gone = Callable[[], Awaitable[bool]]
+
+PROMPTS_AT_ONCE = 8
+"""Prompts of one request that are continued together, as far as the engine has room."""
 
 
 class Answering:
@@ -47,12 +53,14 @@ class Answering:
         self._last = 0.0
         self._notes: list[str] = []
         self._tokens = 0
+        self._prompt_tokens = 0
 
     def cancel(self) -> None:
         """Stop generating, from any thread."""
         self._cancelled.set()
         if self._stream is not None:
-            self._stream.close()
+            with contextlib.suppress(ValueError):  # a generator that runs now: `_run` stops it after this piece
+                self._stream.close()
 
     async def chat_chunks(self, include_usage: bool) -> AsyncIterator[dict[str, Any]]:
         """The protocol's chunks of a chat answer."""
@@ -69,47 +77,26 @@ class Answering:
         if include_usage:
             yield {**self._head("text_completion"), "choices": [], "usage": self._usage()}
 
-    async def chat_answer(self, gone: Callable[[], Awaitable[bool]]) -> dict[str, Any]:
+    async def chat_answer(self, gone: Gone) -> dict[str, Any]:
         """A whole chat answer; `gone()` says whether nobody waits for it any more.
 
         Raises: what the engine raised.
         """
-        watch = asyncio.create_task(self._watch(gone))
-        text, finish = "", "stop"
-        try:
-            async for item in self._items():
-                if isinstance(item, BakeoffError):
-                    raise item
-                if isinstance(item, Chunk):
-                    text += item.text
-                    finish = item.finish_reason or finish
-        finally:
-            watch.cancel()
-            self.cancel()
+        async with _watched([self], gone):
+            text, finish = await self.whole()
         choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}
         return {**self._head("chat.completion"), "choices": [choice], **self._figures(), "usage": self._usage()}
 
-    def text_answers(self, prompts: Sequence[str]) -> dict[str, Any]:
-        """Whole raw completions of several prompts. Raises: what the engine raised."""
-        with self._residency.lease(self._model) as engine:
-            if engine is None:
-                raise EngineError("The server is closing.")
-            answers = engine.complete(prompts, self._sampling)
-        failed = [note for answer in answers if answer.finish_reason == "error" for note in answer.notes]
-        if failed:
-            raise EngineError(failed[0])
-        choices = [
-            {"index": index, "text": answer.text, "finish_reason": answer.finish_reason, "logprobs": None}
-            for index, answer in enumerate(answers)
-        ]
-        prompt_tokens, tokens = sum(one.prompt_tokens for one in answers), sum(one.tokens for one in answers)
-        usage = {"prompt_tokens": prompt_tokens, "completion_tokens": tokens, "total_tokens": prompt_tokens + tokens}
-        return {**self._head("text_completion"), "choices": choices, "usage": usage}
-
-    async def _watch(self, gone: Callable[[], Awaitable[bool]]) -> None:
-        while not await gone():
-            await asyncio.sleep(0.2)
-        self.cancel()
+    async def whole(self) -> tuple[str, str]:
+        """(text, finish reason) when the answer is complete. Raises: what the engine raised."""
+        text, finish = "", "stop"
+        async for item in self._items():
+            if isinstance(item, BakeoffError):
+                raise item
+            if isinstance(item, Chunk):
+                text += item.text
+                finish = item.finish_reason or finish
+        return text, finish
 
     async def _pieces(self, waiting: Callable[[Waiting], dict[str, Any]]) -> AsyncIterator[Chunk | dict[str, Any]]:
         """Chunks with text, and ready-made chunks for waiting, the end and errors."""
@@ -149,8 +136,12 @@ class Answering:
                 self._model, self._cancelled.is_set, lambda state, position: put((state, position))
             ) as engine:
                 if engine is None:
+                    if not self._cancelled.is_set():
+                        put(EngineError("The server is closing."))
                     return
                 for chunk in self._start(engine, put):
+                    if self._cancelled.is_set():
+                        return
                     self._account(chunk)
                     put(chunk)
         except Exception as problem:
@@ -161,11 +152,11 @@ class Answering:
     def _start(self, engine: Any, put: Callable[[Any], None]) -> Iterator[Chunk]:
         if self._prompt is None:
             self._stream = engine.stream(self._messages, self._sampling)
-        elif hasattr(engine, "stream_text"):
+        else:
             self._stream = engine.stream_text(self._prompt, self._sampling)
-        else:  # engines without raw streaming answer in one piece
-            answer = engine.complete([self._prompt], self._sampling)[0]
-            return iter([Chunk(answer.text, answer.tokens, answer.finish_reason, " ".join(answer.notes))])
+        if not hasattr(self._stream, "tokens"):  # a plain generator does not count its prompt
+            prompt = engine.render(self._messages) if self._prompt is None else self._prompt
+            self._prompt_tokens = engine.count_tokens(prompt)
         if hasattr(self._stream, "on_wait"):
             self._stream.on_wait = lambda position: put(("waiting", position))
         if self._cancelled.is_set():
@@ -183,6 +174,7 @@ class Answering:
 
     def _usage(self) -> dict[str, int]:
         prompt = getattr(self._stream, "prompt_tokens", None) or len(getattr(self._stream, "prompt", ()))
+        prompt = prompt or self._prompt_tokens
         tokens = getattr(self._stream, "tokens", 0) or self._tokens
         return {"prompt_tokens": prompt, "completion_tokens": tokens, "total_tokens": prompt + tokens}
 
@@ -216,6 +208,45 @@ class Answering:
     def _text(self, text: str, finish: str | None = None, waiting: Waiting | None = None) -> dict[str, Any]:
         choice = {"index": 0, "text": text, "finish_reason": finish, "logprobs": None}
         return {**self._head("text_completion"), "choices": [choice], **_waiting(waiting)}
+
+
+async def text_answers(answerings: Sequence[Answering], gone: Gone) -> dict[str, Any]:
+    """Whole raw completions of a request's prompts; figures where there is one. Raises: what the engine raised."""
+    room = asyncio.Semaphore(PROMPTS_AT_ONCE)
+
+    async def one(answering: Answering) -> tuple[str, str]:
+        async with room:
+            return await answering.whole()
+
+    async with _watched(answerings, gone):
+        texts = await asyncio.gather(*(one(answering) for answering in answerings))
+    choices = [
+        {"index": index, "text": text, "finish_reason": finish, "logprobs": None}
+        for index, (text, finish) in enumerate(texts)
+    ]
+    usages = [answering._usage() for answering in answerings]
+    usage = {name: sum(one[name] for one in usages) for name in usages[0]}
+    figures = answerings[0]._figures() if len(answerings) == 1 else {}
+    return {**answerings[0]._head("text_completion"), "choices": choices, **figures, "usage": usage}
+
+
+@asynccontextmanager
+async def _watched(answerings: Sequence[Answering], gone: Gone) -> AsyncIterator[None]:
+    """Cancels the answers when nobody waits for them any more, and whatever is left of them at the end."""
+
+    async def watch() -> None:
+        while not await gone():
+            await asyncio.sleep(0.2)
+        for answering in answerings:
+            answering.cancel()
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield
+    finally:
+        watching.cancel()
+        for answering in answerings:
+            answering.cancel()
 
 
 def _waiting(waiting: Waiting | None) -> dict[str, Any]:

@@ -49,7 +49,7 @@ class CTransformersEngine:
 
     def stream(self, messages: Sequence[Message], sampling: Sampling) -> Iterator[Chunk]:
         """Answer a conversation; see `render`."""
-        return self._continue(self.render(messages), sampling)
+        return self.stream_text(self.render(messages), sampling)
 
     def complete(
         self, prompts: Sequence[str], sampling: Sampling, progress: Progress | None = None
@@ -59,7 +59,7 @@ class CTransformersEngine:
         for done, prompt in enumerate(prompts, 1):
             began, text, tokens, first = time.perf_counter(), "", 0, None
             finish: FinishReason = "stop"
-            for chunk in self._continue(prompt, sampling):
+            for chunk in self.stream_text(prompt, sampling):
                 if chunk.text and first is None:
                     first = time.perf_counter() - began
                 text, tokens, finish = text + chunk.text, tokens + chunk.tokens, chunk.finish_reason or finish
@@ -97,7 +97,8 @@ class CTransformersEngine:
         ids = (ctypes.c_int * (len(data) + 2))()
         return list(ids[: self._open().ctransformers_llm_tokenize(data, beginning, ids)])
 
-    def _continue(self, prompt: str, sampling: Sampling) -> Iterator[Chunk]:
+    def stream_text(self, prompt: str, sampling: Sampling) -> Iterator[Chunk]:
+        """Continue one raw prompt."""
         import torch
         from numpy.ctypeslib import as_array
 

@@ -209,7 +209,11 @@ class HuggingFaceEngine:
 
     def stream(self, messages: Sequence[Message], sampling: Sampling) -> Iterator[Chunk]:
         """Answer one conversation as it is generated; the last chunk has the reason and no text."""
-        request = Request(self.encode(self.render(messages)), sampling, self.adapter)
+        return self.stream_text(self.render(messages), sampling)
+
+    def stream_text(self, prompt: str, sampling: Sampling) -> Iterator[Chunk]:
+        """Continue one raw prompt as it is generated."""
+        request = Request(self.encode(prompt), sampling, self.adapter)
         told = 0
         for _, event in self._decoder(1).events([request]):
             if isinstance(event, Answer):

@@ -75,6 +75,10 @@ class Engine(Protocol):
         """Answer one conversation as it is generated. Closing the iterator stops the generation."""
         ...
 
+    def stream_text(self, prompt: str, sampling: Sampling) -> Iterator[Chunk]:
+        """Continue one raw prompt (no template) as it is generated; closed like `stream`."""
+        ...
+
     def complete(
         self, prompts: Sequence[str], sampling: Sampling, progress: Progress | None = None
     ) -> list[Completion]:

@@ -24,6 +24,9 @@ from results.records import Model, Progress
 AT_ONCE = 8
 """Requests of `complete` in flight: the endpoint batches what it can."""
 
+NEUTRAL = {"top_k": -1, "min_p": 0.0, "repeat_penalty": 1.0, "repetition_penalty": 1.0}
+"""Beyond the protocol: what llama-server, vLLM and Ollama sample with by themselves unless told not to."""
+
 FINISH: dict[str, FinishReason] = {"stop": "stop", "length": "length"}
 
 
@@ -38,6 +41,7 @@ class OpenAIEngine:
         self.model = model
         self.identity = identity
         self._crashed = crashed
+        self._neutral: dict[str, Any] = {} if crashed else dict(NEUTRAL)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         # trust_env: a child on loopback must not be looked for behind a proxy; a foreign endpoint may be
         self._client = httpx.Client(
@@ -54,6 +58,10 @@ class OpenAIEngine:
         """Answer a conversation; the template is the endpoint's."""
         body = {"messages": [dict(message) for message in messages], **self._settings(sampling)}
         return OpenAIStream(self, "/chat/completions", body, sampling)
+
+    def stream_text(self, prompt: str, sampling: Sampling) -> OpenAIStream:
+        """Continue one raw prompt through /completions."""
+        return OpenAIStream(self, "/completions", {"prompt": prompt, **self._settings(sampling)}, sampling)
 
     def complete(
         self, prompts: Sequence[str], sampling: Sampling, progress: Progress | None = None
@@ -110,13 +118,29 @@ class OpenAIEngine:
         return settings
 
     def _notes(self, sampling: Sampling) -> tuple[str, ...]:
-        if sampling.seed is not None and sampling.temperature > 0 and self._crashed is None:
-            return ("The seed was sent; whether the endpoint honours it is unknown.",)
-        return ()
+        if self._crashed is not None:
+            return ()
+        notes = []
+        if sampling.seed is not None and sampling.temperature > 0:
+            notes.append("The seed was sent; whether the endpoint honours it is unknown.")
+        if not self._neutral:
+            notes.append("The endpoint refuses top_k, min_p and repeat_penalty; if it has its own, they apply.")
+        return tuple(notes)
+
+    def _send(self, url: str, body: Any, stream: bool = False) -> httpx.Response:
+        """POST a request to sample, once more without `NEUTRAL` if it is refused with it, and from then on without."""
+        request = self._client.build_request("POST", url, json={**body, **self._neutral})
+        answer = self._client.send(request, stream=stream)
+        if answer.status_code in (400, 422) and self._neutral:
+            answer.close()
+            answer = self._client.send(self._client.build_request("POST", url, json=body), stream=stream)
+            if answer.status_code == 200:
+                self._neutral = {}
+        return answer
 
     def _post(self, path: str, body: Any, root: str | None = None) -> Any:
         try:
-            answer = self._client.post((root or self.url) + path, json=body)
+            answer = self._client.post(root + path, json=body) if root else self._send(self.url + path, body)
         except httpx.HTTPError as problem:
             raise self._unreachable(problem) from None
         if answer.status_code != 200:
@@ -135,9 +159,8 @@ class OpenAIStream(Iterator[Chunk]):
     def __init__(self, engine: OpenAIEngine, path: str, body: dict[str, Any], sampling: Sampling) -> None:
         self._engine = engine
         self._sampling = sampling
-        self._request = engine._client.build_request(
-            "POST", engine.url + path, json={**body, "stream": True, "stream_options": {"include_usage": True}}
-        )
+        self._url = engine.url + path
+        self._body = {**body, "stream": True, "stream_options": {"include_usage": True}}
         self._response: httpx.Response | None = None
         self._cancelled = False
         self._pieces = self._generate()
@@ -157,15 +180,17 @@ class OpenAIStream(Iterator[Chunk]):
             self._pieces.close()
 
     def _generate(self) -> Generator[Chunk]:
-        filtered, note = StopFilter(self._sampling.stop), " ".join(self._engine._notes(self._sampling))
+        filtered, note = StopFilter(self._sampling.stop), ""
         finish: FinishReason | None = None
         try:
-            for event in self._events():
+            for number, event in enumerate(self._events()):
+                if number == 0:  # only now is it known what the endpoint takes
+                    note = " ".join(self._engine._notes(self._sampling))
                 usage = event.get("usage") or {}
                 self.prompt_tokens = usage.get("prompt_tokens", self.prompt_tokens)
                 self.tokens = usage.get("completion_tokens", self.tokens)
                 choice = (event.get("choices") or [{}])[0]
-                text = filtered.feed((choice.get("delta") or {}).get("content") or "")
+                text = filtered.feed((choice.get("delta") or {}).get("content") or choice.get("text") or "")
                 if text:
                     yield Chunk(text, 1, note=note)
                     note = ""
@@ -184,7 +209,7 @@ class OpenAIStream(Iterator[Chunk]):
 
     def _events(self) -> Iterator[dict[str, Any]]:
         try:
-            self._response = self._engine._client.send(self._request, stream=True)
+            self._response = self._engine._send(self._url, self._body, stream=True)
             if self._response.status_code != 200:
                 raise EngineError(f"{self._engine.url}: {_message(self._response.read())}")
             for line in self._response.iter_lines():

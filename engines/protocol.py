@@ -11,11 +11,15 @@ from engines.interface import Message, Sampling
 DEFAULT_TOKENS = 512
 """max_tokens where a request has none."""
 
-REFUSED = {
-    "tools": [], "functions": [], "logprobs": False, "top_logprobs": 0, "logit_bias": {}, "best_of": 1, "n": 1,
-    "echo": False, "suffix": "", "presence_penalty": 0, "frequency_penalty": 0, "response_format": {"type": "text"},
+REFUSED: dict[str, tuple[Any, ...]] = {
+    "tools": (), "functions": (), "logprobs": (), "top_logprobs": (), "logit_bias": (), "best_of": (1,), "n": (1,),
+    "echo": (), "suffix": ("",), "presence_penalty": (), "frequency_penalty": (),
+    "response_format": ({"type": "text"},),
+    "top_k": (-1,), "min_p": (), "typical_p": (1,), "repeat_penalty": (1,), "repetition_penalty": (1,), "mirostat": (),
+    "grammar": ("",), "json_schema": (), "min_tokens": (),
 }  # fmt: skip
-"""What no engine here does, with the one harmless value of each."""
+"""What no engine here does, with its harmless values beside None, False, 0 and what is empty: sampling is temperature,
+top_p and seed, the same on every engine."""
 
 
 class TextPart(BaseModel, frozen=True, extra="ignore"):
@@ -64,7 +68,7 @@ class _SamplingRequest(BaseModel):
     @model_validator(mode="after")
     def _refuse(self) -> _SamplingRequest:
         given = [name for name, value in (self.model_extra or {}).items()
-                 if name in REFUSED and value not in (None, REFUSED[name], [], {}, False)]  # fmt: skip
+                 if name in REFUSED and value not in (None, False, [], {}, *REFUSED[name])]  # fmt: skip
         if given:
             raise ValueError(f"not supported here: {', '.join(sorted(given))}")
         return self

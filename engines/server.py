@@ -28,7 +28,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from engines.answers import Answering
+from engines.answers import Answering, text_answers
 from engines.errors import EngineBusy, EngineCrashed
 from engines.protocol import ChatRequest, CompletionRequest, TemplateRequest, TokenizeRequest, error_body
 from engines.residency import Residency
@@ -72,15 +72,14 @@ def create_app(residency: Residency, key: str = "") -> FastAPI:
         return JSONResponse(await answering.chat_answer(request.is_disconnected))
 
     @app.post("/v1/completions")
-    async def completions(body: CompletionRequest) -> Response:
+    async def completions(body: CompletionRequest, request: Request) -> Response:
         found = await run_in_threadpool(_find, residency, body.model)
-        if isinstance(body.prompt, str) and body.stream:
-            answering = Answering(residency, found, body.sampling(), prompt=body.prompt)
-            include = bool(body.stream_options and body.stream_options.include_usage)
-            return _events(answering, answering.text_chunks(include))
         prompts = [body.prompt] if isinstance(body.prompt, str) else body.prompt
-        answering = Answering(residency, found, body.sampling())
-        return JSONResponse(await run_in_threadpool(answering.text_answers, prompts))
+        answerings = [Answering(residency, found, body.sampling(), prompt=prompt) for prompt in prompts]
+        if body.stream:
+            include = bool(body.stream_options and body.stream_options.include_usage)
+            return _events(answerings[0], answerings[0].text_chunks(include))
+        return JSONResponse(await text_answers(answerings, request.is_disconnected))
 
     @app.post("/apply-template")
     def apply_template(body: TemplateRequest) -> dict[str, Any]:

@@ -132,6 +132,15 @@ def test_the_official_client_is_served(serving: Serving) -> None:
     assert len(set(answers.values())) == 3
     raw = client.completions.create(model="base", prompt=["Hello", "def"], max_tokens=4, temperature=0)
     assert [choice.index for choice in raw.choices] == [0, 1]
+    one = client.completions.create(model="base", prompt="Hello", max_tokens=4, temperature=0)
+    assert one.choices[0].text == raw.choices[0].text and one.usage and one.usage.prompt_tokens >= 1
+    assert one.model_extra and one.model_extra["timings"]["predicted_n"] == one.usage.completion_tokens
+    flow = client.completions.create(
+        model="base", prompt="Hello", max_tokens=4, temperature=0, stream=True, stream_options={"include_usage": True}
+    )
+    parts = list(flow)
+    assert "".join(part.choices[0].text for part in parts if part.choices) == one.choices[0].text
+    assert parts[-1].usage == one.usage
     with pytest.raises(openai.NotFoundError, match="no model"):
         client.chat.completions.create(model="nobody", messages=[{"role": "user", "content": "a"}])
     with pytest.raises(openai.BadRequestError, match="tools"):
@@ -206,6 +215,22 @@ def test_a_client_that_leaves_stops_its_answer(serving: Serving) -> None:
         assert len(lanes._free) == 2
 
 
+def test_a_client_that_leaves_stops_whole_answers_too(serving: Serving) -> None:
+    """64 prompts of 200 tokens: those that have not begun when the client leaves never do."""
+    with serving.residency.lease(serving.store.models.find("base")) as engine:
+        assert engine is not None
+        lanes = engine.server.lanes  # type: ignore[attr-defined]
+    before = lanes._clock
+    body = {"model": "base", "prompt": ["Hello"] * 64, "max_tokens": 200, "ignore_eos": True}
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{serving.url}/v1/completions", json=body, timeout=httpx.Timeout(10, read=0.1))
+    deadline = time.monotonic() + 60
+    while any(one.name == "answer base" for one in threading.enumerate()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert len(lanes._free) == 2 and lanes.waiting == 0
+    assert lanes._clock - before < 32, "answers were made for nobody"
+
+
 def test_a_missing_file_and_a_crash_fail_one_request(serving: Serving) -> None:
     answer = httpx.post(f"{serving.url}/v1/chat/completions", json={**ASK, "model": "gone"}, timeout=120)
     assert answer.status_code == 400 and "gone" in answer.json()["error"]["message"]
@@ -229,9 +254,15 @@ def test_strangers_and_wrong_requests_are_refused(serving: Serving) -> None:
     assert httpx.get(url, headers={"Host": "evil.example"}).status_code == 403
     assert httpx.get(url, headers={"Origin": "https://evil.example"}).status_code == 403
     chat = f"{serving.url}/v1/chat/completions"
-    for wrong in ({"messages": []}, {"temperature": 9}, {"n": 2}, {"max_tokens": 0}, {"messages": [{"role": "tool"}]}):
+    wrongs: list[dict[str, Any]] = [
+        {"messages": []}, {"temperature": 9}, {"n": 2}, {"max_tokens": 0}, {"messages": [{"role": "tool"}]},
+        {"top_k": 40}, {"min_p": 0.05}, {"repeat_penalty": 1.1}, {"repetition_penalty": 1.1}, {"presence_penalty": 1},
+    ]  # fmt: skip
+    for wrong in wrongs:
         answer = httpx.post(chat, json={**ASK, "model": "base", **wrong})
         assert answer.status_code == 400 and answer.json()["error"]["message"]
+    harmless = {"top_k": 0, "min_p": 0.0, "repeat_penalty": 1.0, "user": "me"}
+    assert httpx.post(chat, json={**ASK, "model": "base", **harmless}, timeout=120).status_code == 200
     pieces = (b"x" * (1 << 20) for _ in range(9))  # sent without saying how long it is
     for content in (b"x" * (9 << 20), pieces):
         big = httpx.post(chat, content=content, headers={"Content-Type": "application/json"})
@@ -297,10 +328,13 @@ def test_transformers_models_are_served_from_a_worker(miniature: Callable[[str],
         residency = Residency(store, place, 4 << 30)
         url, stop = run(residency)
         try:
-            first = stream(url, {**ASK, "model": "whole"})
-            assert first[-1]["choices"][0]["finish_reason"] == "length"
+            first = stream(url, {**ASK, "model": "whole", "stream_options": {"include_usage": True}})
+            assert first[-2]["choices"][0]["finish_reason"] == "length"
+            assert first[-1]["usage"]["prompt_tokens"] > 5 and first[-1]["usage"]["completion_tokens"] == 12
             again = stream(url, {**ASK, "model": "whole"})
             assert said(first) == said(again) != ""
+            raw = httpx.post(f"{url}/v1/completions", json={"model": "whole", "prompt": "Hello", "max_tokens": 4})
+            assert raw.status_code == 200 and raw.json()["usage"]["completion_tokens"] <= 4
         finally:
             stop()
             residency.close()
