@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bakeoff.options import JsonOption, WorkspaceOption
 
 if TYPE_CHECKING:
-    from results import Evaluation, Form, Model, Progress, Store, Workspace
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from results import Evaluation, FormCost, Workspace
 
 
 def evaluate(
@@ -34,6 +36,9 @@ def evaluate(
             "Without names: only models of this form."
         ),
     ] = None,
+    url: Annotated[
+        str, typer.Option(help="An OpenAI-compatible endpoint, http://host/v1, whose models the names are.")
+    ] = "",
     rescore: Annotated[bool, typer.Option(help="Run the stored answers again; generate nothing.")] = False,
     workspace: WorkspaceOption = None,
     json_: JsonOption = False,
@@ -41,8 +46,10 @@ def evaluate(
     """Measure models, all adapters of a base in one batch. What is measured already is not measured again.
 
     Examples: bakeoff evaluate demo-rank8 smollm2-135m-instruct --tasks 40 ·
-    bakeoff evaluate demo-rank8 --forms gguf-q8_0 --forms gguf-q4_0
+    bakeoff evaluate demo-rank8 --forms gguf-q8_0 --forms gguf-q4_0 ·
+    bakeoff evaluate qwen3:8b --url http://127.0.0.1:11434/v1 (its key: OPENAI_API_KEY)
     """
+    import evaluator
     from bakeoff.listing import output, printable, show
     from bakeoff.progress import drawn
     from results import Workspace, form_costs
@@ -50,70 +57,38 @@ def evaluate(
     place = Workspace.open(workspace)
     settings = {"tasks": tasks, "prompting": prompting, "samples": samples, "temperature": temperature}
     with place.store() as store, drawn() as progress:
-        chosen = _chosen(store, place, models or [], forms or [])
+        chosen = evaluator.choose_models(store, place, models or (), forms or (), url)
         if rescore:
-            found = _rescored(store, chosen, benchmark, progress)
-        elif benchmark == "heldout":
-            found = _heldout(store, place, chosen, experiment, progress)
+            found = evaluator.rescore_stored(chosen, benchmark, store, progress)
         else:
-            found = _measured(store, place, chosen, benchmark, settings | {"max_tokens": max_tokens}, progress)
+            rows = _held_out(experiment, place) if benchmark == "heldout" and experiment else None
+            settings["max_tokens"] = max_tokens
+            found = evaluator.measure(chosen, benchmark, store, place, settings, rows, progress)
         names = {one.id: one.name for one in store.models.list()}
         costs = {one.model: one for one in form_costs(store, benchmark, chosen)} if forms else {}
-    rows = [
-        {"model": names[one.model_id], "subset": one.subset, **dataclasses.asdict(score)}
-        for one in found
-        for score in one.scores
-    ]
-    for row in rows:
-        cost = costs.get(row["model"])
-        if cost and row["metric"] == cost.contrast.metric:
-            row["form_cost"] = cost.as_json()
     columns = {name: name for name in ("model", "metric", "value", "low", "high", "n", "subset")}
-    show(rows, columns, as_json=json_, empty="No models to measure. Make some: bakeoff run EXPERIMENT.yaml")
-    if not json_:
-        for cost in costs.values():
-            output().print(printable(cost.sentence), markup=False, highlight=False)
+    empty = "No models to measure. Make some: bakeoff run EXPERIMENT.yaml"
+    show(_rows(found, names, costs), columns, as_json=json_, empty=empty)
+    for cost in () if json_ else costs.values():
+        output().print(printable(cost.sentence), markup=False, highlight=False)
 
 
-def _chosen(store: Store, place: Workspace, names: list[str], forms: list[str]) -> list[Model]:
-    """The named models and their forms; without names all that are not archived and here, or those of the forms."""
-    if names:
-        import engines
-
-        named = [store.models.find(name) for name in names]
-        made = [engines.export(model, cast("Form", form), place, store) for model in named for form in forms]
-        return list({model.id: model for model in (*named, *made)}.values())
-    here = [one for one in store.models.list() if not one.archived and one.form not in ("remote", "ggml")]
-    return [model for model in here if not forms or model.form in forms]
-
-
-def _measured(
-    store: Store, place: Workspace, models: list[Model], benchmark: str, settings: dict[str, Any], progress: Progress
-) -> list[Evaluation]:
-    import evaluator
-
-    if benchmark == "stopping":
-        wanted = {"max_tokens": settings["max_tokens"]}
-        return list(evaluator.evaluate_stopping(models, store, place, wanted, progress))
-    return list(evaluator.evaluate_humaneval(models, store, place, settings | {"benchmark": benchmark}, progress))
-
-
-def _heldout(
-    store: Store, place: Workspace, models: list[Model], experiment: Path | None, progress: Progress
-) -> list[Evaluation]:
-    import evaluator
+def _held_out(experiment: Path, place: Workspace) -> Sequence[Any]:
     import trainer
-    from results import BakeoffError
 
-    if experiment is None:
-        raise BakeoffError("Whose rows are held out? Name the experiment file: --experiment FILE.yaml")
-    rows = trainer.validation_rows(trainer.load_experiment(experiment), place)
-    return list(evaluator.evaluate_heldout(models, rows, store, place, progress))
+    return trainer.validation_rows(trainer.load_experiment(experiment), place)
 
 
-def _rescored(store: Store, models: list[Model], benchmark: str, progress: Progress) -> list[Evaluation]:
-    import evaluator
-
-    tasks = evaluator.load_benchmark(benchmark)
-    stored = [one for model in models for one in store.evaluations.list(model_id=model.id, benchmark=benchmark)]
-    return [evaluator.rescore(one.id, store, tasks, progress) for one in stored if one.status == "finished"]
+def _rows(
+    found: Iterable[Evaluation], names: Mapping[str, str], costs: Mapping[str, FormCost]
+) -> list[dict[str, object]]:
+    """A row for each score, with what the model's form costs beside the score that it is reckoned by."""
+    rows: list[dict[str, object]] = []
+    for one in found:
+        for score in one.scores:
+            row = {"model": names[one.model_id], "subset": one.subset, **dataclasses.asdict(score)}
+            cost = costs.get(names[one.model_id])
+            if cost and score.metric == cost.contrast.metric:
+                row["form_cost"] = cost.as_json()
+            rows.append(row)
+    return rows

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from evaluator.latency import evaluate_latency as evaluate_latency
     from evaluator.limits import Calibration as Calibration
     from evaluator.limits import Limits as Limits
+    from evaluator.measuring import choose_models as choose_models
+    from evaluator.measuring import measure as measure
+    from evaluator.measuring import register_endpoint as register_endpoint
+    from evaluator.measuring import rescore_stored as rescore_stored
     from evaluator.rescoring import SampleScores as SampleScores
     from evaluator.rescoring import score_samples as score_samples
     from evaluator.rescoring import stored_answers as stored_answers
@@ -63,6 +67,7 @@ _HOMES = {
     "StoppingSettings": "stopping",
     "Task": "benchmarks",
     "calibrate": "scoring",
+    "choose_models": "measuring",
     "evaluate_latency": "latency",
     "evaluate_heldout": "heldout",
     "evaluate_humaneval": "humaneval",
@@ -71,7 +76,10 @@ _HOMES = {
     "extract_code": "extraction",
     "judge_answers": "judging",
     "load_benchmark": "benchmarks",
+    "measure": "measuring",
     "read_samples": "samples",
+    "register_endpoint": "measuring",
+    "rescore_stored": "measuring",
     "sandbox_available": "sandbox",
     "score_answers": "scoring",
     "score_samples": "rescoring",

@@ -56,6 +56,11 @@ def load_benchmark(source: str | Path) -> list[Task]:
     return tasks
 
 
+def benchmark_name(source: str) -> str:
+    """What evaluations by a benchmark are stored under: "humaneval", or a file's name without its endings."""
+    return source if source == "humaneval" else Path(source).name.split(".")[0]
+
+
 def benchmark_digest(tasks: list[Task]) -> str:
     """SHA-256 (64 hex digits) over all fields of all tasks: two files that score alike have the same one."""
     text = json.dumps([[t.id, t.prompt, t.entry_point, t.test, t.canonical_solution] for t in tasks])

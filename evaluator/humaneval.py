@@ -14,7 +14,6 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
@@ -22,7 +21,7 @@ from pydantic import BaseModel, Field, ValidationError
 from engines import Answer as Generated
 from engines import EngineError, Sampling
 from evaluator.asking import Asked, Question, groups
-from evaluator.benchmarks import Task, benchmark_digest, load_benchmark
+from evaluator.benchmarks import Task, benchmark_digest, benchmark_name, load_benchmark
 from evaluator.contamination import clean_tasks
 from evaluator.errors import ModelUnmeasurable
 from evaluator.extraction import Mode, extract_code
@@ -160,7 +159,7 @@ def _planned(
     settings |= {"prompting": prompting, "benchmark_sha256": benchmark_digest(list(tasks)), "engine": engine}
     if prompting == "raw":
         settings = {key: value for key, value in settings.items() if key not in ("instruction", "system")}
-    name = chosen.benchmark if chosen.benchmark == "humaneval" else Path(chosen.benchmark).name.split(".")[0]
+    name = benchmark_name(chosen.benchmark)
     identity = digest([model.id, model.identity, name, settings, label, machine_id])
     return Evaluation(identity[:24], model.id, name, settings, machine_id, subset=label)
 

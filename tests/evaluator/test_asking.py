@@ -11,9 +11,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from bakeoff.main import app
 from engines import EngineError
-from evaluator import ModelUnmeasurable, evaluate_humaneval, evaluate_stopping, sandbox_available
+from evaluator import (
+    ModelUnmeasurable,
+    choose_models,
+    evaluate_humaneval,
+    evaluate_stopping,
+    rescore_stored,
+    sandbox_available,
+)
 from results import Model, Store, Workspace
 from tests.engines.test_ctransformers import VOCABULARY, write_ggml
 from trainer import miniature
@@ -95,6 +104,15 @@ def test_an_endpoint_says_what_its_weights_say(
     reached = spoken.details["reached"]
     assert reached["url"] == url and reached["model"] == "base" and "identity" in reached["self_test"]
     assert "secret" not in json.dumps(spoken.details)
+    words = ["evaluate", "base", "--url", url, "--tasks", "3", "--max-tokens", "16", "--workspace", str(workspace.path)]
+    rows = json.loads(CliRunner().invoke(app, [*words, "--json"], catch_exceptions=False).stdout)
+    assert [row["value"] for row in rows] == [one.value for one in spoken.scores]
+    (model,) = choose_models(store, workspace, ["base"], url=url)
+    assert rows[0]["model"] == model.name and model.name.startswith("base (127.0.0.1:")
+    (named,) = store.evaluations.list(model_id=model.id)
+    assert answers(store, named.id) == answers(store, loaded.id)
+    (again,) = rescore_stored([model], "humaneval", store)
+    assert (again.id, again.scores) == (named.id, named.scores)
 
 
 def test_an_endpoint_that_goes_away_costs_nothing_that_was_answered(
@@ -122,6 +140,16 @@ def test_an_endpoint_that_goes_away_costs_nothing_that_was_answered(
     )
     assert whole.id == broken.id and whole.status == "finished" and totals == {20 - len(kept)}
     assert kept.items() <= answers(store, whole.id).items() and len(answers(store, whole.id)) == 20
+
+
+def test_what_is_no_endpoint_is_refused(store: Store, workspace: Workspace) -> None:
+    with pytest.raises(ModelUnmeasurable, match="no address of an endpoint"):
+        choose_models(store, workspace, ["m"], url="localhost:1234")
+    with pytest.raises(ModelUnmeasurable, match="OPENAI_API_KEY") as refused:
+        choose_models(store, workspace, ["m"], url="https://me:secret@example.org/v1")
+    assert "secret" not in str(refused.value) and not store.models.list()
+    with pytest.raises(ModelUnmeasurable, match="Which of the models"):
+        choose_models(store, workspace, url="http://127.0.0.1:1/v1")
 
 
 def test_a_ggml_file_continues_and_does_not_chat(store: Store, workspace: Workspace, tmp_path: Path) -> None:

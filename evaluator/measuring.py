@@ -1,0 +1,88 @@
+"""Which models are measured by which benchmark: what `bakeoff evaluate` does, for any program.
+
+Not here: the measurements themselves (`evaluator.humaneval`, `evaluator.heldout`, `evaluator.stopping`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from engines import export, model_id
+from evaluator.benchmarks import benchmark_name, load_benchmark
+from evaluator.errors import ModelUnmeasurable
+from evaluator.families import SPOKEN_TO
+from evaluator.heldout import Conversation, evaluate_heldout
+from evaluator.humaneval import evaluate_humaneval, rescore
+from evaluator.stopping import evaluate_stopping
+from results import Evaluation, Form, Model, Progress, Store, Workspace, digest
+
+
+def choose_models(
+    store: Store, workspace: Workspace, names: Sequence[str] = (), forms: Sequence[str] = (), url: str = ""
+) -> list[Model]:
+    """The named models and, exported where missing, their `forms`; without names all whose weights are here.
+
+    Under a `url` the names are an endpoint's (`register_endpoint`).
+    Raises: NotFound, ModelUnmeasurable, ExportRefused, FileRefused.
+    """
+    if url:
+        if not names:
+            raise ModelUnmeasurable(f"Which of the models at {url}? Name them as the endpoint does")
+        return [register_endpoint(store, name, url) for name in names]
+    if names:
+        named = [store.models.find(name) for name in names]
+        made = [export(model, cast("Form", form), workspace, store) for model in named for form in forms]
+        return list({model.id: model for model in (*named, *made)}.values())
+    here = [model for model in store.models.list() if not model.archived and model.form not in SPOKEN_TO]
+    return [model for model in here if not forms or model.form in forms]
+
+
+def register_endpoint(store: Store, name: str, url: str) -> Model:
+    """A model of an OpenAI-compatible endpoint, as a model of the store: its name there and its host.
+
+    Raises: ModelUnmeasurable for what is no http address, or holds a password, which a store must not.
+    """
+    place = urlsplit(url.rstrip("/"))
+    if place.scheme not in ("http", "https") or not place.hostname:
+        raise ModelUnmeasurable(f"{url!r} is no address of an endpoint, such as http://127.0.0.1:8791/v1")
+    if place.username or place.password:
+        raise ModelUnmeasurable(
+            f"The address of {place.hostname} holds a password, which would be stored. Put the key in OPENAI_API_KEY"
+        )
+    identity = digest([place.geturl(), name])
+    full = f"{name} ({place.netloc})"
+    found = Model(model_id(full, identity), full, "remote", name, identity, 0, place.geturl(), details={"model": name})
+    return store.models.add(found)
+
+
+def measure(
+    models: Sequence[Model],
+    benchmark: str,
+    store: Store,
+    workspace: Workspace,
+    settings: Mapping[str, Any],
+    rows: Sequence[Conversation] | None = None,
+    progress: Progress | None = None,
+) -> list[Evaluation]:
+    """Measure by "stopping", by "heldout" (on `rows`), by "humaneval" or by a file of its shape.
+
+    Settings that a benchmark does not have are left out. Raises what the measurement raises.
+    """
+    if benchmark == "stopping":
+        return evaluate_stopping(models, store, workspace, {"max_tokens": settings["max_tokens"]}, progress)
+    if benchmark == "heldout":
+        if rows is None:
+            raise ModelUnmeasurable("Whose rows are held out? Name the experiment file: --experiment FILE.yaml")
+        return evaluate_heldout(models, rows, store, workspace, progress)
+    return evaluate_humaneval(models, store, workspace, {**settings, "benchmark": benchmark}, progress)
+
+
+def rescore_stored(
+    models: Sequence[Model], benchmark: str, store: Store, progress: Progress | None = None
+) -> list[Evaluation]:
+    """Extract and run the stored answers of finished evaluations again. Raises as `rescore`."""
+    tasks, name = load_benchmark(benchmark), benchmark_name(benchmark)
+    stored = [one for model in models for one in store.evaluations.list(model_id=model.id, benchmark=name)]
+    return [rescore(one.id, store, tasks, progress) for one in stored if one.status == "finished"]
