@@ -19,11 +19,12 @@ import httpx
 import pytest
 import uvicorn
 
-from engines import EngineBusy, EngineError, Sampling
+from engines import Chunk, EngineBusy, EngineError, HuggingFaceEngine, Sampling
 from engines.openai import OpenAIEngine
 from engines.residency import Residency
 from engines.server import create_app
 from engines.serving import listening, serve
+from engines.worker import OneModel
 from results import Model, Store, Workspace
 
 pytestmark = pytest.mark.slow
@@ -335,6 +336,39 @@ def test_transformers_models_are_served_from_a_worker(miniature: Callable[[str],
             assert said(first) == said(again) != ""
             raw = httpx.post(f"{url}/v1/completions", json={"model": "whole", "prompt": "Hello", "max_tokens": 4})
             assert raw.status_code == 200 and raw.json()["usage"]["completion_tokens"] <= 4
+            (resident,) = residency._resident.values()
+            os.kill(resident.host._child.pid, signal.SIGKILL)  # type: ignore[attr-defined]
+            assert said(stream(url, {**ASK, "model": "whole"})) == said(first)  # a new worker answers
         finally:
             stop()
             residency.close()
+
+
+class Counted(HuggingFaceEngine):
+    """transformers, counting what it was asked to make."""
+
+    told = 0
+
+    def stream_text(self, prompt: str, sampling: Sampling) -> Iterator[Chunk]:
+        for chunk in super().stream_text(prompt, sampling):
+            self.told += chunk.tokens
+            yield chunk
+
+
+def test_a_client_that_leaves_stops_transformers_too(miniature: Callable[[str], Path], tmp_path: Path) -> None:
+    """As in a worker process: the engine is a generator that runs while the request is cancelled."""
+    model, engine = Model("m-1", "whole", "merged", "mini", "e" * 64, 1, "."), Counted(miniature("llama"))
+    with Workspace(tmp_path).store() as store:
+        store.models.add(model)
+        url, stop = run(OneModel(store, model, engine))  # type: ignore[arg-type]
+        try:
+            body = {**ASK, "model": "whole", "max_tokens": 450, "stream": True}
+            with httpx.stream("POST", f"{url}/v1/chat/completions", json=body, timeout=120) as answer:
+                next(line for line in answer.iter_lines() if '"content": "' in line and '"role"' not in line)
+            deadline = time.monotonic() + 60
+            while any(one.name == "answer whole" for one in threading.enumerate()) and time.monotonic() < deadline:
+                time.sleep(0.05)
+            assert 0 < engine.told < 450
+        finally:
+            stop()
+            engine.close()
