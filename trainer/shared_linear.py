@@ -10,9 +10,7 @@ Weights of adapters are fp32 (an update of 1e-4 is lost in bf16's 8 bits); produ
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,71 +18,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from trainer.adapter import Adapter, siblings
+
 ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj", "qkv_proj")
 MLP = ("gate_proj", "up_proj", "down_proj", "gate_up_proj")
-SAME_INPUT = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
-"""Layers of one parent that read the same tensor."""
-
-
-class Adapter:
-    """One run's LoRA weights: the layer's name to its pair (A (rank, in), B (out, rank)), fp32.
-
-    All weights lie in one flat parameter, so that the optimizer, the norm and the cast to the base's dtype are one
-    operation each instead of several hundred. Layers that read the same input lie together, their As end to end.
-    """
-
-    def __init__(
-        self, layers: dict[str, nn.Linear], rank: int, scale: float, dropout: float, dropout_draws: torch.Generator
-    ) -> None:
-        self.rank, self.scale, self.dropout, self.dropout_draws = rank, scale, dropout, dropout_draws
-        self._places: dict[str, tuple[tuple[int, int, int], ...]] = {}
-        """For A and for B: where it begins, its height and width."""
-        size = 0
-        for names in siblings(layers):
-            for part in (0, 1):
-                for name in names:
-                    shape = ((rank, layers[name].in_features), (layers[name].out_features, rank))[part]
-                    self._places[name] = (*self._places.get(name, ()), (size, *shape))
-                    size += shape[0] * shape[1]
-        device = next(iter(layers.values())).weight.device
-        self.weights = nn.Parameter(torch.zeros(size, device=device))
-        self.weights.grad = torch.zeros_like(self.weights)
-        self.pairs = self._views(self.weights.detach())
-        self.gradients = self._views(self.weights.grad)
-        """Of the pairs: every backward pass adds to them."""
-        self._low = self.weights.detach()
-
-    def parameters(self) -> list[nn.Parameter]:
-        """What an optimizer steps: the flat weights."""
-        return [self.weights]
-
-    def forget_gradients(self) -> None:
-        """Set all gradients to zero, in place: the layers hold on to them."""
-        assert self.weights.grad is not None
-        self.weights.grad.zero_()
-
-    def lower(self, dtype: torch.dtype) -> None:
-        """Take over the present weights for passes in a dtype; called once after every update."""
-        self._low = self.weights.detach().to(dtype)
-
-    def downs(self, names: Sequence[str], gradient: bool = False) -> Tensor:
-        """The As of layers that lie together, end to end: (layers · rank, in), or their gradients in fp32."""
-        (start, _, width), (last, rank, _) = self._places[names[0]][0], self._places[names[-1]][0]
-        whole = self.weights.grad if gradient else self._low
-        assert whole is not None
-        return whole[start : last + rank * width].view(-1, width)
-
-    def up(self, name: str) -> Tensor:
-        """B of a layer, (out, rank), in the passes' dtype."""
-        start, out, rank = self._places[name][1]
-        return self._low[start : start + out * rank].view(out, rank)
-
-    def _views(self, flat: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
-        def view(place: tuple[int, int, int]) -> Tensor:
-            start, height, width = place
-            return flat[start : start + height * width].view(height, width)
-
-        return {name: (view(places[0]), view(places[1])) for name, places in sorted(self._places.items())}
 
 
 @dataclass
@@ -108,30 +45,6 @@ def layers_for(model: nn.Module, target: str | Sequence[str]) -> dict[str, nn.Li
         if target == "all-linear" or (names and name.rsplit(".", 1)[-1] in names):
             found[name] = linear
     return found
-
-
-def new_adapter(
-    layers: dict[str, nn.Linear], rank: int, alpha: float, *, rslora: bool, dropout: float, seed: int
-) -> Adapter:
-    """A fresh adapter, initialised like PEFT's: A uniform (Kaiming, a = √5), B zero. The seed alone decides A."""
-    device = next(iter(layers.values())).weight.device
-    scale = alpha / (math.sqrt(rank) if rslora else rank)
-    adapter = Adapter(layers, rank, scale, dropout, torch.Generator(device).manual_seed(seed + 1))
-    draws = torch.Generator().manual_seed(seed)
-    for a, _ in adapter.pairs.values():
-        bound = 1 / math.sqrt(a.shape[1])  # kaiming_uniform_ with a = √5 has this bound
-        a.copy_(torch.empty(a.shape).uniform_(-bound, bound, generator=draws))
-    return adapter
-
-
-def siblings(names: Iterable[str]) -> list[list[str]]:
-    """Layer names grouped by the input they read: query, key and value; gate and up; others alone."""
-    groups: dict[tuple[str, str], list[str]] = {}
-    for name in names:
-        parent, _, own = name.rpartition(".")
-        kind = next((kind for kind in SAME_INPUT if own in kind), (own,))
-        groups.setdefault((parent, kind[0]), []).append(name)
-    return [sorted(group) for group in groups.values()]
 
 
 class Siblings:
@@ -231,9 +144,9 @@ class _Shared(torch.autograd.Function):
         outputs = {name: F.linear(flat, layer.weight, layer.bias) for name, layer in layers.items()}
         inner = []
         for part in thin:
-            u = part.read(flat) @ part.adapter.downs(part.names).t()
+            u = part.read(flat) @ part.adapter.turned_downs(part.names)
             for name, own in zip(part.names, torch.split(u, part.adapter.rank, 1), strict=True):
-                outputs[name][part.start : part.stop].addmm_(own, part.adapter.up(name).t(), alpha=part.adapter.scale)
+                outputs[name][part.start : part.stop].addmm_(own, part.adapter.up(name))
             inner.append(u)
         ctx.save_for_backward(flat, *inner)
         ctx.layers, ctx.thin, ctx.shape = layers, thin, x.shape
@@ -249,11 +162,11 @@ class _Shared(torch.autograd.Function):
                 gx = coming[name] @ layer.weight if gx is None else gx.addmm_(coming[name], layer.weight)
         for part, u in zip(ctx.thin, inner, strict=True):
             adapter, rows = part.adapter, slice(part.start, part.stop)
-            back = [coming[name][rows] @ adapter.up(name) for name in part.names]
-            gu = (back[0] if len(back) == 1 else torch.cat(back, 1)).mul_(adapter.scale)
+            back = [coming[name][rows] @ adapter.up(name).t() for name in part.names]
+            gu = back[0] if len(back) == 1 else torch.cat(back, 1)
             for name, own in zip(part.names, torch.split(u, adapter.rank, 1), strict=True):
-                adapter.gradients[name][1].add_(coming[name][rows].t() @ own, alpha=adapter.scale)
-            adapter.downs(part.names, gradient=True).add_(gu.t() @ part.read(flat))
+                adapter.gradients[name][1].add_((own.t() @ coming[name][rows]).t(), alpha=adapter.scale)
+            adapter.down_gradients(part.names).add_(gu.t() @ part.read(flat))
             if gx is not None and part.mask is None:
                 gx[rows].addmm_(gu, adapter.downs(part.names))
             elif gx is not None:
@@ -271,16 +184,3 @@ def share(model: nn.Module) -> Routing:
         for name in names:
             model.set_submodule(name, SharedLinear(name, layers[name], together))
     return routing
-
-
-def peft_name(layer: str, part: str) -> str:
-    """The key PEFT files have for a layer's `lora_A` or `lora_B`."""
-    return f"base_model.model.{layer}.{part}.weight"
-
-
-def layer_and_part(key: str) -> tuple[str, str]:
-    """The other way: a PEFT key to the layer's name and its part."""
-    match = re.fullmatch(r"base_model\.model\.(.+)\.(lora_[AB])\.weight", key)
-    if match is None:
-        raise ValueError(f"{key!r} is not a LoRA weight of a PEFT adapter")
-    return match[1], match[2]

@@ -19,6 +19,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from trainer.adapter import Adapter, new_adapter
 from trainer.answer_loss import answer_loss, supports
 from trainer.attention import may_share_prefixes, use_row_attention
 from trainer.data import Example
@@ -27,7 +28,7 @@ from trainer.experiment import Experiment
 from trainer.lean_norm import use_lean_norms
 from trainer.passes import Pass, lay, passes
 from trainer.rows import Rows
-from trainer.shared_linear import Adapter, layers_for, new_adapter, share
+from trainer.shared_linear import layers_for, share
 from trainer.trainee import Trainee
 
 PASS_TOKENS = 1024

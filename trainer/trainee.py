@@ -13,10 +13,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from trainer.adapter import Adapter, layer_and_part, peft_name
 from trainer.errors import CheckpointInvalid
 from trainer.experiment import Lora, Training
 from trainer.row_order import RowOrder
-from trainer.shared_linear import Adapter, layer_and_part, peft_name
 
 ADAPTER = "adapter_model.safetensors"
 STATE = "state.json"

@@ -1,0 +1,132 @@
+"""One run's LoRA weights while it trains, and how PEFT names them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+SAME_INPUT = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
+"""Layers of one parent that read the same tensor."""
+
+
+class Adapter:
+    """One run's LoRA weights: the layer's name to its pair (A (rank, in), B (out, rank)), fp32.
+
+    All weights lie in one flat parameter, so that the optimizer, the norm and the cast to the base's dtype are one
+    operation each instead of several hundred. Layers that read the same input lie together, their As end to end.
+    """
+
+    def __init__(
+        self, layers: dict[str, nn.Linear], rank: int, scale: float, dropout: float, dropout_draws: torch.Generator
+    ) -> None:
+        self.rank, self.scale, self.dropout, self.dropout_draws = rank, scale, dropout, dropout_draws
+        self._places: dict[str, tuple[tuple[int, int, int], ...]] = {}
+        """For A and for B: where it begins, its height and width."""
+        size = 0
+        for names in siblings(layers):
+            for part in (0, 1):
+                for name in names:
+                    shape = ((rank, layers[name].in_features), (layers[name].out_features, rank))[part]
+                    self._places[name] = (*self._places.get(name, ()), (size, *shape))
+                    size += shape[0] * shape[1]
+        device = next(iter(layers.values())).weight.device
+        self.weights = nn.Parameter(torch.zeros(size, device=device))
+        self.weights.grad = torch.zeros_like(self.weights)
+        self.pairs = self._views(self.weights.detach())
+        self.gradients = self._views(self.weights.grad)
+        """Of the pairs: every backward pass adds to them."""
+        self._downs: dict[tuple[str, int], Tensor] = {}
+        self._turned: dict[tuple[str, int], Tensor] = {}
+        self._ups: dict[str, Tensor] = {}
+
+    def parameters(self) -> list[nn.Parameter]:
+        """What an optimizer steps: the flat weights."""
+        return [self.weights]
+
+    def forget_gradients(self) -> None:
+        """Set all gradients to zero, in place: the layers hold on to them."""
+        assert self.weights.grad is not None
+        self.weights.grad.zero_()
+
+    def lower(self, dtype: torch.dtype) -> None:
+        """Take over the present weights for passes in a dtype; called once after every update.
+
+        Both are kept the way the larger products read them without turning them every time.
+        """
+        low = self.weights.detach().to(dtype)
+        self._downs, self._turned = {}, {}
+        for names in siblings(self._places):
+            (start, _, width), (last, rank, _) = self._places[names[0]][0], self._places[names[-1]][0]
+            downs = low[start : last + rank * width].view(-1, width)
+            turned = downs.t().contiguous()
+            for number, name in enumerate(names):
+                own = slice(number * rank, (number + 1) * rank)
+                self._downs[name, 1], self._turned[name, 1] = downs[own], turned[:, own]
+            self._downs[names[0], len(names)], self._turned[names[0], len(names)] = downs, turned
+        self._ups = {name: (b.t() * self.scale).to(dtype).contiguous() for name, (_, b) in self.pairs.items()}
+
+    def downs(self, names: Sequence[str]) -> Tensor:
+        """The As of one layer or of all that lie together, end to end: (layers · rank, in)."""
+        return self._downs[names[0], len(names)]
+
+    def turned_downs(self, names: Sequence[str]) -> Tensor:
+        """The same, (in, layers · rank)."""
+        return self._turned[names[0], len(names)]
+
+    def down_gradients(self, names: Sequence[str]) -> Tensor:
+        """Gradients of the same, fp32."""
+        (start, _, width), (last, rank, _) = self._places[names[0]][0], self._places[names[-1]][0]
+        assert self.weights.grad is not None
+        return self.weights.grad[start : last + rank * width].view(-1, width)
+
+    def up(self, name: str) -> Tensor:
+        """s Bᵀ of a layer: (rank, out)."""
+        return self._ups[name]
+
+    def _views(self, flat: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+        def view(place: tuple[int, int, int]) -> Tensor:
+            start, height, width = place
+            return flat[start : start + height * width].view(height, width)
+
+        return {name: (view(places[0]), view(places[1])) for name, places in sorted(self._places.items())}
+
+
+def new_adapter(
+    layers: dict[str, nn.Linear], rank: int, alpha: float, *, rslora: bool, dropout: float, seed: int
+) -> Adapter:
+    """A fresh adapter, initialised like PEFT's: A uniform (Kaiming, a = √5), B zero. The seed alone decides A."""
+    device = next(iter(layers.values())).weight.device
+    scale = alpha / (math.sqrt(rank) if rslora else rank)
+    adapter = Adapter(layers, rank, scale, dropout, torch.Generator(device).manual_seed(seed + 1))
+    draws = torch.Generator().manual_seed(seed)
+    for a, _ in adapter.pairs.values():
+        bound = 1 / math.sqrt(a.shape[1])  # kaiming_uniform_ with a = √5 has this bound
+        a.copy_(torch.empty(a.shape).uniform_(-bound, bound, generator=draws))
+    return adapter
+
+
+def siblings(names: Iterable[str]) -> list[list[str]]:
+    """Layer names grouped by the input they read: query, key and value; gate and up; others alone."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for name in names:
+        parent, _, own = name.rpartition(".")
+        kind = next((kind for kind in SAME_INPUT if own in kind), (own,))
+        groups.setdefault((parent, kind[0]), []).append(name)
+    return [sorted(group) for group in groups.values()]
+
+
+def peft_name(layer: str, part: str) -> str:
+    """The key PEFT files have for a layer's `lora_A` or `lora_B`."""
+    return f"base_model.model.{layer}.{part}.weight"
+
+
+def layer_and_part(key: str) -> tuple[str, str]:
+    """The other way: a PEFT key to the layer's name and its part."""
+    match = re.fullmatch(r"base_model\.model\.(.+)\.(lora_[AB])\.weight", key)
+    if match is None:
+        raise ValueError(f"{key!r} is not a LoRA weight of a PEFT adapter")
+    return match[1], match[2]
