@@ -36,6 +36,11 @@ def show(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], *, as_js
     console.print(table)
 
 
+def fields(record: object, names: Sequence[str]) -> dict[str, Any]:
+    """A row of a record's attributes."""
+    return {name: getattr(record, name) for name in names}
+
+
 def output() -> Console:
     """Where tables go: as wide as the terminal, and wide enough not to fold words in a pipe or log."""
     console = Console()

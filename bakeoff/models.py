@@ -16,6 +16,7 @@ COLUMNS = {
     "bytes": "bytes",
     "identity": "short_identity",
 }
+FIELDS = ("id", "name", "form", "base", "bytes", "identity", "path", "details", "created_at", "archived")
 
 
 def models(
@@ -27,22 +28,12 @@ def models(
 
     bakeoff models · bakeoff models --json
     """
-    from bakeoff.listing import show
+    from bakeoff.listing import fields, show
     from results import Workspace
 
     with Workspace.open(workspace).store() as store:
         found = store.models.list()
-    rows = [
-        {
-            **{name: getattr(each, name) for name in ("id", "name", "form", "base")},
-            "run": each.run_id,
-            **{
-                name: getattr(each, name) for name in ("bytes", "identity", "path", "details", "created_at", "archived")
-            },
-        }
-        for each in found
-        if archived or not each.archived
-    ]
+    rows = [{**fields(each, FIELDS), "run": each.run_id} for each in found if archived or not each.archived]
     if not json_:
         rows = [{**row, "short_identity": str(row["identity"])[:12]} for row in rows]
     show(rows, COLUMNS, as_json=json_, empty="No models yet. Train something: bakeoff demo")

@@ -19,6 +19,11 @@ COLUMNS = {
     "at step": "best_step",
     "note": "reason",
 }
+FIELDS = (
+    "id", "name", "base", "status", "total_steps", "experiment", "seed", "reason", "origin", "machine_id", "started_at",
+    "finished_at", "tags", "notes", "archived",
+)  # fmt: skip
+PROGRESS = ("steps", "last_loss", "best_validation_loss", "best_step")
 
 
 def runs(
@@ -30,19 +35,13 @@ def runs(
 
     bakeoff runs · bakeoff runs --json
     """
-    from bakeoff.listing import show
+    from bakeoff.listing import fields, show
     from results import Workspace
 
     with Workspace.open(workspace).store() as store:
         summaries = store.runs.list()
     rows = [
-        {
-            **{name: getattr(each.run, name) for name in ("id", "name", "base", "status")},
-            **{name: getattr(each, name) for name in ("steps", "last_loss", "best_validation_loss", "best_step")},
-            **{name: getattr(each.run, name) for name in ("total_steps", "experiment", "seed", "reason", "origin")},
-            **{name: getattr(each.run, name) for name in ("machine_id", "started_at", "finished_at", "tags", "notes")},
-            "archived": each.run.archived,
-        }
+        {**fields(each.run, FIELDS), **fields(each, PROGRESS)}
         for each in summaries
         if archived or not each.run.archived
     ]
