@@ -1,137 +1,143 @@
-"""First paint and widget-to-paint of the dashboard with 10 and with 1,000 runs of 10,000 steps, beside TensorBoard's.
+"""First paint and widget-to-paint of the dashboard with 10 and with 1,000 runs of 10,000 steps, beside others' pages.
 
-One Chromium, one visitor, sides interleaved. First paint: from opening the address to the curves on the screen.
-Widget to paint: from a key on the smoothing slider (TensorBoard: its smoothing box) to the redrawn chart.
-Gate: both draw curves, and our chart shows the planted spike. Twenty curves are distinct, the others are copies.
+One Chromium, a new visitor each time, sides interleaved. First paint: from opening the address to the curves on the
+screen. Widget to paint: from a key on the smoothing slider to the redrawn chart. Gate: every side draws curves.
+Others: TensorBoard on the same runs; MLflow (in a Python of its own: --mlflow) on the first 100 of them; and the same
+page without cache, fragments and levels (plain_page.py) on as many runs as --plain says.
 
-    python benchmarks/dashboard.py --runs 1000
+    python benchmarks/dashboard.py --runs 1000 --mlflow PEERS/bin/python --plain 100
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shutil
-import sqlite3
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Error, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from dashboard_stores import fill, fill_mlflow, fill_tensorboard
+from peers import describe_machine
+
 from dashboard import Processes
 from dashboard.launch import free_port
-from results import Point, Run, Workspace, this_machine
 
-DISTINCT = 20
 RESTED = """() => !document.querySelector('[data-testid="stSkeleton"]') && !!document.querySelector('h1')
     && document.querySelector('[data-testid="stApp"]')?.getAttribute('data-test-script-state') === 'notRunning'"""
 DRAWN = f"""() => ({RESTED})() && !!document.querySelector('[data-testid="stPlotlyChart"] .main-svg')"""
-THEIRS_DRAWN = "() => document.querySelectorAll('line-chart canvas, line-chart svg path').length > 0"
-OTHER_PAGES = ("", "runs", "latency", "humaneval", "studies", "new_run")
 CHANGED = f"old => document.querySelector('[data-testid=stSlider]').innerText !== old && ({DRAWN})()"
+TENSORBOARD_DRAWN = "() => document.querySelectorAll('line-chart canvas, line-chart svg path').length > 0"
+MLFLOW_DRAWN = "() => document.querySelectorAll('.main-svg .trace, .main-svg path.js-line').length > 0"
+OTHER_PAGES = ("decide", "runs", "latency", "humaneval", "studies", "new_run")
+MLFLOW_RUNS = 100
+PATIENCE_SECONDS = 100.0
 
 
-def curve(number: int, steps: int) -> np.ndarray[Any, Any]:
-    """A falling, noisy loss with one spike."""
-    noise = np.random.default_rng(number)
-    values = 1.5 + 2 * np.exp(-np.arange(steps) / (steps / 5)) + noise.normal(0, 0.1, steps)
-    values[int(noise.integers(1, steps - 1))] = 50.0
-    return values
+class Browser:
+    """What every side is opened in."""
 
+    def __init__(self, running: Any) -> None:
+        self.running = running
 
-def fill(folder: Path, runs: int, steps: int) -> Workspace:
-    """A store of many runs: the first twenty through the store, the others copied row by row in SQL."""
-    workspace = Workspace(folder)
-    with workspace.store() as store:
-        for number in range(runs):
-            store.runs.add(Run(f"run{number}", f"run{number}", "benchmark", "base", {"lora.rank": number % 4}, number))
-            if number < DISTINCT:
-                points = [Point("loss", at, float(value)) for at, value in enumerate(curve(number, steps))]
-                store.curves.append(f"run{number}", points)
-    with sqlite3.connect(folder / "results.db") as connection:
-        connection.row_factory = sqlite3.Row
-        for number in range(DISTINCT, runs):
-            _copy(connection, f"run{number % DISTINCT}", f"run{number}")
-        connection.execute("UPDATE runs SET status = 'finished'")
-    return workspace
-
-
-def _copy(connection: sqlite3.Connection, source: str, target: str) -> None:
-    """One run's curve with all its segments and its level under another run."""
-    for curve_row in connection.execute("SELECT * FROM curves WHERE run_id = ?", (source,)).fetchall():
-        row = {key: curve_row[key] for key in tuple(curve_row.keys()) if key != "id"} | {"run_id": target}
-        new = _insert(connection, "curves", row)
-        for table in ("curve_segments", "curve_levels"):
-            for part in connection.execute(f"SELECT * FROM {table} WHERE curve_id = ?", (curve_row["id"],)).fetchall():
-                kept = {key: part[key] for key in tuple(part.keys()) if key != "id"}
-                _insert(connection, table, kept | {"curve_id": new})
-
-
-def _insert(connection: sqlite3.Connection, table: str, row: dict[str, Any]) -> int:
-    marks = ", ".join("?" for _ in row)
-    names = ", ".join(f'"{name}"' for name in row)
-    done = connection.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", tuple(row.values()))
-    return int(done.lastrowid or 0)
-
-
-def fill_tensorboard(folder: Path, runs: int, steps: int) -> None:
-    """One event file a run, as its SummaryWriter leaves it; twenty written, the others copied."""
-    from tensorboard.compat.proto.event_pb2 import Event
-    from tensorboard.compat.proto.summary_pb2 import Summary
-    from tensorboard.summary.writer.record_writer import RecordWriter
-
-    for number in range(runs):
-        path = folder / f"run{number}" / "events.out.tfevents.0"
-        path.parent.mkdir(parents=True)
-        if number >= DISTINCT:
-            os.link(folder / f"run{number % DISTINCT}" / path.name, path)
-            continue
-        with path.open("wb") as file:
-            writer = RecordWriter(file)
-            writer.write(Event(wall_time=0.0, file_version="brain.Event:2").SerializeToString())
-            for step, value in enumerate(curve(number, steps)):
-                summary = Summary(value=[Summary.Value(tag="loss", simple_value=float(value))])
-                writer.write(Event(wall_time=step, step=step, summary=summary).SerializeToString())
-
-
-def our_page(browser: Any, address: str, moves: int) -> tuple[float, list[float]]:
-    """(seconds to the first paint, seconds from each move of the smoothing slider to the redrawn chart)."""
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
-    page.set_default_timeout(120_000)
-    start = time.perf_counter()
-    page.goto(f"{address}/loss_curves")
-    page.wait_for_function(DRAWN, polling=20)
-    first, seconds = time.perf_counter() - start, []
-    slider = page.get_by_test_id("stSlider").first
-    page.get_by_role("slider").first.focus()
-    for move in range(moves):
-        old = slider.inner_text()
+    def opened(self, url: str, done: str) -> tuple[Any, float]:
+        """(page, seconds until it is as the script `done` says) for a new visitor. inf: not within our patience."""
+        page = self.running.new_context(viewport={"width": 1280, "height": 900}).new_page()
+        page.set_default_timeout(PATIENCE_SECONDS * 1000)
         start = time.perf_counter()
-        page.keyboard.press("ArrowRight" if move % 2 else "ArrowLeft")
-        page.wait_for_function(CHANGED, arg=old, polling=20)
-        seconds.append(time.perf_counter() - start)
-    page.close()
-    return first, seconds
+        try:
+            page.goto(url)
+            page.wait_for_function(done, polling=20)
+        except Error:
+            return page, float("inf")
+        return page, time.perf_counter() - start
+
+    def painted(self, url: str, done: str = RESTED) -> float:
+        """Seconds to the first paint."""
+        page, seconds = self.opened(url, done)
+        page.context.close()
+        return seconds
+
+    def moved(self, url: str, moves: int) -> tuple[float, list[float]]:
+        """(seconds to the first paint, seconds from each move of the smoothing slider to the redrawn chart)."""
+        page, first = self.opened(url, DRAWN)
+        seconds: list[float] = []
+        if first < PATIENCE_SECONDS:
+            slider = page.get_by_test_id("stSlider").first
+            page.get_by_role("slider").first.focus()
+            for move in range(moves):
+                old, start = slider.inner_text(), time.perf_counter()
+                page.keyboard.press("ArrowRight" if move % 2 else "ArrowLeft")
+                page.wait_for_function(CHANGED, arg=old, polling=20)
+                seconds.append(time.perf_counter() - start)
+        page.context.close()
+        return first, seconds
 
 
-def painted(browser: Any, url: str, done: str = RESTED) -> float:
-    """Seconds until a page, opened by a new visitor, is as the script `done` says: at rest, unless another is given."""
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
-    page.set_default_timeout(120_000)
-    start = time.perf_counter()
-    page.goto(url)
-    page.wait_for_function(done, polling=20)
-    seconds = time.perf_counter() - start
-    page.close()
-    return seconds
+@contextlib.contextmanager
+def serving(command: Sequence[str], port: int, **environment: str) -> Iterator[str]:
+    """A peer's page for as long as it is needed; its address."""
+    address = f"http://127.0.0.1:{port}"
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ | environment,
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline and process.poll() is None:
+            with contextlib.suppress(OSError), urllib.request.urlopen(address, timeout=5):
+                break
+            time.sleep(0.5)
+        yield address
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@contextlib.contextmanager
+def ours(workspace: Any) -> Iterator[str]:
+    """The dashboard over a workspace; its address."""
+    processes = Processes(workspace, free_port(), serve=False, headless=True)
+    try:
+        processes.wait_until_answering(180)
+        yield processes.address
+    finally:
+        processes.stop()
+
+
+def tensorboard(folder: Path) -> Any:
+    """TensorBoard over the event files, given half a minute to read them."""
+    port = free_port()
+    words = [sys.executable, "-m", "tensorboard.main", "--logdir", str(folder), "--load_fast=true"]
+    return serving([*words, "--port", str(port)], port)
+
+
+def mlflow(python: str, file: Path) -> Any:
+    """MLflow's server over its SQLite file."""
+    port = free_port()
+    words = [str(Path(python).with_name("mlflow")), "server", "--backend-store-uri", f"sqlite:///{file}"]
+    return serving([*words, "--port", str(port), "--workers", "1"], port, MLFLOW_DISABLE_TELEMETRY="true")
+
+
+def plain(folder: Path) -> Any:
+    """The page without cache, fragments and levels."""
+    port, page = free_port(), Path(__file__).with_name("plain_page.py")
+    words = [sys.executable, "-m", "streamlit", "run", str(page), "--server.headless", "true"]
+    words += ["--server.maxMessageSize", "2000", "--browser.gatherUsageStats", "false"]
+    return serving([*words, "--server.port", str(port)], port, BAKEOFF_WORKSPACE=str(folder))
 
 
 def main() -> None:
@@ -141,59 +147,59 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--moves", type=int, default=10)
+    parser.add_argument("--mlflow", default="", help="a Python that has MLflow")
+    parser.add_argument("--plain", type=int, default=0, help="runs for the page without fragments and levels")
     parser.add_argument("--no-tensorboard", action="store_true")
+    parser.add_argument("--no-pages", action="store_true", help="the Loss curves page alone")
     options = parser.parse_args()
-    machine = this_machine()
-    print(f"{machine.cpu}, {machine.cores} cores, {' '.join(machine.isa)}; load {os.getloadavg()[0]:.1f}", flush=True)
-    with tempfile.TemporaryDirectory() as name:
-        folder, many = Path(name), f"{options.runs} runs"
-        spaces = {
-            "10 runs": fill(folder / "ten", 10, options.steps),
-            many: fill(folder / "many", options.runs, options.steps),
-        }
-        pages = {key: Processes(space, free_port(), serve=False, headless=True) for key, space in spaces.items()}
-        peer = None
+    print(describe_machine(), flush=True)
+    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
+        folder, run = Path(name), stack.enter_context
+        spaces = {"10 runs": fill(folder / "ten", 10, options.steps, 2)}
+        spaces[f"{options.runs} runs"] = fill(folder / "many", options.runs, options.steps, options.runs // 5)
+        pages = {key: run(ours(space)) for key, space in spaces.items()}
+        peers: dict[str, tuple[str, str]] = {}
         if not options.no_tensorboard:
             fill_tensorboard(folder / "events", options.runs, options.steps)
-            port = free_port()
-            command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(folder / "events")]
-            command += ["--port", str(port), "--load_fast=true"]
-            peer = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            peers["TensorBoard"] = f"{run(tensorboard(folder / 'events'))}/#timeseries", TENSORBOARD_DRAWN
             time.sleep(30)
-        try:
-            measure(options, pages, f"http://127.0.0.1:{port}" if peer else "")
-        finally:
-            for each in pages.values():
-                each.stop()
-            if peer:
-                peer.terminate()
+        if options.mlflow:
+            file = fill_mlflow(folder / "mlflow", options.mlflow, min(MLFLOW_RUNS, options.runs), options.steps)
+            charts = "#/experiments/1/runs?compareRunsMode=CHART"
+            peers[f"MLflow, {MLFLOW_RUNS} runs"] = f"{run(mlflow(options.mlflow, file))}/{charts}", MLFLOW_DRAWN
+        if options.plain:
+            fill(folder / "plain", options.plain, options.steps, 0)
+            pages[f"plain, {options.plain} runs"] = run(plain(folder / "plain"))
+            if options.plain != options.runs:
+                same = fill(folder / "same", options.plain, options.steps, 0)
+                pages[f"{options.plain} runs"] = run(ours(same))
+        measure(options, pages, peers, set() if options.no_pages else set(spaces))
 
 
-def measure(options: argparse.Namespace, pages: dict[str, Processes], peer: str) -> None:
-    """In turns, `rounds` times; prints medians and p90."""
+def measure(
+    options: argparse.Namespace, pages: dict[str, str], peers: dict[str, tuple[str, str]], walked: set[str]
+) -> None:
+    """In turns, `rounds` times; prints medians and p90. walked: the sides whose other pages are opened too."""
     firsts: dict[str, list[float]] = {}
     moves: dict[str, list[float]] = {}
-    for each in pages.values():
-        each.wait_until_answering(180)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        browser = Browser(playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"]))
         for _ in range(options.rounds):
-            for key, each in pages.items():
-                first, seconds = our_page(browser, each.address, options.moves)
+            for key, address in pages.items():
+                path = "" if key.startswith("plain") else "/loss_curves"
+                first, seconds = browser.moved(f"{address}{path}", options.moves if path else min(options.moves, 4))
                 firsts.setdefault(key, []).append(first)
                 moves.setdefault(key, []).extend(seconds)
-                for name in OTHER_PAGES:
-                    firsts.setdefault(f"{key}: {name or 'decide'}", []).append(
-                        painted(browser, f"{each.address}/{name}")
-                    )
-            if peer:
-                firsts.setdefault("TensorBoard", []).append(painted(browser, f"{peer}/#timeseries", THEIRS_DRAWN))
-        browser.close()
+                for name in OTHER_PAGES if key in walked else ():
+                    place = f"{address}/{'' if name == 'decide' else name}"
+                    firsts.setdefault(f"{key}: {name}", []).append(browser.painted(place))
+            for key, (address, done) in peers.items():
+                firsts.setdefault(key, []).append(browser.painted(address, done))
+        browser.running.close()
     for key, seconds in firsts.items():
-        line = (
-            f"{key:20} first paint median {statistics.median(seconds):6.2f} s, {min(seconds):.2f} to {max(seconds):.2f}"
-        )
-        if key in moves:
+        line = f"{key:24} first paint median {statistics.median(seconds):6.2f} s"
+        line += f", {min(seconds):.2f} to {max(seconds):.2f}"
+        if moves.get(key):
             p50, p90 = np.percentile(moves[key], [50, 90])
             line += f"; widget to paint p50 {p50:.3f} s, p90 {p90:.3f} s"
         print(line, flush=True)

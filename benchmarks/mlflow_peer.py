@@ -70,6 +70,8 @@ class Peer:
                 columns = "(key, value, timestamp, run_uuid, step, is_nan)"
                 rows = ((value, step, run, step) for step, value in enumerate(part))
                 connection.executemany(f"INSERT INTO metrics {columns} VALUES ('loss', ?, ?, ?, ?, 0)", rows)
+                latest = (part[-1], steps - 1, run, steps - 1)
+                connection.execute(f"INSERT INTO latest_metrics {columns} VALUES ('loss', ?, ?, ?, ?, 0)", latest)
         return {}
 
     def view(self):

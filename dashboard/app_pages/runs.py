@@ -35,7 +35,7 @@ frame.download(lambda: tables.runs_table(rows, names, data.machines(), datetime.
 st.subheader("What differs")
 settings = data.settings_of([row.run.id for row in rows[:100]]) if len(rows) > 1 else {}
 if settings:
-    st.dataframe(tables.settings_table(settings, names), hide_index=True)
+    st.dataframe(tables.settings_table(settings, names), hide_index=True, alt="Settings that differ")
     setting = st.selectbox("Effect of", tables.swept(settings), key="effect", bind=URL)
     results = tables.effect_of(setting, settings, rows, names)
     if len(results) > 1:
@@ -61,6 +61,6 @@ with st.form(f"edit-{run.id}"):
         listed = tuple(sorted({tag.strip() for tag in tags.split(",") if tag.strip()}))
         data.edit_run(run.id, name=name.strip() or run.name, tags=listed, notes=notes, archived=archived)
         st.rerun()
-with st.expander("Whole configuration"):
-    st.json(dict(run.config))
-    st.caption(inert.label(f"{run.id} · {run.base} · {run.source}"))
+if (whole := st.expander("Whole configuration", key="whole", on_change="rerun")).open:
+    whole.json(dict(run.config))
+    whole.caption(inert.label(f"{run.id} · {run.base} · {run.source}"))

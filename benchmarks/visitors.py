@@ -1,0 +1,177 @@
+"""What visitors cost: four panes streaming against the same streams read without a page, and 200 sessions' memory.
+
+Streams: a server that says 1,500 words to each pane at a known pace. Raw: four connections read side by side. Page:
+the Chat page in Chromium, from the first word on the screen to the last. Gate: every word of every pane is shown.
+Sessions: opened over the page's own WebSocket, each draws Loss curves and Decide of 100 runs and is closed; the
+resident memory of the pages' process after every 50, and once the closed ones are forgotten.
+
+    python benchmarks/visitors.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+from playwright.sync_api import sync_playwright
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from websockets.sync.client import connect
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from dashboard_stores import fill
+from peers import describe_machine
+
+from dashboard import Processes
+from dashboard.launch import free_port
+from results import Workspace
+from tests.dashboard import answers, stores
+
+PANES = ("pane-one", "pane-two", "pane-three", "pane-four")
+FORGOTTEN_SECONDS = 45.0
+"""After this a closed session is gone: `disconnectedSessionTTL` in dashboard/.streamlit/config.toml, and some."""
+
+
+class Paced(answers.Handler):
+    """Words at a known pace, each at its own moment, whoever was late before."""
+
+    def _stream(self, name: str, request: dict[str, Any]) -> None:  # noqa: ARG002
+        start, pace, count = time.perf_counter(), self.server.pace, self.server.count  # type: ignore[attr-defined]
+        for number in range(count):
+            time.sleep(max(0.0, start + number / pace - time.perf_counter()))
+            self._event({"choices": [{"index": 0, "delta": {"content": f"w{number} "}, "finish_reason": None}]})
+        self._event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+        self.wfile.write(b"data: [DONE]\n\n")
+
+
+def read(url: str, name: str, found: list[float]) -> None:
+    """One stream without a page: words a second from its first word to its last."""
+    moments: list[float] = []
+    body = {"model": name, "messages": [{"role": "user", "content": "Go on"}], "max_tokens": 100_000, "stream": True}
+    with httpx.stream("POST", f"{url}/v1/chat/completions", json=body, timeout=60) as response:
+        for line in response.iter_lines():
+            if '"content"' in line:
+                moments.append(time.perf_counter())
+    found.append((len(moments) - 1) / (moments[-1] - moments[0]))
+
+
+def raw(url: str) -> list[float]:
+    """Four streams side by side."""
+    found: list[float] = []
+    threads = [threading.Thread(target=read, args=(url, name, found)) for name in PANES]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return found
+
+
+def shown(browser: Any, address: str, count: int) -> float:
+    """The same four on the Chat page: words a second from the first on the screen to the end of all on the screen."""
+    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    page.set_default_timeout(120_000)
+    models = "&".join(f"model{number}={name}" for number, name in enumerate(PANES, 1))
+    page.goto(f"{address}/chat?panes=4&{models}")
+    box = page.get_by_placeholder("Ask all panes")
+    box.wait_for()
+    page.wait_for_timeout(1500)
+    box.fill("Go on")
+    box.press("Enter")
+    page.wait_for_function("document.body.innerText.includes('w0 ')", polling=20)
+    start = time.perf_counter()
+    page.wait_for_function("document.body.innerText.split('ended by itself').length > 4", polling=20)
+    seconds = time.perf_counter() - start
+    ends = page.inner_text("body").count(f"w{count - 1}")
+    assert ends == len(PANES), f"the last word of {ends} panes is shown"
+    page.context.close()
+    return count / seconds
+
+
+def streams(folder: Path, paces: list[float], seconds: float, rounds: int) -> None:
+    """Both ways in turns, at every pace."""
+    with answers.AnswerServer(list(PANES)) as server:
+        server.RequestHandlerClass = Paced
+        os.environ["BAKEOFF_SERVE_URL"] = server.url
+        pages = Processes(stores.small(folder), free_port(), serve=False, headless=True)
+        try:
+            pages.wait_until_answering(120)
+            with sync_playwright() as playwright:
+                browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+                for pace in paces:
+                    server.pace, server.count = pace, int(pace * seconds)  # type: ignore[attr-defined]
+                    sides: dict[str, list[float]] = {"raw": [], "page": []}
+                    for _ in range(rounds):
+                        sides["raw"] += [statistics.mean(raw(server.url))]
+                        sides["page"] += [shown(browser, pages.address, server.count)]  # type: ignore[attr-defined]
+                    bare, page = (statistics.median(sides[key]) for key in ("raw", "page"))
+                    print(
+                        f"four panes of {pace:.0f} words/s, {server.count} words each: raw {bare:.1f},"  # type: ignore[attr-defined]
+                        f" page {page:.1f} words/s a pane: {100 * page / bare:.1f} %",
+                        flush=True,
+                    )
+                browser.close()
+        finally:
+            pages.stop()
+
+
+def session(address: str, pages: tuple[str, ...]) -> None:
+    """One visitor: connect, draw the pages one after another, leave."""
+    url = address.replace("http", "ws") + "/_stcore/stream"
+    with connect(url, subprotocols=["streamlit"], origin=address, max_size=None) as socket:  # type: ignore[arg-type,list-item]
+        for name in pages:
+            message = BackMsg()
+            message.rerun_script.page_name = name
+            socket.send(message.SerializeToString())
+            while True:
+                data = socket.recv(timeout=60)
+                assert isinstance(data, bytes)
+                if ForwardMsg.FromString(data).WhichOneof("type") == "script_finished":
+                    break
+
+
+def sessions(workspace: Workspace, count: int) -> None:
+    """Opened and closed one after another."""
+    pages = Processes(workspace, free_port(), serve=False, headless=True)
+    try:
+        pages.wait_until_answering(120)
+        process = psutil.Process(pages.children[-1].pid)
+        for number in range(1, count + 1):
+            session(pages.address, ("loss_curves", ""))
+            if number in (1, 10) or number % 50 == 0:
+                print(f"after {number} sessions: {process.memory_info().rss / 2**20:.0f} MiB", flush=True)
+        time.sleep(FORGOTTEN_SECONDS)
+        session(pages.address, ("",))
+        print(f"{FORGOTTEN_SECONDS:.0f} s later: {process.memory_info().rss / 2**20:.0f} MiB", flush=True)
+    finally:
+        pages.stop()
+
+
+def main() -> None:
+    """Both, printed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--paces", type=float, nargs="*", default=[25.0, 75.0], help="words a second and pane")
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--sessions", type=int, default=200)
+    options = parser.parse_args()
+    print(describe_machine(), flush=True)
+    with tempfile.TemporaryDirectory() as name:
+        if options.paces:
+            streams(Path(name) / "small", options.paces, options.seconds, options.rounds)
+        if options.sessions:
+            sessions(fill(Path(name) / "runs", 100, 1000, 40), options.sessions)
+
+
+if __name__ == "__main__":
+    main()
