@@ -42,7 +42,7 @@ def choice() -> None:
             "Ringed: tied with the best. Large: recommended. Pale: fails a limit. "
             + inert.label(machines.get(decided.machine_id or "", ""), 200)
         )
-    st.dataframe(limits.table(decided).dropna(axis=1, how="all"), hide_index=True, alt="Candidates")
+    st.dataframe(limits.table(decided).dropna(axis=1, how="all"), hide_index=True, placeholder="–", alt="Candidates")
     with st.expander("Why, step by step", icon=":material/format_list_numbered:"):
         for reason in decided.reasons:
             st.markdown("- " + inert.label(reason, 1000))

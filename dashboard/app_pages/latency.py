@@ -64,7 +64,7 @@ def view() -> None:
         charts.by_prompt(rows, styles, quantity=present[title], title=title), config=charts.CONFIG, key="prompts"
     )
     st.subheader("Percentiles")
-    st.dataframe(tables.percentiles(rows, present[title]), hide_index=True, alt="Percentiles")
+    st.dataframe(tables.percentiles(rows, present[title]), hide_index=True, placeholder="–", alt="Percentiles")
 
 
 view()

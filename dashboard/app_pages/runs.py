@@ -26,7 +26,7 @@ def listing() -> None:
     chosen = {row.run.id for row in rows}
     fresh = [row for row in data.runs() if row.run.id in chosen]
     table = tables.runs_table(fresh, names, data.machines(), datetime.now(UTC))
-    st.dataframe(table.dropna(axis=1, how="all"), hide_index=True, column_config=COLUMNS, alt="Runs")
+    st.dataframe(table.dropna(axis=1, how="all"), hide_index=True, column_config=COLUMNS, placeholder="–", alt="Runs")
 
 
 listing()

@@ -18,7 +18,7 @@ study = st.selectbox(
     bind=URL,
 )
 rows = published[published["study"] == study]
-st.dataframe(studies.table(rows), hide_index=True, alt="The study's own figures")
+st.dataframe(studies.table(rows), hide_index=True, placeholder="–", alt="The study's own figures")
 frame.download(lambda: studies.table(rows), "study")
 st.caption(inert.label("Source: " + "; ".join(sorted(set(rows["source"]))), 300))
 
@@ -49,7 +49,7 @@ if decision is not None:
 seconds = studies.answer_seconds(rows)
 if len(seconds):
     st.subheader("Seconds per answer")
-    st.dataframe(seconds, hide_index=True)
+    st.dataframe(seconds, hide_index=True, placeholder="–", alt="Seconds per answer")
     mine = data.scores("latency")
     mine = mine[
         mine["metric"].isin(["ttft_seconds_p50", "tpot_seconds_p50", "total_seconds_p50", "tokens_per_second_p50"])
@@ -63,6 +63,8 @@ if len(seconds):
         st.dataframe(
             shown.pivot_table(index=["model", "machine"], columns="metric", values="value").reset_index(),
             hide_index=True,
+            placeholder="–",
+            alt="Your measurements",
         )
     st.caption("One request each, answers of different lengths: these seconds mix speed with length.")
 

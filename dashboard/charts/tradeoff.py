@@ -11,6 +11,9 @@ from dashboard.charts.layout import figure
 from dashboard.inert import chart_label
 from dashboard.palette import GREY, Style
 
+NAMED = 20
+"""More models than this: names of the front and the recommended alone, the others' when they are pointed at."""
+
 
 def tradeoff(rows: pd.DataFrame, styles: Mapping[str, Style], *, x: str, y: str, percent: bool) -> go.Figure:
     """A point a model with its intervals; the front joined.
@@ -28,17 +31,19 @@ def tradeoff(rows: pd.DataFrame, styles: Mapping[str, Style], *, x: str, y: str,
             line={"color": "#808080", "width": 1, "dash": "dot", "shape": "hv"},
             hoverinfo="skip",
         )
-    for place, row in enumerate(rows.sort_values("x").to_dict("records")):
+    middle = rows["x"].max() / 2  # the axis begins at zero
+    for row in rows.sort_values("x").to_dict("records"):
         style = styles.get(row["model_id"], Style(GREY))
         faint = row["standing"] == "fails a limit"
         ringed = row["standing"] in ("recommended", "tied with the best")
+        named = len(rows) <= NAMED or row["on_front"] or row["standing"] == "recommended"
         made.add_scatter(
             x=[row["x"]],
             y=[row["y"]],
-            mode="markers+text",
+            mode="markers+text" if named else "markers",
             name=chart_label(row["name"]),
             text=[chart_label(row["name"], 28)],
-            textposition="bottom center" if place % 2 else "top center",  # neighbours' names do not meet
+            textposition="middle left" if row["x"] > middle else "middle right",  # beside its interval, not across
             opacity=0.35 if faint else 1.0,
             showlegend=False,
             error_y=_interval(row["y"], row["y_low"], row["y_high"], style.colour),
