@@ -15,7 +15,7 @@ def run(
     experiment_file: Annotated[Path, typer.Argument(metavar="FILE", help="An experiment file (YAML).")],
     workspace: WorkspaceOption = None,
     rehearse: Annotated[
-        bool, typer.Option("--rehearse", help="Everything in about a minute, with miniatures of each base.")
+        bool, typer.Option("--rehearse", help="Everything in a minute or a few, with miniatures of each base.")
     ] = False,
     full: Annotated[bool, typer.Option("--full", help="All tasks of every benchmark, whatever the file says.")] = False,
 ) -> None:

@@ -141,11 +141,11 @@ def _examples(path: Path, part: str) -> list[Any]:
 class _InOrder:
     """The rows as they come, so that every worker trains on the same ones at the same step."""
 
-    def __init__(self, count: int) -> None:
-        self._count = count
+    def __init__(self, count: int, batch: int) -> None:
+        self._count, self._batch = count, batch
 
     def rows(self, step: int) -> list[int]:
-        return [(step * ROWS_A_STEP + row) % self._count for row in range(ROWS_A_STEP)]
+        return [(step * self._batch + row) % self._count for row in range(self._batch)]
 
 
 def _ours(_: int, arguments: argparse.Namespace, curve: bool = True) -> dict[str, Any]:
@@ -200,17 +200,17 @@ def _timed(call: Callable[[], Any]) -> float:
     return min(seconds)
 
 
-def _trainee(together: Any, rank: int, rows: int) -> Any:
+def _trainee(together: Any, rank: int, rows: int, batch: int = ROWS_A_STEP) -> Any:
     from trainer.experiment import Lora, Training
     from trainer.experiment_file import experiment_of
     from trainer.trainee import Trainee
 
     lora = Lora(rank=rank, alpha_ratio=2)
-    training = Training(learning_rate=RATE, schedule="constant", warmup=0, batch_size=ROWS_A_STEP)
+    training = Training(learning_rate=RATE, schedule="constant", warmup=0, batch_size=batch)
     raw = {"name": "sweep", "bases": [BASE], "data": {"sources": [{"name": "python-stdlib"}]}}
     raw |= {"lora": lora.model_dump(), "training": training.model_dump()}
     adapter = together.adapter(experiment_of(raw, "sweep.py"))
-    return Trainee(f"rank{rank}", f"rank{rank}", BASE, lora, training, adapter, _InOrder(rows), 10**6)  # type: ignore[arg-type]
+    return Trainee(f"rank{rank}", f"rank{rank}", BASE, lora, training, adapter, _InOrder(rows, batch), 10**6)  # type: ignore[arg-type]
 
 
 def _matmul_seconds(together: Any, trainees: list[Any]) -> float:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from trainer.answer_loss import PIECE
+from trainer.attention import SHORT
 from trainer.experiment import Lora, Training
 from trainer.registry import Shape
 from trainer.together import PASS_TOKENS
@@ -52,7 +54,7 @@ CPU_SHARE = 0.25
 
 def devices(cpu_dtype: str) -> tuple[Device, ...]:
     """This machine's CPU, a T4 and an A100."""
-    return (Device("this CPU", memory_bytes(), cpu_dtype, _matmul_flops(cpu_dtype) * CPU_SHARE, 0.02, 0.9e9), T4, A100)
+    return (Device("this CPU", memory_bytes(), cpu_dtype, _matmul_flops(cpu_dtype) * CPU_SHARE, 0.02, 0.6e9), T4, A100)
 
 
 def memory_bytes() -> float:
@@ -127,14 +129,18 @@ def memory(shape: Shape, training: Training, lora: Lora, row_tokens: int, runs: 
     # Full fine-tuning keeps one fp32 copy, counted among the trained.
     weights = 0.0 if lora.method == "full" else shape.linear_parameters * linear_width + others * width
     together = _together(training, lora, dtype)
-    trained = trained_parameters(shape, lora) * TRAINED_BYTES * (runs if together else 1)
+    # The shared loop keeps two copies in the dtype, one each way round (`trainer.adapter`).
+    trained = trained_parameters(shape, lora) * ((TRAINED_BYTES + 2 * width) * runs if together else TRAINED_BYTES)
     tokens = min(PASS_TOKENS, runs * training.batch_size * row_tokens) if together else training.batch_size * row_tokens
     attention, kv = shape.heads * shape.head, shape.kv_heads * shape.head
     per_layer = width * (6 * shape.hidden + 3 * attention + 2 * kv + 4 * shape.intermediate) + 8 * shape.hidden
+    if together and row_tokens <= SHORT:
+        per_layer += width * shape.heads * row_tokens  # shares of attention (`trainer.attention`)
     kept = tokens * (shape.layers * per_layer)
     recomputed = tokens * (shape.layers * shape.hidden * width + per_layer)
-    # TRL's loss holds logits of every position in the dtype and in fp32; the shared loop those of a few hundred.
-    logits = min(tokens, 512) * shape.vocabulary * 8.0 if together else tokens * shape.vocabulary * (width + 4.0)
+    # TRL's loss holds logits of every position in the dtype and in fp32; the shared loop those of one piece.
+    positions = min(tokens, PIECE) if together else tokens
+    logits = positions * shape.vocabulary * (width + 4.0)
     fixed = weights + trained + logits + device.overhead_bytes
     checkpointing = training.gradient_checkpointing
     if checkpointing is None:

@@ -1,0 +1,93 @@
+"""What `bakeoff plan` says a training takes on this CPU, against what it took: peak memory and seconds a step.
+
+Variants of SmolLM2-135M train together for a few steps, each setting in its own process. The plan knows the base's
+shape, the file's settings and the speed of one large matrix product; nothing else of this machine.
+
+    python benchmarks/plan.py            # some three minutes on two quiet cores
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import sweep
+
+SETTINGS = ((1, 8, 4, 512), (1, 64, 16, 512), (5, 16, 4, 512), (5, 16, 4, 192))
+"""Variants, rank, rows a step, longest row in tokens."""
+
+
+def main() -> None:
+    """Run every setting and print measured, planned and their ratio as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--worker", type=int, nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.worker:
+        print(json.dumps(measure(*arguments.worker, arguments.steps, arguments.data)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        found = [_setting(setting, arguments.steps, Path(folder)) for setting in SETTINGS]
+    print(json.dumps({**sweep._machine(), "settings": found}, indent=1))
+
+
+def _setting(setting: tuple[int, int, int, int], steps: int, folder: Path) -> dict[str, Any]:
+    rows = folder / f"{'-'.join(map(str, setting))}.json"
+    wanted = argparse.Namespace(max_length=setting[3], steps=steps * setting[2] // sweep.ROWS_A_STEP)
+    rows.write_text(json.dumps(sweep._rows(wanted, folder)))
+    command = [sys.executable, __file__, "--worker", *map(str, setting), "--data", str(rows), "--steps", str(steps)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{setting} failed:\n{done.stderr[-3000:]}")
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    print(found, file=sys.stderr, flush=True)
+    return found
+
+
+def measure(runs: int, rank: int, batch: int, max_length: int, steps: int, data: Path) -> dict[str, Any]:
+    """Train `runs` variants for `steps` steps; afterwards ask the plan's own functions about the same."""
+    from trainer import estimates
+    from trainer.bases import load_base
+    from trainer.experiment import Lora, Training
+    from trainer.lockstep import peak_rss_bytes
+    from trainer.planning import base_shape
+    from trainer.together import Together
+
+    device = estimates.devices("bfloat16")[0]
+    examples = sweep._examples(data, "train")
+    together = Together(load_base(sweep.BASE).model, examples, examples[:1])
+    trainees = [sweep._trainee(together, rank, len(examples), batch) for _ in range(runs)]
+    seconds, tokens = [], []
+    for _ in range(steps):
+        began = time.monotonic()
+        tokens.append(sum(step.tokens for step in together.step(trainees)))
+        seconds.append(time.monotonic() - began)
+    peak = peak_rss_bytes()
+    lora, training = Lora(rank=rank), Training(batch_size=batch, max_length=max_length)
+    shape, answers = base_shape(sweep.BASE), statistics.mean(together.train.trained) * batch * runs
+    longest = max(together.train.lengths)
+    planned = estimates.memory(shape, training, lora, longest, runs, device)
+    time_planned = estimates.seconds(shape, training, lora, 1, statistics.mean(tokens), answers, device)
+    return {
+        "variants": runs,
+        "rank": rank,
+        "rows_a_step": batch,
+        "max_length": max_length,
+        "peak_gb": round(peak / 1e9, 2),
+        "planned_gb": round(planned.total / 1e9, 2),
+        "parts_gb": {name: round(value / 1e9, 2) for name, value in vars(planned).items() if name != "checkpointing"},
+        "seconds_a_step": round(statistics.median(seconds), 2),
+        "planned_seconds": round(time_planned, 2),
+    }
+
+
+if __name__ == "__main__":
+    main()
