@@ -39,7 +39,7 @@ table = tables.ranking(ranking, names)
 st.plotly_chart(
     charts.ranking(table, data.styles()), config=charts.CONFIG, key="ranking", alt="Ranking, 95 % intervals"
 )
-st.dataframe(table.drop(columns="model_id"), hide_index=True, alt="Ranking")
+st.dataframe(table.drop(columns="model_id").rename(columns=str.capitalize), hide_index=True, alt="Ranking")
 if ranking.length_effect is not None:
     st.caption(f"Twice as long is worth {ranking.length_effect:+.2f} log odds.")
 frame.download(lambda: table.drop(columns="model_id"), "arena")

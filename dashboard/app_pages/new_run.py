@@ -28,5 +28,6 @@ if plan or rehearse or start:
     (place / "experiment.yaml").write_text(written, encoding="utf-8")
     command = [sys.executable, "-m", "bakeoff", verb, str(place / "experiment.yaml"), *options]
     jobs.create(place, [*command, "--workspace", str(data.workspace().path)]).start()
-st.subheader("Started from here")
+if jobs.find(data.workspace(), "run"):
+    st.subheader("Started from here")
 frame.jobs_list("run")

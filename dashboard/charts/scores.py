@@ -65,13 +65,16 @@ def task_matrix(verdicts: pd.DataFrame) -> go.Figure:
     z = verdicts.map(lambda verdict: codes.get(verdict)).astype(float)
     steps = len(VERDICTS)
     scale = [[edge / steps, shade] for at, shade in enumerate(_SHADES) for edge in (at, at + 1)]
-    made = figure("Task", "", height=160 + 30 * len(verdicts))
+    suites = {str(task).rpartition("/")[0] for task in verdicts.columns}
+    suite = suites.pop() if len(suites) == 1 else ""  # `HumanEval/12` of one benchmark is 12
+    names = [str(task).removeprefix(f"{suite}/") for task in verdicts.columns]
+    made = figure(chart_label(f"{suite} task") if suite else "Task", "", height=160 + 30 * len(verdicts))
     made.add_heatmap(
         z=z.to_numpy(),
-        x=[chart_label(task) for task in verdicts.columns],
+        x=[chart_label(name) for name in names],
         y=[chart_label(name) for name in verdicts.index],
         customdata=verdicts.fillna("not run").to_numpy(),
-        hovertemplate="%{y}<br>%{x}: %{customdata}<extra></extra>",
+        hovertemplate="%{y}<br>task %{x}: %{customdata}<extra></extra>",
         colorscale=scale,
         zmin=-0.5,
         zmax=steps - 0.5,

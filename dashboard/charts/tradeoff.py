@@ -42,7 +42,7 @@ def tradeoff(rows: pd.DataFrame, styles: Mapping[str, Style], *, x: str, y: str,
             y=[row["y"]],
             mode="markers+text" if named else "markers",
             name=chart_label(row["name"]),
-            text=[chart_label(row["name"], 28)],
+            text=[f"\u2002{chart_label(row['name'], 28)}\u2002"],
             textposition="middle left" if row["x"] > middle else "middle right",  # beside its interval, not across
             opacity=0.35 if faint else 1.0,
             showlegend=False,
@@ -76,7 +76,7 @@ def _interval(value: float, low: float | None, high: float | None, colour: str) 
 
 def ranking(rows: pd.DataFrame, styles: Mapping[str, Style]) -> go.Figure:
     """Strength by votes with its interval, best first. rows: model_id, name, strength, low, high, votes."""
-    made = figure("Chance to win against the average opponent", "", height=120 + 36 * len(rows))
+    made = figure("Chance to win against the average", "", height=120 + 36 * len(rows))
     for row in rows.to_dict("records"):
         style = styles.get(row["model_id"], Style(GREY))
         made.add_scatter(
