@@ -1,6 +1,6 @@
 """Our engine and `serve` against bare xllamacpp, sequential calls and transformers, in one interleaved run.
 
-    python -m benchmarks.serving [THREADS [PART …]]    # three minutes, two idle cores; parts: decode panes serve cold
+    python -m benchmarks.serving [THREADS [PART …]]    # five minutes; parts: decode panes serve others cold
 
 Equality gate: the greedy tokens of both sides are the same text. Weights: SmolLM2-135M-Instruct Q4_1.
 """
@@ -22,7 +22,7 @@ import httpx
 import numpy as np
 import numpy.typing as npt
 
-from engines import LlamaCppEngine, Message, Sampling, Threading
+from engines import Engine, LlamaCppEngine, Message, Sampling, Threading
 from engines.llamaserver import LlamaServer
 from results import Model, Workspace, this_machine
 from tests.engines.weights import smollm2, write_adapters
@@ -208,6 +208,31 @@ def _first(engine: LlamaCppEngine, found: list[float]) -> None:
     found.append(ours(engine, 64)[0][0])
 
 
+def others(report: Callable[..., None]) -> None:
+    """The same file through transformers (dequantized to bf16); ctransformers cannot read it and refuses it by name."""
+    from engines import HuggingFaceEngine
+
+    engines: dict[str, Engine] = {
+        "llama.cpp": LlamaCppEngine.open(FILE, context=1024, threading_choice=CHOICE, reuse=False),
+        "transformers": HuggingFaceEngine(FILE),
+    }
+    first: dict[str, list[float]] = {name: [] for name in engines}
+    speeds: dict[str, list[float]] = {name: [] for name in engines}
+    for repetition in range(7):
+        for name, engine in engines.items() if repetition % 2 else reversed(engines.items()):
+            began, times = time.perf_counter(), []
+            for chunk in engine.stream(ASK, Sampling(32, ignore_end=True)):
+                times += [time.perf_counter() - began] * bool(chunk.text)
+            if repetition:
+                first[name].append(times[0])
+                speeds[name].append(speed(times))
+    for engine in engines.values():
+        engine.close()
+    for what, found in (("first token, s, p50", first), ("decode, tokens/s", speeds)):
+        medians = [statistics.median(found[name]) for name in engines]
+        report(f"{what} (transformers beside)", *medians, "llama.cpp / transformers", "")
+
+
 def cold(report: Callable[..., None]) -> None:
     from engines import unpacked
 
@@ -234,7 +259,7 @@ def main() -> None:
     def report(what: str, mine: float, peer: float, label: str, wanted: str, ratio: str = "") -> None:
         print(f"| {what} | {mine:.3g} | {peer:.3g} | {label} {ratio or f'{mine / peer:.3f}'} | {wanted} |", flush=True)
 
-    parts = {"decode": decode, "panes": panes, "serve": through_serve, "cold": cold}
+    parts = {"decode": decode, "panes": panes, "serve": through_serve, "others": others, "cold": cold}
     for name in sys.argv[2:] or parts:
         parts[name](report)
 
