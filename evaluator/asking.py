@@ -181,7 +181,6 @@ class Apart:
 class _Interface:
     def __init__(self, engine: Engine, model: Model) -> None:
         self._engine = engine
-        self._streams_raw = model.form == "ggml"
         self._at_once = 1 if model.form == "ggml" else AT_ONCE
 
     def check(self, model: Model) -> None:
@@ -205,27 +204,22 @@ class _Interface:
         if sampling.temperature == 0:
             sampling = replace(sampling, seed=None)  # nothing is drawn, and some endpoints refuse a seed
         if question.turns:
-            return self._streamed(list(question.turns), sampling, question.end)
-        if self._streams_raw:  # ctransformers continues a single user's turn as it is
-            return self._streamed([{"role": "user", "content": question.task.prompt}], sampling, question.end)
-        whole = self._engine.complete([question.task.prompt], sampling)[0]
-        kept = question.end(whole.text)
-        finish = whole.finish_reason if kept is None else "stop"
-        return Answer(whole.text[:kept], whole.tokens, finish, None)
+            return _until_the_end(self._engine.stream(list(question.turns), sampling), question.end)
+        return _until_the_end(self._engine.stream_text(question.task.prompt, sampling), question.end)
 
-    def _streamed(self, turns: list[Message], sampling: Sampling, end: Callable[[str], int | None]) -> Answer:
-        """Closed at the end of the function: what an endpoint would still say is neither waited nor paid for.
 
-        Tokens are the endpoint's own count where it gives one, else the pieces of the stream.
-        """
-        text, tokens, finish = "", 0, None
-        chunks: Any = self._engine.stream(turns, sampling)
-        try:
-            for chunk in chunks:
-                text, tokens, finish = text + chunk.text, tokens + chunk.tokens, chunk.finish_reason or finish
-                kept = end(text)
-                if kept is not None:
-                    return Answer(text[:kept], tokens, "stop", None)
-        finally:
-            chunks.close()
-        return Answer(text, getattr(chunks, "tokens", 0) or tokens, finish or "stop", None)
+def _until_the_end(chunks: Any, end: Callable[[str], int | None]) -> Answer:
+    """The answer of a stream, closed at the end of the function: what would still come is neither waited nor paid for.
+
+    Tokens are the endpoint's own count where it gives one, else the pieces of the stream.
+    """
+    text, tokens, finish = "", 0, None
+    try:
+        for chunk in chunks:
+            text, tokens, finish = text + chunk.text, tokens + chunk.tokens, chunk.finish_reason or finish
+            kept = end(text)
+            if kept is not None:
+                return Answer(text[:kept], tokens, "stop", None)
+    finally:
+        chunks.close()
+    return Answer(text, getattr(chunks, "tokens", 0) or tokens, finish or "stop", None)
