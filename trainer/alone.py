@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from datasets import Dataset
 from peft import LoraConfig
+from torch import nn
 from torch.utils.data import Sampler, SequentialSampler
 from transformers.trainer_callback import PrinterCallback
 from trl import SFTConfig, SFTTrainer
@@ -25,7 +26,7 @@ from results import RunStatus, Store
 from trainer import checkpoints
 from trainer.bases import LoadedBase
 from trainer.data import Example, PreparedData
-from trainer.experiment import Experiment
+from trainer.experiment import Experiment, Training
 from trainer.lockstep import Stop
 from trainer.row_order import RowOrder
 from trainer.rows import Rows
@@ -45,6 +46,7 @@ class Alone(SFTTrainer):  # type: ignore[misc]
         self.validation = validation
         self.before_save: Callable[[], Any] = bool
         self.remembered: Callable[[], dict[str, Any]] = dict
+        self.mirror: checkpoints.Mirror | None = None
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         """The data set is in the order of training already, so nothing is drawn and nothing has to be restored."""
@@ -74,7 +76,10 @@ class Alone(SFTTrainer):  # type: ignore[misc]
 
     def _save_checkpoint(self, *_: Any) -> None:
         self.before_save()
-        checkpoints.save(self.folder, self.state.global_step, self.identity, self._write)
+        path = checkpoints.save(self.folder, self.state.global_step, self.identity, self._write)
+        if self.mirror:
+            best = checkpoints.complete(self.folder / "best")[0]
+            self.mirror.keep(path, best[0] if best else None)
         checkpoints.prune(self.folder, self.keep)
 
     def _write(self, folder: Path) -> None:
@@ -112,14 +117,19 @@ class Ended:
 
 
 def train_alone(
-    run_id: str, trl: Alone, store: Store, progress: Callable[[int], None], stop: Stop, until: int, patience: int | None
+    run_id: str, trl: Alone, store: Store, progress: Callable[[int], None], stop: Stop, until: int, training: Training
 ) -> Ended:
-    """Train to step `until`, from the newest whole checkpoint where there is one.
+    """Train to step `until`, from the newest whole checkpoint where there is one, here or at the mirror.
 
     The caller holds the folder's lock.
     Raises: CheckpointInvalid when the folder belongs to another training, or cannot be written.
     """
-    good, notes = checkpoints.complete(trl.folder)
+    fetched: list[str] = []
+    if training.mirror:
+        trl.mirror = checkpoints.Mirror(training.mirror, run_id, fetched)
+        trl.mirror.bring_back(trl.folder)
+    good, skipped = checkpoints.complete(trl.folder)
+    notes = [*fetched, *skipped]
     remembered: dict[str, Any] = {}
     if good:
         checkpoints.verify_identity(good[0], trl.identity)
@@ -127,7 +137,7 @@ def train_alone(
         notes.append(f"goes on from step {checkpoints.step_of(good[0])}")
     store.curves.truncate(run_id, checkpoints.step_of(good[0]) if good else 0)
     with store.curves.writer(run_id) as writer:
-        watch = Watch(trl.save_best, writer, stop, until, patience, progress, remembered)
+        watch = Watch(trl.save_best, writer, stop, until, training.early_stopping, progress, remembered)
         trl.before_save, trl.remembered = writer.flush, watch.state
         watch.lengths = _step_lengths(trl)
         trl.add_callback(watch)
@@ -166,7 +176,7 @@ def build(
     rows = laid_out(order, steps * each)
     if experiment.lora.method == "full":
         base.model.float().requires_grad_(True)  # bf16 weights would lose small updates; autocast does the products
-    return Alone(
+    trl = Alone(
         folder=folder,
         identity=identity,
         keep=training.save_total_limit,
@@ -178,6 +188,24 @@ def build(
         processing_class=base.tokenizer,
         peft_config=_peft_config(experiment),
     )
+    _steady(trl.model)
+    return trl
+
+
+def _steady(model: nn.Module) -> None:
+    """Let a fresh run compute as a resumed one does.
+
+    TRL casts the adapters of a quantized base to bf16, which loses small updates; loaded ones are fp32, and fp16's loss
+    scaling needs that too. bitsandbytes repacks 4-bit weights at the first validation on a CPU, for a product that
+    rounds otherwise. The base comes in evaluation mode, which the first validation ends.
+    """
+    for weight in model.parameters():
+        if weight.requires_grad:
+            weight.data = weight.data.float()
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False  # type: ignore[assignment]
+    model.train()
 
 
 def laid_out(order: RowOrder, count: int) -> list[int]:

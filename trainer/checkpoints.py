@@ -18,6 +18,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,34 @@ def fetch(folder: Path, url: str, run_id: str) -> bool:
         temporary.rename(folder / name)
         return True
     return False
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """Copies of a run's checkpoints at an fsspec URL, for machines that vanish. What cannot be reached costs a note in
+    `notes`, not the run."""
+
+    url: str
+    run_id: str
+    notes: list[str]
+
+    def keep(self, checkpoint: Path, best: Path | None) -> None:
+        """Copy a checkpoint away, the best weights so far before it."""
+        try:
+            if best is not None:
+                mirror(best, self.url, f"{self.run_id}/best")
+            mirror(checkpoint, self.url, self.run_id)
+        except Exception as error:
+            self.notes.append(f"{checkpoint.name} could not be copied to {self.url}: {error}")
+
+    def bring_back(self, folder: Path) -> None:
+        """Fetch what a machine that is gone had copied, where it is newer than what is here."""
+        try:
+            if fetch(folder, self.url, self.run_id):
+                fetch(folder / "best", self.url, f"{self.run_id}/best")
+                self.notes.append(f"the newest checkpoint came from {self.url}")
+        except Exception as error:
+            self.notes.append(f"{self.url} could not be read: {error}")
 
 
 def _problem(path: Path) -> str:

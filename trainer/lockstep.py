@@ -42,6 +42,12 @@ class Member:
     """What the person should know: checkpoints skipped, resumed from where."""
 
     @property
+    def mirror(self) -> checkpoints.Mirror | None:
+        """Where its checkpoints are copied to."""
+        url = self.trainee.settings.mirror
+        return checkpoints.Mirror(url, self.trainee.run_id, self.notes) if url else None
+
+    @property
     def best(self) -> Path | None:
         """Folder of the adapter with the best validation loss."""
         path = self.folder / "best" / f"step-{self.trainee.best_step:08d}"
@@ -91,8 +97,8 @@ def train_group(
     """
     with ExitStack() as held:
         for member in members:
-            if member.trainee.settings.mirror:
-                _fetch(member)
+            if member.mirror:
+                member.mirror.bring_back(member.folder)
         resume(members)
         writers: dict[str, CurveWriter] = {}
         for member in members:
@@ -205,36 +211,14 @@ def _save(members: Sequence[Member], writers: Mapping[str, CurveWriter]) -> None
             writers[member.trainee.run_id].flush()  # a checkpoint ahead of the store would leave a gap after a kill
             path = checkpoints.save(member.folder, member.trainee.step, member.identity, member.trainee.save)
             member.saved_step = member.trainee.step
-            if member.trainee.settings.mirror:
-                _mirror(member, path)
+            if member.mirror:
+                member.mirror.keep(path, member.best)
     for member in members:
         checkpoints.prune(member.folder, member.trainee.settings.save_total_limit)
         if member.trainee.best_step:
             for path in (member.folder / "best").glob("step-*"):
                 if checkpoints.step_of(path) != member.trainee.best_step:
                     shutil.rmtree(path, ignore_errors=True)
-
-
-def _mirror(member: Member, path: Path) -> None:
-    """Copy a checkpoint away, the best weights first. A mirror that cannot be reached costs a note, not the run."""
-    url, run_id = member.trainee.settings.mirror, member.trainee.run_id
-    try:
-        if member.best is not None:
-            checkpoints.mirror(member.best, url, f"{run_id}/best")
-        checkpoints.mirror(path, url, run_id)
-    except Exception as error:
-        member.notes.append(f"{path.name} could not be copied to {url}: {error}")
-
-
-def _fetch(member: Member) -> None:
-    """Bring back what a machine that is gone had mirrored."""
-    url, run_id = member.trainee.settings.mirror, member.trainee.run_id
-    try:
-        if checkpoints.fetch(member.folder, url, run_id):
-            checkpoints.fetch(member.folder / "best", url, f"{run_id}/best")
-            member.notes.append(f"the newest checkpoint came from {url}")
-    except Exception as error:
-        member.notes.append(f"{url} could not be read: {error}")
 
 
 def _points(trainee: Trainee, step: Step, number: int) -> list[Point]:

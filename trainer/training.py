@@ -246,7 +246,7 @@ def _run_alone(
             lambda step: progress(f"training {variant.name}", step, steps),
             stop,
             steps if until is None else min(until, steps),
-            variant.experiment.training.early_stopping,
+            variant.experiment.training,
         )
     except BaseException as error:
         status: RunStatus = "failed" if isinstance(error, Exception) else "stopped"

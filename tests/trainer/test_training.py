@@ -286,12 +286,15 @@ def test_another_data_set_or_base_under_the_same_names_is_refused(ground: Path, 
         trained(made, tmp_path / "ws")
 
 
-def test_a_vanished_machine_goes_on_from_the_mirror(ground: Path, tmp_path: Path) -> None:
-    made = experiment(ground, training={"save_steps": 2, "mirror": f"file://{tmp_path / 'mirror'}"})
+@pytest.mark.parametrize("quantization", ["none", "nf4"])
+def test_a_vanished_machine_goes_on_from_the_mirror(ground: Path, tmp_path: Path, quantization: str) -> None:
+    training = {"save_steps": 2, "mirror": f"file://{tmp_path / 'mirror'}", "quantization": quantization}
+    made = experiment(ground, training=training)
     trained(made, tmp_path / "whole")
     shutil.rmtree(tmp_path / "mirror")
     cut(made, tmp_path / "gone", 5)
     (run,) = trained(made, tmp_path / "new")
+    assert (run.status, run.reason) == ("finished", "")
     assert curves(tmp_path / "new", run.id)["loss"] == curves(tmp_path / "whole", run.id)["loss"][5:]
 
 
