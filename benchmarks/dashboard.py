@@ -182,6 +182,28 @@ def measure(
     """In turns, `rounds` times; prints medians and p90. walked: the sides whose other pages are opened too."""
     firsts: dict[str, list[float]] = {}
     moves: dict[str, list[float]] = {}
+    try:
+        _rounds(options, pages, peers, walked, firsts, moves)
+    except KeyboardInterrupt:
+        print("interrupted: what there is so far", flush=True)
+    for key, seconds in firsts.items():
+        line = f"{key:24} first paint median {statistics.median(seconds):6.2f} s"
+        line += f", {min(seconds):.2f} to {max(seconds):.2f}"
+        if moves.get(key):
+            p50, p90 = np.percentile(moves[key], [50, 90])
+            line += f"; widget to paint p50 {p50:.3f} s, p90 {p90:.3f} s"
+        print(line, flush=True)
+
+
+def _rounds(
+    options: argparse.Namespace,
+    pages: dict[str, str],
+    peers: dict[str, tuple[str, str]],
+    walked: set[str],
+    firsts: dict[str, list[float]],
+    moves: dict[str, list[float]],
+) -> None:
+    """Fills `firsts` and `moves`."""
     with sync_playwright() as playwright:
         browser = Browser(playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"]))
         for _ in range(options.rounds):
@@ -196,13 +218,6 @@ def measure(
             for key, (address, done) in peers.items():
                 firsts.setdefault(key, []).append(browser.painted(address, done))
         browser.running.close()
-    for key, seconds in firsts.items():
-        line = f"{key:24} first paint median {statistics.median(seconds):6.2f} s"
-        line += f", {min(seconds):.2f} to {max(seconds):.2f}"
-        if moves.get(key):
-            p50, p90 = np.percentile(moves[key], [50, 90])
-            line += f"; widget to paint p50 {p50:.3f} s, p90 {p90:.3f} s"
-        print(line, flush=True)
 
 
 if __name__ == "__main__":
