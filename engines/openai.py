@@ -38,6 +38,7 @@ class OpenAIEngine:
     ) -> None:
         """`url` ends in /v1. `crashed` says why, where the endpoint is a child process of ours."""
         self.url = url.rstrip("/")
+        self._shown = str(httpx.URL(self.url).copy_with(userinfo=b""))  # an address may hold a password
         self.model = model
         self.identity = identity
         self._crashed = crashed
@@ -144,13 +145,13 @@ class OpenAIEngine:
         except httpx.HTTPError as problem:
             raise self._unreachable(problem) from None
         if answer.status_code != 200:
-            raise EngineError(f"{self.url} answered {answer.status_code} for {path}: {_message(answer.content)}")
+            raise EngineError(f"{self._shown} answered {answer.status_code} for {path}: {_message(answer.content)}")
         return answer.json()
 
     def _unreachable(self, problem: Exception) -> EngineError:
         if self._crashed:
             return EngineCrashed(f"The engine of {self.model} failed: {self._crashed()}. The next request restarts it.")
-        return EngineError(f"{self.url} cannot be reached: {problem}. Is the server running?")
+        return EngineError(f"{self._shown} cannot be reached: {problem}. Is the server running?")
 
 
 class OpenAIStream(Iterator[Chunk]):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import engines
-from engines import FileRefused, Sampling, open_engine
+from engines import EngineError, FileRefused, Sampling, open_engine
 from results import Model, Workspace
 
 
@@ -58,3 +58,11 @@ def test_the_advisor_tries_every_form_and_choice(tiny: Path, adapters: list[Path
     assert {(row.model, row.form) for row in rows} == {("whole", "gguf-f16"), ("tuned", "lora-gguf")}
     assert {row.threads for row in rows} >= {1} and all(row.tokens_per_second > 0 for row in rows)
     assert len({(row.model, row.threads, row.patient) for row in rows}) == len(rows)
+
+
+def test_an_error_names_the_endpoint_without_its_password(tmp_path: Path) -> None:
+    model = Model("m", "m", "remote", "b", "0" * 64, 0, "http://me:secret@127.0.0.1:9/v1")
+    with pytest.raises(EngineError) as refusal:
+        open_engine(model, Workspace(tmp_path)).complete(["1 + 1 ="], Sampling())
+    assert "127.0.0.1:9" in str(refusal.value)
+    assert "secret" not in str(refusal.value)
