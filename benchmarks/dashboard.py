@@ -39,7 +39,14 @@ from dashboard.launch import free_port
 RESTED = """() => !document.querySelector('[data-testid="stSkeleton"]') && !!document.querySelector('h1')
     && document.querySelector('[data-testid="stApp"]')?.getAttribute('data-test-script-state') === 'notRunning'"""
 DRAWN = f"""() => ({RESTED})() && !!document.querySelector('[data-testid="stPlotlyChart"] .main-svg')"""
-CHANGED = f"old => document.querySelector('[data-testid=stSlider]').innerText !== old && ({DRAWN})()"
+WATCH = """() => { window.drawn = [0]; new MutationObserver(changes => {
+    if (changes.some(change => (change.target.parentElement ?? change.target).closest?.('.js-plotly-plot')))
+        window.drawn.push(performance.now())
+}).observe(document.body, {childList: true, subtree: true, attributes: true}) }"""
+QUIET = 300
+"""Milliseconds without a change in a chart after which it is taken as redrawn; the time is that of the last change."""
+REDRAWN = f"""pressed => window.drawn.at(-1) > pressed && performance.now() - window.drawn.at(-1) > {QUIET}
+    && ({RESTED})()"""
 TENSORBOARD_DRAWN = "() => document.querySelectorAll('line-chart canvas, line-chart svg path').length > 0"
 MLFLOW_DRAWN = "() => document.querySelectorAll('.main-svg .trace, .main-svg path.js-line').length > 0"
 OTHER_PAGES = ("decide", "runs", "latency", "humaneval", "studies", "new_run")
@@ -76,13 +83,13 @@ class Browser:
         page, first = self.opened(url, DRAWN)
         seconds: list[float] = []
         if first < PATIENCE_SECONDS:
-            slider = page.get_by_test_id("stSlider").first
             page.get_by_role("slider").first.focus()
+            page.evaluate(WATCH)
             for move in range(moves):
-                old, start = slider.inner_text(), time.perf_counter()
+                pressed = page.evaluate("performance.now()")
                 page.keyboard.press("ArrowRight" if move % 2 else "ArrowLeft")
-                page.wait_for_function(CHANGED, arg=old, polling=20)
-                seconds.append(time.perf_counter() - start)
+                page.wait_for_function(REDRAWN, arg=pressed, polling=20)
+                seconds.append((page.evaluate("window.drawn.at(-1)") - pressed) / 1000)
         page.context.close()
         return first, seconds
 
