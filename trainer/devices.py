@@ -79,7 +79,8 @@ def keep_freed_memory(most: int = 1 << 30) -> bool:
     macOS or musl, nor where the allocator was replaced.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    return mallopt is not None and bool(mallopt(M_MMAP_THRESHOLD, most)) and bool(mallopt(M_TRIM_THRESHOLD, most))
+    settings = ((M_MMAP_THRESHOLD, most), (M_TRIM_THRESHOLD, 2**31 - 1))
+    return mallopt is not None and all(mallopt(name, value) for name, value in settings)
 
 
 @cache

@@ -40,6 +40,8 @@ class Device:
     """A step takes no less, however small the model: launching kernels, the optimizer, the log."""
     overhead_bytes: float
     """Libraries, context and allocator, before the first weight."""
+    passes_at_once: int = 1
+    """Passes of different runs that the shared loop computes at the same time."""
 
 
 GIB = 1024**3
@@ -54,7 +56,10 @@ CPU_SHARE = 0.25
 
 def devices(cpu_dtype: str) -> tuple[Device, ...]:
     """This machine's CPU, a T4 and an A100."""
-    return (Device("this CPU", memory_bytes(), cpu_dtype, _matmul_flops(cpu_dtype) * CPU_SHARE, 0.02, 0.6e9), T4, A100)
+    import torch
+
+    flops, cores = _matmul_flops(cpu_dtype) * CPU_SHARE, torch.get_num_threads()
+    return (Device("this CPU", memory_bytes(), cpu_dtype, flops, 0.02, 0.6e9, cores), T4, A100)
 
 
 def memory_bytes() -> float:
@@ -136,6 +141,8 @@ def memory(shape: Shape, training: Training, lora: Lora, row_tokens: int, runs: 
     per_layer = width * (6 * shape.hidden + 3 * attention + 2 * kv + 4 * shape.intermediate) + 8 * shape.hidden
     if together and row_tokens <= SHORT:
         per_layer += width * shape.heads * row_tokens  # shares of attention (`trainer.attention`)
+    if together:
+        tokens *= min(runs, device.passes_at_once)
     kept = tokens * (shape.layers * per_layer)
     recomputed = tokens * (shape.layers * shape.hidden * width + per_layer)
     # TRL's loss holds logits of every position in the dtype and in fp32; the shared loop those of one piece.

@@ -7,7 +7,7 @@ it is computed once or in each. So the rows of a run in a pass share what they b
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -60,6 +60,17 @@ def passes(rows: Sequence[Sequence[int]], lengths: Sequence[int], most: int) -> 
             batch.tokens += lengths[row]
     if batch.units:
         yield batch
+
+
+def independent(cut: Iterable[Pass]) -> list[list[Pass]]:
+    """Passes in groups of which no two hold rows of one run: what may be computed at the same time."""
+    groups: list[list[Pass]] = []
+    for one in cut:
+        if groups and groups[-1][-1].units[-1][0] == one.units[0][0]:
+            groups[-1].append(one)
+        else:
+            groups.append([one])
+    return groups
 
 
 def lay(rows: Rows, batch: Pass, sharing: Collection[int]) -> Laid:

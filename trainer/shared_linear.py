@@ -10,8 +10,9 @@ Weights of adapters are fp32 (an update of 1e-4 is lost in bf16's 8 bits); produ
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -24,13 +25,21 @@ ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj", "qkv_proj")
 MLP = ("gate_proj", "up_proj", "down_proj", "gate_up_proj")
 
 
-@dataclass
-class Routing:
-    """Which tokens of the present pass belong to which adapter; shared by all layers of a base."""
+class Routing(threading.local):
+    """Which tokens of a thread's present pass belong to which adapter; shared by all layers of a base."""
 
-    spans: list[tuple[Adapter, int, int]] = field(default_factory=list)
-    """Adapter, first token, one past the last."""
-    training: bool = True
+    def __init__(self) -> None:
+        self.spans: list[tuple[Adapter, int, int]] = []
+        """Adapter, first token, one past the last."""
+        self.training = True
+
+
+class _Handed(threading.local):
+    """What siblings have computed and not handed out yet, in a thread."""
+
+    def __init__(self) -> None:
+        self.read: Tensor | None = None
+        self.ready: dict[str, Tensor] = {}
 
 
 def layers_for(model: nn.Module, target: str | Sequence[str]) -> dict[str, nn.Linear]:
@@ -56,16 +65,16 @@ class Siblings:
     def __init__(self, layers: dict[str, nn.Linear], routing: Routing) -> None:
         self._layers = layers
         self._routing = routing
-        self._read: Tensor | None = None
-        self._ready: dict[str, Tensor] = {}
+        self._handed = _Handed()
 
     def output(self, name: str, x: Tensor) -> Tensor:
         """x (1, tokens, in) -> (1, tokens, out) of one layer."""
-        if self._read is not x or name not in self._ready:
-            self._read, self._ready = x, dict(zip(self._layers, self._compute(x), strict=True))
-        output = self._ready.pop(name)
-        if not self._ready:
-            self._read = None
+        handed = self._handed
+        if handed.read is not x or name not in handed.ready:
+            handed.read, handed.ready = x, dict(zip(self._layers, self._compute(x), strict=True))
+        output = handed.ready.pop(name)
+        if not handed.ready:
+            handed.read = None
         return output
 
     def _compute(self, x: Tensor) -> Sequence[Tensor]:

@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, cast
 
 import torch
@@ -26,7 +28,7 @@ from trainer.data import Example
 from trainer.devices import keep_freed_memory
 from trainer.experiment import Experiment
 from trainer.lean_norm import use_lean_norms
-from trainer.passes import Pass, lay, passes
+from trainer.passes import Pass, independent, lay, passes
 from trainer.rows import Rows
 from trainer.shared_linear import layers_for, share
 from trainer.trainee import Trainee
@@ -114,13 +116,14 @@ class Together:
         began = time.monotonic()
         rows = [trainee.order.rows(trainee.step) for trainee in trainees]
         counts = [sum(self.train.trained[row] for row in of_run) for of_run in rows]
-        losses = [0.0] * len(trainees)
         self._lower(trainees)
-        for batch in passes(rows, self.train.lengths, self._pass_tokens):
+
+        def learn(batch: Pass) -> Sequence[Tensor]:
             total, of_tokens = self._forward(self.train, batch, trainees, [1 / max(1, count) for count in counts])
             total.backward()  # type: ignore[no-untyped-call]
-            for (number, _), part in zip(batch.units, of_tokens, strict=True):
-                losses[number] += float(part.sum())
+            return of_tokens
+
+        losses = self._sums(self.train, rows, learn)
         tokens = [sum(self.train.lengths[row] for row in of_run) for of_run in rows]
         steps = []
         for number, trainee in enumerate(trainees):
@@ -135,32 +138,68 @@ class Together:
         seconds = time.monotonic() - began
         return [Step(*step, seconds * step[3] / sum(tokens)) for step in steps]
 
-    @torch.no_grad()
     def validate(self, trainees: Sequence[Trainee]) -> list[tuple[float, float]]:
         """Each trainee's (nats per answer token, bits per byte of answer) over the validation rows."""
         rows = [list(range(len(self.validation.lengths))) for _ in trainees]
-        sums = [0.0] * len(trainees)
-        self._routing.training = False
         self._lower(trainees)
-        try:
-            for batch in passes(rows, self.validation.lengths, self._pass_tokens):
-                _, of_tokens = self._forward(self.validation, batch, trainees, [1.0] * len(trainees))
-                for (number, _), part in zip(batch.units, of_tokens, strict=True):
-                    sums[number] += float(part.sum())
-        finally:
-            self._routing.training = True
+
+        @torch.no_grad()
+        def look(batch: Pass) -> Sequence[Tensor]:
+            return self._forward(self.validation, batch, trainees, [1.0] * len(trainees), training=False)[1]
+
+        sums = self._sums(self.validation, rows, look)
         tokens, size = max(1, sum(self.validation.trained)), max(1, sum(self.validation.answer_bytes))
         return [(nats / tokens, nats / math.log(2) / size) for nats in sums]
 
+    def _sums(
+        self, rows: Rows, chosen: Sequence[Sequence[int]], work: Callable[[Pass], Sequence[Tensor]]
+    ) -> list[float]:
+        """The losses of each run's answer tokens, summed. `work` computes a pass and returns the losses of its units.
+
+        On a CPU passes of different runs are computed at the same time, a core each, as long as there is one for every
+        core; what is left has all cores. Which is which does not depend on the clock, so neither do the sums.
+        """
+
+        def of(group: Sequence[Pass]) -> list[tuple[int, float]]:
+            return [
+                (number, float(part.sum()))
+                for batch in group
+                for (number, _), part in zip(batch.units, work(batch), strict=True)
+            ]
+
+        cores = torch.get_num_threads() if self._device.type == "cpu" else 1
+        tokens = [sum(rows.lengths[row] for row in of_run) for of_run in chosen]
+        most = min(self._pass_tokens, max(*tokens, sum(tokens) // cores, 1))
+        groups = independent(passes(chosen, rows.lengths, most))
+        side_by_side = len(groups) - len(groups) % cores if cores > 1 else 0
+        found: list[tuple[int, float]] = []
+        if side_by_side:
+            try:
+                with ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                    found += chain.from_iterable(pool.map(of, groups[:side_by_side]))
+            finally:
+                torch.set_num_threads(cores)  # threads to come take over what the last one set
+        found += chain.from_iterable(map(of, groups[side_by_side:]))
+        sums = [0.0] * len(chosen)
+        for number, loss in found:
+            sums[number] += loss
+        return sums
+
     def _forward(
-        self, rows: Rows, batch: Pass, trainees: Sequence[Trainee], weights: Sequence[float]
+        self,
+        rows: Rows,
+        batch: Pass,
+        trainees: Sequence[Trainee],
+        weights: Sequence[float],
+        training: bool = True,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """The pass's weighted loss, and the losses of each unit's answer tokens."""
         longest = max(rows.lengths[row] for _, row in batch.units)
         able = may_share_prefixes(self._device, longest)
         # dropout draws anew for each row, so its rows have no common beginning
-        sharing = {number for number, _ in batch.units if able and not self._drops(trainees[number].adapter)}
+        sharing = {number for number, _ in batch.units if able and not (training and trainees[number].adapter.dropout)}
         laid = lay(rows, batch, sharing)
+        self._routing.training = training
         self._routing.spans = [(trainees[number].adapter, start, stop) for number, start, stop in laid.spans]
         each = torch.cat([torch.full((stop - start,), weights[number]) for number, start, stop in laid.spans])
         hidden = self._body(
@@ -175,6 +214,3 @@ class Together:
     def _lower(self, trainees: Sequence[Trainee]) -> None:
         for trainee in trainees:
             trainee.adapter.lower(self._dtype)
-
-    def _drops(self, adapter: Adapter) -> bool:
-        return bool(adapter.dropout) and self._routing.training

@@ -60,6 +60,21 @@ class Only:
         self.adapter = adapter
 
 
+class Learner(Only):
+    """A trainee that keeps its gradient instead of taking a step."""
+
+    tokens_seen = step = 0
+
+    class order:
+        @staticmethod
+        def rows(_: int) -> list[int]:
+            return [0, 1, 2, 3]
+
+    def update(self) -> tuple[float, float]:
+        self.gradient = self.adapter.weights.grad.clone()
+        return 0.0, 0.0
+
+
 @pytest.mark.parametrize("architecture", ["llama", "qwen2", "qwen3", "gemma", "gemma3", "mistral", "phi3"])
 def test_loss_and_gradients_are_those_of_peft(small: Small, tmp_path: Path, architecture: str) -> None:
     from peft import PeftModel
@@ -153,6 +168,28 @@ def test_adapters_in_one_pass_do_not_touch_each_other(small: Small) -> None:
     both = together.validate([Only(one), Only(other)])  # type: ignore[list-item]
     assert alone[0] != alone[1]
     assert [pytest.approx(value, abs=1e-6) for value in alone] == both
+
+
+def test_runs_side_by_side_learn_what_they_learn_one_after_another(small: Small) -> None:
+    """Three runs on two cores: two at the same time, the third after them; every time the same, bit for bit."""
+    rows = examples((30, 12, 25, 9))
+    cores = torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 2, 2):
+            torch.set_num_threads(threads)
+            together = Together(model_of(small("llama")), rows, rows, pass_tokens=50)
+            made = [shaken(together, rank=rank) for rank in (2, 4, 8)]
+            trainees = [Learner(adapter) for adapter in made]
+            steps = together.step(trainees)  # type: ignore[arg-type]
+            assert torch.get_num_threads() == threads
+            found.append([(step.loss, learner.gradient) for step, learner in zip(steps, trainees, strict=True)])
+    finally:
+        torch.set_num_threads(cores)
+    for alone, beside, again in zip(*found, strict=True):
+        assert beside[0] == again[0] == pytest.approx(alone[0], abs=1e-5)
+        assert torch.equal(beside[1], again[1])
+        torch.testing.assert_close(beside[1], alone[1], rtol=1e-3, atol=1e-6)
 
 
 def test_small_passes_change_nothing_but_the_order_of_sums(small: Small) -> None:
