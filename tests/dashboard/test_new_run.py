@@ -71,7 +71,7 @@ def write(page: Any, base: Path, rows: Path) -> None:
 def newest(page: Any, state: str) -> str:
     """Wait until the newest job is in a state; its log."""
     job = page.get_by_test_id("stExpander").first
-    job.get_by_text(f": {state}").wait_for()
+    job.get_by_text(f": {state}").wait_for(timeout=300_000)  # a whole training, on a machine that may be busy
     return str(job.get_by_test_id("stCode").inner_text())
 
 
