@@ -26,8 +26,9 @@ class Adapter:
         self.rank, self.scale, self.dropout, self.dropout_draws = rank, scale, dropout, dropout_draws
         self._places: dict[str, tuple[tuple[int, int, int], ...]] = {}
         """For A and for B: where it begins, its height and width."""
+        self._groups = siblings(layers)
         size = 0
-        for names in siblings(layers):
+        for names in self._groups:
             for part in (0, 1):
                 for name in names:
                     shape = ((rank, layers[name].in_features), (layers[name].out_features, rank))[part]
@@ -39,7 +40,7 @@ class Adapter:
         self.pairs = self._views(self.weights.detach())
         self.gradients = self._views(self.weights.grad)
         """Of the pairs: every backward pass adds to them."""
-        self._downs: dict[tuple[str, int], Tensor] = {}
+        self._low = self.weights.detach()
         self._turned: dict[tuple[str, int], Tensor] = {}
         self._ups: dict[str, Tensor] = {}
 
@@ -57,21 +58,18 @@ class Adapter:
 
         Both are kept the way the larger products read them without turning them every time.
         """
-        low = self.weights.detach().to(dtype)
-        self._downs, self._turned = {}, {}
-        for names in siblings(self._places):
-            (start, _, width), (last, rank, _) = self._places[names[0]][0], self._places[names[-1]][0]
-            downs = low[start : last + rank * width].view(-1, width)
-            turned = downs.t().contiguous()
-            for number, name in enumerate(names):
-                own = slice(number * rank, (number + 1) * rank)
-                self._downs[name, 1], self._turned[name, 1] = downs[own], turned[:, own]
-            self._downs[names[0], len(names)], self._turned[names[0], len(names)] = downs, turned
+        self._low = self.weights.detach().to(dtype)
+        self._turned = {}
+        for names in self._groups:
+            turned = self.downs(names).t().contiguous()
+            parts = torch.split(turned, self.rank, 1)
+            self._turned |= {(name, 1): part for name, part in zip(names, parts, strict=True)}
+            self._turned[names[0], len(names)] = turned
         self._ups = {name: (b.t() * self.scale).to(dtype).contiguous() for name, (_, b) in self.pairs.items()}
 
     def downs(self, names: Sequence[str]) -> Tensor:
         """The As of one layer or of all that lie together, end to end: (layers · rank, in)."""
-        return self._downs[names[0], len(names)]
+        return self._end_to_end(self._low, names)
 
     def turned_downs(self, names: Sequence[str]) -> Tensor:
         """The same, (in, layers · rank)."""
@@ -79,13 +77,16 @@ class Adapter:
 
     def down_gradients(self, names: Sequence[str]) -> Tensor:
         """Gradients of the same, fp32."""
-        (start, _, width), (last, rank, _) = self._places[names[0]][0], self._places[names[-1]][0]
         assert self.weights.grad is not None
-        return self.weights.grad[start : last + rank * width].view(-1, width)
+        return self._end_to_end(self.weights.grad, names)
 
     def up(self, name: str) -> Tensor:
         """s Bᵀ of a layer: (rank, out)."""
         return self._ups[name]
+
+    def _end_to_end(self, flat: Tensor, names: Sequence[str]) -> Tensor:
+        (start, _, width), (last, rank, _) = self._places[names[0]][0], self._places[names[-1]][0]
+        return flat[start : last + rank * width].view(-1, width)
 
     def _views(self, flat: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
         def view(place: tuple[int, int, int]) -> Tensor:

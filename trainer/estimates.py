@@ -139,10 +139,10 @@ def memory(shape: Shape, training: Training, lora: Lora, row_tokens: int, runs: 
     tokens = min(PASS_TOKENS, runs * training.batch_size * row_tokens) if together else training.batch_size * row_tokens
     attention, kv = shape.heads * shape.head, shape.kv_heads * shape.head
     per_layer = width * (6 * shape.hidden + 3 * attention + 2 * kv + 4 * shape.intermediate) + 8 * shape.hidden
-    if together and row_tokens <= SHORT:
-        per_layer += width * shape.heads * row_tokens  # shares of attention (`trainer.attention`)
     if together:
         tokens *= min(runs, device.passes_at_once)
+        if row_tokens <= SHORT:
+            per_layer += width * shape.heads * row_tokens  # shares of attention (`trainer.attention`)
     kept = tokens * (shape.layers * per_layer)
     recomputed = tokens * (shape.layers * shape.hidden * width + per_layer)
     # TRL's loss holds logits of every position in the dtype and in fp32; the shared loop those of one piece.
