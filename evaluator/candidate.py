@@ -33,7 +33,8 @@ RUN, USAGE, END = b"r", b"u", b"e"
 """What the server is told; with RUN goes one end of the answer's socket."""
 DESCRIPTOR_BYTES = socket.CMSG_SPACE(4)
 CHANNEL = 3
-"""The child's descriptor of the socket to the judge; 0, 1 and 2 are /dev/null."""
+"""The server's descriptor of the socket to its worker, a child's of the one to the judge; 0, 1, 2 are /dev/null."""
+HIGHEST_DESCRIPTOR = 1 << 20
 HELD_SECONDS = 0.002
 """Results of calls that take less are sent together: each message wakes the judge."""
 HELD_BYTES = 1 << 16
@@ -59,7 +60,9 @@ def serve() -> None:
     touched costs the copy of a page, in the child and once more in the server.
     """
     _preload()
-    control = socket.socket(fileno=int(sys.argv[1]))
+    os.dup2(int(sys.argv[1]), CHANNEL)
+    os.closerange(CHANNEL + 1, HIGHEST_DESCRIPTOR)  # of a process with many open files the number may be any
+    control = socket.socket(fileno=CHANNEL)
     for name, value in (("RLIMIT_FSIZE", 0), ("RLIMIT_CORE", 0), ("RLIMIT_NOFILE", 64)):
         resource.setrlimit(getattr(resource, name), (value, value))
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # process 1 is deaf to signals that it has no handler for
@@ -69,6 +72,9 @@ def serve() -> None:
     bound.bind_server()
     gc.collect()
     gc.freeze()
+    os.dup2(
+        1, 2
+    )  # until here a pipe for complaints, which nobody empties: an answer would wait where another filled it
     frames.send(control, frames.READY)
     line = control.fileno()
     child = 0
@@ -124,7 +130,8 @@ def _end(child: int) -> bytes:
     ended, status, usage = os.wait4(child, os.WNOHANG)
     if ended == 0:
         os.kill(child, signal.SIGKILL)
-        _, _, usage = os.wait4(child, 0)
+        _, status, usage = os.wait4(child, 0)
+        ended = status != signal.SIGKILL  # it was dying already, and of something else
     with contextlib.suppress(ProcessLookupError, ChildProcessError):  # none can be left: a child cannot fork
         while True:
             os.kill(-1, signal.SIGKILL)

@@ -5,19 +5,23 @@ object is of an exact builtin or standard type made on the judge's side, so no m
 part: the worst that a hostile process can send is a wrong value. What cannot cross is refused by name.
 
 Equality stays Python's: a range is not a list, 1 == 1.0, an OrderedDict equals a dict. Iterators cross as iterators
-over their items. NumPy scalars and the standard dict subclasses cross as their builtin values.
+over their items. The standard dict subclasses and wrappers cross as their builtin values. NumPy's scalars and arrays
+stay NumPy's, since `is True` and `==` see the difference.
 
 Standard library only: this runs inside both sandboxes.
 """
 
 from __future__ import annotations
 
+import array
+import enum
+import importlib
 import itertools
 import json
 import re
 import sys
 import types
-from collections import Counter, OrderedDict, defaultdict, deque
+from collections import ChainMap, Counter, OrderedDict, UserDict, UserList, UserString, defaultdict, deque
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
@@ -29,20 +33,24 @@ MAX_BYTES = 8_000_000
 """Encoded size of one result."""
 
 _DICTS = frozenset({dict, Counter, OrderedDict, defaultdict})
+_WRAPPERS: dict[type, Callable[[Any], Any]] = {
+    ChainMap: dict, UserDict: dict, UserList: list, UserString: str, types.MappingProxyType: dict,
+}  # fmt: skip
 _VIEWS: dict[type, str] = {type({}.keys()): "keys", type({}.values()): "values", type({}.items()): "items"}
 _ITERATORS = frozenset(
     {map, filter, zip, enumerate, reversed, types.GeneratorType, type(iter([])), type(iter(())), type(iter("")),
      type(iter(set())), type(iter({})), type(iter({}.values())), type(iter({}.items())), type(iter(range(0))),
-     type(reversed([])), itertools.chain, itertools.islice, itertools.accumulate, itertools.takewhile,
-     itertools.dropwhile, itertools.permutations, itertools.combinations, itertools.product, itertools.repeat,
-     itertools.starmap, itertools.cycle, itertools.count}
+     type(reversed([])), *(kind for kind in vars(itertools).values() if isinstance(kind, type))}
 )  # fmt: skip
 # A subclass that defines any other special method could answer differently from its value, so it is refused.
 _HARMLESS = frozenset(
     {"__module__", "__doc__", "__dict__", "__weakref__", "__slots__", "__new__", "__init__", "__repr__", "__str__",
-     "__getnewargs__", "__match_args__", "__annotations__", "__qualname__", "__orig_bases__", "__parameters__"}
+     "__format__", "__reduce_ex__", "__getnewargs__", "__match_args__", "__annotations__", "__qualname__",
+     "__orig_bases__", "__parameters__", "__static_attributes__", "__firstlineno__"}
 )  # fmt: skip
-
+_ENUMS = frozenset({enum.Enum, enum.ReprEnum, enum.IntEnum, enum.StrEnum, enum.Flag, enum.IntFlag})
+_NUMPY_TYPES = re.compile(r"[<>|](b1|[iu][1248]|f[248]|c8|c16|U\d{1,5})")
+"""`numpy.dtype.str` of booleans, of the numbers that Python has too, and of text."""
 _JSON = json.JSONEncoder(separators=(",", ":"), check_circular=False)  # what `_encode` makes holds no circle
 
 
@@ -110,27 +118,39 @@ def _encode_rare(value: Any, kind: type, count: list[int]) -> Any:
         return {"fraction": [_encode(value.numerator, count), _encode(value.denominator, count)]}
     if kind is Decimal:
         return {"decimal": str(value)}
+    if kind is array.array:
+        return {"typed": [value.typecode, _encode(value.tolist(), count)]}
     if kind in _ITERATORS:
         return {"iterator": [_encode(item, count) for item in itertools.islice(value, MAX_ITEMS)]}
     if kind in _VIEWS:
         return {_VIEWS[kind]: [_encode(item, count) for item in value]}
     if kind is re.Match:
         return {"match": None}
+    if kind in _WRAPPERS:
+        return _encode(_WRAPPERS[kind](value), count)
     numpy = sys.modules.get("numpy")
-    if numpy is not None and issubclass(kind, numpy.generic) and kind.__module__ == "numpy":
-        return _encode(numpy.generic.item(value), count)
+    if numpy is not None and _module(kind) == "numpy" and issubclass(kind, numpy.generic | numpy.ndarray):
+        values = numpy.asarray(value)
+        if _NUMPY_TYPES.fullmatch(values.dtype.str):
+            tag = "array" if issubclass(kind, numpy.ndarray) else "scalar"
+            return {tag: [values.dtype.str, _encode(values.tolist(), count)]}
     return _encode(_base_value(value, kind), count)
 
 
 def _base_value(value: Any, kind: type) -> Any:
     """The builtin value of a subclass that changes nothing of it, such as a named tuple. Raises NotPlain."""
-    if type(kind) is type:
+    if type(kind) is type or type(kind) is enum.EnumType:
         for parent in kind.__mro__:
             if parent in _BASES:
                 return _BASES[parent](value)
-            if any(name.startswith("__") and name not in _HARMLESS for name in vars(parent)):
+            if parent not in _ENUMS and any(name.startswith("__") and name not in _HARMLESS for name in vars(parent)):
                 break
-    raise NotPlain(f"an object of type {kind.__module__}.{kind.__qualname__}"[:120])
+    raise NotPlain(f"an object of type {_module(kind)}.{kind.__qualname__}"[:120])
+
+
+def _module(kind: type) -> str:
+    """Where a class is from; one that `type()` made in an answer's bare namespace does not say."""
+    return getattr(kind, "__module__", "?")
 
 
 _BASES: dict[type, Callable[[Any], Any]] = {
@@ -176,6 +196,14 @@ def _decode_values(payload: Any) -> Any:
     return dict(enumerate(_items(payload))).values()
 
 
+def _numpy_array(payload: Any) -> Any:
+    """A NumPy array; NumPy is loaded when the first one comes."""
+    name, values = _items(payload)
+    if type(name) is not str or not _NUMPY_TYPES.fullmatch(name):
+        raise NotPlain("a malformed message")
+    return importlib.import_module("numpy").array(values, dtype=name)
+
+
 _DECODERS: dict[str, Callable[[Any], Any]] = {
     "int": lambda payload: int(payload, 16),
     "tuple": lambda payload: tuple(_items(payload)),
@@ -189,9 +217,12 @@ _DECODERS: dict[str, Callable[[Any], Any]] = {
     "range": lambda payload: range(*_integers(payload)),
     "fraction": lambda payload: Fraction(*_integers(payload)),
     "decimal": Decimal,
+    "typed": lambda payload: array.array(*_items(payload)),
     "iterator": lambda payload: iter(_items(payload)),
     "keys": lambda payload: dict.fromkeys(_items(payload)).keys(),
     "values": _decode_values,
     "items": lambda payload: dict(_items(payload)).items(),
     "match": lambda _: Marker(),
+    "array": _numpy_array,
+    "scalar": lambda payload: _numpy_array(payload)[()],
 }

@@ -93,8 +93,11 @@ class Sandbox:
         frames.send(self.control, json.dumps(message).encode(), descriptors)
 
     def receive(self, timeout_seconds: float) -> Any:
-        """The program's next JSON value. Raises TimeoutError after `timeout_seconds`, frames.Closed at its end."""
+        """The program's next JSON value. Raises TimeoutError if none begins in `timeout_seconds`, frames.Closed at its
+        end."""
         self.control.settimeout(timeout_seconds)
+        self.control.recv(1, socket.MSG_PEEK)
+        self.control.settimeout(START_SECONDS)  # what has begun is read whole, or the next message would start amid it
         return json.loads(frames.receive(self.control))
 
     def close(self) -> None:

@@ -191,7 +191,7 @@ class Worker:
             except (frames.Closed, OSError, ValueError):
                 raise JudgeLost from None
             used = self._cpu_seconds()
-            look = _look(self._candidate.pid, self._judge.pid)
+            look = _look(self._candidate.pid, self._judge.pid, used)
             first = first or look
             if used >= limits.cpu_seconds:
                 return f"used {limits.cpu_seconds:g} s of CPU time", None
@@ -230,14 +230,17 @@ class _Look:
     """That the judge has computed."""
 
 
-def _look(candidate: int, judge: int) -> _Look:
+def _look(candidate: int, judge: int, used: float) -> _Look:
+    """Now. `used` is the CPU time of the answer's process, of threads that have ended too."""
     try:
         children = Path(f"/proc/{candidate}/task/{candidate}/children").read_text().split()
     except OSError:
         children = []
-    computed, waited = _schedule(judge)
-    busy = computed + waited + sum(sum(_schedule(int(child))) for child in children)
-    return _Look(time.monotonic(), busy + _stolen() if children else math.nan, computed)
+    computed, waited = _schedule(str(judge))
+    for thread in (place for child in children for place in Path("/proc", child, "task").glob("*")):
+        delay = _schedule(f"{thread.parts[2]}/task/{thread.name}")[1]
+        waited += 0.0 if math.isnan(delay) else delay  # a thread may have ended meanwhile
+    return _Look(time.monotonic(), used + computed + waited + _stolen() if children else math.nan, computed)
 
 
 def _stolen() -> float:
@@ -253,13 +256,14 @@ def _stolen() -> float:
         return 0.0
 
 
-def _schedule(pid: int) -> tuple[float, float]:
-    """Seconds that a process computed and that it waited for a processor; NaN when unknown.
+def _schedule(task: str) -> tuple[float, float]:
+    """Seconds that a process's first thread, or the thread "<pid>/task/<tid>", computed and that it waited for a
+    processor; NaN when unknown.
 
     Source: the kernel's document on scheduler statistics, /proc/<pid>/schedstat.
     """
     try:
-        computed, waited, _ = Path(f"/proc/{pid}/schedstat").read_text().split()
+        computed, waited, _ = Path(f"/proc/{task}/schedstat").read_text().split()
         return int(computed) / 1e9, int(waited) / 1e9
     except (OSError, ValueError):
         return math.nan, math.nan

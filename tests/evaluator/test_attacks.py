@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from evaluator import Answer, Limits, ScoredAnswer, Scorer, ScoringSettings, load_benchmark
 
+sys.path.append(str(Path(__file__).parents[2]))  # `benchmarks` is no room: it is imported from the repository's root
 
-def _load() -> ModuleType:
-    path = Path(__file__).parents[2] / "benchmarks" / "attack_programs.py"
-    spec = importlib.util.spec_from_file_location("attack_programs", path)
-    assert spec and spec.loader
-    module = sys.modules["attack_programs"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from benchmarks.attack_programs import ATTACKS
 
-
-ATTACKS = _load().ATTACKS
 LIGHT = [attack for attack in ATTACKS if not attack.heavy]
 HEAVY = [attack for attack in ATTACKS if attack.heavy]
 TASKS = load_benchmark("humaneval")
-RIGHT = next(task for task in TASKS if task.id == "HumanEval/0").canonical_solution
+RIGHT = "    import sys\n    print(numbers, file=sys.stderr)\n" + TASKS[0].canonical_solution
 
 
 def _verdicts(attacks: list, limits: Limits, workers: int) -> Iterator[dict[str, tuple[ScoredAnswer, ScoredAnswer]]]:

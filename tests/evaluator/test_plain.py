@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import array
+import enum
+import itertools
 import re
-from collections import Counter, OrderedDict, defaultdict, namedtuple
+import types
+from collections import ChainMap, Counter, OrderedDict, UserDict, UserList, UserString, defaultdict, namedtuple
 from decimal import Decimal
 from fractions import Fraction
 
+import numpy
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -75,6 +80,37 @@ def test_equality_stays_pythons():
     assert crossed(float("nan")) != crossed(float("nan"))
     assert bool(crossed(re.match("a", "a"))) and crossed(re.match("a", "a")) != True  # noqa: E712
     assert (crossed(Decimal("0.5")), crossed(Fraction(1, 2))) == (0.5, 0.5)
+
+
+def test_numpys_values_stay_numpys():
+    """A test sees the difference: `is True`, `isinstance`, comparisons item by item."""
+    for value in (numpy.bool_(True), numpy.float32(0.1), numpy.int64(-3), numpy.str_("ab"), numpy.complex128(1j)):
+        back = plain.loads(plain.dumps(value))
+        assert back == value and type(back) is type(value)
+    grid = plain.loads(plain.dumps([numpy.array([[1, 2], [3, 4]], "int16")]))[0]
+    assert grid.dtype == "int16" and grid.tolist() == [[1, 2], [3, 4]]
+    for refused in (numpy.array([object()]), numpy.longdouble(1), numpy.datetime64("2020-01-01"), numpy.ma.array([1])):
+        with pytest.raises(plain.NotPlain):
+            plain.dumps(refused)
+    for message in ('{"array": ["O", [1]]}', '{"array": ["<i8", {"dict": []}]}', '{"scalar": "<i8"}'):
+        with pytest.raises(plain.NotPlain):
+            plain.loads(message)
+
+
+def test_standard_wrappers_and_enumerations_are_their_values():
+    class Colour(enum.IntEnum):
+        RED = 3
+
+    space: dict = {"__builtins__": {"type": type, "list": list}}
+    exec("bare = type('L', (list,), {})", space)  # has no `__module__`
+    for value, same in (
+        (Colour.RED, 3), (UserList([1]), [1]), (UserDict(a=1), {"a": 1}), (ChainMap({1: 2}), {1: 2}),
+        (UserString("x"), "x"), (types.MappingProxyType({1: 2}), {1: 2}), (space["bare"]([1]), [1]),
+    ):  # fmt: skip
+        back = plain.loads(plain.dumps(value))
+        assert back == same and type(back) is type(same)
+    assert plain.loads(plain.dumps(array.array("d", [0.5]))) == array.array("d", [0.5])
+    assert list(plain.loads(plain.dumps(itertools.pairwise("abc")))) == [("a", "b"), ("b", "c")]
 
 
 class Equal(int):
