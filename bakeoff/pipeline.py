@@ -5,7 +5,7 @@ Killed anywhere, the same call goes on: a run at its newest checkpoint, an evalu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,9 +32,17 @@ class Outcome:
         return tuple(run for run in self.runs if run.status != "finished")
 
 
-def run_experiment(experiment: Experiment, store: Store, workspace: Workspace, progress: Progress, say: Say) -> Outcome:
+def run_experiment(
+    experiment: Experiment,
+    store: Store,
+    workspace: Workspace,
+    progress: Progress,
+    say: Say,
+    leads: Collection[str] | None = None,
+) -> Outcome:
     """Train every variant, export the forms that the experiment names, measure them all.
 
+    `leads`, in a rehearsal: ids of the runs that are exported to all forms; the others only to the first.
     Raises: BakeoffError for what the user must mend; KeyboardInterrupt leaves everything resumable.
     """
     import trainer
@@ -48,7 +56,7 @@ def run_experiment(experiment: Experiment, store: Store, workspace: Workspace, p
     for run in runs:
         if run.status != "finished":
             say(f"{run.name} is {run.status}: {run.reason or 'no reason recorded'}")
-    models = exported(experiment, runs, store, workspace, progress, say)
+    models = exported(experiment, runs, store, workspace, progress, say, leads)
     evaluations = tuple(measured(experiment, models, store, workspace, progress, say))
     reused = [evaluation for evaluation in evaluations if evaluation.id in measured_before]
     if reused:
@@ -63,7 +71,13 @@ def whole(experiment: Experiment) -> Experiment:
 
 
 def exported(
-    experiment: Experiment, runs: Sequence[Run], store: Store, workspace: Workspace, progress: Progress, say: Say
+    experiment: Experiment,
+    runs: Sequence[Run],
+    store: Store,
+    workspace: Workspace,
+    progress: Progress,
+    say: Say,
+    leads: Collection[str] | None = None,
 ) -> tuple[Model, ...]:
     """The experiment's models in every form that it names: bases first, then each run's adapter and its exports."""
     import engines
@@ -72,11 +86,14 @@ def exported(
     bases = [model for model in store.models.list() if model.form == "base" and model.base in experiment.bases]
     trained = [model for model in store.models.list() if model.run_id in finished and model.form in TRAINED]
     known = {model.id for model in store.models.list()}
+    first = experiment.evaluate.forms[:1]
     wanted = [
         (model, form)
         for form in experiment.evaluate.forms
         for model in (*bases, *trained)
-        if form != model.form and not (model.form == "base" and (form in BESIDE_A_BASE or is_gguf(model)))
+        if (leads is None or model.form == "base" or model.run_id in leads or form in first)
+        and form != model.form
+        and not (model.form == "base" and (form in BESIDE_A_BASE or is_gguf(model)))
     ]
     models = [*bases, *trained]
     for done, (model, form) in enumerate(wanted):

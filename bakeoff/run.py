@@ -1,21 +1,25 @@
-"""`bakeoff run FILE`: an experiment from its file to its scores."""
+"""`bakeoff run FILE`: an experiment from its file to its scores, or all of it in miniature."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bakeoff.options import WorkspaceOption
+
+if TYPE_CHECKING:
+    from results import Workspace
+    from trainer import Experiment
 
 
 def run(
     experiment_file: Annotated[Path, typer.Argument(metavar="FILE", help="An experiment file (YAML).")],
     workspace: WorkspaceOption = None,
     rehearse: Annotated[
-        bool, typer.Option("--rehearse", help="Everything in a minute or a few, with miniatures of each base.")
+        bool, typer.Option("--rehearse", help="Everything in a minute or so, with a miniature of each base.")
     ] = False,
     full: Annotated[bool, typer.Option("--full", help="All tasks of every benchmark, whatever the file says.")] = False,
 ) -> None:
@@ -31,14 +35,40 @@ def run(
     experiment = load_experiment(experiment_file)
     place = Workspace.open(workspace)
     if rehearse:
-        from trainer import rehearsal
-
-        experiment = rehearsal(experiment, place)
+        rehearse_whole(experiment, place, experiment_file)
+        return
     if full:
         experiment = whole(experiment)
     store = place.store()
     with progress.drawn() as report:
         outcome = run_experiment(experiment, store, place, report, summary.say)
     summary.show(outcome, store)
+    if outcome.unfinished:
+        sys.exit(1)
+
+
+def rehearse_whole(experiment: Experiment, workspace: Workspace, file: Path) -> None:
+    """Rehearse in a workspace and store of its own, anew each time: no miniature comes among the real models."""
+    import shutil
+    import time
+
+    import torch
+
+    from bakeoff import progress, summary
+    from bakeoff.pipeline import run_experiment
+    from results import Workspace
+    from trainer import rehearsal
+
+    began = time.monotonic()
+    torch.set_num_threads(1)  # products this small gain nothing by a second one, and lose much on a busy machine
+    place = Workspace(workspace.folder("rehearsals") / experiment.name)
+    shutil.rmtree(place.path, ignore_errors=True)
+    small = rehearsal(experiment, place)
+    for line in small.words:
+        summary.say(line)
+    store = place.store(f"sqlite:///{place.folder() / 'results.db'}")
+    with progress.drawn() as report:
+        outcome = run_experiment(small.experiment, store, place, report, summary.say, small.leads)
+    summary.show_rehearsal(outcome, time.monotonic() - began, place.path, file)
     if outcome.unfinished:
         sys.exit(1)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.table import Table
 
@@ -35,6 +37,19 @@ def show(outcome: Outcome, store: Store) -> None:
     for subset in sorted({row.subset for row in rows if row.subset}):
         console.print(f"HumanEval on a subset: {subset}. All of it: --full", style="dim")
     console.print(decide(store, Limits(), models=contending).paragraph)
+
+
+def show_rehearsal(outcome: Outcome, seconds: float, workspace: Path, file: Path) -> None:
+    """Print what was gone through, without scores: they would mean nothing."""
+    counts = Counter(evaluation.benchmark for evaluation in outcome.evaluations)
+    measured = ", ".join(f"{name} of {count}" for name, count in counts.items()) or "nothing measured"
+    finished = len(outcome.runs) - len(outcome.unfinished)
+    print(
+        f"Rehearsed in {seconds:.0f} s: {finished} of {len(outcome.runs)} trainings, {len(outcome.models)} models; "
+        f"{measured}."
+    )
+    if not outcome.unfinished:
+        print(f"Look at it: bakeoff dashboard --workspace {workspace}\nNow in earnest: bakeoff run {file}")
 
 
 def say(line: str) -> None:

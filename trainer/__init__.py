@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from trainer.hub import Upload, push, upload_of
     from trainer.miniatures import miniature
     from trainer.planning import Group, Plan, plan
-    from trainer.rehearsals import rehearsal
+    from trainer.rehearsals import Rehearsal, rehearsal
     from trainer.training import train
 
 _HOME = {
@@ -33,6 +33,7 @@ _HOME = {
     "LoadedBase": "bases",
     "Plan": "planning",
     "PreparedData": "data",
+    "Rehearsal": "rehearsals",
     "TrainerError": "errors",
     "Upload": "hub",
     "base_identity": "bases",
@@ -58,6 +59,7 @@ __all__ = [
     "LoadedBase",
     "Plan",
     "PreparedData",
+    "Rehearsal",
     "TrainerError",
     "Upload",
     "Variant",

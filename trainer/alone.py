@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,6 +48,8 @@ class Alone(SFTTrainer):  # type: ignore[misc]
         self.before_save: Callable[[], Any] = bool
         self.remembered: Callable[[], dict[str, Any]] = dict
         self.mirror: checkpoints.Mirror | None = None
+        self.best: Path | None = None
+        """The weights of the best validation so far: whole, because this process wrote or checked them."""
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         """The data set is in the order of training already, so nothing is drawn and nothing has to be restored."""
@@ -78,8 +81,7 @@ class Alone(SFTTrainer):  # type: ignore[misc]
         self.before_save()
         path = checkpoints.save(self.folder, self.state.global_step, self.identity, self._write)
         if self.mirror:
-            best = checkpoints.complete(self.folder / "best")[0]
-            self.mirror.keep(path, best[0] if best else None)
+            self.mirror.keep(path, self.best)
         checkpoints.prune(self.folder, self.keep)
 
     def _write(self, folder: Path) -> None:
@@ -93,7 +95,7 @@ class Alone(SFTTrainer):  # type: ignore[misc]
     def save_best(self) -> None:
         """Keep the present weights as the best ones so far."""
         best = self.folder / "best"
-        path = checkpoints.save(
+        self.best = path = checkpoints.save(
             best,
             self.state.global_step,
             self.identity,
@@ -128,6 +130,7 @@ def train_alone(
     if training.mirror:
         trl.mirror = checkpoints.Mirror(training.mirror, run_id, fetched)
         trl.mirror.bring_back(trl.folder)
+    trl.best = next(iter(checkpoints.complete(trl.folder / "best")[0]), None)
     good, skipped = checkpoints.complete(trl.folder)
     notes = [*fetched, *skipped]
     remembered: dict[str, Any] = {}
@@ -176,18 +179,21 @@ def build(
     rows = laid_out(order, steps * each)
     if experiment.lora.method == "full":
         base.model.float().requires_grad_(True)  # bf16 weights would lose small updates; autocast does the products
-    trl = Alone(
-        folder=folder,
-        identity=identity,
-        keep=training.save_total_limit,
-        validation=Rows(data.validation),
-        model=base.model,
-        args=_arguments(experiment, base, folder, steps),
-        train_dataset=_dataset(data.train).select(rows),
-        eval_dataset=_dataset(data.validation),
-        processing_class=base.tokenizer,
-        peft_config=_peft_config(experiment),
-    )
+    with warnings.catch_warnings():
+        # PEFT 0.21 still asks for a property that transformers 5.23 has renamed; there is nothing a person could do.
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+        trl = Alone(
+            folder=folder,
+            identity=identity,
+            keep=training.save_total_limit,
+            validation=Rows(data.validation),
+            model=base.model,
+            args=_arguments(experiment, base, folder, steps),
+            train_dataset=_dataset(data.train).select(rows),
+            eval_dataset=_dataset(data.validation),
+            processing_class=base.tokenizer,
+            peft_config=_peft_config(experiment),
+        )
     _steady(trl.model)
     return trl
 
@@ -241,7 +247,7 @@ def _arguments(experiment: Experiment, base: LoadedBase, folder: Path, steps: in
         eval_steps=training.eval_steps or max(1, steps // 10),
         save_strategy="steps",
         save_steps=training.save_steps,
-        gradient_checkpointing=bool(
+        activation_checkpointing=bool(
             training.gradient_checkpointing if training.gradient_checkpointing is not None else cuda
         ),
         bf16=base.dtype == "bfloat16" and experiment.lora.method == "full",

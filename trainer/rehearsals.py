@@ -5,6 +5,9 @@ wrong column, template, path or setting before a GPU is rented; its scores mean 
 it can be reached; where it cannot, they are made from the columns that the file declares, and nothing is learned about
 the source.
 
+Every variant is trained and measured in the file's first form; the other forms, with their gates and latency, are those
+of the bases and of one variant for each way to train (`leads`).
+
 Try: bakeoff run experiments/study-c.yaml --rehearse
 """
 
@@ -14,6 +17,7 @@ import json
 import re
 import sysconfig
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -28,6 +32,7 @@ from trainer.miniatures import ARCHITECTURES, miniature
 from trainer.registry import entry, packaged_path, shape_of
 from trainer.sources import raw_rows
 from trainer.stdlib import module_rows
+from trainer.variants import variants
 
 ROWS = 32
 """Rows a source."""
@@ -44,23 +49,61 @@ GUESSES = {"llama": "llama", "qwen3": "qwen3", "qwen": "qwen2", "gemma": "gemma2
 """Part of an unreachable base's name → the architecture that is rehearsed in its stead."""
 
 
-def rehearsal(experiment: Experiment, workspace: Workspace) -> Experiment:
+@dataclass(frozen=True)
+class Rehearsal:
+    """An experiment in miniature, and what its success will mean."""
+
+    experiment: Experiment
+    leads: frozenset[str]
+    """Ids of the runs that are exported to every form: the first of each base and way to train."""
+    words: tuple[str, ...]
+    """What is rehearsed and what is not, in sentences."""
+
+
+def rehearsal(experiment: Experiment, workspace: Workspace) -> Rehearsal:
     """The experiment in miniature, named `<name>-rehearsal`: every base, variant, form and measurement is kept.
 
+    Its bases and rows are written into `workspace`: best one of its own.
     Raises: BaseUnavailable for a base whose architecture has no miniature; DataInvalid when a source is reached and
     cannot be read; ExperimentInvalid when a setting does not fit.
     """
-    folder = workspace.folder("rehearsal")
-    sweep = experiment.sweep
-    rehearsed = _Sources(folder / "data")
-    data = experiment.data
+    sources = _Sources(workspace.path / "data")
+    sweep, evaluate = experiment.sweep, experiment.evaluate
     shown = {
         "name": f"{experiment.name[:69]}-rehearsal",
-        "bases": [str(_small_base(base, folder / "bases")) for base in experiment.bases],
-        "data.sources": rehearsed.of(data.sources),
-        "data.validation_fraction": max(0.2, data.validation_fraction),
+        "bases": [str(_small_base(base, workspace.path / "bases")) for base in experiment.bases],
+        **_small_data(experiment, sources),
+        **_small_training(experiment),
+        "sweep.seeds": list(sweep.seeds[:2]),
+        "sweep.grid": {key: sources.values(key, values) for key, values in sweep.grid.items() if key not in TOO_LONG},
+        "sweep.variants": [sources.variant(variant) for variant in sweep.variants],
+        "evaluate.humaneval": _fewer(evaluate.humaneval, tasks=2, max_tokens=24),
+        "evaluate.stopping": _fewer(evaluate.stopping, max_tokens=16),
+        "evaluate.latency": _fewer(evaluate.latency, repetitions=1, tokens=4, natural_tokens=4, threads=1),
+    }
+    if sweep.random:
+        space = {key: value.model_dump() for key, value in sweep.random.space.items() if key not in TOO_LONG}
+        shown["sweep.random"] = {"trials": min(3, sweep.random.trials), "seed": sweep.random.seed, "space": space}
+        if not space:
+            shown["sweep.random"] = None
+    if sweep.halving:
+        shown["sweep.halving"] = {"first_steps": 1, "factor": sweep.halving.factor}
+    small = experiment.with_settings(shown)
+    leading = leads(small)
+    return Rehearsal(small, leading, _words(experiment, small, leading, sources.unreached))
+
+
+def _small_data(experiment: Experiment, sources: _Sources) -> dict[str, Any]:
+    return {
+        "data.sources": sources.of(experiment.data.sources),
+        "data.validation_fraction": max(0.2, experiment.data.validation_fraction),
         "data.validation_limit": 4,
         "data.quality.min_score": None,
+    }
+
+
+def _small_training(experiment: Experiment) -> dict[str, Any]:
+    return {
         "training.max_steps": STEPS,
         "training.batch_size": min(2, experiment.training.batch_size),
         "training.gradient_accumulation": min(2, experiment.training.gradient_accumulation),
@@ -70,20 +113,36 @@ def rehearsal(experiment: Experiment, workspace: Workspace) -> Experiment:
         "training.save_steps": 2,
         "training.report_to": [],
         "training.mirror": "",
-        "sweep.seeds": list(sweep.seeds[:2]),
-        "sweep.grid": {key: rehearsed.values(key, values) for key, values in sweep.grid.items() if key not in TOO_LONG},
-        "sweep.variants": [rehearsed.variant(variant) for variant in sweep.variants],
-        "evaluate.humaneval": _fewer(experiment.evaluate.humaneval, tasks=2, max_tokens=24),
-        "evaluate.latency": _fewer(experiment.evaluate.latency, prompts=["short"], repetitions=2, tokens=4),
     }
-    if sweep.random:
-        space = {key: value.model_dump() for key, value in sweep.random.space.items() if key not in TOO_LONG}
-        shown["sweep.random"] = {"trials": min(3, sweep.random.trials), "seed": sweep.random.seed, "space": space}
-        if not space:
-            shown["sweep.random"] = None
-    if sweep.halving:
-        shown["sweep.halving"] = {"first_steps": 1, "factor": sweep.halving.factor}
-    return experiment.with_settings(shown)
+
+
+def leads(experiment: Experiment) -> frozenset[str]:
+    """Ids of the first run of each base and way to train: what differs in nothing else is exported by the same code."""
+    first: dict[str, str] = {}
+    for variant in variants(experiment):
+        lora = variant.experiment.lora
+        way = [variant.base, variant.experiment.training.quantization, lora.method, lora.dora, lora.rslora, lora.target]
+        first.setdefault(digest(way), variant.id)
+    return frozenset(first.values())
+
+
+def _words(whole: Experiment, small: Experiment, leading: frozenset[str], unreached: list[str]) -> tuple[str, ...]:
+    """What a rehearsal shows and what it leaves open."""
+    runs, forms = variants(small), whole.evaluate.forms
+    rows = f"{ROWS} rows of each source" + (f" (made up for {', '.join(unreached)}: not reached)" if unreached else "")
+    told = [
+        f"rehearsing {len(runs)} trainings of {STEPS} steps on miniatures of {', '.join(whole.bases)}, {rows}; "
+        "the scores mean nothing"
+    ]
+    if len(forms) > 1 and len(leading) < len(runs):
+        named = ", ".join(run.name for run in runs if run.id in leading)
+        told.append(f"every form is made of the bases and of {named}; of the others {forms[0]} alone")
+    left_out = ["memory, time, the real weights and templates", "the best number of threads"]
+    left_out += [f"data.quality.min_score {whole.data.quality.min_score}"] if whole.data.quality.min_score else []
+    left_out += [f"report_to {', '.join(whole.training.report_to)}"] if whole.training.report_to else []
+    left_out += [f"the mirror {whole.training.mirror}"] if whole.training.mirror else []
+    left_out += [f"the sweep over {key}" for key in whole.sweep.grid if key not in small.sweep.grid]
+    return (*told, f"not rehearsed: {'; '.join(left_out)}")
 
 
 def _fewer(settings: Mapping[str, Any] | None, **small: Any) -> dict[str, Any] | None:
@@ -135,6 +194,8 @@ class _Sources:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self.unreached: list[str] = []
+        """Names of sources whose rows had to be made up."""
 
     def of(self, sources: tuple[Source, ...]) -> list[dict[str, Any]]:
         """Each source as a local file of a few rows, its format, columns and weight kept."""
@@ -161,6 +222,7 @@ class _Sources:
                 row for _, row in islice(raw_rows(few), ROWS) if not isinstance(row, BadRow)
             ]
         except SourceUnreachable:
+            self.unreached += [source.name] if source.name not in self.unreached else []
             rows = declared_rows(source)
         if not rows:
             raise DataInvalid(f"The first {ROWS} rows of {source.name} cannot be read")

@@ -10,6 +10,7 @@ import json
 import os
 import random
 import shutil
+import socket
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlparse
+from urllib.request import getproxies
 
 from engines import cache_folder
 from results.records import Progress, digest
@@ -226,6 +228,8 @@ def _hub_rows(source: Source) -> Iterator[tuple[str, Mapping[str, Any] | BadRow]
     import datasets
 
     streaming = source.streaming if source.streaming is not None else source.limit is not None
+    if streaming and _without_network():
+        raise _hub_error(source, ConnectionError("the Hub's name is not known here"))
     try:
         rows = datasets.load_dataset(
             source.name,
@@ -238,6 +242,23 @@ def _hub_rows(source: Source) -> Iterator[tuple[str, Mapping[str, Any] | BadRow]
         raise _hub_error(source, error) from error
     for number, row in enumerate(rows):
         yield f"{source.name}[{number}]", row
+
+
+def _without_network() -> bool:
+    """Whether the Hub's name cannot even be looked up; the Hub client finds that out in 25 s of trying again.
+
+    Behind a proxy names are the proxy's to look up, so nothing is said there.
+    """
+    from huggingface_hub import constants
+
+    host = urlparse(constants.ENDPOINT)
+    if getproxies():
+        return False
+    try:
+        socket.getaddrinfo(host.hostname, host.port or 443)
+    except OSError:
+        return True
+    return False
 
 
 UNREACHED = ("OfflineModeIsEnabled", "ConnectionError", "ConnectError", "ConnectTimeout", "LocalEntryNotFoundError")

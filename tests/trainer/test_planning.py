@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from results import Workspace
-from trainer import Plan, load_experiment, plan, rehearsal
+from trainer import Plan, load_experiment, plan, rehearsal, variants
 from trainer.estimates import A100, T4, memory, seconds, trained_parameters
 from trainer.experiment import Experiment, Lora, Training
 from trainer.registry import Shape, entry
@@ -123,7 +123,8 @@ def test_every_shipped_file_is_rehearsed_offline(path: Path, tmp_path_factory: p
     """Bases, data, templates, variants and plan; nothing is trained here."""
     experiment = load_experiment(path)
     place = Workspace(tmp_path_factory.mktemp("rehearsal"))
-    small_one = rehearsal(experiment, place)
+    rehearsed = rehearsal(experiment, place)
+    small_one = rehearsed.experiment
     found = plan(small_one, place)
     assert not found.problems, found.problems
     assert small_one.name == f"{experiment.name}-rehearsal"
@@ -131,6 +132,12 @@ def test_every_shipped_file_is_rehearsed_offline(path: Path, tmp_path_factory: p
     assert len(small_one.bases) == len(experiment.bases) == len(set(small_one.bases))
     assert all(group.parameters and group.parameters < 400_000 and group.steps == 3 for group in found.groups)
     assert all(group.rows and group.rows >= 10 and group.validation_rows for group in found.groups)
+    # Every form is made of one run of each base, and the words say so and what is left out.
+    assert {run.base for run in variants(small_one) if run.id in rehearsed.leads} == set(small_one.bases)
+    assert len(rehearsed.leads) == len(small_one.bases)
+    said = " ".join(rehearsed.words)
+    assert f"rehearsing {found.runs} trainings" in said and "not rehearsed: memory, time" in said
+    assert ("made up" in said) == any(source.name != "python-stdlib" for source in experiment.data.sources)
     if experiment.sweep.variants:
         assert found.runs == len(experiment.sweep.variants) * len(experiment.bases)
 
@@ -142,5 +149,5 @@ def test_a_rehearsal_catches_a_wrong_column(tmp_path: Path) -> None:
         "data: {sources: [{name: rows.jsonl, columns: {prompt: '{question}', answer: '{completion}'}}]}\n"
     )
     place = Workspace(tmp_path / "w")
-    found = plan(rehearsal(load_experiment(tmp_path / "experiment.yaml"), place), place)
+    found = plan(rehearsal(load_experiment(tmp_path / "experiment.yaml"), place).experiment, place)
     assert "column 'question' is missing or null; columns are completion, prompt" in found.problems[0]
