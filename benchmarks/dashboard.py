@@ -1,9 +1,11 @@
 """First paint and widget-to-paint of the dashboard with 10 and with 1,000 runs of 10,000 steps, beside others' pages.
 
 One Chromium, a new visitor each time, sides interleaved. First paint: from opening the address to the curves on the
-screen. Widget to paint: from a key on the smoothing slider to the redrawn chart. Gate: every side draws curves.
-Others: TensorBoard on the same runs; MLflow (in a Python of its own: --mlflow) on the first 100 of them; and the same
-page without cache, fragments and levels (plain_page.py) on as many runs as --plain says.
+screen, of which ours are a still picture at first; ready: until the chart answers the mouse. Widget to paint: from a
+key on the smoothing slider to the redrawn chart. Gate: every side draws curves. Others: TensorBoard on the same runs;
+MLflow (in a Python of its own: --mlflow) on the first 100 of them; the same page without cache, fragments and levels
+(plain_page.py) on as many runs as --plain says; and, with --floor, a page of Streamlit that says one word, and one with
+a chart of three points.
 
     python benchmarks/dashboard.py --runs 1000 --mlflow PEERS/bin/python --plain 100
 """
@@ -38,6 +40,8 @@ from dashboard.launch import free_port
 
 RESTED = """() => !document.querySelector('[data-testid="stSkeleton"]') && !!document.querySelector('h1')
     && document.querySelector('[data-testid="stApp"]')?.getAttribute('data-test-script-state') === 'notRunning'"""
+CURVES = """() => [...document.querySelectorAll('.still img')].some(e => e.complete && e.naturalWidth)
+    || !!document.querySelector('[data-testid="stPlotlyChart"] .main-svg')"""
 DRAWN = f"""() => ({RESTED})() && !!document.querySelector('[data-testid="stPlotlyChart"] .main-svg')"""
 WATCH = """() => { window.drawn = [0]; new MutationObserver(changes => {
     if (changes.some(change => (change.target.parentElement ?? change.target).closest?.('.js-plotly-plot')))
@@ -49,9 +53,11 @@ REDRAWN = f"""pressed => window.drawn.at(-1) > pressed && performance.now() - wi
     && ({RESTED})()"""
 TENSORBOARD_DRAWN = "() => document.querySelectorAll('line-chart canvas, line-chart svg path').length > 0"
 MLFLOW_DRAWN = "() => document.querySelectorAll('.main-svg .trace, .main-svg path.js-line').length > 0"
-OTHER_PAGES = ("decide", "runs", "latency", "humaneval", "studies", "new_run")
+OTHER_PAGES = ("decide", "runs", "latency", "humaneval", "studies", "new_run", "chat", "arena", "prompt_sets")
 MLFLOW_RUNS = 100
 PATIENCE_SECONDS = 100.0
+SETTLING_MS = 2000
+"""A new window of Chromium loads pages of its own (its address bar is one) and would share the cores with ours."""
 
 
 class Browser:
@@ -64,6 +70,7 @@ class Browser:
         """(page, seconds until it is as the script `done` says) for a new visitor. inf: not within our patience."""
         page = self.running.new_context(viewport={"width": 1280, "height": 900}).new_page()
         page.set_default_timeout(PATIENCE_SECONDS * 1000)
+        page.wait_for_timeout(SETTLING_MS)
         start = time.perf_counter()
         try:
             page.goto(url)
@@ -78,11 +85,15 @@ class Browser:
         page.context.close()
         return seconds
 
-    def moved(self, url: str, moves: int) -> tuple[float, list[float]]:
-        """(seconds to the first paint, seconds from each move of the smoothing slider to the redrawn chart)."""
-        page, first = self.opened(url, DRAWN)
+    def moved(self, url: str, moves: int) -> tuple[float, float, list[float]]:
+        """Seconds to the curves, to the chart at rest, and from each move of the smoothing slider to its redrawing."""
+        page, first = self.opened(url, CURVES)
         seconds: list[float] = []
+        ready = float("inf")
         if first < PATIENCE_SECONDS:
+            start = time.perf_counter()
+            page.wait_for_function(DRAWN, polling=20)
+            ready = first + time.perf_counter() - start
             page.get_by_role("slider").first.focus()
             page.evaluate(WATCH)
             for move in range(moves):
@@ -91,7 +102,7 @@ class Browser:
                 page.wait_for_function(REDRAWN, arg=pressed, polling=20)
                 seconds.append((page.evaluate("window.drawn.at(-1)") - pressed) / 1000)
         page.context.close()
-        return first, seconds
+        return first, ready, seconds
 
 
 @contextlib.contextmanager
@@ -139,9 +150,9 @@ def mlflow(python: str, file: Path) -> Any:
     return serving([*words, "--port", str(port), "--workers", "1"], port, MLFLOW_DISABLE_TELEMETRY="true")
 
 
-def plain(folder: Path) -> Any:
-    """The page without cache, fragments and levels."""
-    port, page = free_port(), Path(__file__).with_name("plain_page.py")
+def other(name: str, folder: Path) -> Any:
+    """A page beside this file, as `streamlit run` serves it."""
+    port, page = free_port(), Path(__file__).with_name(name)
     words = [sys.executable, "-m", "streamlit", "run", str(page), "--server.headless", "true"]
     words += ["--server.maxMessageSize", "2000", "--browser.gatherUsageStats", "false"]
     return serving([*words, "--server.port", str(port)], port, BAKEOFF_WORKSPACE=str(folder))
@@ -156,6 +167,7 @@ def main() -> None:
     parser.add_argument("--moves", type=int, default=10)
     parser.add_argument("--mlflow", default="", help="a Python that has MLflow")
     parser.add_argument("--plain", type=int, default=0, help="runs for the page without fragments and levels")
+    parser.add_argument("--floor", action="store_true", help="the least that Streamlit costs")
     parser.add_argument("--no-tensorboard", action="store_true")
     parser.add_argument("--no-pages", action="store_true", help="the Loss curves page alone")
     options = parser.parse_args()
@@ -174,9 +186,12 @@ def main() -> None:
             file = fill_mlflow(folder / "mlflow", options.mlflow, min(MLFLOW_RUNS, options.runs), options.steps)
             charts = "#/experiments/1/runs?compareRunsMode=CHART"
             peers[f"MLflow, {MLFLOW_RUNS} runs"] = f"{run(mlflow(options.mlflow, file))}/{charts}", MLFLOW_DRAWN
+        if options.floor:
+            floor = run(other("floor_page.py", folder))
+            peers |= {"a word": (f"{floor}/?draws=text", RESTED), "three points": (f"{floor}/?draws=chart", DRAWN)}
         if options.plain:
             fill(folder / "plain", options.plain, options.steps, 0)
-            pages[f"plain, {options.plain} runs"] = run(plain(folder / "plain"))
+            pages[f"plain, {options.plain} runs"] = run(other("plain_page.py", folder / "plain"))
             if options.plain != options.runs:
                 same = fill(folder / "same", options.plain, options.steps, 0)
                 pages[f"{options.plain} runs"] = run(ours(same))
@@ -216,8 +231,10 @@ def _rounds(
         for _ in range(options.rounds):
             for key, address in pages.items():
                 path = "" if key.startswith("plain") else "/loss_curves"
-                first, seconds = browser.moved(f"{address}{path}", options.moves if path else min(options.moves, 4))
+                moved = options.moves if path else min(options.moves, 4)
+                first, ready, seconds = browser.moved(f"{address}{path}", moved)
                 firsts.setdefault(key, []).append(first)
+                firsts.setdefault(f"{key}: ready", []).append(ready)
                 moves.setdefault(key, []).extend(seconds)
                 for name in OTHER_PAGES if key in walked else ():
                     place = f"{address}/{'' if name == 'decide' else name}"

@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import frame
+from dashboard import charts, frame
 from results.errors import BakeoffError
 
 FOLDER = Path(__file__).parent
@@ -16,7 +16,7 @@ st.set_page_config(page_title="Bakeoff", page_icon=FOLDER / "icon.png", layout="
 # Streamlit's colour for these parts of code has less contrast than WCAG asks for, and no theme option reaches it.
 st.html(
     "<style>.token.atrule, .token.operator, .token.entity, .token.number, .token.decorator"
-    " { color: inherit !important; }</style>"
+    f" {{ color: inherit !important; }} {charts.CSS}</style>"
 )
 
 

@@ -7,9 +7,10 @@ import html
 from collections.abc import Callable, Mapping
 
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
-from dashboard import data, inert, jobs, palette
+from dashboard import charts, data, inert, jobs, palette
 from results.errors import BakeoffError
 
 
@@ -57,6 +58,15 @@ def download(make: Callable[[], pd.DataFrame], name: str) -> None:
         on_click="ignore",
         key=f"csv-{name}",
     )
+
+
+def chart(figure: go.Figure, key: str, alt: str) -> None:
+    """A chart of lines; at a visitor's first look they are shown as a still picture until Plotly has drawn them."""
+    with st.container(key=f"chart-{key}", gap=None):
+        if not st.session_state.get(f"{key}-seen"):
+            st.session_state[f"{key}-seen"] = True
+            st.html(charts.still(figure))
+        st.plotly_chart(figure, config=charts.CONFIG, key=key, alt=alt)
 
 
 def visitor() -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 from dashboard.errors import DashboardError, PortInUse
 from results import Workspace
 
-APP = Path(__file__).with_name("app.py")
+APP = Path(__file__).with_name("entrance.py")
 GRACE_SECONDS = 8.0
 
 

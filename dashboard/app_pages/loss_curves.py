@@ -13,16 +13,17 @@ if not metrics:
     frame.empty("These runs have recorded nothing yet.", "bakeoff runs")
 live = any(row.run.status == "running" for row in rows)
 axes = {"Step": "", "Tokens": "tokens_seen", "Seconds": "elapsed_seconds", "Epoch": "epoch"}
+axes = {axis: recorded for axis, recorded in axes.items() if recorded in ("", *metrics)}
 settings = data.settings_of(ids) if len(ids) > 1 else {}
 
 
 @st.fragment(run_every=2.0 if live else None)
 def view() -> None:
     """The controls and the chart: moving a slider redraws this alone; while a run trains it refreshes itself."""
-    first, second, third, fourth = st.columns([2, 2, 3, 2])
+    first, second, third, fourth = st.columns(4)
     metric = first.selectbox("Metric", metrics, key="metric", bind=URL)
     weight = second.slider("Smoothing", 0.0, 0.99, 0.6, 0.01, key="smoothing", bind=URL)
-    axis = third.segmented_control("Along", list(axes), default="Step", required=True, key="axis", bind=URL)
+    axis = third.selectbox("Along", list(axes), key="axis", bind=URL)
     group = fourth.selectbox("One line a", ["run", *settings], key="group", bind=URL)
     logarithmic = second.toggle("Logarithmic", key="log", bind=URL)
     drawn = data.curves(ids, metric)
@@ -46,10 +47,10 @@ def view() -> None:
             weight=weight,
             logarithmic=logarithmic,
         )
-    st.plotly_chart(figure, config=charts.CONFIG, key="losses", alt=f"{metric} of {len(drawn)} runs")
+    frame.chart(figure, key="losses", alt=f"{metric} of {len(drawn)} runs")
     notes = curves.remarks(drawn, names)
     if len(notes):
-        label = f"Spikes and breaks ({len(notes)})"
+        label = f"Spikes and breaks ({len(notes):,})"
         # Filled when it is opened: the table's scripts are a third of what the chart's are.
         if (box := st.expander(label, icon=":material/warning:", key="notes", on_change="rerun")).open:
             box.dataframe(notes, hide_index=True, alt="Spikes and breaks")

@@ -145,7 +145,8 @@ def test_a_link_shows_the_same_view_to_a_colleague(address: str, page: Any, cont
     assert "0.90" in page.get_by_test_id("stSlider").first.inner_text()
     chart = page.locator('[data-testid="stPlotlyChart"]').first.inner_text()
     assert "lora.rank = 16 (2)" in chart
-    page.get_by_text("Tokens", exact=True).click()
+    page.get_by_label("Along").click()
+    page.get_by_role("option", name="Tokens").click()
     settle(page)
     colleague = context.new_page()
     visit(colleague, page.url)

@@ -1,0 +1,114 @@
+"""What `bakeoff dashboard` has Streamlit run: app.py, ready before the first visit and answering without delay.
+
+A page asks for sixty small files of Streamlit before it shows anything: they are kept in memory, and sent at once. The
+imports and the first reading of the store do not wait for the first visitor.
+
+    BAKEOFF_WORKSPACE=FOLDER streamlit run dashboard/entrance.py
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mimetypes
+import os
+import socket
+import stat
+import threading
+import time
+import webbrowser
+from collections.abc import AsyncIterator
+from functools import cache
+from pathlib import Path
+
+import streamlit as st
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+FOLDER = Path(__file__).parent
+STATIC = Path(st.__file__).parent / "static"
+
+
+@cache
+def files() -> dict[str, Path]:
+    """Streamlit's scripts, styles and fonts by their address. Their names hold their digests."""
+    return {f"/{path.relative_to(STATIC).as_posix()}": path for path in (STATIC / "static").rglob("*.*")}
+
+
+@cache
+def content(path: Path) -> bytes:
+    """A file, read once."""
+    return path.read_bytes()
+
+
+class Scripts:
+    """Answers for Streamlit's own files as Streamlit would; everything else is passed on to it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        path = files().get(scope["path"]) if scope["type"] == "http" and scope["method"] == "GET" else None
+        if path is None:
+            await self.app(scope, receive, send)
+            return
+        kind = "text/javascript" if path.suffix == ".js" else mimetypes.guess_type(path.name)[0] or "font/woff2"
+        body = content(path)
+        headers = {
+            "content-type": f"{kind}; charset=utf-8" if kind.startswith("text/") else kind,
+            "content-length": str(len(body)),
+            "cache-control": "public, immutable, max-age=31536000",
+            "x-content-type-options": "nosniff",
+        }
+        pairs = [(key.encode(), value.encode()) for key, value in headers.items()]
+        await send({"type": "http.response.start", "status": 200, "headers": pairs})
+        await send({"type": "http.response.body", "body": body})
+
+
+def warm() -> None:
+    """Import what the pages import, read what most of them read first."""
+    from dashboard import charts, data
+    from results.errors import BakeoffError
+
+    charts.figure("", "").to_json()
+    with contextlib.suppress(BakeoffError):  # the pages say it
+        data.curves([row.run.id for row in data.runs()], "loss")
+        data.styles(), data.scores()
+
+
+def hurry(port: int) -> None:
+    """Take Nagle's algorithm off the listening socket, and so off the connections it accepts.
+
+    asyncio does so for sockets that name TCP as their protocol, which Streamlit's does not: an answer in two parts, as
+    every small file is, then waits 40 ms for the other side's acknowledgement of the first.
+    """
+    for number in [int(place.name) for place in Path("/dev/fd").iterdir()]:
+        try:
+            if not stat.S_ISSOCK(os.fstat(number).st_mode):
+                continue
+        except OSError:  # the number under which the folder was read
+            continue
+        with socket.socket(fileno=os.dup(number)) as found:
+            listens = found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+            if listens and found.family in (socket.AF_INET, socket.AF_INET6) and found.getsockname()[1] == port:
+                found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def begin(port: int, show: bool) -> None:
+    """Beside the server: warm, then open the browser where one is wanted."""
+    warm()
+    if show:
+        time.sleep(0.2)
+        webbrowser.open(f"http://127.0.0.1:{port}")
+
+
+@contextlib.asynccontextmanager
+async def lifespan(app: st.App) -> AsyncIterator[None]:  # noqa: ARG001
+    """Streamlit calls it before it takes the first request."""
+    settings = st.get_option("server.port"), not st.get_option("server.headless")
+    hurry(settings[0])
+    threading.Thread(target=begin, args=settings, daemon=True).start()
+    yield
+
+
+app = st.App(FOLDER / "app.py", lifespan=lifespan, middleware=[Middleware(Scripts)])

@@ -1,0 +1,72 @@
+"""The way in: Streamlit's files from memory, its socket without delay, everything else left to Streamlit."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from pathlib import Path
+from typing import Any
+
+from dashboard import entrance
+
+
+def answered(path: str, method: str = "GET") -> tuple[list[dict[str, Any]], bool]:
+    """(messages sent for a request, whether it was passed on)."""
+    sent: list[dict[str, Any]] = []
+    passed: list[str] = []
+
+    async def inner(scope: Any, receive: Any, send: Any) -> None:
+        passed.append(scope["path"])
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        return {"type": "http.request"}
+
+    asyncio.run(entrance.Scripts(inner)({"type": "http", "method": method, "path": path}, receive, send))
+    return sent, bool(passed)
+
+
+def test_every_file_named_in_the_first_page_is_answered_whole() -> None:
+    scripts = [path for path in entrance.files() if path.endswith(".js")]
+    assert len(scripts) > 50
+    for path in [scripts[0], next(path for path in entrance.files() if path.endswith(".woff2"))]:
+        (start, body), passed = answered(path)
+        headers = dict(start["headers"])
+        assert not passed
+        assert body["body"] == (entrance.STATIC / path.lstrip("/")).read_bytes()
+        assert int(headers[b"content-length"]) == len(body["body"])
+        assert headers[b"content-type"] == (
+            b"text/javascript; charset=utf-8" if path.endswith(".js") else b"font/woff2"
+        )
+
+
+def test_everything_else_is_streamlits() -> None:
+    known = next(iter(entrance.files()))
+    for path, method in [("/", "GET"), ("/decide", "GET"), ("/static/../../secrets.toml", "GET"), (known, "POST")]:
+        sent, passed = answered(path, method)
+        assert passed
+        assert sent == []
+
+
+def test_accepted_connections_do_not_wait_for_acknowledgements() -> None:
+    with socket.socket() as listening, socket.socket() as untouched:
+        for one in (listening, untouched):
+            one.bind(("127.0.0.1", 0))
+            one.listen()
+        entrance.hurry(listening.getsockname()[1])
+        found = []
+        for one in (listening, untouched):
+            with socket.create_connection(one.getsockname()), one.accept()[0] as accepted:
+                found.append(bool(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)))
+    assert found == [True, False]
+
+
+def test_looking_for_the_socket_leaves_no_file_open() -> None:
+    def count() -> int:
+        return len(list(Path("/dev/fd").iterdir()))
+
+    before = count()
+    entrance.hurry(1)
+    assert count() == before
