@@ -91,8 +91,8 @@ RESOURCES += [
         data = zlib.compress(bytes(1 << 26), 9)
         return len(b"".join(zlib.decompress(data) for _ in range(64)))
         """), ("memory",), heavy=True),
-    Attack("B", "a width of a thousand million",
-           function("return len('{:1000000000}'.format(1))"), ("memory",), heavy=True),
+    Attack("B", "a width of two thousand million",
+           function("return len('{:2000000000}'.format(1))"), ("memory",), heavy=True),
     Attack("B", "digits of a huge number",
            function("import sys\nsys.set_int_max_str_digits(0)\nreturn str(7 ** 10 ** 7)"), ("timed_out",), heavy=True),
     Attack("B", "a list that grows while it is sent", module("""

@@ -4,29 +4,30 @@ In completion mode the text goes on where the prompt ends; a model that was give
 fence it or write a whole function. In chat mode the program stands somewhere in prose. The rule is stored with each
 outcome, because the same answers score very differently under different rules.
 
-Not here: cutting off generation (the engine stops), running (`evaluator.scoring`).
+Not here: cutting off generation (the engine stops), what chats put around code (`evaluator.markup`), running
+(`evaluator.scoring`).
 """
 
 from __future__ import annotations
 
-import ast
+import itertools
 import re
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from evaluator import programs
 from evaluator.benchmarks import Task
+from evaluator.markup import PYTHON_NAMES, Block, bare, blocks, mended
 from evaluator.samples import AnswerKind
 
 Mode = Literal["chat", "completion"]
 
-_FENCE = re.compile(
-    r"^[ \t]*(```+|~~~+)[ \t]*([\w+#.-]*)[^\n`]*\n(.*?)(?:^[ \t]*\1[ \t]*$|\Z)", re.DOTALL | re.MULTILINE
-)
-_PYTHON_NAMES = ("python", "py", "python3", "")
-MAX_CUTS = 200
-"""Attempts to find where a program in prose ends."""
+MAX_STARTS = 20
+"""Places in prose where a program may begin."""
+LATER_CUTS = 20
+"""Attempts to find where a program ends, at all such places but the first."""
 MAX_CHARACTERS = 200_000
 """Of an answer that is searched; a longer one is taken as it is."""
 _CODE_START = re.compile(r"^(def |class |import |from \w[\w.]* import |@\w|async def )", re.MULTILINE)
@@ -46,75 +47,110 @@ class Extraction:
 def extract_code(answer: str, task: Task, mode: Mode = "chat") -> Extraction:
     """The code in an answer to a task.
 
-    completion: the text as it is, unless it is fenced or defines the function itself.
-    chat: the fenced blocks, else the first part of the text that parses, else the text as it is.
+    completion: the text as it is, unless it is fenced or repeats the prompt.
+    chat: the fenced blocks, else the first part of the text that parses, else its indented part.
     """
-    text = answer.replace("\r\n", "\n").replace("\r", "\n").lstrip("\ufeff")
-    if len(text) > MAX_CHARACTERS:
-        return Extraction(text, "too long to search", "completion" if mode == "completion" else "solution")
+    if len(answer) > MAX_CHARACTERS:
+        return Extraction(answer, "too long to search", "completion" if mode == "completion" else "solution")
+    text = bare(answer)
     if mode == "completion":
         return _completion(text, task)
-    blocks = _blocks(text)
-    if blocks:
-        return _from_blocks(blocks, task)
-    return _from_prose(text, task)
+    found = blocks(text)
+    if not found:
+        return _from_prose(text, task)
+    # A fence in another language, or in none that is known, may still hold Python.
+    python = [block for block in found if block.language in PYTHON_NAMES]
+    return _from_blocks(python, task) or _from_blocks(found, task) or _from_fenced_body(text, python, found, task)
 
 
 def _completion(text: str, task: Task) -> Extraction:
     if text.startswith(task.prompt):
         return Extraction(text[len(task.prompt) :], "completion+repeated prompt removed", "completion")
-    blocks = _blocks(text)
-    if blocks and text.lstrip().startswith(("```", "~~~")):
-        return _from_blocks(blocks, task)
+    if text.lstrip().startswith(("```", "~~~")):
+        found = [block for block in blocks(text) if block.language in PYTHON_NAMES]
+        if found:
+            return _from_blocks(found, task) or _from_fenced_body(text, found, found, task)
     # What follows a closing fence is prose: the model had begun inside a fence of its own.
     cut = re.split(r"^```.*$", text, maxsplit=1, flags=re.MULTILINE)[0]
     rule = "completion" if cut == text else "completion+cut at fence"
     return Extraction(cut, rule, "completion")
 
 
-def _blocks(text: str) -> list[str]:
-    """Fenced blocks in Python or in no stated language, in order; an unclosed last one counts."""
-    found = [(match.group(2).lower(), match.group(3)) for match in _FENCE.finditer(text)]
-    return [textwrap.dedent(body) if _all_indented(body) else body for name, body in found if name in _PYTHON_NAMES]
+def _from_blocks(found: Sequence[Block], task: Task) -> Extraction | None:
+    """The block that defines the function, with its helpers; None if none does."""
+    tidied = [mended(block.code) for block in found]
+    codes = [code for code, _ in tidied]
+    name = task.entry_point
+    defining = [place for place, code in enumerate(codes) if programs.defines(code, name)]
+    if not defining:
+        classes = [place for place, code in enumerate(codes) if programs.class_with(code, name)]
+        if not classes:
+            return None
+        return _solution(codes[classes[-1]], "fence" + tidied[classes[-1]][1], task)
+    # The last one that defines it is the model's final word, unless it only announces it; helpers may stand in others.
+    place = ([place for place in defining if not programs.only_announces(codes[place], name)] or defining)[-1]
+    rule = ("fence" if len(found) == 1 else "last fence that defines it") + tidied[place][1]
+    missing = programs.free_names(codes[place])
+    helpers = [code for at, code in enumerate(codes) if at not in defining and programs.defined_names(code) & missing]
+    if helpers:
+        return _solution("\n".join([*helpers, codes[place]]), rule + "+helpers", task)
+    return _solution(codes[place], rule, task)
 
 
-def _all_indented(body: str) -> bool:
-    """Whether a block is indented as a whole although it holds a definition: it stood in a list."""
-    return re.match(r"\s+(def|from|import|class|@)", body) is not None
+def _solution(code: str, rule: str, task: Task) -> Extraction:
+    """A whole program, without what follows it and is none of it."""
+    if not programs.parses(code):
+        program = programs.longest_program(code)
+        if not programs.defines(program, task.entry_point):
+            return Extraction(code, rule, "solution")
+        code, rule = program, rule + "+prose cut off"
+    shorter = programs.without_demonstrations(code, task.entry_point)
+    if shorter != code:
+        code, rule = shorter, rule + "+demonstrations removed"
+    owner = None if programs.defines(code, task.entry_point) else programs.class_with(code, task.entry_point)
+    if owner:
+        code, rule = f"{code.rstrip()}\n\n\n{task.entry_point} = {owner}().{task.entry_point}\n", rule + "+method"
+    return Extraction(code, rule, "solution")
 
 
-def _from_blocks(blocks: list[str], task: Task) -> Extraction:
-    defining = [block for block in blocks if _defines(block, task.entry_point)]
-    if defining:
-        # The last one that defines it is the model's final word; helpers may stand in earlier blocks.
-        chosen = defining[-1]
-        rule = "fence" if len(blocks) == 1 else "last fence that defines it"
-        missing = _free_names(chosen)
-        helpers = [b for b in blocks if b is not chosen and b not in defining and _defined_names(b) & missing]
-        if helpers:
-            return Extraction("\n".join([*helpers, chosen]), rule + "+helpers", "solution")
-        return Extraction(chosen, rule, "solution")
-    body = next((block for block in blocks if block.strip()), "")
-    return _body(body, "first fence" if len(blocks) > 1 else "fence", task)
+def _from_fenced_body(text: str, python: Sequence[Block], found: Sequence[Block], task: Task) -> Extraction:
+    """No block defines the function: it stands before the first fence, or a block is its body."""
+    before = text[: found[0].start]
+    if programs.defines(before, task.entry_point):
+        return _from_prose(before, task)
+    body = next((block.code for block in python if block.code.strip()), "")
+    if not body and found[-1].start < len(text):
+        return _from_prose(text, task)
+    return _body(body, "first fence" if len(python) > 1 else "fence", task)
 
 
 def _from_prose(text: str, task: Task) -> Extraction:
-    """Without fences: from the first line that starts code, as much as parses."""
+    """Without fences: from the first line that starts a program with the function, as much as parses."""
     if text.startswith(task.prompt):
         return Extraction(text[len(task.prompt) :], "text+repeated prompt removed", "completion")
-    start = _CODE_START.search(text)
-    if start:
-        code = _longest_program(text[start.start() :])
-        if code and _defines(code, task.entry_point):
-            return Extraction(code, "text from first definition", "solution")
-        if _defines(text[start.start() :], task.entry_point):
-            return Extraction(text[start.start() :], "text from first definition", "solution")
+    text, done = _decoded(text, task)
+    starts = [start.start() for start in itertools.islice(_CODE_START.finditer(text), MAX_STARTS)]
+    for number, start in enumerate(starts):
+        program = programs.longest_program(text[start:], programs.MAX_CUTS if number == 0 else LATER_CUTS)
+        if programs.defines(program, task.entry_point) or programs.class_with(program, task.entry_point):
+            return _solution(program, "text from first definition" + done, task)
+    if starts and programs.defines(text[starts[0] :], task.entry_point):
+        return Extraction(text[starts[0] :], "text from first definition" + done, "solution")
     indented = re.search(r"(?:^(?: {4}|\t).*\n?(?:^[ \t]*\n)*)+", text, re.MULTILINE)
     if indented:
         return _body(indented.group(0), "indented text", task)
-    if text.strip() and _parses(text):
+    if text.strip() and programs.parses(text):
         return _body(text, "text", task)
     return Extraction("", "none", "solution")
+
+
+def _decoded(text: str, task: Task) -> tuple[str, str]:
+    """A text of a web page's source, decoded; any other as it is."""
+    page = re.search(r"<(?:pre|code)\b[^>]*>(.*?)(?:</(?:pre|code)>|\Z)", text, re.DOTALL)
+    if page is None or not programs.defines(page[1], task.entry_point):
+        return text, ""
+    code, done = mended(re.sub(r"</?(?:pre|code)\b[^>]*>", "", page[1]))
+    return code, done
 
 
 def _body(code: str, rule: str, task: Task) -> Extraction:
@@ -125,82 +161,7 @@ def _body(code: str, rule: str, task: Task) -> Extraction:
         ("body", code),
         ("body+indented", textwrap.indent(textwrap.dedent(code).strip("\n") + "\n", "    ")),
     ):
-        tree = _tree(task.prompt + candidate)
-        if tree and not _returns(tree.body):
+        tree = programs.tree_of(task.prompt + candidate)
+        if tree and not programs.returns_at_top(tree.body):
             return Extraction(candidate, f"{rule}+{name}", "completion")
     return Extraction(code, rule, "solution")
-
-
-def _returns(statements: Iterable[ast.AST]) -> bool:
-    """Whether there is a return outside of functions, which parses but does not compile."""
-    return any(
-        isinstance(node, ast.Return)
-        or (not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and _returns(ast.iter_child_nodes(node)))
-        for node in statements
-    )
-
-
-def _longest_program(text: str) -> str:
-    """The longest run of whole lines from the start that parses, cut where the prose goes on; empty if none."""
-    lines = text.split("\n")
-    end = len(lines)
-    for _ in range(MAX_CUTS):
-        code = "\n".join(lines[:end]) + "\n"
-        try:
-            ast.parse(code)
-            return code
-        except SyntaxError as error:
-            # What stands after the error cannot mend it: cut before the statement at the margin that it is in.
-            end = min(end - 1, error.lineno or end)
-        except (ValueError, RecursionError, MemoryError):
-            return ""
-        while end > 0 and (not lines[end].strip() or lines[end][0] in " \t)]}"):
-            end -= 1
-        if end <= 0:
-            return ""
-    return ""
-
-
-def _parses(code: str) -> bool:
-    return _tree(code) is not None
-
-
-def _tree(code: str) -> ast.Module | None:
-    try:
-        return ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-
-
-def _defines(code: str, name: str) -> bool:
-    """Whether the code defines the function, in text if it does not parse: a syntax error in it is the model's."""
-    tree = _tree(code)
-    if tree is None:
-        return re.search(rf"^(async )?def {re.escape(name)}\s*\(", code, re.MULTILINE) is not None
-    return name in _top_names(tree)
-
-
-def _defined_names(code: str) -> set[str]:
-    tree = _tree(code)
-    return _top_names(tree) if tree else set()
-
-
-def _top_names(tree: ast.Module) -> set[str]:
-    names: set[str] = set()
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            names.add(node.name)
-        elif isinstance(node, ast.Assign):
-            names.update(target.id for target in node.targets if isinstance(target, ast.Name))
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            names.update(alias.asname or alias.name for alias in node.names)
-    return names
-
-
-def _free_names(code: str) -> set[str]:
-    """Names that the code reads and does not define at its top."""
-    tree = _tree(code)
-    if tree is None:
-        return set()
-    read = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
-    return read - _top_names(tree)

@@ -8,11 +8,13 @@ or before the first statement at the margin after a body. The raw text that is s
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Callable
 from typing import Literal
 
 from engines import Message
 from evaluator.benchmarks import Task
+from evaluator.programs import leaves_string_open, only_announces
 
 Prompting = Literal["chat", "raw"]
 
@@ -49,19 +51,26 @@ def end_of_completion(text: str) -> int | None:
 
 
 def end_of_chat(entry_point: str) -> Callable[[str], int | None]:
-    """Where a chat answer is over: behind the fence that closes the block that defines the function."""
+    """Where a chat answer is over: behind the fence that closes the block that defines the function.
+
+    Not behind a block that only announces it, nor inside of thoughts, nor at a fence inside of a docstring.
+    """
     opening = re.compile(r"^[ \t]*```[^\n`]*\n", re.MULTILINE)
     closing = re.compile(r"^[ \t]*```[ \t]*$", re.MULTILINE)
     definition = re.compile(rf"^\s*(?:async )?def {re.escape(entry_point)}\s*\(", re.MULTILINE)
 
     def end(text: str) -> int | None:
-        place = 0
+        place = text.rfind("</think>") + 1
+        if "<think>" in text[place:]:
+            return None
         while opened := opening.search(text, place):
             closed = closing.search(text, opened.end())
             if closed is None:
                 return None
             if definition.search(text, opened.end(), closed.start()):
-                return closed.end()
+                code = textwrap.dedent(text[opened.end() : closed.start()])
+                if not only_announces(code, entry_point) and not leaves_string_open(code):
+                    return closed.end()
             place = closed.end()
         return None
 

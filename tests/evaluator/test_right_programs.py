@@ -74,7 +74,8 @@ PROGRAMS = [
     *(
         (name, "HumanEval/0", program)
         for name, program in (
-            ("class", f"class has_close_elements:\n    def __new__(cls, numbers, threshold):\n        return {CLOSE}\n"),
+            ("class",
+             f"class has_close_elements:\n    def __new__(cls, numbers, threshold):\n        return {CLOSE}\n"),
             ("lambda", f"has_close_elements = lambda numbers, threshold: {CLOSE}\n"),
             ("bound method", "class S:\n    def f(self, numbers, threshold):\n        return " + CLOSE
              + "\nhas_close_elements = S().f\n"),
