@@ -3,7 +3,7 @@
 One Chromium, a new visitor each time, sides interleaved. First paint: from opening the address to the curves on the
 screen, of which ours are a still picture at first; ready: until the chart answers the mouse. Widget to paint: from a
 key on the smoothing slider to the redrawn chart. Gate: every side draws curves. Others: TensorBoard on the same runs;
-MLflow (in a Python of its own: --mlflow) on the first 100 of them; the same page without cache, fragments and levels
+MLflow (in a Python of its own: --mlflow) on the first 100 of them; the same page without fragments and levels
 (plain_page.py) on as many runs as --plain says; and, with --floor, a page of Streamlit that says one word, and one with
 a chart of three points.
 
@@ -55,7 +55,7 @@ TENSORBOARD_DRAWN = "() => document.querySelectorAll('line-chart canvas, line-ch
 MLFLOW_DRAWN = "() => document.querySelectorAll('.main-svg .trace, .main-svg path.js-line').length > 0"
 OTHER_PAGES = ("decide", "runs", "latency", "humaneval", "studies", "new_run", "chat", "arena", "prompt_sets")
 MLFLOW_RUNS = 100
-PATIENCE_SECONDS = 100.0
+PATIENCE_SECONDS = 120.0
 SETTLING_MS = 2000
 """A new window of Chromium loads pages of its own (its address bar is one) and would share the cores with ours."""
 

@@ -1,6 +1,7 @@
-"""The page that dashboard.py compares with: the same curves as a page is first written.
+"""The page that dashboard.py compares with: Loss curves without fragments and levels.
 
-Every point of every run is read, drawn and sent at each change of a widget: no cache, no fragment, no levels.
+The same filters, controls and cache, but every point of every run is drawn and sent at each change of a widget, by the
+whole page.
 
     BAKEOFF_WORKSPACE=FOLDER streamlit run benchmarks/plain_page.py
 """
@@ -8,20 +9,38 @@ Every point of every run is read, drawn and sent at each change of a widget: no 
 import sys
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import plotly.graph_objects as go
 import streamlit as st
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # before this folder, which has a dashboard.py too
 
-from dashboard.curves import smooth
-from results import Workspace
+from dashboard import data, selection
+from dashboard.curves import smooth, unit
 
 st.set_page_config(layout="wide")
 st.title("Loss curves")
-weight = st.slider("Smoothing", 0.0, 0.99, 0.6, 0.01)
+rows = selection.runs()
+ids, names, styles = [row.run.id for row in rows], data.run_names(), data.styles()
+
+
+@st.cache_resource(show_spinner=False)
+def points(run: str, metric: str, stamp: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:  # noqa: ARG001
+    """Every point of a run, read once."""
+    return data.store().curves.read(run, metric)
+
+
+first, second, third, fourth = st.columns(4)
+metric = first.selectbox("Metric", data.metrics(ids), key="metric")
+weight = second.slider("Smoothing", 0.0, 0.99, 0.6, 0.01, key="smoothing")
+axis = third.selectbox("Along", ["Step"], key="axis")
+group = fourth.selectbox("One line a", ["run", *data.settings_of(ids)], key="group")
+logarithmic = second.toggle("Logarithmic", key="log")
 figure = go.Figure()
-with Workspace.open().store() as store:
-    for row in store.runs.list():
-        steps, values = store.curves.read(row.run.id, "loss")
-        figure.add_scatter(x=steps, y=smooth(values, weight), mode="lines", name=row.run.name)
+figure.update_layout(xaxis_title=axis, yaxis_title=unit(metric), yaxis_type="log" if logarithmic else "linear")
+for run in ids:
+    steps, values = points(run, metric, data.stamp())
+    line = {"color": styles[run].colour, "dash": styles[run].dash}
+    figure.add_scatter(x=steps, y=smooth(values, weight), mode="lines", name=names[run], line=line)
 st.plotly_chart(figure, key="losses")

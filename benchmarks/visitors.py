@@ -3,17 +3,21 @@
 Streams: a server that says 1,500 words to each pane at a known pace. Raw: four connections read side by side. Page:
 the Chat page in Chromium, from the first word on the screen to the last. Gate: every word of every pane is shown.
 Sessions: opened over the page's own WebSocket, each draws Loss curves and Decide of 100 runs and is closed; the
-resident memory of the pages' process after every 50, and once the closed ones are forgotten.
+resident memory of the pages' process after every 50, and once the closed ones are forgotten. Beside a model (--model):
+SmolLM2-135M-Instruct through `bakeoff serve`, four answers at once on the cores that the page and its browser need too.
 
     python benchmarks/visitors.py
+    python benchmarks/visitors.py --paces --sessions 0 --model --rounds 5
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
@@ -35,8 +39,9 @@ from peers import describe_machine
 
 from dashboard import Processes
 from dashboard.launch import free_port
-from results import Workspace
+from results import Model, Workspace
 from tests.dashboard import answers, stores
+from tests.engines.weights import smollm2
 
 PANES = ("pane-one", "pane-two", "pane-three", "pane-four")
 FORGOTTEN_SECONDS = 45.0
@@ -125,6 +130,90 @@ def streams(folder: Path, paces: list[float], seconds: float, rounds: int) -> No
             pages.stop()
 
 
+def asked(url: str, prompt: str, found: list[tuple[float, float, str]]) -> None:
+    """One answer without a page: (first token's moment, last token's moment, text)."""
+    body = {"model": "smollm2", "messages": [{"role": "user", "content": prompt}], "temperature": 0, "top_p": 1}
+    moments: list[float] = []
+    text = ""
+    with httpx.stream(
+        "POST", f"{url}/v1/chat/completions", json=body | {"max_tokens": 256, "stream": True}, timeout=120
+    ) as response:
+        for line in response.iter_lines():
+            if line.startswith("data: {"):
+                for choice in json.loads(line[6:]).get("choices", []):
+                    if piece := choice["delta"].get("content"):
+                        moments.append(time.perf_counter())
+                        text += piece
+    found.append((moments[0], moments[-1], text))
+
+
+def read_side_by_side(url: str, prompt: str) -> tuple[float, set[str]]:
+    """Four answers without a page: (seconds from the first token to the last of all, what was answered)."""
+    found: list[tuple[float, float, str]] = []
+    threads = [threading.Thread(target=asked, args=(url, prompt, found)) for _ in PANES]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return max(last for _, last, _ in found) - min(first for first, _, _ in found), {text for *_, text in found}
+
+
+def seen_side_by_side(browser: Any, address: str, prompt: str) -> tuple[float, set[str]]:
+    """The same four on the Chat page, from the first on the screen to the end of all on the screen."""
+    page = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True).new_page()
+    page.set_default_timeout(120_000)
+    page.goto(f"{address}/chat?panes=4&" + "&".join(f"model{number}=smollm2" for number in range(1, 5)))
+    box = page.get_by_placeholder("Ask all panes")
+    box.wait_for()
+    page.wait_for_timeout(2500)
+    box.fill(prompt)
+    box.press("Enter")
+    page.wait_for_function("/[1-9][0-9]* tokens/.test(document.body.innerText)", polling=20)
+    start = time.perf_counter()
+    page.wait_for_function("document.body.innerText.match(/ended by itself|cut off/g)?.length == 4", polling=20)
+    seconds = time.perf_counter() - start
+    page.wait_for_timeout(500)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Export").click()
+    told = json.loads(Path(download.value.path()).read_text())["turns"][0]["answers"]
+    page.context.close()
+    return seconds, {answer["text"] for answer in told}
+
+
+def beside(folder: Path, rounds: int) -> None:
+    """The same answers with and without a page, in turns; gate: the same words. Greedy, at most 256 tokens."""
+    workspace, port = Workspace(folder), free_port()
+    with workspace.store() as store:
+        store.models.add(Model("b", "smollm2", "base", "smollm2", "b" * 64, 1, str(smollm2())))
+    os.environ["BAKEOFF_SERVE_URL"] = url = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "bakeoff", "serve", "--workspace", str(folder), "--port", str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    pages = Processes(workspace, free_port(), serve=False, headless=True)
+    try:
+        pages.wait_until_answering(120)
+        read_side_by_side(url, "Hello")
+        sides: dict[str, list[float]] = {"raw": [], "page": []}
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+            for number in range(rounds):
+                prompt = f"Explain the Pythagorean theorem to {number + 3} pupils."
+                bare, texts = read_side_by_side(url, prompt)
+                shown_seconds, shown_texts = seen_side_by_side(browser, pages.address, prompt)
+                assert shown_texts <= texts, "the page shows other words"
+                sides["raw"].append(bare)
+                sides["page"].append(shown_seconds)
+                print(
+                    f"{len(max(texts, key=len))} characters: raw {bare:.2f} s, page {shown_seconds:.2f} s", flush=True
+                )
+            browser.close()
+        kept = [bare / page for bare, page in zip(sides["raw"], sides["page"], strict=True)]
+        print(f"beside the model: {100 * statistics.median(kept):.1f} % of the raw pace", flush=True)
+    finally:
+        pages.stop()
+        server.terminate()
+        server.wait()
+
+
 def session(address: str, pages: tuple[str, ...]) -> None:
     """One visitor: connect, draw the pages one after another, leave."""
     url = address.replace("http", "ws") + "/_stcore/stream"
@@ -163,12 +252,15 @@ def main() -> None:
     parser.add_argument("--paces", type=float, nargs="*", default=[25.0, 75.0], help="words a second and pane")
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--model", action="store_true", help="beside SmolLM2-135M")
     parser.add_argument("--sessions", type=int, default=200)
     options = parser.parse_args()
     print(describe_machine(), flush=True)
     with tempfile.TemporaryDirectory() as name:
         if options.paces:
             streams(Path(name) / "small", options.paces, options.seconds, options.rounds)
+        if options.model:
+            beside(Path(name) / "model", options.rounds)
         if options.sessions:
             sessions(fill(Path(name) / "runs", 100, 1000, 40), options.sessions)
 

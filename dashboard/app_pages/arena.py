@@ -20,7 +20,8 @@ else:
     with st.popover("Sampling", icon=":material/tune:"):
         sampling = panes.sampling("arena", expanded=True)
     stage.show(served, sampling)
-    if prompt := st.chat_input("Or ask your own", max_chars=20_000):
+    # In a container: pinned to the page's end it would also have the page open there, below its own heading.
+    if prompt := st.container().chat_input("Or ask your own", max_chars=20_000):
         stage.begin(prompt, served, sampling)
         st.rerun()
 
@@ -39,7 +40,11 @@ table = tables.ranking(ranking, names)
 st.plotly_chart(
     charts.ranking(table, data.styles()), config=charts.CONFIG, key="ranking", alt="Ranking, 95 % intervals"
 )
-st.dataframe(table.drop(columns="model_id").rename(columns=str.capitalize), hide_index=True, alt="Ranking")
+shown = table.drop(columns="model_id").rename(columns=str.capitalize).rename(columns={"Strength": "Chance to win"})
+percent = st.column_config.NumberColumn(format="percent", help="Against the average opponent; 95 % interval")
+st.dataframe(
+    shown, hide_index=True, alt="Ranking", column_config=dict.fromkeys(("Chance to win", "Low", "High"), percent)
+)
 if ranking.length_effect is not None:
     st.caption(f"Twice as long is worth {ranking.length_effect:+.2f} log odds.")
 frame.download(lambda: table.drop(columns="model_id"), "arena")

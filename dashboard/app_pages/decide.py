@@ -17,9 +17,12 @@ def choice() -> None:
     """Limits in, recommendation out: moving a slider redraws this alone."""
     with st.container(border=True):
         left, right = st.columns(2)
-        benchmark = left.segmented_control(
-            "Quality by", ["humaneval", "heldout"], format_func=lambda name: NAMES[name], key="by", bind=URL
-        )
+        by = left.segmented_control(
+            "Quality by", ["automatic", *NAMES], format_func=lambda name: NAMES.get(name, "Automatic"), key="by",
+            bind=URL, default="automatic", required=True,
+            help="Automatic: HumanEval where two models have it, a tie of which held-out loss may break.",
+        )  # fmt: skip
+        benchmark = by if by in NAMES else None
         timed = sorted({one.machine_id for one in data.evaluations("latency")})
         machine = right.selectbox(
             "Speed on", timed, index=None, key="machine", bind=URL, format_func=lambda id: machines.get(id, id),
@@ -28,7 +31,11 @@ def choice() -> None:
         chosen = limits.sliders(data.figures(machine))
     decided = data.decision(chosen, machine, benchmark)
     box = st.success if decided.chosen else st.warning
-    box(inert.label(decided.paragraph, 4000), icon=":material/verified:" if decided.chosen else ":material/help:")
+    verdict, _, evidence = decided.paragraph.partition(". ")
+    box(
+        f"**{inert.label(verdict, 300)}.** {inert.label(evidence, 4000)}",
+        icon=":material/verified:" if decided.chosen else ":material/help:",
+    )
     points = limits.candidates(decided)
     if len(points):
         st.plotly_chart(

@@ -46,10 +46,10 @@ present = {title: name for title, name in QUANTITIES.items() if name in requests
 @st.fragment
 def view() -> None:
     """What is drawn; another quantity or prompt redraws this alone."""
-    title = st.segmented_control(
-        "Show", list(present), default=next(iter(present)), required=True, key="show", bind=URL
-    )
-    prompts = st.multiselect("Prompt", list(dict.fromkeys(requests["item"])), key="prompt", bind=URL, placeholder="All")
+    left, right = st.columns(2)
+    title = left.selectbox("Show", list(present), key="show", bind=URL)
+    items = list(dict.fromkeys(requests["item"]))
+    prompts = right.multiselect("Prompt", items, key="prompt", bind=URL, placeholder="All")
     rows = requests[requests["item"].isin(prompts)] if prompts else requests
     st.plotly_chart(
         charts.distributions(rows, styles, quantity=present[title], title=title),

@@ -22,7 +22,8 @@ with st.expander(
     file = st.file_uploader("Upload", ["txt", "jsonl", "json"], help="A prompt a line; or JSON with `prompt`.")
     written = st.text_area("Or write them, one a line", "\n".join(EXAMPLES), height=160)
     chosen = st.multiselect("Models", served, served[:2])
-    sampling = panes.sampling("set", expanded=True)
+    with st.popover("Sampling", icon=":material/tune:"):
+        sampling = panes.sampling("set", expanded=True)
     try:
         text = file.getvalue().decode("utf-8-sig") if file else written
         prompts = batch.parse(text, file.name if file else "")

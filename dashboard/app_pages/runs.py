@@ -39,7 +39,10 @@ if settings:
     setting = st.selectbox("Effect of", tables.swept(settings), key="effect", bind=URL)
     results = tables.effect_of(setting, settings, rows, names)
     if len(results) > 1:
-        st.plotly_chart(charts.effects(results, setting=setting, metric="Best validation loss"), config=charts.CONFIG)
+        st.plotly_chart(
+            charts.effects(results, setting=setting, metric="Best validation loss, nats per token"),
+            config=charts.CONFIG,
+        )
         spread = tables.noise(results)
         st.caption(
             f"Seeds alone move this by ±{spread:.4f} (standard deviation): smaller differences say nothing."
