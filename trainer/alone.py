@@ -24,7 +24,7 @@ from transformers.trainer_callback import PrinterCallback
 from trl import SFTConfig, SFTTrainer
 
 from results import RunStatus, Store
-from trainer import checkpoints
+from trainer import checkpoints, reporters
 from trainer.bases import LoadedBase
 from trainer.data import Example, PreparedData
 from trainer.experiment import Experiment, Training
@@ -145,7 +145,10 @@ def train_alone(
         watch.lengths = _step_lengths(trl)
         trl.add_callback(watch)
         if not good or checkpoints.step_of(good[0]) < until:
-            trl.train(resume_from_checkpoint=str(good[0]) if good else None)
+            try:
+                trl.train(resume_from_checkpoint=str(good[0]) if good else None)
+            finally:
+                reporters.finish(training.report_to)
     best = trl.folder / "best" / f"step-{watch.best_step:08d}"
     details = {"best_step": watch.best_step, "validation_loss": watch.best_loss, "steps": trl.state.global_step}
     if watch.diverged:
@@ -254,6 +257,8 @@ def _arguments(experiment: Experiment, base: LoadedBase, folder: Path, steps: in
         fp16=base.dtype == "float16",
         use_cpu=base.device == "cpu",
         report_to=list(training.report_to) or "none",
+        run_name=folder.name,
+        project=experiment.name,
         seed=training.seed,
         disable_tqdm=True,
         remove_unused_columns=False,

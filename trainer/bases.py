@@ -9,6 +9,7 @@ Try: python -c "from trainer import load_base; print(load_base('smollm2-135m-ins
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -55,6 +56,8 @@ def load_base(name: str, quantization: str = "none", dtype: str = "auto", device
     """
     from transformers import AutoModelForCausalLM
 
+    # bitsandbytes asks for a package that would fetch code from the Hub; it is not wanted, and so no news.
+    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
     choice = choose(dtype, device, quantization)
     path = base_path(name)
     folder = base_folder(path, choice.dtype)

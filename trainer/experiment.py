@@ -151,6 +151,7 @@ class Training(Section):
     early_stopping: int | None = Field(default=None, gt=0)
     """Stop after so many validations without a better loss."""
     report_to: tuple[Literal["tensorboard", "wandb", "mlflow", "trackio"], ...] = ()
+    """Trackers that get every step too, each from its own package; the runs then train one by one, through TRL."""
     mirror: str = ""
     """Where checkpoints are copied: any fsspec URL, or hf://user/name."""
     seed: int = Field(default=0, ge=0)

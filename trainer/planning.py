@@ -13,6 +13,7 @@ from itertools import groupby
 from typing import Any
 
 from results import Json, Progress, Workspace, digest
+from trainer import reporters
 from trainer.bases import base_folder, base_path, base_tokenizer
 from trainer.data import PreparedData, prepare
 from trainer.devices import choose
@@ -112,6 +113,10 @@ def _group(
     problems: list[str] = []
     shape: Shape | None = None
     prepared: PreparedData | None = None
+    try:
+        reporters.require(own.training.report_to)
+    except TrainerError as error:
+        problems.append(str(error))
     try:
         shape = base_shape(base)
         prepared = prepare(own.data, base_tokenizer(base), own.training.max_length, workspace, progress)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from results import Progress, Report, Run, RunStatus, Store, Workspace, digest, this_machine
-from trainer import checkpoints
+from trainer import checkpoints, reporters
 from trainer.bases import LoadedBase, load_base
 from trainer.data import PreparedData, prepare
 from trainer.errors import CheckpointInvalid, TrainerError
@@ -41,6 +41,7 @@ def train(experiment: Experiment, store: Store, workspace: Workspace, progress: 
     every run resumable. A run that fails or diverges does not raise: its record says so.
     """
     planned = variants(experiment)
+    reporters.require({name for variant in planned for name in variant.experiment.training.report_to})
     for variant in planned:
         store.runs.add(_run(variant))
     with stop_on_signals() as stop:

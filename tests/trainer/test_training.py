@@ -18,8 +18,8 @@ import torch
 from safetensors.torch import load_file
 
 from results import Run, Workspace
-from trainer import checkpoints, miniature, train, variants
-from trainer.errors import CheckpointInvalid
+from trainer import checkpoints, miniature, reporters, train, variants
+from trainer.errors import CheckpointInvalid, TrainerError
 from trainer.experiment import Experiment
 from trainer.experiment_file import experiment_of
 from trainer.lockstep import Stop
@@ -189,12 +189,29 @@ def test_a_run_alone_through_trl_resumes_bit_for_bit(ground: Path, tmp_path: Pat
     store.close()
 
 
+def reported(events: Path) -> list[float]:
+    """The losses that TensorBoard was told."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    told = EventAccumulator(str(events)).Reload()
+    return [float(point.value) for point in told.Scalars("train/loss")]
+
+
+def test_a_tracker_that_is_not_installed_is_told_before_anything_trains() -> None:
+    with pytest.raises(TrainerError, match=r"training\.report_to names no_tracker, .* pip install no_tracker"):
+        reporters.require(["tensorboard", "no_tracker"])
+    reporters.require(["tensorboard"])
+
+
 def test_our_loop_and_trl_learn_the_same(ground: Path, tmp_path: Path) -> None:
     """With one row a step there is no padding: the two differ in initialisation of A and rounding alone."""
     training = {"batch_size": 1, "max_steps": 12, "learning_rate": 0.01, "eval_steps": 12}
     (ours,) = trained(experiment(ground, training=training), tmp_path / "ours")
-    # report_to is one of the reasons to go through TRL; it changes nothing else
-    (trl,) = trained(experiment(ground, training={**training, "gradient_checkpointing": True}), tmp_path / "trl")
+    # Two of the reasons to go through TRL; they change nothing else.
+    alone = {"gradient_checkpointing": True, "report_to": ["tensorboard"]}
+    (trl,) = trained(experiment(ground, training={**training, **alone}), tmp_path / "trl")
+    (events,) = (tmp_path / "trl" / "runs" / trl.id).rglob("events.out.tfevents.*")
+    assert reported(events) == pytest.approx(losses(tmp_path / "trl", trl.id), abs=1e-5)
     mine, theirs = losses(tmp_path / "ours", ours.id), losses(tmp_path / "trl", trl.id)
     assert mine[0] == pytest.approx(theirs[0], abs=1e-4)  # B is zero: the untrained base
     assert losses(tmp_path / "ours", ours.id, "validation_loss")[-1] == pytest.approx(
