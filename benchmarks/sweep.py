@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--max-length", type=int, default=512)
     parser.add_argument("--ranks-of-peers", type=int, nargs="*", default=[4, 64])
-    parser.add_argument("--only", choices=["ours", "trl-default", "trl-tuned"])
+    parser.add_argument("--only", choices=["ours", *TRL_OPTIONS])
     parser.add_argument(
         "--counts", type=int, nargs="*", default=[1, 2, 4, 8], help="Numbers of variants for the curve."
     )
@@ -69,7 +69,7 @@ def compare(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
         data.write_text(json.dumps(_rows(arguments, folder)))
     order = [("ours", 0)]
     order += [(name, rank) for rank in arguments.ranks_of_peers for name in ("trl-tuned", "trl-default")]
-    order += [("ours-short", 0)]
+    order += [("ours-short", 0), ("trl-fp32", arguments.ranks_of_peers[0])]
     if arguments.only:
         order = [(arguments.only, rank) for rank in ([0] if arguments.only == "ours" else arguments.ranks_of_peers)]
     found = []
@@ -92,12 +92,12 @@ def _verdict(found: list[dict[str, Any]], arguments: argparse.Namespace) -> dict
     by_name: dict[str, list[dict[str, Any]]] = {}
     for worker in found:
         by_name.setdefault(worker["name"].removesuffix("-short"), []).append(worker)
-    if not {"ours", "trl-default", "trl-tuned"} <= set(by_name):
+    if not {"ours", *TRL_OPTIONS} <= set(by_name):
         return {}
     steps = arguments.sweep_steps
     ours = statistics.mean(w["startup_seconds"] + steps * w["step_seconds"] for w in by_name["ours"])
     verdict: dict[str, Any] = {"ours_sweep_seconds": round(ours)}
-    for peer in ("trl-default", "trl-tuned"):
+    for peer in TRL_OPTIONS:
         each = [w["startup_seconds"] + steps * w["step_seconds"] for w in by_name[peer]]
         memory = statistics.mean(w["peak_rss_bytes"] for w in by_name[peer])
         gaps = [
@@ -236,7 +236,16 @@ def _matmul_seconds(together: Any, trainees: list[Any]) -> float:
     return _timed(products)
 
 
-def _trl(tuned: bool) -> Callable[[int, argparse.Namespace], dict[str, Any]]:
+TRL_OPTIONS: dict[str, dict[str, Any]] = {
+    "trl-default": {},
+    "trl-fp32": {"bf16": False},
+    "trl-tuned": {"gradient_checkpointing": False, "padding_free": True, "bf16": False},
+}
+"""TRL's defaults are bf16 autocast over an fp32 model since it departed from transformers' fp32; `trl-fp32` is what
+they were. The tuned one has the whole model in bf16."""
+
+
+def _trl(name: str) -> Callable[[int, argparse.Namespace], dict[str, Any]]:
     def worker(rank: int, arguments: argparse.Namespace) -> dict[str, Any]:
         import torch
 
@@ -250,12 +259,9 @@ def _trl(tuned: bool) -> Callable[[int, argparse.Namespace], dict[str, Any]]:
         from trainer.bases import base_path, base_tokenizer
         from trainer.lockstep import peak_rss_bytes
 
-        dtype = "bfloat16" if tuned else "float32"
+        dtype = "bfloat16" if name == "trl-tuned" else "float32"
         model = AutoModelForCausalLM.from_pretrained(unpacked(base_path(BASE), dtype), dtype=getattr(torch, dtype))
         rows = [{"input_ids": e.input_ids, "labels": e.labels} for e in _examples(arguments.data, "train")]
-        options: dict[str, Any] = (
-            {"gradient_checkpointing": False, "padding_free": True, "bf16": False} if tuned else {}
-        )
         config = SFTConfig(
             output_dir=tempfile.mkdtemp(),
             max_steps=arguments.steps,
@@ -269,7 +275,7 @@ def _trl(tuned: bool) -> Callable[[int, argparse.Namespace], dict[str, Any]]:
             report_to="none",
             save_strategy="no",
             disable_tqdm=True,
-            **options,
+            **TRL_OPTIONS[name],
         )
         marks: list[float] = []
 
@@ -292,7 +298,7 @@ def _trl(tuned: bool) -> Callable[[int, argparse.Namespace], dict[str, Any]]:
         seconds = [after - before for before, after in pairwise(marks)]
         tokens = sum(len(row["input_ids"]) for row in rows[: ROWS_A_STEP * arguments.steps])
         return {
-            "name": "trl-tuned" if tuned else "trl-default",
+            "name": name,
             "rank": rank,
             "startup_seconds": marks[0] - BEGAN,
             "step_seconds": statistics.median(seconds),
@@ -337,8 +343,7 @@ def _machine() -> dict[str, Any]:
 WORKERS: dict[str, Callable[[int, argparse.Namespace], dict[str, Any]]] = {
     "ours": _ours,
     "ours-short": lambda rank, arguments: _ours(rank, arguments, curve=False),
-    "trl-default": _trl(tuned=False),
-    "trl-tuned": _trl(tuned=True),
+    **{name: _trl(name) for name in TRL_OPTIONS},
 }
 
 if __name__ == "__main__":

@@ -37,9 +37,10 @@ class Adapter:
         device = next(iter(layers.values())).weight.device
         self.weights = nn.Parameter(torch.zeros(size, device=device))
         self.weights.grad = torch.zeros_like(self.weights)
-        self.pairs = self._views(self.weights.detach())
-        self.gradients = self._views(self.weights.grad)
-        """Of the pairs: every backward pass adds to them."""
+        self.pairs = self.views(self.weights.detach())
+        self.own = Share(self, self.weights.grad, dropout_draws)
+        """With the gradients that the optimizer reads."""
+        self._shares: list[Share] = []
         self._low = self.weights.detach()
         self._turned: dict[tuple[str, int], Tensor] = {}
         self._ups: dict[str, Tensor] = {}
@@ -48,10 +49,25 @@ class Adapter:
         """What an optimizer steps: the flat weights."""
         return [self.weights]
 
+    def share(self) -> Share:
+        """For the rows that one more thread computes, until `gather`."""
+        share = self.own
+        if self._shares:
+            draws = self.dropout_draws
+            seed = int(torch.randint(2**62, (), generator=draws, device=draws.device))
+            share = Share(self, torch.zeros_like(self.own.flat), torch.Generator(draws.device).manual_seed(seed))
+        self._shares.append(share)
+        return share
+
+    def gather(self) -> None:
+        """Add up what the threads found, in the order in which they were given their shares."""
+        for share in self._shares[1:]:
+            self.own.flat.add_(share.flat)
+        self._shares.clear()
+
     def forget_gradients(self) -> None:
-        """Set all gradients to zero, in place: the layers hold on to them."""
-        assert self.weights.grad is not None
-        self.weights.grad.zero_()
+        """Set all gradients to zero, in place."""
+        self.own.flat.zero_()
 
     def lower(self, dtype: torch.dtype) -> None:
         """Take over the present weights for passes in a dtype; called once after every update.
@@ -69,31 +85,42 @@ class Adapter:
 
     def downs(self, names: Sequence[str]) -> Tensor:
         """The As of one layer or of all that lie together, end to end: (layers · rank, in)."""
-        return self._end_to_end(self._low, names)
+        return self.end_to_end(self._low, names)
 
     def turned_downs(self, names: Sequence[str]) -> Tensor:
         """The same, (in, layers · rank)."""
         return self._turned[names[0], len(names)]
 
-    def down_gradients(self, names: Sequence[str]) -> Tensor:
-        """Gradients of the same, fp32."""
-        assert self.weights.grad is not None
-        return self._end_to_end(self.weights.grad, names)
-
     def up(self, name: str) -> Tensor:
         """s Bᵀ of a layer: (rank, out)."""
         return self._ups[name]
 
-    def _end_to_end(self, flat: Tensor, names: Sequence[str]) -> Tensor:
+    def end_to_end(self, flat: Tensor, names: Sequence[str]) -> Tensor:
+        """The part of a flat tensor where the As of these layers lie: (layers · rank, in)."""
         (start, _, width), (last, rank, _) = self._places[names[0]][0], self._places[names[-1]][0]
         return flat[start : last + rank * width].view(-1, width)
 
-    def _views(self, flat: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+    def views(self, flat: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+        """The pairs of a flat tensor, by the layer's name."""
+
         def view(place: tuple[int, int, int]) -> Tensor:
             start, height, width = place
             return flat[start : start + height * width].view(height, width)
 
         return {name: (view(places[0]), view(places[1])) for name, places in sorted(self._places.items())}
+
+
+class Share:
+    """A thread's part in an adapter's step: the gradients of its rows, and what dropout draws for them."""
+
+    def __init__(self, adapter: Adapter, flat: Tensor, dropout_draws: torch.Generator) -> None:
+        self.adapter, self.flat, self.dropout_draws = adapter, flat, dropout_draws
+        self.gradients = adapter.views(flat)
+        """Of the pairs, fp32: every backward pass adds to them."""
+
+    def down_gradients(self, names: Sequence[str]) -> Tensor:
+        """Of the As of one layer or of all that lie together: (layers · rank, in)."""
+        return self.adapter.end_to_end(self.flat, names)
 
 
 def new_adapter(

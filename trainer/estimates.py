@@ -15,7 +15,7 @@ from trainer.answer_loss import PIECE
 from trainer.attention import SHORT
 from trainer.experiment import Lora, Training
 from trainer.registry import Shape
-from trainer.together import PASS_TOKENS
+from trainer.together import tokens_of_a_pass
 
 NF4_BYTES = 0.516
 """4 bits a weight and 0.127 bits of doubly quantized scales: Dettmers et al. 2023, arXiv 2305.14314, section 3."""
@@ -41,7 +41,7 @@ class Device:
     overhead_bytes: float
     """Libraries, context and allocator, before the first weight."""
     passes_at_once: int = 1
-    """Passes of different runs that the shared loop computes at the same time."""
+    """Passes that the shared loop computes at the same time."""
 
 
 GIB = 1024**3
@@ -136,13 +136,15 @@ def memory(shape: Shape, training: Training, lora: Lora, row_tokens: int, runs: 
     together = _together(training, lora, dtype)
     # The shared loop keeps two copies in the dtype, one each way round (`trainer.adapter`).
     trained = trained_parameters(shape, lora) * ((TRAINED_BYTES + 2 * width) * runs if together else TRAINED_BYTES)
-    tokens = min(PASS_TOKENS, runs * training.batch_size * row_tokens) if together else training.batch_size * row_tokens
+    rows = training.batch_size * (runs if together else 1)
+    lanes = min(rows, device.passes_at_once)
+    tokens = (
+        min(rows, lanes * max(1, tokens_of_a_pass(lanes) // row_tokens)) * row_tokens if together else rows * row_tokens
+    )
     attention, kv = shape.heads * shape.head, shape.kv_heads * shape.head
     per_layer = width * (6 * shape.hidden + 3 * attention + 2 * kv + 4 * shape.intermediate) + 8 * shape.hidden
-    if together:
-        tokens *= min(runs, device.passes_at_once)
-        if row_tokens <= SHORT:
-            per_layer += width * shape.heads * row_tokens  # shares of attention (`trainer.attention`)
+    if together and row_tokens <= SHORT:
+        per_layer += width * shape.heads * row_tokens  # shares of attention (`trainer.attention`)
     kept = tokens * (shape.layers * per_layer)
     recomputed = tokens * (shape.layers * shape.hidden * width + per_layer)
     # TRL's loss holds logits of every position in the dtype and in fp32; the shared loop those of one piece.

@@ -7,7 +7,7 @@ it is computed once or in each. So the rows of a run in a pass share what they b
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -62,15 +62,28 @@ def passes(rows: Sequence[Sequence[int]], lengths: Sequence[int], most: int) -> 
         yield batch
 
 
-def independent(cut: Iterable[Pass]) -> list[list[Pass]]:
-    """Passes in groups of which no two hold rows of one run: what may be computed at the same time."""
-    groups: list[list[Pass]] = []
-    for one in cut:
-        if groups and groups[-1][-1].units[-1][0] == one.units[0][0]:
-            groups[-1].append(one)
-        else:
-            groups.append([one])
-    return groups
+def lanes(rows: Sequence[Sequence[int]], lengths: Sequence[int], count: int) -> list[list[list[int]]]:
+    """Each run's rows split into one to `count` parts of about as many tokens, to be computed at the same time.
+
+    Runs stay whole where they fit; of one that does not, the longest rows that fit stay and the next lane has the rest.
+    """
+    room = sum(lengths[row] for of_run in rows for row in of_run) / count
+    parts: list[list[list[int]]] = [[[] for _ in rows] for _ in range(count)]
+    lane, free = 0, room
+    for number, of_run in enumerate(rows):
+        left = sorted(of_run, key=lambda row: -lengths[row])
+        while left:
+            held = []
+            for row in left:
+                if lane == count - 1 or lengths[row] <= free or not any(parts[lane]):
+                    parts[lane][number].append(row)
+                    free -= lengths[row]
+                else:
+                    held.append(row)
+            if held:
+                lane, free = lane + 1, room
+            left = held
+    return [part for part in parts if any(part)] or parts[:1]
 
 
 def lay(rows: Rows, batch: Pass, sharing: Collection[int]) -> Laid:

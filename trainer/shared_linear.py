@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trainer.adapter import Adapter, siblings
+from trainer.adapter import Share, siblings
 
 ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj", "qkv_proj")
 MLP = ("gate_proj", "up_proj", "down_proj", "gate_up_proj")
@@ -29,8 +29,8 @@ class Routing(threading.local):
     """Which tokens of a thread's present pass belong to which adapter; shared by all layers of a base."""
 
     def __init__(self) -> None:
-        self.spans: list[tuple[Adapter, int, int]] = []
-        """Adapter, first token, one past the last."""
+        self.spans: list[tuple[Share, int, int]] = []
+        """The thread's share of an adapter, first token, one past the last."""
         self.training = True
 
 
@@ -79,19 +79,19 @@ class Siblings:
 
     def _compute(self, x: Tensor) -> Sequence[Tensor]:
         spans = [
-            (adapter, start, stop, names)
-            for adapter, start, stop in self._routing.spans
-            if (names := [name for name in self._layers if name in adapter.pairs])
+            (share, start, stop, names)
+            for share, start, stop in self._routing.spans
+            if (names := [name for name in self._layers if name in share.adapter.pairs])
         ]
         if not spans:
             return [layer(x) for layer in self._layers.values()]
         thin = [
-            _Thin(adapter, start, stop, group, _mask(adapter, (stop - start, x.shape[-1]), x) if drops else None)
-            for adapter, start, stop, names in spans
-            for drops in (bool(adapter.dropout) and self._routing.training,)
+            _Thin(share, start, stop, group, _mask(share, (stop - start, x.shape[-1]), x) if drops else None)
+            for share, start, stop, names in spans
+            for drops in (bool(share.adapter.dropout) and self._routing.training,)
             for group in ([[name] for name in names] if drops else [names])
         ]
-        flats = [adapter.weights for adapter, _, _, _ in spans]
+        flats = [share.adapter.weights for share, _, _, _ in spans]
         return _Shared.apply(x, self._layers, thin, *flats)  # type: ignore[no-any-return, no-untyped-call]
 
 
@@ -122,7 +122,7 @@ class _Thin:
     With dropout every layer draws a mask of its own, so the As cannot go together.
     """
 
-    adapter: Adapter
+    share: Share
     start: int
     stop: int
     names: list[str]
@@ -134,9 +134,9 @@ class _Thin:
         return rows if self.mask is None else rows * self.mask
 
 
-def _mask(adapter: Adapter, shape: tuple[int, int], like: Tensor) -> Tensor:
-    keep = 1 - adapter.dropout
-    draws = torch.rand(shape, generator=adapter.dropout_draws, device=like.device)
+def _mask(share: Share, shape: tuple[int, int], like: Tensor) -> Tensor:
+    keep = 1 - share.adapter.dropout
+    draws = torch.rand(shape, generator=share.dropout_draws, device=like.device)
     return (draws < keep).to(like.dtype).div_(keep)
 
 
@@ -153,9 +153,10 @@ class _Shared(torch.autograd.Function):
         outputs = {name: F.linear(flat, layer.weight, layer.bias) for name, layer in layers.items()}
         inner = []
         for part in thin:
-            u = part.read(flat) @ part.adapter.turned_downs(part.names)
-            for name, own in zip(part.names, torch.split(u, part.adapter.rank, 1), strict=True):
-                outputs[name][part.start : part.stop].addmm_(own, part.adapter.up(name))
+            adapter = part.share.adapter
+            u = part.read(flat) @ adapter.turned_downs(part.names)
+            for name, own in zip(part.names, torch.split(u, adapter.rank, 1), strict=True):
+                outputs[name][part.start : part.stop].addmm_(own, adapter.up(name))
             inner.append(u)
         ctx.save_for_backward(flat, *inner)
         ctx.layers, ctx.thin, ctx.shape = layers, thin, x.shape
@@ -170,12 +171,12 @@ class _Shared(torch.autograd.Function):
             for name, layer in ctx.layers.items():
                 gx = coming[name] @ layer.weight if gx is None else gx.addmm_(coming[name], layer.weight)
         for part, u in zip(ctx.thin, inner, strict=True):
-            adapter, rows = part.adapter, slice(part.start, part.stop)
+            share, adapter, rows = part.share, part.share.adapter, slice(part.start, part.stop)
             back = [coming[name][rows] @ adapter.up(name).t() for name in part.names]
             gu = back[0] if len(back) == 1 else torch.cat(back, 1)
             for name, own in zip(part.names, torch.split(u, adapter.rank, 1), strict=True):
-                adapter.gradients[name][1].add_((own.t() @ coming[name][rows]).t(), alpha=adapter.scale)
-            adapter.down_gradients(part.names).add_(gu.t() @ part.read(flat))
+                share.gradients[name][1].add_((own.t() @ coming[name][rows]).t(), alpha=adapter.scale)
+            share.down_gradients(part.names).add_(gu.t() @ part.read(flat))
             if gx is not None and part.mask is None:
                 gx[rows].addmm_(gu, adapter.downs(part.names))
             elif gx is not None:

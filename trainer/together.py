@@ -12,30 +12,37 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
-from trainer.adapter import Adapter, new_adapter
+from trainer.adapter import Adapter, Share, new_adapter
 from trainer.answer_loss import answer_loss, supports
 from trainer.attention import may_share_prefixes, use_row_attention
 from trainer.data import Example
 from trainer.devices import keep_freed_memory
 from trainer.experiment import Experiment
 from trainer.lean_norm import use_lean_norms
-from trainer.passes import Pass, independent, lay, passes
+from trainer.passes import Pass, lanes, lay, passes
 from trainer.rows import Rows
 from trainer.shared_linear import layers_for, share
 from trainer.trainee import Trainee
 
+T = TypeVar("T")
+
 PASS_TOKENS = 1024
 """Tokens a forward and backward pass holds activations for, about 0.5 MB each for a 135M model. From a few hundred
-tokens on, a CPU's matrix units are full, so larger passes cost memory and bring nothing."""
+tokens on, a CPU's matrix units are full, so larger passes cost memory and bring nothing. Where more than two passes are
+computed at the same time, they hold together what two would."""
+
+LEAST_TOKENS = 256
+"""Tokens that a core's passes may hold, however many cores there are."""
 
 
 def trains_together(experiment: Experiment, model: nn.Module) -> str:
@@ -118,12 +125,22 @@ class Together:
         counts = [sum(self.train.trained[row] for row in of_run) for of_run in rows]
         self._lower(trainees)
 
-        def learn(batch: Pass) -> Sequence[Tensor]:
-            total, of_tokens = self._forward(self.train, batch, trainees, [1 / max(1, count) for count in counts])
+        weights = [1 / max(1, count) for count in counts]
+        parts = self._parts(self.train, rows)
+        shares = [
+            {number: trainees[number].adapter.share() for number, own in enumerate(part) if own} for part in parts
+        ]
+
+        def learn(place: int, batch: Pass) -> Sequence[Tensor]:
+            total, of_tokens = self._forward(self.train, batch, shares[place], weights)
             total.backward()  # type: ignore[no-untyped-call]
             return of_tokens
 
-        losses = self._sums(self.train, rows, learn)
+        try:
+            losses = self._sums(self.train, parts, learn)
+        finally:
+            for trainee in trainees:
+                trainee.adapter.gather()
         tokens = [sum(self.train.lengths[row] for row in of_run) for of_run in rows]
         steps = []
         for number, trainee in enumerate(trainees):
@@ -143,45 +160,41 @@ class Together:
         rows = [list(range(len(self.validation.lengths))) for _ in trainees]
         self._lower(trainees)
 
-        @torch.no_grad()
-        def look(batch: Pass) -> Sequence[Tensor]:
-            return self._forward(self.validation, batch, trainees, [1.0] * len(trainees), training=False)[1]
+        shares = {number: trainee.adapter.own for number, trainee in enumerate(trainees)}
 
-        sums = self._sums(self.validation, rows, look)
+        @torch.no_grad()
+        def look(_: int, batch: Pass) -> Sequence[Tensor]:
+            return self._forward(self.validation, batch, shares, [1.0] * len(trainees), training=False)[1]
+
+        sums = self._sums(self.validation, self._parts(self.validation, rows), look)
         tokens, size = max(1, sum(self.validation.trained)), max(1, sum(self.validation.answer_bytes))
         return [(nats / tokens, nats / math.log(2) / size) for nats in sums]
 
-    def _sums(
-        self, rows: Rows, chosen: Sequence[Sequence[int]], work: Callable[[Pass], Sequence[Tensor]]
-    ) -> list[float]:
-        """The losses of each run's answer tokens, summed. `work` computes a pass and returns the losses of its units.
+    def _parts(self, rows: Rows, chosen: Sequence[Sequence[int]]) -> list[list[list[int]]]:
+        """Each run's rows in as many parts as are computed at the same time: on a CPU, one for each core.
 
-        On a CPU passes of different runs are computed at the same time, a core each, as long as there is one for every
-        core; what is left has all cores. Which is which does not depend on the clock, so neither do the sums.
+        What is in a part does not depend on the clock, so neither do sums.
         """
+        return lanes(chosen, rows.lengths, torch.get_num_threads() if self._device.type == "cpu" else 1)
 
-        def of(group: Sequence[Pass]) -> list[tuple[int, float]]:
+    def _sums(
+        self, rows: Rows, parts: Sequence[Sequence[Sequence[int]]], work: Callable[[int, Pass], Sequence[Tensor]]
+    ) -> list[float]:
+        """The losses of each run's answer tokens, summed.
+
+        `work` computes a pass of the part with that number and returns the losses of its units.
+        """
+        most = tokens_of_a_pass(len(parts), self._pass_tokens)
+
+        def of(place: int) -> list[tuple[int, float]]:
             return [
-                (number, float(part.sum()))
-                for batch in group
-                for (number, _), part in zip(batch.units, work(batch), strict=True)
+                (number, float(losses.sum()))
+                for batch in passes(parts[place], rows.lengths, most)
+                for (number, _), losses in zip(batch.units, work(place, batch), strict=True)
             ]
 
-        cores = torch.get_num_threads() if self._device.type == "cpu" else 1
-        tokens = [sum(rows.lengths[row] for row in of_run) for of_run in chosen]
-        most = min(self._pass_tokens, max(*tokens, sum(tokens) // cores, 1))
-        groups = independent(passes(chosen, rows.lengths, most))
-        side_by_side = len(groups) - len(groups) % cores if cores > 1 else 0
-        found: list[tuple[int, float]] = []
-        if side_by_side:
-            try:
-                with ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-                    found += chain.from_iterable(pool.map(of, groups[:side_by_side]))
-            finally:
-                torch.set_num_threads(cores)  # threads to come take over what the last one set
-        found += chain.from_iterable(map(of, groups[side_by_side:]))
-        sums = [0.0] * len(chosen)
-        for number, loss in found:
+        sums = [0.0] * len(parts[0])
+        for number, loss in chain.from_iterable(_at_once([partial(of, place) for place in range(len(parts))])):
             sums[number] += loss
         return sums
 
@@ -189,7 +202,7 @@ class Together:
         self,
         rows: Rows,
         batch: Pass,
-        trainees: Sequence[Trainee],
+        shares: Mapping[int, Share],
         weights: Sequence[float],
         training: bool = True,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -197,10 +210,10 @@ class Together:
         longest = max(rows.lengths[row] for _, row in batch.units)
         able = may_share_prefixes(self._device, longest)
         # dropout draws anew for each row, so its rows have no common beginning
-        sharing = {number for number, _ in batch.units if able and not (training and trainees[number].adapter.dropout)}
+        sharing = {number for number, _ in batch.units if able and not (training and shares[number].adapter.dropout)}
         laid = lay(rows, batch, sharing)
         self._routing.training = training
-        self._routing.spans = [(trainees[number].adapter, start, stop) for number, start, stop in laid.spans]
+        self._routing.spans = [(shares[number], start, stop) for number, start, stop in laid.spans]
         each = torch.cat([torch.full((stop - start,), weights[number]) for number, start, stop in laid.spans])
         hidden = self._body(
             input_ids=laid.ids[None].to(self._device),
@@ -214,3 +227,20 @@ class Together:
     def _lower(self, trainees: Sequence[Trainee]) -> None:
         for trainee in trainees:
             trainee.adapter.lower(self._dtype)
+
+
+def tokens_of_a_pass(at_once: int, alone: int = PASS_TOKENS) -> int:
+    """Tokens that a pass may hold where so many are computed at the same time, and where it is alone."""
+    return min(alone, max(LEAST_TOKENS, 2 * alone // max(1, at_once)))
+
+
+def _at_once(calls: Sequence[Callable[[], T]]) -> list[T]:
+    """Results of calls that run at the same time; each has its part of torch's threads."""
+    if len(calls) < 2:
+        return [call() for call in calls]
+    cores = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(len(calls), initializer=torch.set_num_threads, initargs=(cores // len(calls),)) as pool:
+            return [future.result() for future in [pool.submit(call) for call in calls]]
+    finally:
+        torch.set_num_threads(cores)  # threads to come take over what the last one set
