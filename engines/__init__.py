@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from engines.identity import file_sha256, folder_sha256, model_id
     from engines.llamacpp import LlamaCppEngine
     from engines.llamaserver import Threading
+    from engines.openai import AT_ONCE, masked
     from engines.opening import open_engine, open_engines
     from engines.serving import serve
     from engines.threads import calibrated
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from engines.vocabulary import gguf_tokenizer
 
 _LAZY = {
+    "AT_ONCE": "openai",
     "Advice": "advisor",
     "Answer": "batching",
     "FolderSource": "gguf",
@@ -45,6 +47,7 @@ _LAZY = {
     "file_sha256": "identity",
     "folder_sha256": "identity",
     "gguf_tokenizer": "vocabulary",
+    "masked": "openai",
     "model_id": "identity",
     "open_engine": "opening",
     "open_engines": "opening",
@@ -57,6 +60,7 @@ _LAZY = {
 """Name → the module that has it. None is imported before its name is used."""
 
 __all__ = [
+    "AT_ONCE",
     "Advice",
     "Answer",
     "Chunk",
@@ -83,6 +87,7 @@ __all__ = [
     "file_sha256",
     "folder_sha256",
     "gguf_tokenizer",
+    "masked",
     "model_id",
     "open_engine",
     "open_engines",

@@ -22,12 +22,17 @@ from engines.stops import StopFilter, cut
 from results.records import Model, Progress
 
 AT_ONCE = 8
-"""Requests of `complete` in flight: the endpoint batches what it can."""
+"""Requests to one endpoint in flight, where there are many to make: it batches what it can."""
 
 NEUTRAL = {"top_k": -1, "min_p": 0.0, "repeat_penalty": 1.0, "repetition_penalty": 1.0}
 """Beyond the protocol: what llama-server, vLLM and Ollama sample with by themselves unless told not to."""
 
 FINISH: dict[str, FinishReason] = {"stop": "stop", "length": "length"}
+
+
+def masked(url: str) -> str:
+    """An endpoint's address as it may be shown and stored: without user, password and query, which may hold a key."""
+    return str(httpx.URL(url).copy_with(userinfo=b"", query=None))
 
 
 class OpenAIEngine:
@@ -38,7 +43,7 @@ class OpenAIEngine:
     ) -> None:
         """`url` ends in /v1. `crashed` says why, where the endpoint is a child process of ours."""
         self.url = url.rstrip("/")
-        self._shown = str(httpx.URL(self.url).copy_with(userinfo=b""))  # an address may hold a password
+        self._shown = masked(self.url)
         self.model = model
         self.identity = identity
         self._crashed = crashed

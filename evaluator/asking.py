@@ -15,18 +15,25 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
-from engines import Answer, Engine, HuggingFaceEngine, Message, Request, Sampling, chat_template, open_engine
+from engines import (
+    AT_ONCE,
+    Answer,
+    Engine,
+    HuggingFaceEngine,
+    Message,
+    Request,
+    Sampling,
+    chat_template,
+    masked,
+    open_engine,
+)
 from evaluator.benchmarks import Task
 from evaluator.errors import ModelUnmeasurable
 from evaluator.families import SPOKEN_TO, Family, families, opened
 from evaluator.identity import check_identity
 from evaluator.prompting import Prompting, end_of_chat, end_of_completion
 from results import Model, Workspace
-
-AT_ONCE = 8
-"""Conversations with an endpoint in flight; it batches what it can."""
 
 
 @dataclass(frozen=True)
@@ -164,10 +171,8 @@ class Apart:
         said = "only its answers are seen: neither its identity nor near ties were checked"
         if self._model.form != "remote":
             return {"reached": {"engine": self.engine, "self_test": said}}
-        place = urlsplit(self._model.path)
-        url = place._replace(netloc=place.netloc.rpartition("@")[2], query="").geturl()
         name = str(self._model.details.get("model", self._model.name))
-        return {"reached": {"engine": self.engine, "url": url, "model": name, "self_test": said}}
+        return {"reached": {"engine": self.engine, "url": masked(self._model.path), "model": name, "self_test": said}}
 
     @contextmanager
     def opened(self) -> Iterator[Asked]:
