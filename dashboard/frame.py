@@ -122,10 +122,11 @@ def answers(found: Mapping[str, Mapping[str, object]]) -> None:
 
 
 def side_by_side(found: Mapping[str, Mapping[str, object]]) -> None:
-    """Answers of several models to one prompt, three in a row, and the difference of two."""
+    """Answers of several models to one prompt, two or three in a row, and the difference of two."""
     names = list(found)
-    for start in range(0, len(names), 3):
-        for column, name in zip(st.columns(3), names[start : start + 3], strict=False):
+    across = 2 if len(names) in (2, 4) else 3
+    for start in range(0, len(names), across):
+        for column, name in zip(st.columns(across), names[start : start + across], strict=False):
             with column:
                 _answer(name, found[name])
     if len(names) > 1:

@@ -92,19 +92,21 @@ def standing(decision: Decision, model_id: str) -> str:
 
 
 def table(decision: Decision) -> pd.DataFrame:
-    """Every candidate with its figures and what became of it."""
-    return pd.DataFrame(
+    """Every candidate with its figures and what became of it; columns in which nothing is known are left out."""
+    quality = "pass@1" if decision.metric == "pass@1" else decision.metric.replace("_", " ")
+    found = pd.DataFrame(
         [
             {
                 "Model": one.model,
                 "Standing": standing(decision, one.model_id),
-                "Quality": one.quality.value if one.quality else None,
-                "low": one.quality.low if one.quality else None,
-                "high": one.quality.high if one.quality else None,
+                f"Quality, {quality}": one.quality.value if one.quality else None,
+                "Low": one.quality.low if one.quality else None,
+                "High": one.quality.high if one.quality else None,
                 "128 tokens in, s": one.answer_seconds,
                 "Files, GB": one.bytes / 1e9 if one.bytes else None,
-                "Why": " ".join(one.reasons),
+                "Why": " ".join(one.reasons) or None,
             }
             for one in decision.candidates
         ]
     )
+    return found.dropna(axis=1, how="all").round(3)

@@ -7,6 +7,7 @@ from dashboard.errors import ServerSilent
 from dashboard.selection import URL
 
 st.title("Arena")
+st.caption("Two models answer the same prompt. Vote by what you read: their names are shown after it.")
 names = data.model_names()
 try:
     served = [name for name in data.served() if name in set(names.values())]
@@ -41,10 +42,10 @@ st.plotly_chart(
     charts.ranking(table, data.styles()), config=charts.CONFIG, key="ranking", alt="Ranking, 95 % intervals"
 )
 shown = table.drop(columns="model_id").rename(columns=str.capitalize).rename(columns={"Strength": "Chance to win"})
-percent = st.column_config.NumberColumn(format="percent", help="Against the average opponent; 95 % interval")
-st.dataframe(
-    shown, hide_index=True, alt="Ranking", column_config=dict.fromkeys(("Chance to win", "Low", "High"), percent)
-)
+shares = ["Chance to win", "Low", "High"]
+shown[shares] *= 100
+percent = st.column_config.NumberColumn(format="%.0f %%", help="Against the average opponent; 95 % interval")
+st.dataframe(shown, hide_index=True, alt="Ranking", column_config=dict.fromkeys(shares, percent))
 if ranking.length_effect is not None:
     st.caption(f"Twice as long is worth {ranking.length_effect:+.2f} log odds.")
 frame.download(lambda: table.drop(columns="model_id"), "arena")

@@ -17,9 +17,9 @@ def choice() -> None:
     """Limits in, recommendation out: moving a slider redraws this alone."""
     with st.container(border=True):
         left, right = st.columns(2)
-        by = left.segmented_control(
+        by = left.selectbox(
             "Quality by", ["automatic", *NAMES], format_func=lambda name: NAMES.get(name, "Automatic"), key="by",
-            bind=URL, default="automatic", required=True,
+            bind=URL,
             help="Automatic: HumanEval where two models have it, a tie of which held-out loss may break.",
         )  # fmt: skip
         benchmark = by if by in NAMES else None
@@ -49,7 +49,7 @@ def choice() -> None:
             "Ringed: tied with the best. Large: recommended. Pale: fails a limit. "
             + inert.label(machines.get(decided.machine_id or "", ""), 200)
         )
-    st.dataframe(limits.table(decided).dropna(axis=1, how="all"), hide_index=True, placeholder="–", alt="Candidates")
+    st.dataframe(limits.table(decided), hide_index=True, placeholder="–", alt="Candidates")
     with st.expander("Why, step by step", icon=":material/format_list_numbered:"):
         for reason in decided.reasons:
             st.markdown("- " + inert.label(reason, 1000))

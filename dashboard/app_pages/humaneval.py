@@ -15,9 +15,8 @@ chosen = selection.models([known[id] for id in by_model])
 labels = {model.name: model for model in chosen}
 frames = {model.id: data.outcomes(by_model[model.id]) for model in chosen}
 dirty = data.contaminated("humaneval")
-clean_only = st.toggle(
-    f"Clean tasks only (leave out {len(dirty)} that training data holds)", key="clean", bind=URL, disabled=not dirty
-)
+held = f"leave out {len(dirty)} that training data holds" if dirty else "none is known to be in training data"
+clean_only = st.toggle(f"Clean tasks only ({held})", key="clean", bind=URL, disabled=not dirty)
 excluded = dirty if clean_only else []
 
 rows = humaneval.score_rows({model.id: (model.name, frames[model.id]) for model in chosen}, excluded)

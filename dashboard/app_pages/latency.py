@@ -63,7 +63,7 @@ def view() -> None:
     st.plotly_chart(
         charts.by_prompt(rows, styles, quantity=present[title], title=title), config=charts.CONFIG, key="prompts"
     )
-    st.subheader("Percentiles")
+    st.subheader(f"Percentiles: {title[0].lower()}{title[1:]}")
     st.dataframe(tables.percentiles(rows, present[title]), hide_index=True, placeholder="–", alt="Percentiles")
 
 
