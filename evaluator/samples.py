@@ -10,8 +10,10 @@ Try: bakeoff score SAMPLES.jsonl
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import json
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,8 @@ from evaluator.errors import SamplesUnreadable
 
 AnswerKind = Literal["completion", "solution"]
 """completion: goes on where the prompt ends. solution: a program that stands by itself."""
+
+_ONE_A_LINE = "Samples are JSON Lines: an object with 'task_id' and 'completion' on each line, no array around them"
 
 
 @dataclass(frozen=True)
@@ -46,16 +50,20 @@ def read_samples(path: str | Path) -> list[Answer]:
     answers = []
     for number, row in _rows(path):
         task_id = row.get("task_id")
-        kind: AnswerKind = "solution" if "solution" in row else "completion"
+        kind: AnswerKind = "solution" if row.get("solution") is not None else "completion"
         code = row.get(kind)
         if not isinstance(task_id, str) or not isinstance(code, str):
+            there = (
+                ", ".join(f"{name!r} ({type(value).__name__})" for name, value in list(row.items())[:5]) or "nothing"
+            )
             raise SamplesUnreadable(
-                f"{path}, line {number}: 'task_id' and one of 'completion' and 'solution' must be strings"
+                f"{path}, line {number}: 'task_id' and one of 'completion' and 'solution' must be strings; "
+                f"the line has {there[:200]}"
             )
         answers.append(Answer(task_id, counts.get(task_id, 0), code, kind, row.get("truncated") is True))
         counts[task_id] = counts.get(task_id, 0) + 1
     if not answers:
-        raise SamplesUnreadable(f"{path} holds no answer. Samples are JSON Lines with 'task_id' and 'completion'")
+        raise SamplesUnreadable(f"{path} holds no answer. {_ONE_A_LINE}")
     return answers
 
 
@@ -78,18 +86,24 @@ def write_lines(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """(line number, object) of every line that is not blank. Raises SamplesUnreadable."""
     try:
         data = path.read_bytes()
-        text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8-sig")
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+        data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+    except (OSError, EOFError, zlib.error) as error:
         raise SamplesUnreadable(f"Cannot read the samples {path}: {error}") from error
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in enumerate(data.removeprefix(codecs.BOM_UTF8).split(b"\n"), 1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = json.loads(line.decode("utf-8"))
+        except UnicodeDecodeError as error:
+            raise SamplesUnreadable(
+                f"{path}, line {number} is no UTF-8: byte 0x{line[error.start]:02x}. Convert the file to UTF-8; only "
+                "gzip is unpacked"
+            ) from error
         except (ValueError, RecursionError) as error:
-            raise SamplesUnreadable(f"{path}, line {number} is no JSON: {error}") from error
+            raise SamplesUnreadable(f"{path}, line {number} is no JSON: {error}. {_ONE_A_LINE}") from error
         if not isinstance(row, dict):
-            raise SamplesUnreadable(f"{path}, line {number} is no JSON object")
+            raise SamplesUnreadable(f"{path}, line {number} is no JSON object. {_ONE_A_LINE}")
         yield number, row

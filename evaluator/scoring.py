@@ -15,7 +15,7 @@ import itertools
 import os
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from typing import Literal, Self
@@ -85,6 +85,18 @@ def holds_code(code: str) -> bool:
     """Whether there is more than blank lines and comments."""
     lines = (line.strip() for line in code.lstrip("\ufeff").splitlines())
     return any(line and not line.startswith("#") for line in lines)
+
+
+def check_tasks(answers: Sequence[Answer], tasks: Collection[str]) -> None:
+    """Raises SamplesUnreadable naming the first answer to a task that is not there."""
+    for number, answer in enumerate(answers, 1):
+        if answer.task_id not in tasks:
+            unknown = sum(each.task_id not in tasks for each in answers)
+            raise SamplesUnreadable(
+                f"Answer {number} is to task {answer.task_id!r}, which is not in the benchmark ({len(tasks)} tasks, "
+                f"{next(iter(tasks), 'none')} first); {unknown} of {len(answers)} answers are to tasks that are not. "
+                "Give the right one: --benchmark PATH"
+            )
 
 
 def score_answers(
@@ -158,13 +170,7 @@ class Scorer:
 
     def score(self, answers: Sequence[Answer], progress: Progress | None = None) -> list[ScoredAnswer]:
         """The verdict on every answer, in the answers' order. Raises as `score_answers`."""
-        for answer in answers:
-            if answer.task_id not in self._tasks:
-                first = next(iter(self._tasks), "none")
-                raise SamplesUnreadable(
-                    f"An answer is to task {answer.task_id!r}, which is not in the benchmark "
-                    f"({len(self._tasks)} tasks, {first} first). Give the right one: --benchmark PATH"
-                )
+        check_tasks(answers, self._tasks)
         if self.calibration is None and self.settings.calibrate:
             self.calibrate(progress)
         programs = {

