@@ -9,6 +9,7 @@ Try: bakeoff --help · bakeoff demo
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 
 import typer
@@ -65,7 +66,8 @@ for verb in VERBS:
 
 
 def main() -> None:
-    """Run the command line: BakeoffError is one line and exit 2, Ctrl-C exit 130."""
+    """Run the command line: BakeoffError is one line and exit 2, Ctrl-C and SIGTERM exit 130."""
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         app()
     except BakeoffError as error:
@@ -75,6 +77,12 @@ def main() -> None:
         if ending.code == INTERRUPTED:
             print("bakeoff: interrupted; the same command goes on where it stopped", file=sys.stderr)
         raise
+
+
+def _terminated(number: int, _: object) -> None:
+    """End as after Ctrl-C, so that nothing half-written stays; once, since timeout(1) sends two signals."""
+    signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

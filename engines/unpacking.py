@@ -44,13 +44,12 @@ def unpacked(path: Path, dtype: str = "") -> Path:
     try:
         _write(path, made, dtype)
         (made / "complete").touch()
-        try:
+        with contextlib.suppress(OSError):  # another process was first; its folder is the same
             made.rename(folder)
-        except OSError:  # another process was first; its folder is the same
-            shutil.rmtree(made)
     except Exception as error:
-        shutil.rmtree(made, ignore_errors=True)
         raise FileRefused(f"Cannot unpack {path}: {' '.join(str(error).split())[:300]}") from error
+    finally:  # Ctrl-C too would leave hundreds of megabytes
+        shutil.rmtree(made, ignore_errors=True)
     return folder
 
 

@@ -28,10 +28,10 @@ from trainer import checkpoints, reporters
 from trainer.bases import LoadedBase
 from trainer.data import Example, PreparedData
 from trainer.experiment import Experiment, Training
-from trainer.lockstep import Stop
 from trainer.row_order import RowOrder
 from trainer.rows import Rows
 from trainer.shared_linear import ATTENTION, MLP
+from trainer.signals import Stop
 from trainer.watch import Watch
 
 

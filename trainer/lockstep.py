@@ -10,11 +10,9 @@ from __future__ import annotations
 import math
 import resource
 import shutil
-import signal
 import sys
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from typing import Any
 from results import Point, Progress, RunStatus, Store
 from results.writer import CurveWriter
 from trainer import checkpoints
+from trainer.signals import Stop
 from trainer.together import Step, Together
 from trainer.trainee import Trainee, save_adapter
 
@@ -52,34 +51,6 @@ class Member:
         """Folder of the adapter with the best validation loss."""
         path = self.folder / "best" / f"step-{self.trainee.best_step:08d}"
         return path if path.is_dir() else None
-
-
-class Stop:
-    """Set when the process was asked to end: by Ctrl-C or SIGTERM, or by a caller."""
-
-    def __init__(self) -> None:
-        self.asked = False
-
-
-@contextmanager
-def stop_on_signals() -> Iterator[Stop]:
-    """Ctrl-C and SIGTERM let the present step finish; a second Ctrl-C does not wait."""
-    stop = Stop()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    def asked(number: int, _: Any) -> None:
-        if stop.asked and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        stop.asked = True
-
-    before = {number: signal.signal(number, asked) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def train_group(

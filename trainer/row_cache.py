@@ -46,10 +46,13 @@ def keep_reading(data: Data, workspace: Workspace, reading: Reading) -> None:
         return
     folder = workspace.folder("cache")
     handle, name = tempfile.mkstemp(dir=folder, prefix="rows-", suffix=".tmp")
-    with os.fdopen(handle, "w", encoding="utf-8", errors="surrogatepass") as file:
-        file.write(json.dumps(reading.report) + "\n")
-        file.writelines(json.dumps(asdict(row)) + "\n" for row in reading.rows)
-    Path(name).replace(folder / f"rows-{key}.jsonl")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="surrogatepass") as file:
+            file.write(json.dumps(reading.report) + "\n")
+            file.writelines(json.dumps(asdict(row)) + "\n" for row in reading.rows)
+        Path(name).replace(folder / f"rows-{key}.jsonl")
+    finally:
+        Path(name).unlink(missing_ok=True)
 
 
 def _key(data: Data) -> str | None:

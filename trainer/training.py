@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +21,10 @@ from trainer.bases import LoadedBase, load_base
 from trainer.data import PreparedData, prepare
 from trainer.errors import CheckpointInvalid, TrainerError
 from trainer.experiment import Experiment
-from trainer.lockstep import Member, Stop, stop_on_signals, train_group
+from trainer.lockstep import Member, train_group
 from trainer.registration import register_adapter, register_base, register_whole
 from trainer.row_order import RowOrder
+from trainer.signals import Stop, stop_on_signals
 from trainer.sweeps import halve, summarize
 from trainer.together import Together, trains_together
 from trainer.trainee import Trainee
@@ -32,6 +32,10 @@ from trainer.variants import Variant, variants
 
 if TYPE_CHECKING:
     from trainer.alone import Ended
+
+
+WAITING = "stopping after this step; once more stops at once"
+"""Progress after the first Ctrl-C."""
 
 
 def train(experiment: Experiment, store: Store, workspace: Workspace, progress: Progress) -> list[Run]:
@@ -44,7 +48,7 @@ def train(experiment: Experiment, store: Store, workspace: Workspace, progress: 
     reporters.require({name for variant in planned for name in variant.experiment.training.report_to})
     for variant in planned:
         store.runs.add(_run(variant))
-    with stop_on_signals() as stop:
+    with stop_on_signals(lambda: progress(WAITING, 0, 1)) as stop:
 
         def train_until(some: Sequence[Variant], step: int | None) -> bool:
             train_variants(some, store, workspace, progress, stop, step)
@@ -70,7 +74,10 @@ def train_variants(
     until: int | None = None,
 ) -> None:
     """Train variants, each to step `until` at most; one that is cut there is left stopped, to go on later."""
-    for _, group in groupby(sorted(planned, key=_group_key), key=_group_key):
+    groups: dict[str, list[Variant]] = {}
+    for variant in planned:
+        groups.setdefault(_group_key(variant), []).append(variant)
+    for group in groups.values():
         waiting = [variant for variant in group if store.runs.get(variant.id).status != "finished"]
         if stop.asked:
             return
@@ -131,7 +138,8 @@ def _train_group(
     alone = [variant for variant in group if reasons[variant.id]]
     together = [variant for variant in group if not reasons[variant.id]]
     if together:
-        _train_together(together, ground, store, workspace, progress, stop, until)
+        with stop.orderly():
+            _train_together(together, ground, store, workspace, progress, stop, until)
     for number, variant in enumerate(alone):
         if stop.asked:
             return
@@ -215,12 +223,13 @@ def _train_alone(
         return
     notes = [f"trained alone through TRL: {why}", *ended.notes]
     notes += ["packing is ignored: TRL packs correctly with FlashAttention only"] if training.packing else []
-    if ended.best is not None:
-        register = register_whole if variant.experiment.lora.method == "full" else register_adapter
-        details = {**ended.details, "dtype": ground.base.dtype, "notes": [*ground.base.notes, *notes]}
-        register(variant.id, variant.name, ground.base, ended.best, store, workspace, details)
-    store.runs.finish(variant.id, ended.status, ended.reason)
-    store.reports.put(Report(variant.id, "training", {"notes": notes}))
+    with stop.orderly():
+        if ended.best is not None:
+            register = register_whole if variant.experiment.lora.method == "full" else register_adapter
+            details = {**ended.details, "dtype": ground.base.dtype, "notes": [*ground.base.notes, *notes]}
+            register(variant.id, variant.name, ground.base, ended.best, store, workspace, details)
+        store.runs.finish(variant.id, ended.status, ended.reason)
+        store.reports.put(Report(variant.id, "training", {"notes": notes}))
 
 
 def _run_alone(
@@ -240,15 +249,16 @@ def _run_alone(
     store.runs.start(variant.id, this_machine().id, steps)
     try:
         trl = build(variant.experiment, ground.base, ground.data, folder, identity_of(variant, ground), order, steps)
-        return train_alone(
-            variant.id,
-            trl,
-            store,
-            lambda step: progress(f"training {variant.name}", step, steps),
-            stop,
-            steps if until is None else min(until, steps),
-            variant.experiment.training,
-        )
+        with stop.orderly():
+            return train_alone(
+                variant.id,
+                trl,
+                store,
+                lambda step: progress(f"training {variant.name}", step, steps),
+                stop,
+                steps if until is None else min(until, steps),
+                variant.experiment.training,
+            )
     except BaseException as error:
         status: RunStatus = "failed" if isinstance(error, Exception) else "stopped"
         status = "stopped" if isinstance(error, CheckpointInvalid) else status

@@ -11,7 +11,8 @@ from transformers import TrainerCallback
 
 from results import Point
 from results.writer import CurveWriter
-from trainer.lockstep import Stop, peak_rss_bytes
+from trainer.lockstep import peak_rss_bytes
+from trainer.signals import Stop
 
 
 class Watch(TrainerCallback):  # type: ignore[misc]
