@@ -204,6 +204,7 @@ def measure(
     """In turns, `rounds` times; prints medians and p90. walked: the sides whose other pages are opened too."""
     firsts: dict[str, list[float]] = {}
     moves: dict[str, list[float]] = {}
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))  # `timeout` ends it: what there is is printed
     try:
         _rounds(options, pages, peers, walked, firsts, moves)
     except KeyboardInterrupt:

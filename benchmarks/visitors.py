@@ -13,6 +13,7 @@ SmolLM2-135M-Instruct through `bakeoff serve`, four answers at once on the cores
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -191,6 +192,12 @@ def beside(folder: Path, rounds: int) -> None:
     pages = Processes(workspace, free_port(), serve=False, headless=True)
     try:
         pages.wait_until_answering(120)
+        deadline = time.monotonic() + 60
+        while server.poll() is None and time.monotonic() < deadline:
+            with contextlib.suppress(httpx.TransportError):
+                if httpx.get(f"{url}/v1/models").status_code == 200:
+                    break
+            time.sleep(0.2)
         read_side_by_side(url, "Hello")
         sides: dict[str, list[float]] = {"raw": [], "page": []}
         with sync_playwright() as playwright:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ import pandas as pd
 Floats = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # each is itself, so that what was computed from it can be kept
 class Curve:
     """One metric of one run at screen resolution. All arrays (buckets,)."""
 
@@ -41,14 +42,16 @@ def smooth(values: Floats, weight: float) -> Floats:
     """
     if weight <= 0 or values.size == 0:
         return values
-    smoothed = np.full(values.shape, np.nan)
+    smoothed = []
     average, debias = 0.0, 0.0
-    for position, value in enumerate(values):
-        if np.isfinite(value):
+    for value in values.tolist():  # Python's own numbers: a third of the time
+        if math.isfinite(value):
             average = weight * average + (1 - weight) * value
             debias = weight * debias + (1 - weight)
-            smoothed[position] = average / debias
-    return smoothed
+            smoothed.append(average / debias)
+        else:
+            smoothed.append(math.nan)
+    return np.array(smoothed)
 
 
 def spikes(curve: Curve, threshold: float = 6.0) -> list[tuple[float, float]]:
@@ -77,6 +80,12 @@ def along(curve: Curve, other: Curve | None) -> Floats:
 
 
 def band(curves: Sequence[Curve], points: int = 200) -> tuple[Floats, Floats, Floats, Floats]:
+    """`_band`, kept for the curves drawn last: a thousand take longer than all the rest of a redraw."""
+    return _band(tuple(curves), points)
+
+
+@lru_cache(maxsize=4)
+def _band(curves: tuple[Curve, ...], points: int) -> tuple[Floats, Floats, Floats, Floats]:
     """(x, mean, least, greatest) over runs on a shared grid of steps: a group of runs as one line with its spread.
 
     Least and greatest are of what was measured, not of the buckets' middles: one run's spike of one step is in them,
@@ -101,6 +110,11 @@ def band(curves: Sequence[Curve], points: int = 200) -> tuple[Floats, Floats, Fl
 
 def spread_out(curves: Sequence[Curve], count: int) -> list[Curve]:
     """So many of the curves that they stand for all: evenly by where they end, the lowest and the highest included."""
+    return list(_spread_out(tuple(curves), count))
+
+
+@lru_cache(maxsize=4)
+def _spread_out(curves: tuple[Curve, ...], count: int) -> list[Curve]:
     ends = [np.nanmean(curve.values[-3:]) if np.isfinite(curve.values[-3:]).any() else np.inf for curve in curves]
     order = np.argsort(np.array(ends), kind="stable")
     return [curves[at] for at in order[np.linspace(0, len(order) - 1, min(count, len(order))).astype(int)]]

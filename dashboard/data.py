@@ -70,7 +70,7 @@ def stamp() -> str:
     return f"{place}:{':'.join(marks)}"
 
 
-@st.cache_data(max_entries=4, show_spinner=False)
+@st.cache_resource(max_entries=4, show_spinner=False)  # frozen, so shared: a thousand take 10 ms to copy
 def _runs(stamp: str) -> list[RunSummary]:
     return store().runs.list()
 
@@ -214,7 +214,7 @@ def ranking(judge: str = "", equal_length: bool = False) -> results.Ratings | No
 
 def runs() -> list[RunSummary]:
     """Every run, with the ends of its curves."""
-    return _runs(stamp())
+    return list(_runs(stamp()))
 
 
 def models(archived: bool = False) -> list[Model]:
@@ -351,17 +351,18 @@ def curves(run_ids: Sequence[str], metric: str) -> list[Curve]:
     states = {row.run.id: (row.run.status, row.steps) for row in runs()}
     buckets = BUCKETS if len(run_ids) <= 24 else CROWD_BUCKETS
     ended = tuple(run for run in run_ids if states.get(run, ("", 0))[0] not in ("running", "planned"))
-    live = tuple(run for run in run_ids if run in states and run not in set(ended))
-    version = f"{workspace().store_url}:{hash(tuple(states.get(run) for run in ended))}"
+    live = tuple(run for run in run_ids if states.get(run, ("", 0))[0] in ("running", "planned"))
+    version = f"{workspace().store_url}:{hash((ended, tuple(states.get(run) for run in ended)))}"
     found = dict(_curves(ended, metric, buckets, version)) if ended else {}
     if live:
-        found |= _curves(live, metric, buckets, stamp())
+        found |= _curves(live, metric, buckets, f"{stamp()}:{hash(live)}")
     return [found[run] for run in run_ids if run in found and found[run].steps.size]
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)  # shared, not copied: nobody changes a frozen curve
-def _curves(run_ids: tuple[str, ...], metric: str, buckets: int, version: str) -> dict[str, Curve]:
-    views = store().curves.overview(run_ids, metric, buckets=buckets)
+# Shared, not copied: nobody changes a frozen curve. `_run_ids` is not hashed, which takes long: `version` stands for it.
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _curves(_run_ids: tuple[str, ...], metric: str, buckets: int, version: str) -> dict[str, Curve]:
+    views = store().curves.overview(_run_ids, metric, buckets=buckets)
     return {
         view.run_id: Curve(
             run_id=view.run_id,

@@ -124,6 +124,8 @@ def _crowd(made: go.Figure, curves: Sequence[Curve], place: Callable[[Curve], Fl
 def _moved(curve: Curve, x: Floats) -> Curve:
     """The curve along another axis, where its place there is known."""
     known = np.isfinite(x)
+    if x is curve.steps and known.all():
+        return curve
     return replace(curve, steps=x[known], values=curve.values[known], low=curve.low[known], high=curve.high[known])
 
 
