@@ -359,8 +359,7 @@ def curves(run_ids: Sequence[str], metric: str) -> list[Curve]:
     return [found[run] for run in run_ids if run in found and found[run].steps.size]
 
 
-# Shared, not copied: nobody changes a frozen curve. `_run_ids` is not hashed, which takes long: `version` stands for it.
-@st.cache_resource(max_entries=16, show_spinner=False)
+@st.cache_resource(max_entries=16, show_spinner=False)  # shared: frozen. `_run_ids` is hashed in `version`
 def _curves(_run_ids: tuple[str, ...], metric: str, buckets: int, version: str) -> dict[str, Curve]:
     views = store().curves.overview(_run_ids, metric, buckets=buckets)
     return {
