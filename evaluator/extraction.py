@@ -93,7 +93,7 @@ def _from_blocks(found: Sequence[Block], task: Task) -> Extraction | None:
     missing = programs.free_names(codes[place])
     helpers = [code for at, code in enumerate(codes) if at not in defining and programs.defined_names(code) & missing]
     if helpers:
-        return _solution("\n".join([*helpers, codes[place]]), rule + "+helpers", task)
+        return _solution(programs.futures_first("\n".join([*helpers, codes[place]])), rule + "+helpers", task)
     return _solution(codes[place], rule, task)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 MAX_CUTS = 200
 """Attempts to find where a program in prose ends."""
+_FUTURE = re.compile(r"^from __future__ import [^\n(\\]+$", re.MULTILINE)
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -112,6 +113,12 @@ def _bound(node: ast.AST) -> set[str]:
     inner = list(ast.walk(node))
     names = {n.id for n in inner if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
     return names | {n.arg for n in inner if isinstance(n, ast.arg)}
+
+
+def futures_first(code: str) -> str:
+    """The code with its `from __future__` imports moved to the top: behind anything else they are a syntax error."""
+    futures = _FUTURE.findall(code)
+    return "".join(f"{line}\n" for line in futures) + _FUTURE.sub("", code) if futures else code
 
 
 def returns_at_top(statements: Iterable[ast.AST]) -> bool:

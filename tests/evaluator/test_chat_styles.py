@@ -138,6 +138,17 @@ def test_what_a_program_needs_is_no_demonstration(after):
     assert extract_code(f"```python\n{code}```", TASK).code == code
 
 
+def test_imports_from_the_future_come_first():
+    """Behind the prompt's imports, or behind a helper's block, they would be a syntax error."""
+    task = Task("F/0", "import math\n\n" + TASK.prompt, "double", "def check(c):\n    assert c(2) == 4\n", "")
+    code = "from __future__ import annotations\n\ndef double(x: int | None):\n    return twice(x)\n"
+    helper = "def twice(x):\n    return 2 * x\n"
+    found = extract_code(f"```python\n{helper}```\n```python\n{code}```", task)
+    with Scorer([task], ScoringSettings(before_solution="imports", calibrate=False, workers=1)) as scorer:
+        [score] = scorer.score([Answer(task.id, 0, found.code, found.kind)])
+    assert (score.verdict, found.rule) == ("passed", "last fence that defines it+helpers")
+
+
 def test_generation_goes_on_where_the_answer_is_still_to_come():
     end = end_of_chat("double")
     whole = "```python\ndef double(x):\n    return 2 * x\n```"

@@ -40,4 +40,4 @@ def test_samples_are_scored(tmp_path):
 def test_a_mistake_is_one_line(tmp_path):
     done = score(tmp_path / "none.jsonl")
     assert done.returncode == 2
-    assert done.stderr.startswith("bakeoff: Cannot read the samples") and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("bakeoff: Cannot read") and done.stderr.count("\n") == 1
