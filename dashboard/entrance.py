@@ -14,7 +14,6 @@ import os
 import socket
 import stat
 import threading
-import time
 import webbrowser
 from collections.abc import AsyncIterator
 from functools import cache
@@ -95,11 +94,10 @@ def hurry(port: int) -> None:
 
 
 def begin(port: int, show: bool) -> None:
-    """Beside the server: warm, then open the browser where one is wanted."""
-    warm()
+    """Beside the server: open the browser where one is wanted (the socket listens already), and warm."""
     if show:
-        time.sleep(0.2)
         webbrowser.open(f"http://127.0.0.1:{port}")
+    warm()
 
 
 @contextlib.asynccontextmanager
