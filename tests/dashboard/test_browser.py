@@ -101,9 +101,7 @@ def test_every_page_is_drawn_wide_and_narrow_light_and_dark(name: str, address: 
     charts = "[...document.querySelectorAll('[data-testid=stPlotlyChart]')].map(e => e.getBoundingClientRect().right)"
     assert all(right <= 401 for right in page.evaluate(charts))
     if name in ("", "loss_curves", "humaneval"):
-        if os.environ.get(
-            "BAKEOFF_SCREENSHOTS"
-        ):  # a chart drawn in the light keeps its background until the next visit
+        if os.environ.get("BAKEOFF_SCREENSHOTS"):  # a chart drawn in the light keeps its ground until it is drawn anew
             visit(page, page.url)
         shoot(page, f"{name or 'decide'}-narrow-dark")
 
@@ -162,7 +160,7 @@ def test_a_link_shows_the_same_view_to_a_colleague(address: str, page: Any, cont
 def test_curves_are_seen_before_plotly_is_loaded(address: str, browser: Any) -> None:
     opened = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
     held: list[Any] = []
-    opened.route("**/PlotlyChart*.js", held.append)
+    opened.route("**/PlotlyChart*.js", lambda route: held.append(route))
     opened.goto(f"{address}/loss_curves")
     opened.wait_for_function("document.querySelector('.still img')?.naturalWidth > 0", timeout=60_000)
     still = opened.locator(".still")

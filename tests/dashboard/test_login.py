@@ -89,6 +89,7 @@ def test_a_stranger_sees_nothing_a_member_everything_and_after_the_logout_nothin
         stranger(page, f"{gated}/{name}")
     log_in(page)
     page.get_by_text(SHIPS).first.wait_for()
+    settle(page)
     assert b"demo-rank" in page.received
     assert re.search("ada.+team", page.get_by_test_id("stSidebar").inner_text())
     page.get_by_role("button", name="Log out").click()
