@@ -1,12 +1,19 @@
-"""What several rooms' tests share: one Chromium a process (Playwright allows one at a time)."""
+"""What several rooms' tests share: one Chromium a process (Playwright allows one at a time), and one thread a process.
+
+Miniatures gain nothing by a second thread, and `pytest -n 2` has a process for each core already: threads that wait for
+each other on a busy core spin. Processes that tests start take this over; tests of threads set their number themselves.
+"""
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything imports torch
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 

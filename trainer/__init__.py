@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from trainer.experiment_file import load_experiment
     from trainer.hub import Upload, push, upload_of
     from trainer.miniatures import miniature
-    from trainer.planning import Group, Plan, plan
+    from trainer.planning import Group, Plan, plan, unreadable_rows
     from trainer.rehearsals import Rehearsal, rehearsal
     from trainer.training import train
 
@@ -46,6 +46,7 @@ _HOME = {
     "push": "hub",
     "rehearsal": "rehearsals",
     "train": "training",
+    "unreadable_rows": "planning",
     "upload_of": "hub",
     "validation_rows": "data",
 }
@@ -73,6 +74,7 @@ __all__ = [
     "push",
     "rehearsal",
     "train",
+    "unreadable_rows",
     "upload_of",
     "validation_rows",
     "variants",

@@ -212,10 +212,8 @@ def _data_warnings(group: Group, own: Experiment) -> list[str]:
             f"{group.validation_rows} validation rows leave a wide interval: raise data.validation_fraction above "
             f"{own.data.validation_fraction:g}"
         )
-    bad = sum(source["read"] - source["usable"] for source in group.report["sources"])
-    if bad:
-        reasons = [reason for source in group.report["sources"] for reason in source["bad"]]
-        told.append(f"{bad} rows cannot be read, first because: {reasons[0]} (`bakeoff plan --json` has file and line)")
+    if unreadable := unreadable_rows(group.report):
+        told.append(unreadable)
     contamination = group.report.get("contamination") or {}
     for benchmark in [contamination, *contamination.get("others", [])] if contamination else []:
         if benchmark["items"] and not own.data.remove_contaminated:
@@ -224,6 +222,17 @@ def _data_warnings(group: Group, own: Experiment) -> list[str]:
                 "training data; scores will be given with and without them: set data.remove_contaminated: true"
             )
     return told
+
+
+def unreadable_rows(report: Json) -> str:
+    """How many rows of a data report cannot be read, and the three commonest reasons with places; "" if all can."""
+    sources = report.get("sources", [])
+    bad = sum(source["read"] - source["usable"] for source in sources)
+    reasons = [(found["rows"], reason, found["examples"]) for one in sources for reason, found in one["bad"].items()]
+    reasons.sort(key=lambda found: -found[0])
+    named = [f"{reason} ({rows}: {', '.join(places[:2])})" for rows, reason, places in reasons[:3]]
+    more = f"; {len(reasons) - 3} reasons more" if len(reasons) > 3 else ""
+    return f"{bad} row{'s' if bad > 1 else ''} cannot be read: {'; '.join(named)}{more}" if bad else ""
 
 
 def _memory_warnings(base: str, needs: Sequence[Need], own: Experiment) -> list[str]:
