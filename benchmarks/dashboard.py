@@ -171,6 +171,7 @@ def main() -> None:
     parser.add_argument("--no-tensorboard", action="store_true")
     parser.add_argument("--no-pages", action="store_true", help="the Loss curves page alone")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))  # ended by `timeout`, it prints and clears up
     print(describe_machine(), flush=True)
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
         folder, run = Path(name), stack.enter_context
@@ -204,7 +205,6 @@ def measure(
     """In turns, `rounds` times; prints medians and p90. walked: the sides whose other pages are opened too."""
     firsts: dict[str, list[float]] = {}
     moves: dict[str, list[float]] = {}
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))  # `timeout` ends it: what there is is printed
     try:
         _rounds(options, pages, peers, walked, firsts, moves)
     except KeyboardInterrupt:

@@ -17,6 +17,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -262,6 +263,7 @@ def main() -> None:
     parser.add_argument("--model", action="store_true", help="beside SmolLM2-135M")
     parser.add_argument("--sessions", type=int, default=200)
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))  # ended by `timeout`, it clears up
     print(describe_machine(), flush=True)
     with tempfile.TemporaryDirectory() as name:
         if options.paces:
