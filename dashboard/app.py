@@ -1,4 +1,4 @@
-"""The app's entry: the gate, the navigation, the page. Started by `bakeoff dashboard`."""
+"""The app's script: the gate, the navigation, the page. Run for each visitor by entrance.py."""
 
 from pathlib import Path
 from typing import Any
