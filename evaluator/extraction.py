@@ -119,7 +119,7 @@ def _from_fenced_body(text: str, python: Sequence[Block], found: Sequence[Block]
     if programs.defines(before, task.entry_point):
         return _from_prose(before, task)
     body = next((block.code for block in python if block.code.strip()), "")
-    if not body and found[-1].start < len(text):
+    if not body:
         return _from_prose(text, task)
     return _body(body, "first fence" if len(python) > 1 else "fence", task)
 
@@ -130,10 +130,14 @@ def _from_prose(text: str, task: Task) -> Extraction:
         return Extraction(text[len(task.prompt) :], "text+repeated prompt removed", "completion")
     text, done = _decoded(text, task)
     starts = [start.start() for start in itertools.islice(_CODE_START.finditer(text), MAX_STARTS)]
+    searched = 0
     for number, start in enumerate(starts):
+        if start < searched:
+            continue  # inside a program that does not define it
         program = programs.longest_program(text[start:], programs.MAX_CUTS if number == 0 else LATER_CUTS)
         if programs.defines(program, task.entry_point) or programs.class_with(program, task.entry_point):
             return _solution(program, "text from first definition" + done, task)
+        searched = start + len(program)
     if starts and programs.defines(text[starts[0] :], task.entry_point):
         return Extraction(text[starts[0] :], "text from first definition" + done, "solution")
     indented = re.search(r"(?:^(?: {4}|\t).*\n?(?:^[ \t]*\n)*)+", text, re.MULTILINE)

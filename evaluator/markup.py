@@ -6,6 +6,7 @@ Not here: which of several blocks is the answer (`evaluator.extraction`).
 from __future__ import annotations
 
 import html
+import itertools
 import re
 import textwrap
 from collections.abc import Callable
@@ -23,7 +24,8 @@ _TOKEN = re.compile(
     re.MULTILINE,
 )
 """Where a model's turn is over: end-of-turn tokens of the usual templates as text, and MBPP's few-shot marks."""
-_OPENING = re.compile(r"^(?P<before>[^\n`]*?)(?P<fence>```+|~~~+)(?P<info>[^\n`]*)\n", re.MULTILINE)
+# The look-ahead keeps long runs of ticks from being tried at every length.
+_OPENING = re.compile(r"^(?P<before>[^\n`~]*)(?P<fence>```+|~~~+)(?![`~])(?P<info>[^\n`]*)\n", re.MULTILINE)
 _LIST_MARK = re.compile(r"[ \t]*(?:[-*+]|\d{1,3}[.)])?[ \t]*")
 _QUOTED_FENCE = re.compile(r"^> ?(?:```|~~~)", re.MULTILINE)
 _CHARACTERS = str.maketrans("\u00a0\u3000“”„‘’", '  """\'\'', "\u200b\ufeff")
@@ -74,8 +76,8 @@ def _body(text: str, fence: str, start: int) -> tuple[str, int]:
     """(what stands in a fence opened before `start`, where the text goes on)."""
     mark = re.escape(fence[0])
     closing = re.compile(rf"(?:^[ \t]*|(?<=[^\s{mark}])){mark}{{{len(fence)},}}[ \t]*$", re.MULTILINE)
-    closings = list(closing.finditer(text, start))
-    for end in closings[:MAX_NESTED]:
+    closings = list(itertools.islice(closing.finditer(text, start), MAX_NESTED))
+    for end in closings:
         code = text[start : end.start()]
         if not leaves_string_open(code):
             return code, end.end()

@@ -38,7 +38,7 @@ def light():
 
 @pytest.fixture(scope="module")
 def heavy():
-    return _verdicts(HEAVY, Limits(cpu_seconds=0.7, idle_seconds=0.7), workers=2)
+    return _verdicts(HEAVY, Limits(cpu_seconds=0.4, idle_seconds=0.4), workers=2)
 
 
 def test_names_are_unique():

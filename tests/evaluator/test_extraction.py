@@ -89,3 +89,5 @@ def test_long_answers_are_bounded():
     prose = "def double(x):\n    return 2 * x\n" + "And then, (as said.\n" * 5000
     assert works(extract_code(prose, TASK))
     assert extract_code("x\n" * 500_000, TASK).rule == "too long to search"
+    for piece in ("```\n'''\n", "import x\n", "~~~ ", "<|im_start|> ", "> ", "```python\nx = (\n"):
+        assert extract_code(piece * 4000, TASK).rule
