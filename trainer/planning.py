@@ -115,6 +115,7 @@ def _group(
     prepared: PreparedData | None = None
     try:
         reporters.require(own.training.report_to)
+        choose(own.training.dtype, quantization=own.training.quantization)
     except TrainerError as error:
         problems.append(str(error))
     try:

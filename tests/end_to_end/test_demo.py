@@ -19,6 +19,7 @@ import pytest
 import yaml
 
 from results import Store, Workspace
+from tests.dashboard.test_browser import settle
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = ("Decide", "Runs", "Loss curves", "Latency", "HumanEval", "Chat", "Arena", "Prompt sets", "Studies", "New run")
@@ -52,6 +53,7 @@ def smaller(folder: Path) -> Path:
     demo["training"] |= {"max_steps": 6, "batch_size": 2, "max_length": 96, "eval_steps": 3, "save_steps": 2}
     demo["sweep"]["grid"]["lora.rank"] = [2, 4]
     demo["evaluate"]["humaneval"] |= {"tasks": 3, "max_tokens": 32}
+    demo["evaluate"]["latency"] |= {"repetitions": 2, "tokens": 8, "threads": 1}  # finding the best number takes longer
     path = folder / "small.yaml"
     path.write_text(yaml.safe_dump(demo))
     return path
@@ -162,7 +164,7 @@ def test_every_page_opens_without_an_error(address: str, browser: Any, tmp_path:
     for title in PAGES:
         page.get_by_role("link", name=re.compile(title)).first.click()
         page.get_by_role("heading", name=title).first.wait_for(timeout=60_000)
-        page.wait_for_timeout(1500)
+        settle(page)
         assert page.locator('[data-testid="stException"]').count() == 0, title
         page.screenshot(path=str(tmp_path / f"{title}.png"))
     page.close()

@@ -87,6 +87,16 @@ def test_what_cannot_be_had_is_a_problem_with_the_memory_still_told(tmp_path: Pa
     assert not t4.fits and warned(found, T4.name, "training.quantization: nf4")
 
 
+def test_a_dtype_that_this_machine_does_not_train_is_a_problem(small: Callable[[str], Path], tmp_path: Path) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine trains float16")
+    experiment = experiment_of(tmp_path, small("llama"), ROWS, training={"dtype": "float16"})
+    (problem,) = plan(experiment, Workspace(tmp_path / "w")).problems
+    assert "float16 does not train on a CPU: use auto, bfloat16 or float32" in problem
+
+
 def test_memory_is_the_right_size() -> None:
     one, eight = shape("llama-3.2-1b-instruct"), shape("llama-3.1-8b-instruct")
     qlora, plain = Training(quantization="nf4", batch_size=1), Training(batch_size=1)

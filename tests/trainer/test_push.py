@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from results import Evaluation, Machine, Model, Point, Report, Run, Score, Store, Workspace
-from trainer import TrainerError, upload_of
+from trainer import TrainerError, push, upload_of
 from trainer.card import model_card
 
 MACHINE = Machine("m1", "Some | CPU", ("avx2",), 2, 8 << 30, "", "Linux", {"torch": "2.13"})
@@ -123,6 +123,8 @@ def test_what_is_not_ours_or_not_there_is_refused(place: Workspace) -> None:
         store.models.add(Model("gone-1", "gone", "gguf-q8_0", "x", "a" * 64, 1, "exports/gone.gguf"))
         with pytest.raises(TrainerError, match="was the workspace moved"):
             upload_of(store.models.find("gone"), "me/small", store, place)
+        with pytest.raises(TrainerError, match="should be user/name"):
+            push(upload_of(store.models.find("demo-rank8"), "no name", store, place))
 
 
 def test_hostile_names_stay_text(tmp_path: Path) -> None:
@@ -133,11 +135,11 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     assert "<script>" not in card.split("```")[0] and "[click](" not in card.split("```")[0] and "/home/me" not in card
 
 
-def pushed(place: Workspace, url: str, token: str, repository: str = "me/small") -> subprocess.CompletedProcess[str]:
+def pushed(place: Workspace, url: str, token: str) -> subprocess.CompletedProcess[str]:
     """`bakeoff push` in a process of its own: the Hub's client reads its environment when it is imported."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "HUGGING"))}
     own = {"HF_ENDPOINT": url, "HF_TOKEN": token, "HF_HUB_DISABLE_XET": "1", "HF_HOME": str(place.path / "hf")}
-    command = [sys.executable, "-m", "bakeoff", "push", "demo-rank8", repository, "--workspace", str(place.path)]
+    command = [sys.executable, "-m", "bakeoff", "push", "demo-rank8", "me/small", "--workspace", str(place.path)]
     return subprocess.run(command, env={**kept, **own}, capture_output=True, text=True, timeout=300, check=False)
 
 
@@ -161,6 +163,4 @@ def test_a_wrong_token_is_one_line_with_the_remedy(place: Workspace) -> None:
         done = pushed(place, hub.url, "wrong")
         assert done.returncode == 2 and "HF_TOKEN" in done.stderr and "Traceback" not in done.stderr
         assert "wrong" not in done.stderr.replace("wrong token", "")
-        done = pushed(place, hub.url, module.TOKEN, "no name")
-        assert done.returncode == 2 and "should be user/name" in done.stderr
     assert not hub.files
