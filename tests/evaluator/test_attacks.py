@@ -45,6 +45,14 @@ def test_names_are_unique():
     assert len({attack.name for attack in ATTACKS}) == len(ATTACKS)
 
 
+def test_the_documents_table_has_every_attack():
+    text = (Path(__file__).parents[2] / "docs" / "security.md").read_text()
+    rows = [tuple(cell.strip() for cell in line.split("|")[1:4]) for line in text.splitlines() if line.startswith("| ")]
+    told = {(group, name): verdict for group, name, verdict in rows}
+    assert {(attack.group, attack.name) for attack in ATTACKS} <= told.keys()
+    assert all(told[attack.group, attack.name] in {*attack.due, "timed_out"} for attack in ATTACKS)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("attack", LIGHT, ids=lambda attack: f"{attack.group}-{attack.name}")
 def test_attack_is_no_pass(attack, light):
