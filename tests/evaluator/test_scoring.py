@@ -206,7 +206,8 @@ def test_verdicts_at_an_eighth_of_the_speed():
     """Seven other processes on the same processor take time, but no CPU time of the answer's, nor of its threads'."""
     code = (
         "import threading, time\ndef work():\n    end = time.process_time() + 0.3\n"
-        "    while time.process_time() < end:\n        pass\nwork()\nthread = threading.Thread(target=work)\nthread.start()\nthread.join()\n"
+        "    while time.process_time() < end:\n        pass\n"
+        "work()\nthread = threading.Thread(target=work)\nthread.start()\nthread.join()\n"
     )
     affinity = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(affinity)})
