@@ -46,6 +46,8 @@ from tests.dashboard import answers, stores
 from tests.engines.weights import smollm2
 
 PANES = ("pane-one", "pane-two", "pane-three", "pane-four")
+LOOKS = 200
+"""Milliseconds between two looks for the end of a stream: each costs the browser time that the page would have."""
 FORGOTTEN_SECONDS = 45.0
 """After this a closed session is gone: `disconnectedSessionTTL` in dashboard/.streamlit/config.toml, and some."""
 
@@ -95,9 +97,9 @@ def shown(browser: Any, address: str, count: int) -> float:
     page.wait_for_timeout(1500)
     box.fill("Go on")
     box.press("Enter")
-    page.wait_for_function("document.body.innerText.includes('w0 ')", polling=20)
+    page.wait_for_function("document.body.textContent.includes('w0 ')", polling=20)
     start = time.perf_counter()
-    page.wait_for_function("document.body.innerText.split('ended by itself').length > 4", polling=20)
+    page.wait_for_function("document.body.textContent.split('ended by itself').length > 4", polling=LOOKS)
     seconds = time.perf_counter() - start
     ends = page.inner_text("body").count(f"w{count - 1}")
     assert ends == len(PANES), f"the last word of {ends} panes is shown"
@@ -170,9 +172,9 @@ def seen_side_by_side(browser: Any, address: str, prompt: str) -> tuple[float, s
     page.wait_for_timeout(2500)
     box.fill(prompt)
     box.press("Enter")
-    page.wait_for_function("/[1-9][0-9]* tokens/.test(document.body.innerText)", polling=20)
+    page.wait_for_function("/[1-9][0-9]* tokens/.test(document.body.textContent)", polling=20)
     start = time.perf_counter()
-    page.wait_for_function("document.body.innerText.match(/ended by itself|cut off/g)?.length == 4", polling=20)
+    page.wait_for_function("document.body.textContent.match(/ended by itself|cut off/g)?.length == 4", polling=LOOKS)
     seconds = time.perf_counter() - start
     page.wait_for_timeout(500)
     with page.expect_download() as download:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,9 @@ def answered(path: str, method: str = "GET") -> tuple[list[dict[str, Any]], bool
     async def receive() -> Any:
         return {"type": "http.request"}
 
-    asyncio.run(entrance.Scripts(inner)({"type": "http", "method": method, "path": path}, receive, send))
+    request = entrance.Scripts(inner)({"type": "http", "method": method, "path": path}, receive, send)
+    with ThreadPoolExecutor(1) as pool:  # in this thread a browser of other tests may have a loop running
+        pool.submit(asyncio.run, request).result()
     return sent, bool(passed)
 
 
