@@ -4,6 +4,18 @@ from __future__ import annotations
 
 from benchmarks.attack_shapes import Attack, function, module
 
+_WALK = """
+import sys
+frame = sys._getframe()
+while frame:
+    for value in list(frame.f_locals.values()) + list(frame.f_globals.values()):
+        if type(value).__name__ in ("ListProxy", "list"):
+            try:
+                value.append("passed")
+            except Exception:
+                pass
+    frame = frame.f_back
+"""
 _ORDER = ["True", "False", "True", "False", "True", "True", "False"]
 
 JUDGE = [
@@ -65,36 +77,12 @@ JUDGE = [
     Attack(
         "A3",
         "frame walk to the result list",
-        function("""
-        import sys
-        frame = sys._getframe()
-        while frame:
-            for value in list(frame.f_locals.values()) + list(frame.f_globals.values()):
-                if type(value).__name__ in ("ListProxy", "list") and not isinstance(value, str):
-                    try:
-                        value.append("passed")
-                    except Exception:
-                        pass
-            frame = frame.f_back
-        raise SystemExit
-        """),
+        function(_WALK + "raise SystemExit"),
     ),
     Attack(
         "A3",
         "frame walk at import, then exit",
-        module("""
-        import os, sys
-        frame = sys._getframe()
-        while frame:
-            for value in list(frame.f_locals.values()) + list(frame.f_globals.values()):
-                if type(value).__name__ in ("ListProxy", "list"):
-                    try:
-                        value.append("passed")
-                    except Exception:
-                        pass
-            frame = frame.f_back
-        os._exit(0)
-        """),
+        module(_WALK + "import os\nos._exit(0)"),
     ),
     Attack(
         "A3",

@@ -4,7 +4,7 @@ Every worker trains the same rows in the same order at the same learning rate, f
 loss over the same held-out rows afterwards. The gate: each variant's loss within ±0.02 nats of TRL's. The time of a
 whole sweep is extrapolated, and says so: start-up + `--sweep-steps` × the median step.
 
-    python benchmarks/sweep.py                       # about four minutes on two quiet cores
+    python benchmarks/sweep.py                       # about seven minutes on two quiet cores
     python benchmarks/sweep.py --only ours           # our worker alone, with its profile
 """
 

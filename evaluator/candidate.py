@@ -72,9 +72,8 @@ def serve() -> None:
     bound.bind_server()
     gc.collect()
     gc.freeze()
-    os.dup2(
-        1, 2
-    )  # until here a pipe for complaints, which nobody empties: an answer would wait where another filled it
+    # Until here a pipe for complaints, which nobody empties: an answer would wait where another filled it.
+    os.dup2(1, 2)
     frames.send(control, frames.READY)
     line = control.fileno()
     child = 0

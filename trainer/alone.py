@@ -49,7 +49,7 @@ class Alone(SFTTrainer):  # type: ignore[misc]
         self.remembered: Callable[[], dict[str, Any]] = dict
         self.mirror: checkpoints.Mirror | None = None
         self.best: Path | None = None
-        """The weights of the best validation so far: whole, because this process wrote or checked them."""
+        """The weights of the best validation so far, for the mirror: whole, as this process wrote or checked them."""
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         """The data set is in the order of training already, so nothing is drawn and nothing has to be restored."""
@@ -130,7 +130,7 @@ def train_alone(
     if training.mirror:
         trl.mirror = checkpoints.Mirror(training.mirror, run_id, fetched)
         trl.mirror.bring_back(trl.folder)
-    trl.best = next(iter(checkpoints.complete(trl.folder / "best")[0]), None)
+        trl.best = next(iter(checkpoints.complete(trl.folder / "best")[0]), None)
     good, skipped = checkpoints.complete(trl.folder)
     notes = [*fetched, *skipped]
     remembered: dict[str, Any] = {}

@@ -137,10 +137,10 @@ def memory(shape: Shape, training: Training, lora: Lora, row_tokens: int, runs: 
     # The shared loop keeps two copies in the dtype, one each way round (`trainer.adapter`).
     trained = trained_parameters(shape, lora) * ((TRAINED_BYTES + 2 * width) * runs if together else TRAINED_BYTES)
     rows = training.batch_size * (runs if together else 1)
-    lanes = min(rows, device.passes_at_once)
-    tokens = (
-        min(rows, lanes * max(1, tokens_of_a_pass(lanes) // row_tokens)) * row_tokens if together else rows * row_tokens
-    )
+    if together:
+        lanes = min(rows, device.passes_at_once)
+        rows = min(rows, lanes * max(1, tokens_of_a_pass(lanes) // row_tokens))
+    tokens = rows * row_tokens
     attention, kv = shape.heads * shape.head, shape.kv_heads * shape.head
     per_layer = width * (6 * shape.hidden + 3 * attention + 2 * kv + 4 * shape.intermediate) + 8 * shape.hidden
     if together and row_tokens <= SHORT:

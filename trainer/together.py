@@ -124,7 +124,6 @@ class Together:
         rows = [trainee.order.rows(trainee.step) for trainee in trainees]
         counts = [sum(self.train.trained[row] for row in of_run) for of_run in rows]
         self._lower(trainees)
-
         weights = [1 / max(1, count) for count in counts]
         parts = self._parts(self.train, rows)
         shares = [
@@ -159,7 +158,6 @@ class Together:
         """Each trainee's (nats per answer token, bits per byte of answer) over the validation rows."""
         rows = [list(range(len(self.validation.lengths))) for _ in trainees]
         self._lower(trainees)
-
         shares = {number: trainee.adapter.own for number, trainee in enumerate(trainees)}
 
         @torch.no_grad()
