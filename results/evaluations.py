@@ -142,14 +142,15 @@ class Evaluations:
 
     def list(self, model_id: str | None = None, benchmark: str | None = None) -> list[Evaluation]:
         """Evaluations with their scores, oldest first; of one model or benchmark where given."""
-        query = columns(EvaluationRow).order_by(EvaluationRow.started_at, EvaluationRow.id)
+        asked = []
         if model_id is not None:
-            query = query.where(EvaluationRow.model_id == model_id)
+            asked.append(EvaluationRow.model_id == model_id)
         if benchmark is not None:
-            query = query.where(EvaluationRow.benchmark == benchmark)
+            asked.append(EvaluationRow.benchmark == benchmark)
+        query = columns(EvaluationRow).where(*asked).order_by(EvaluationRow.started_at, EvaluationRow.id)
         with self._database.read() as connection:
             found = records(Evaluation, connection, query)
-            scores = _scores(connection)
+            scores = _scores(connection, sa.select(EvaluationRow.id).where(*asked))
         return [dataclasses.replace(each, scores=tuple(scores.get(each.id, ()))) for each in found]
 
     def _store_outcomes(self, connection: sa.Connection, evaluation_id: str, outcomes: Iterable[Outcome]) -> None:
@@ -186,7 +187,8 @@ def _stored(connection: sa.Connection, evaluation_id: str) -> Evaluation | None:
     row = connection.execute(query).mappings().one_or_none()
     if row is None:
         return None
-    return record_of(Evaluation, row, scores=tuple(_scores(connection, evaluation_id).get(evaluation_id, ())))
+    scores = _scores(connection, sa.select(EvaluationRow.id).where(EvaluationRow.id == evaluation_id))
+    return record_of(Evaluation, row, scores=tuple(scores.get(evaluation_id, ())))
 
 
 def _found(connection: sa.Connection, evaluation_id: str) -> Evaluation:
@@ -201,10 +203,10 @@ def _outcomes(connection: sa.Connection, evaluation_id: str) -> list[Outcome]:
     return records(Outcome, connection, query.order_by(OutcomeRow.position, OutcomeRow.item, OutcomeRow.sample))
 
 
-def _scores(connection: sa.Connection, evaluation_id: str | None = None) -> dict[str, list[Score]]:
-    query = columns(ScoreLine).order_by(ScoreLine.evaluation_id, ScoreLine.position)
-    if evaluation_id is not None:
-        query = query.where(ScoreLine.evaluation_id == evaluation_id)
+def _scores(connection: sa.Connection, evaluations: sa.Select[Any]) -> dict[str, list[Score]]:
+    """The scores of the evaluations that a query of their ids finds; of no others: a decision asks model by model."""
+    query = columns(ScoreLine).where(ScoreLine.evaluation_id.in_(evaluations))
+    query = query.order_by(ScoreLine.evaluation_id, ScoreLine.position)
     found: dict[str, list[Score]] = {}
     for row in connection.execute(query).mappings():
         found.setdefault(row["evaluation_id"], []).append(record_of(Score, row))
