@@ -113,7 +113,7 @@ def _evaluations(model_id: str | None, benchmark: str | None, stamp: str) -> lis
     return store().evaluations.list(model_id=model_id, benchmark=benchmark)
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@st.cache_resource(max_entries=512, show_spinner=False)  # shared: nobody changes a frame in place
 def _outcomes(evaluation_id: str, version: str) -> pd.DataFrame:
     rows = store().evaluations.outcomes(evaluation_id)
     return pd.DataFrame(
@@ -294,21 +294,17 @@ def outcomes(evaluation: Evaluation) -> pd.DataFrame:
 def latency_requests(chosen: Sequence[Evaluation]) -> pd.DataFrame:
     """All requests of latency evaluations, with model_id, model, form, machine_id and the timings in seconds."""
     known = {model.id: model for model in models(archived=True)}
-    frames = []
+    frames, whose = [], []
     for evaluation in chosen:
         frame, model = outcomes(evaluation), known.get(evaluation.model_id)
-        if frame.empty or model is None:
-            continue
-        frames.append(
-            frame.assign(
-                model_id=model.id,
-                label=model.name,
-                form=model.form,
-                machine_id=evaluation.machine_id,
-                settings=setting_line(evaluation.settings),
-            )
-        )
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+        if not frame.empty and model is not None:
+            frames.append(frame)
+            words = setting_line(evaluation.settings)
+            whose += [(model.id, model.name, model.form, evaluation.machine_id, words)] * len(frame)
+    if not frames:
+        return pd.DataFrame()
+    columns = ["model_id", "label", "form", "machine_id", "settings"]
+    return pd.concat(frames, ignore_index=True).assign(**pd.DataFrame(whose, columns=columns))
 
 
 def prompt_sets() -> dict[str, list[Evaluation]]:

@@ -13,6 +13,9 @@ import streamlit as st
 from dashboard import charts, data, inert, jobs, palette
 from results.errors import BakeoffError
 
+SIDES = 9
+"""Answers side by side: of more models the reader says whose."""
+
 
 def admitted() -> bool:
     """Whether this visitor may see pages: always, unless `[auth]` is configured and nobody is logged in."""
@@ -61,11 +64,14 @@ def download(make: Callable[[], pd.DataFrame], name: str) -> None:
 
 
 def chart(figure: go.Figure, key: str, alt: str) -> None:
-    """A chart of lines; at a visitor's first look they are shown as a still picture until Plotly has drawn them."""
+    """A chart; at a visitor's first look a still picture stands in its place until Plotly has drawn it."""
     with st.container(key=f"chart-{key}", gap=None):
-        if not st.session_state.get(f"{key}-seen"):
-            st.session_state[f"{key}-seen"] = True
-            st.html(charts.still(figure))
+        picture = "" if st.session_state.get(f"{key}-seen") else charts.still(figure)
+        st.session_state[f"{key}-seen"] = True
+        if picture:
+            st.html(picture)
+        else:
+            st.empty()  # the chart keeps its place on the page, and so is not built anew
         st.plotly_chart(figure, config=charts.CONFIG, key=key, alt=alt)
 
 
@@ -123,17 +129,19 @@ def answers(found: Mapping[str, Mapping[str, object]]) -> None:
 
 def side_by_side(found: Mapping[str, Mapping[str, object]]) -> None:
     """Answers of several models to one prompt, two or three in a row, and the difference of two."""
-    names = list(found)
+    every = names = list(found)
+    if len(every) > SIDES:
+        names = st.multiselect("Answers of", every, every[:SIDES], key="sides", max_selections=SIDES)
     across = 2 if len(names) in (2, 4) else 3
     for start in range(0, len(names), across):
         for column, name in zip(st.columns(across), names[start : start + across], strict=False):
             with column:
                 _answer(name, found[name])
-    if len(names) > 1:
+    if len(every) > 1:
         with st.expander("Difference between two answers", icon=":material/difference:"):
             left, right = st.columns(2)
-            a = left.selectbox("From", names, key="diff-a")
-            b = right.selectbox("To", names, index=1, key="diff-b")
+            a = left.selectbox("From", every, key="diff-a")
+            b = right.selectbox("To", every, index=1, key="diff-b")
             difference(
                 str(found[a].get("code") or found[a].get("answer") or ""),
                 str(found[b].get("code") or found[b].get("answer") or ""),

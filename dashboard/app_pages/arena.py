@@ -38,9 +38,7 @@ ranking = data.ranking(judge, equal)
 if ranking is None:
     st.stop()
 table = tables.ranking(ranking, names)
-st.plotly_chart(
-    charts.ranking(table, data.styles()), config=charts.CONFIG, key="ranking", alt="Ranking, 95 % intervals"
-)
+frame.chart(charts.ranking(table, data.styles()), key="ranking", alt="Ranking, 95 % intervals")
 shown = table.drop(columns="model_id").rename(columns=str.capitalize).rename(columns={"Strength": "Chance to win"})
 shares = ["Chance to win", "Low", "High"]
 shown[shares] *= 100

@@ -38,12 +38,12 @@ def choice() -> None:
     )
     points = limits.candidates(decided)
     if len(points):
-        st.plotly_chart(
+        frame.chart(
             charts.tradeoff(
                 points, data.styles(), x="Seconds to an answer of 128 tokens (median)",
                 y=NAMES[decided.benchmark], percent=decided.metric == "pass@1",
             ),
-            config=charts.CONFIG, key="tradeoff", alt="Quality with 95 % intervals against seconds to an answer",
+            key="tradeoff", alt="Quality with 95 % intervals against seconds to an answer",
         )  # fmt: skip
         st.caption(
             "Ringed: tied with the best. Large: recommended. Pale: fails a limit. "

@@ -24,7 +24,7 @@ subsets = sorted({by_model[model.id].subset or "all 164 tasks" for model in chos
 published = data.published()
 published = published[published["metric"] == "pass@1"].assign(label=lambda f: f["study"] + ", " + f["subject"])
 with_published = st.toggle("Published figures too", key="published", bind=URL, disabled=published.empty)
-st.plotly_chart(
+frame.chart(
     charts.scores_with_intervals(
         rows,
         styles,
@@ -32,7 +32,6 @@ st.plotly_chart(
         percent=True,
         published=published if with_published else None,
     ),
-    config=charts.CONFIG,
     key="scores",
     alt="Share of tasks passed, with 95 % intervals",
 )
@@ -71,9 +70,7 @@ if len(verdicts) > 1:
 if verdicts.empty:
     st.stop()
 st.subheader("Every task")
-st.plotly_chart(
-    charts.task_matrix(verdicts), config=charts.CONFIG, key="matrix", alt="Verdict of every model on every task"
-)
+frame.chart(charts.task_matrix(verdicts), key="matrix", alt="Verdict of every model on every task")
 
 
 @st.fragment

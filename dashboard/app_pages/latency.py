@@ -51,18 +51,14 @@ def view() -> None:
     items = list(dict.fromkeys(requests["item"]))
     prompts = right.multiselect("Prompt", items, key="prompt", bind=URL, placeholder="All")
     rows = requests[requests["item"].isin(prompts)] if prompts else requests
-    st.plotly_chart(
-        charts.distributions(rows, styles, quantity=present[title], title=title),
-        config=charts.CONFIG,
-        key="distribution",
-    )
+    distributions = charts.distributions(rows, styles, quantity=present[title], title=title)
+    frame.chart(distributions, key="distribution", alt=f"{title}: distribution of each model")
     if {"ttft_seconds", "total_seconds"} <= set(rows.columns):
         st.subheader("Seconds per answer: to the first token, and the rest")
-        st.plotly_chart(charts.split_seconds(rows, styles), config=charts.CONFIG, key="split")
+        frame.chart(charts.split_seconds(rows, styles), key="split", alt="Median seconds per answer of each model")
     st.subheader("By prompt")
-    st.plotly_chart(
-        charts.by_prompt(rows, styles, quantity=present[title], title=title), config=charts.CONFIG, key="prompts"
-    )
+    prompts_chart = charts.by_prompt(rows, styles, quantity=present[title], title=title)
+    frame.chart(prompts_chart, key="prompts", alt=f"{title} by prompt")
     st.subheader(f"Percentiles: {title[0].lower()}{title[1:]}")
     st.dataframe(tables.percentiles(rows, present[title]), hide_index=True, placeholder="–", alt="Percentiles")
 

@@ -39,10 +39,8 @@ if settings:
     setting = st.selectbox("Effect of", tables.swept(settings), key="effect", bind=URL)
     results = tables.effect_of(setting, settings, rows, names)
     if len(results) > 1:
-        st.plotly_chart(
-            charts.effects(results, setting=setting, metric="Best validation loss, nats per token"),
-            config=charts.CONFIG,
-        )
+        figure = charts.effects(results, setting=setting, metric="Best validation loss, nats per token")
+        frame.chart(figure, key="effects", alt=f"Best validation loss by {setting}")
         spread = tables.noise(results)
         st.caption(
             f"Seeds alone move this by ±{spread:.4f} (standard deviation): smaller differences say nothing."

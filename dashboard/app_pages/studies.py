@@ -34,11 +34,10 @@ if decision is not None:
         ]
     )
     both = pd.concat([studies.with_intervals(rows), mine], ignore_index=True)
-    st.plotly_chart(
+    frame.chart(
         charts.scores_with_intervals(
             both, data.styles(), title="HumanEval, tasks passed at the first answer", percent=True
         ),
-        config=charts.CONFIG,
         key="beside",
         alt="Published and measured scores with 95 % intervals",
     )
@@ -71,4 +70,4 @@ if len(seconds):
 curve = studies.curve(rows)
 if len(curve):
     st.subheader("Published curve")
-    st.plotly_chart(charts.published_curve(curve), config=charts.CONFIG, key="curve", alt="The study's training loss")
+    frame.chart(charts.published_curve(curve), key="curve", alt="The study's training loss")

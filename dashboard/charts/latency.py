@@ -4,35 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboard.charts.layout import figure
+from dashboard.charts.layout import downwards, figure, looks
 from dashboard.inert import chart_label
 from dashboard.palette import GREY, Style, translucent
+
+CROWD = 24
+"""More models than this have no legend: it would be higher than the chart."""
 
 
 def distributions(requests: pd.DataFrame, styles: Mapping[str, Style], *, quantity: str, title: str) -> go.Figure:
     """A box and all its requests a model. requests: model_id, label, and `quantity` in seconds or tokens/s."""
     labels = list(dict.fromkeys(requests["label"]))
     made = figure(title, "", height=120 + 60 * len(labels), showlegend=False)
-    for label in labels:
-        rows = requests[requests["label"] == label]
-        style = styles.get(rows["model_id"].iloc[0], Style(GREY))
+    drawn = looks(requests, styles).assign(label=requests["label"].map(chart_label))
+    for colour, rows in drawn.groupby("colour", sort=False):
         made.add_box(
             x=rows[quantity],
-            y=[chart_label(label)] * len(rows),
+            y=rows["label"],
             orientation="h",
             boxpoints="all",
             jitter=0.5,
             pointpos=0,
-            marker={"color": style.colour, "size": 4, "opacity": 0.6},
-            line={"color": style.colour},
-            fillcolor=translucent(style.colour, 0.2),
+            marker={"color": colour, "size": 4, "opacity": 0.6},
+            line={"color": colour},
+            fillcolor=translucent(str(colour), 0.2),
             text=rows["item"].map(chart_label),
-            name=chart_label(label),
+            name="",
         )
-    made.update_yaxes(autorange="reversed")
+    downwards(made, [chart_label(label) for label in labels])
     made.update_xaxes(rangemode="tozero")
     return made
 
@@ -64,18 +67,33 @@ def split_seconds(requests: pd.DataFrame, styles: Mapping[str, Style]) -> go.Fig
 
 
 def by_prompt(requests: pd.DataFrame, styles: Mapping[str, Style], *, quantity: str, title: str) -> go.Figure:
-    """Median of a quantity for each prompt, a line a model: where a model is slow, and on what."""
+    """Median of a quantity for each prompt, a line a model: where a model is slow, and on what.
+
+    More models than CROWD have thin lines and no legend: pointing at one names it.
+    """
     made = figure("Prompt", title, height=380)
-    for label, rows in requests.groupby("label", sort=False):
-        style = styles.get(rows["model_id"].iloc[0], Style(GREY))
-        medians = rows.groupby("item", sort=False)[quantity].median()
+    items = list(dict.fromkeys(requests["item"]))
+    groups = requests.groupby(["label", "model_id", "item"], sort=False)
+    medians = groups[quantity].median().unstack("item")[items].reset_index()
+    drawn = looks(medians, styles)
+    crowded = len(drawn) > CROWD
+    for key, some in drawn.groupby("colour" if crowded else "label", sort=False):
+        gaps = np.full((len(some), 1), np.nan)  # between two models of one trace
+        first = some.iloc[0]
         made.add_scatter(
-            x=[chart_label(item, 24) for item in medians.index],
-            y=medians,
-            mode="lines+markers",
-            name=chart_label(str(label)),
-            line={"color": style.colour, "dash": style.dash},
-            marker={"symbol": style.symbol, "size": 9},
+            x=[chart_label(item, 24) for item in [*items, items[-1]]] * len(some),
+            y=np.hstack([some[items].to_numpy(float), gaps]).ravel(),
+            text=np.repeat([chart_label(label) for label in some["label"]], len(items) + 1),
+            mode="lines" if crowded else "lines+markers",
+            name=chart_label(str(key)),
+            showlegend=not crowded,
+            line={
+                "color": first["colour"],
+                "dash": "solid" if crowded else first["dash"],
+                "width": 1 if crowded else 2,
+            },
+            marker={"symbol": first["symbol"], "size": 9},
+            hovertemplate="%{text}<br>%{x}: %{y}<extra></extra>",
         )
     made.update_xaxes(type="category")
     made.update_yaxes(rangemode="tozero")

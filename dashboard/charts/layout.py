@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pandas as pd
 import plotly.graph_objects as go
+
+from dashboard.palette import GREY, Style
 
 
 def figure(x: str, y: str, height: int = 420, **layout: Any) -> go.Figure:
@@ -22,6 +26,32 @@ def figure(x: str, y: str, height: int = 420, **layout: Any) -> go.Figure:
     )
     made.update_layout(**layout)
     return made
+
+
+def looks(rows: pd.DataFrame, styles: Mapping[str, Style]) -> pd.DataFrame:
+    """The rows with the colour, dash and symbol of their model; model_id is one of their columns.
+
+    For charts of a trace a colour: of a trace a model, a hundred models take a browser seconds.
+    """
+    found = [styles.get(model, Style(GREY)) for model in rows["model_id"]]
+    return rows.assign(
+        colour=[style.colour for style in found],
+        dash=[style.dash for style in found],
+        symbol=[style.symbol for style in found],
+    )
+
+
+def downwards(made: go.Figure, names: Sequence[str]) -> None:
+    """The y axis as a list of names, the first on top, whatever the order of the traces."""
+    order = list(dict.fromkeys(names))
+    made.update_yaxes(type="category", categoryorder="array", categoryarray=order, range=[len(order) - 0.5, -0.5])
+
+
+def interval(value: pd.Series, low: pd.Series, high: pd.Series, colour: str) -> dict[str, object]:
+    """Error bars from the ends of intervals; a point without one has none."""
+    below, above = (side.astype(float).fillna(0.0).to_numpy() for side in (value - low, high - value))
+    ends = {"array": above, "arrayminus": below}
+    return {"type": "data", "symmetric": False, **ends, "color": colour, "thickness": 2}
 
 
 CONFIG = {"displaylogo": False, "toImageButtonOptions": {"format": "png", "scale": 2}}

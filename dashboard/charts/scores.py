@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboard.charts.layout import figure
+from dashboard.charts.layout import downwards, figure, interval, looks
 from dashboard.inert import chart_label
-from dashboard.palette import GREY, Style
+from dashboard.palette import Style
 
 VERDICTS = ("passed", "wrong", "timed_out", "truncated", "no_code", "syntax_error", "memory", "forbidden", "error")
 _SHADES = ("#009E73", "#D55E00", "#E69F00", "#CC79A7", "#882255", "#999933", "#56B4E9", "#0072B2", "#808080")
@@ -25,35 +25,29 @@ def scores_with_intervals(
 ) -> go.Figure:
     """A point and its 95 % interval a row. rows: model_id, label, value, low, high. published: label, value."""
     made = figure(title, "", height=120 + 34 * (len(rows) + (0 if published is None else len(published))))
-    for row in rows.to_dict("records"):
-        style = styles.get(row["model_id"], Style(GREY))
-        error = None
-        if pd.notna(row["low"]) and pd.notna(row["high"]):
-            error = {
-                "type": "data",
-                "symmetric": False,
-                "array": [row["high"] - row["value"]],
-                "arrayminus": [row["value"] - row["low"]],
-                "thickness": 2,
-                "color": style.colour,
-            }
+    drawn = looks(rows, styles).assign(label=rows["label"].map(chart_label))
+    names = list(drawn["label"])
+    for colour, some in drawn.groupby("colour", sort=False):
         made.add_scatter(
-            x=[row["value"]],
-            y=[chart_label(row["label"])],
-            error_x=error,
+            x=some["value"],
+            y=some["label"],
+            error_x=interval(some["value"], some["low"], some["high"], str(colour)),
             mode="markers",
             showlegend=False,
-            marker={"color": style.colour, "symbol": style.symbol, "size": 12},
+            marker={"color": colour, "symbol": some["symbol"], "size": 12},
+            hovertemplate="%{y}: %{x}<extra></extra>",
         )
     if published is not None and len(published):
+        others = [f"{chart_label(name)} (published)" for name in published["label"]]
+        names += others
         made.add_scatter(
             x=published["value"],
-            y=[f"{chart_label(name)} (published)" for name in published["label"]],
+            y=others,
             mode="markers",
             name="published by others",
             marker={"symbol": "x", "size": 10, "color": "#808080"},
         )
-    made.update_yaxes(autorange="reversed")
+    downwards(made, names)
     if percent:
         made.update_xaxes(tickformat=".0%", rangemode="tozero")
     return made

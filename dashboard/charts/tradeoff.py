@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboard.charts.layout import figure
+from dashboard.charts.layout import downwards, figure, interval, looks
 from dashboard.inert import chart_label
-from dashboard.palette import GREY, Style
+from dashboard.palette import Style
 
 NAMED = 20
 """More models than this: names of the front and the recommended alone, the others' when they are pointed at."""
@@ -32,28 +33,34 @@ def tradeoff(rows: pd.DataFrame, styles: Mapping[str, Style], *, x: str, y: str,
             hoverinfo="skip",
         )
     middle = rows["x"].max() / 2  # the axis begins at zero
-    for row in rows.sort_values("x").to_dict("records"):
-        style = styles.get(row["model_id"], Style(GREY))
-        faint = row["standing"] == "fails a limit"
-        ringed = row["standing"] in ("recommended", "tied with the best")
-        named = len(rows) <= NAMED or row["on_front"] or row["standing"] == "recommended"
+    names = rows["name"].map(chart_label)
+    named = (rows["on_front"] | (rows["standing"] == "recommended") | (len(rows) <= NAMED)).to_numpy(bool)
+    drawn = looks(rows, styles).assign(
+        label=names,
+        beside=np.where(named, [f"\u2002{chart_label(name, 28)}\u2002" for name in rows["name"]], ""),
+        side=["middle left" if x > middle else "middle right" for x in rows["x"]],  # beside its interval, not across
+        faint=rows["standing"] == "fails a limit",
+        size=[18 if standing == "recommended" else 12 for standing in rows["standing"]],
+        ring=[3 if standing in ("recommended", "tied with the best") else 1 for standing in rows["standing"]],
+    )
+    for (colour, faint), some in drawn.groupby(["colour", "faint"], sort=False):
         made.add_scatter(
-            x=[row["x"]],
-            y=[row["y"]],
-            mode="markers+text" if named else "markers",
-            name=chart_label(row["name"]),
-            text=[f"\u2002{chart_label(row['name'], 28)}\u2002"],
-            textposition="middle left" if row["x"] > middle else "middle right",  # beside its interval, not across
+            x=some["x"],
+            y=some["y"],
+            mode="markers+text" if some["beside"].any() else "markers",
+            text=some["beside"],
+            textposition=some["side"],
             opacity=0.35 if faint else 1.0,
             showlegend=False,
-            error_y=_interval(row["y"], row["y_low"], row["y_high"], style.colour),
+            error_y=interval(some["y"], some["y_low"], some["y_high"], str(colour)),
             marker={
-                "color": style.colour,
-                "symbol": style.symbol,
-                "size": 18 if row["standing"] == "recommended" else 12,
-                "line": {"color": style.colour, "width": 3 if ringed else 1},
+                "color": colour,
+                "symbol": some["symbol"],
+                "size": some["size"],
+                "line": {"color": colour, "width": some["ring"]},
             },
-            hovertemplate=f"%{{text}}<br>{row['standing']}<extra></extra>",
+            customdata=some[["label", "standing"]],
+            hovertemplate="%{customdata[0]}<br>%{customdata[1]}<extra></extra>",
         )
     if percent:
         made.update_yaxes(tickformat=".0%")
@@ -61,32 +68,20 @@ def tradeoff(rows: pd.DataFrame, styles: Mapping[str, Style], *, x: str, y: str,
     return made
 
 
-def _interval(value: float, low: float | None, high: float | None, colour: str) -> dict[str, object] | None:
-    if low is None or high is None or pd.isna(low) or pd.isna(high):
-        return None
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": [high - value],
-        "arrayminus": [value - low],
-        "color": colour,
-        "thickness": 1.5,
-    }
-
-
 def ranking(rows: pd.DataFrame, styles: Mapping[str, Style]) -> go.Figure:
     """Strength by votes with its interval, best first. rows: model_id, name, strength, low, high, votes."""
     made = figure("Chance to win against the average", "", height=120 + 36 * len(rows))
-    for row in rows.to_dict("records"):
-        style = styles.get(row["model_id"], Style(GREY))
+    drawn = looks(rows, styles).assign(label=rows["name"].map(chart_label))
+    for colour, some in drawn.groupby("colour", sort=False):
         made.add_scatter(
-            x=[row["strength"]],
-            y=[chart_label(row["name"])],
+            x=some["strength"],
+            y=some["label"],
             mode="markers",
             showlegend=False,
-            error_x=_interval(row["strength"], row["low"], row["high"], style.colour),
-            marker={"color": style.colour, "symbol": style.symbol, "size": 12},
+            error_x=interval(some["strength"], some["low"], some["high"], str(colour)),
+            marker={"color": colour, "symbol": some["symbol"], "size": 12},
+            hovertemplate="%{y}: %{x}<extra></extra>",
         )
     made.update_xaxes(range=[0, 1], tickformat=".0%")
-    made.update_yaxes(autorange="reversed")
+    downwards(made, list(drawn["label"]))
     return made
