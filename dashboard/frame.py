@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import html
+import time
 from collections.abc import Callable, Mapping
 
 import pandas as pd
@@ -13,6 +14,9 @@ import streamlit as st
 from dashboard import charts, data, inert, jobs, palette
 from results.errors import BakeoffError
 
+HEAD_START_SECONDS = 0.3
+"""Between a visitor's first still picture and its chart: come together, as a rule the browser shows neither until
+Plotly is loaded."""
 SIDES = 9
 """Answers side by side: of more models the reader says whose."""
 
@@ -70,6 +74,9 @@ def chart(figure: go.Figure, key: str, alt: str) -> None:
         st.session_state[f"{key}-seen"] = True
         if picture:
             st.html(picture)
+            if not st.session_state.get("pictured"):
+                time.sleep(HEAD_START_SECONDS)
+            st.session_state["pictured"] = True
         else:
             st.empty()  # the chart keeps its place on the page, and so is not built anew
         st.plotly_chart(figure, config=charts.CONFIG, key=key, alt=alt)
