@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from trainer import kernels
+
 PIECE = 128
 """Positions a piece: 128 × 49,152 fp32 logits are 25 MB."""
 
@@ -46,13 +48,17 @@ class _AnswerLoss(torch.autograd.Function):
         gradient = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
         for start in range(0, len(targets), PIECE):
             piece = slice(start, start + PIECE)
-            target = targets[piece].unsqueeze(1)
-            logs = F.log_softmax(F.linear(hidden[piece], weight, bias), 1, dtype=torch.float32)
-            losses[piece] = -logs.gather(1, target).squeeze(1)
+            logits, target = F.linear(hidden[piece], weight, bias), targets[piece]
+            if kernels.serves(logits):
+                kernels.surprise(logits, target, losses[piece], gradient is not None)
+                share = logits
+            else:
+                logs = F.log_softmax(logits, 1, dtype=torch.float32)
+                losses[piece] = -logs.gather(1, target[:, None]).squeeze(1)
+                ones = torch.ones(len(target), 1, device=logs.device)
+                share = logs.exp_().scatter_add_(1, target[:, None], -ones).to(weight.dtype)
             if gradient is not None:
-                share = logs.exp_()
-                share.scatter_add_(1, target, torch.full(target.shape, -1.0, device=share.device))
-                gradient[piece] = (share.to(weight.dtype) @ weight).mul_(weights[piece].unsqueeze(1))
+                gradient[piece] = (share @ weight).mul_(weights[piece].unsqueeze(1))
         ctx.gradient = gradient
         ctx.mark_non_differentiable(losses)
         return (losses * weights).sum(), losses

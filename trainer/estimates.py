@@ -12,9 +12,9 @@ from functools import cache
 from pathlib import Path
 
 from trainer.answer_loss import PIECE
-from trainer.attention import SHORT
 from trainer.experiment import Lora, Training
 from trainer.registry import Shape
+from trainer.short_rows import LONGEST
 from trainer.together import tokens_of_a_pass
 
 NF4_BYTES = 0.516
@@ -143,7 +143,7 @@ def memory(shape: Shape, training: Training, lora: Lora, row_tokens: int, runs: 
     tokens = rows * row_tokens
     attention, kv = shape.heads * shape.head, shape.kv_heads * shape.head
     per_layer = width * (6 * shape.hidden + 3 * attention + 2 * kv + 4 * shape.intermediate) + 8 * shape.hidden
-    if together and row_tokens <= SHORT:
+    if together and row_tokens <= LONGEST:
         per_layer += width * shape.heads * row_tokens  # shares of attention (`trainer.attention`)
     kept = tokens * (shape.layers * per_layer)
     recomputed = tokens * (shape.layers * shape.hidden * width + per_layer)

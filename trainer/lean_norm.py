@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from trainer import kernels
+
 
 class LeanNorm(nn.Module):
     """y = w · x / √(mean(x²) + ε), in the order of roundings of transformers' LlamaRMSNorm."""
@@ -28,14 +30,24 @@ class LeanNorm(nn.Module):
 class _Norm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
-        squares = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32).square_()
-        inverse = squares.div_(x.shape[-1]).add_(epsilon).rsqrt_()
+        if kernels.serves(x):
+            x, output = x.contiguous(), torch.empty_like(x, memory_format=torch.contiguous_format)
+            inverse = torch.empty(x.shape[:-1], dtype=torch.float32)
+            kernels.normalise(x, weight, epsilon, output, inverse)
+        else:
+            squares = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32).square_()
+            inverse = squares.div_(x.shape[-1]).add_(epsilon).rsqrt_()
+            output = torch.mul(x, inverse).to(x.dtype).mul_(weight)
         ctx.save_for_backward(x, inverse, weight)
-        return torch.mul(x, inverse).to(x.dtype).mul_(weight)
+        return output
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:
         x, inverse, weight = ctx.saved_tensors
+        if kernels.serves(x):
+            output = torch.empty_like(x)
+            kernels.normalise_back(gradient.contiguous(), x, weight, inverse, output)
+            return output, None, None
         gradient = gradient * weight
         mean = (gradient * x).sum(-1, keepdim=True, dtype=torch.float32).div_(x.shape[-1])
         pull = mean.mul_(inverse.pow(3)).neg_().to(x.dtype)

@@ -24,14 +24,16 @@ from torch import Tensor, nn
 
 from trainer.adapter import Adapter, Share, new_adapter
 from trainer.answer_loss import answer_loss, supports
-from trainer.attention import may_share_prefixes, use_row_attention
+from trainer.attention import use_row_attention
 from trainer.data import Example
 from trainer.devices import keep_freed_memory
 from trainer.experiment import Experiment
+from trainer.lean_gate import use_lean_gates
 from trainer.lean_norm import use_lean_norms
 from trainer.passes import Pass, lanes, lay, passes
 from trainer.rows import Rows
 from trainer.shared_linear import layers_for, share
+from trainer.short_rows import short, use_short_rows
 from trainer.trainee import Trainee
 
 T = TypeVar("T")
@@ -96,11 +98,13 @@ class Together:
         keep_freed_memory()
         self._routing = share(model)
         use_row_attention(model)
+        use_short_rows(model)
         use_lean_norms(model)
+        use_lean_gates(model)
         self._body: Any = self.model.get_decoder()
         self._head: Any = self.model.get_output_embeddings()
-        weight = next(model.parameters())
-        self._device, self._dtype = weight.device, weight.dtype
+        self._weight = next(model.parameters())
+        self._device, self._dtype = self._weight.device, self._weight.dtype
 
     def adapter(self, experiment: Experiment) -> Adapter:
         """A fresh adapter as an experiment describes it. Raises ValueError when its target names no layer."""
@@ -206,7 +210,7 @@ class Together:
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """The pass's weighted loss, and the losses of each unit's answer tokens."""
         longest = max(rows.lengths[row] for _, row in batch.units)
-        able = may_share_prefixes(self._device, longest)
+        able = short(self._weight, longest)
         # dropout draws anew for each row, so its rows have no common beginning
         sharing = {number for number, _ in batch.units if able and not (training and shares[number].adapter.dropout)}
         laid = lay(rows, batch, sharing)

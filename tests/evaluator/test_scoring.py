@@ -223,4 +223,4 @@ def test_verdicts_at_an_eighth_of_the_speed():
             other.kill()
             other.wait()
     assert scored[0].verdict == "passed", scored[0]
-    assert wall > 2 * scored[0].cpu_seconds
+    assert wall > 1.2 * scored[0].cpu_seconds, "the others took no time, so nothing was shown"
