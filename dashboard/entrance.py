@@ -9,6 +9,7 @@ imports and the first reading of the store do not wait for the first visitor.
 from __future__ import annotations
 
 import contextlib
+import gc
 import mimetypes
 import os
 import socket
@@ -94,11 +95,22 @@ def hurry(port: int) -> None:
                 found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
+def settle() -> None:
+    """Put what is loaded beyond the garbage collector's reach: it stays as long as the process does.
+
+    Streamlit has the collector look at every object after each run of a script or fragment: with all that is imported
+    80 ms a run, during which no other thread runs. Five redraws a second of an answer took 80 % of a core by that.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 def begin(port: int, show: bool) -> None:
-    """Beside the server: open the browser where one is wanted (the socket listens already), and warm."""
+    """Beside the server: open the browser where one is wanted (the socket listens already), warm and settle."""
     if show:
         webbrowser.open(f"http://127.0.0.1:{port}")
     warm()
+    settle()
 
 
 @contextlib.asynccontextmanager
