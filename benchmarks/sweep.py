@@ -153,6 +153,7 @@ def _ours(_: int, arguments: argparse.Namespace, curve: bool = True) -> dict[str
 
     torch.set_num_threads(arguments.threads)
     from trainer.bases import load_base
+    from trainer.devices import settled_objects
     from trainer.lockstep import peak_rss_bytes
     from trainer.together import Together
 
@@ -160,12 +161,13 @@ def _ours(_: int, arguments: argparse.Namespace, curve: bool = True) -> dict[str
     train = _examples(arguments.data, "train")
     together = Together(base.model, train, _examples(arguments.data, "validation"))
     trainees = [_trainee(together, rank, len(train)) for rank in RANKS]
-    startup = CLOCK() - BEGAN
     seconds, tokens = [], []
-    for _step in range(arguments.steps):
-        began = CLOCK()
-        tokens.append(sum(step.tokens for step in together.step(trainees)))
-        seconds.append(CLOCK() - began)
+    with settled_objects():  # as `trainer.lockstep` does
+        startup = CLOCK() - BEGAN
+        for _step in range(arguments.steps):
+            began = CLOCK()
+            tokens.append(sum(step.tokens for step in together.step(trainees)))
+            seconds.append(CLOCK() - began)
     peak = peak_rss_bytes()
     losses = {str(t.lora.rank): loss for t, (loss, _) in zip(trainees, together.validate(trainees), strict=True)}
     result = {

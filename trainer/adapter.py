@@ -6,8 +6,12 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
+
+from trainer import kernels
 
 SAME_INPUT = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 """Layers of one parent that read the same tensor."""
@@ -41,9 +45,10 @@ class Adapter:
         self.own = Share(self, self.weights.grad, dropout_draws)
         """With the gradients that the optimizer reads."""
         self._shares: list[Share] = []
-        self._low = self.weights.detach()
+        self._low = self._lying = self.weights.detach()
         self._turned: dict[tuple[str, int], Tensor] = {}
         self._ups: dict[str, Tensor] = {}
+        self._blocks: NDArray[np.int64]
 
     def parameters(self) -> list[nn.Parameter]:
         """What an optimizer steps: the flat weights."""
@@ -65,6 +70,14 @@ class Adapter:
             self.own.flat.add_(share.flat)
         self._shares.clear()
 
+    def gradient_norm(self) -> float:
+        """Of all weights together."""
+        return float(torch.linalg.vector_norm(self.own.flat))
+
+    def scale_gradients(self, by: float) -> None:
+        """Multiply them, in place."""
+        self.own.flat.mul_(by)
+
     def forget_gradients(self) -> None:
         """Set all gradients to zero, in place."""
         self.own.flat.zero_()
@@ -74,14 +87,35 @@ class Adapter:
 
         Both are kept the way the larger products read them without turning them every time.
         """
-        self._low = self.weights.detach().to(dtype)
-        self._turned = {}
+        weights = self.weights.detach()
+        if not self._turned or self._low.dtype != dtype:
+            self._low, self._lying = weights.to(dtype), torch.empty_like(weights, dtype=dtype)
+            self._blocks = self._lay()
+        elif self._low is not weights:
+            self._low.copy_(weights)
+        if kernels.serves(self._low):
+            kernels.turn(weights, self._blocks, self.scale, self._lying)
+            return
+        for start, height, width, is_up in self._blocks.tolist():
+            block = slice(start, start + height * width)
+            turned = weights[block].view(height, width).t() * (self.scale if is_up else 1.0)
+            self._lying[block].view(width, height).copy_(turned)
+
+    def _lay(self) -> NDArray[np.int64]:
+        """Where blocks that are turned as one lie, each (first, height, width, is it a B): As of a group, every B."""
+        blocks = []
         for names in self._groups:
-            turned = self.downs(names).t().contiguous()
-            parts = torch.split(turned, self.rank, 1)
+            start, rank, width = self._places[names[0]][0]
+            blocks.append((start, len(names) * rank, width, 0))
+            turned = self._lying[start : start + len(names) * rank * width].view(width, -1)
+            parts = torch.split(turned, rank, 1)
             self._turned |= {(name, 1): part for name, part in zip(names, parts, strict=True)}
             self._turned[names[0], len(names)] = turned
-        self._ups = {name: (b.t() * self.scale).to(dtype).contiguous() for name, (_, b) in self.pairs.items()}
+            for name in names:
+                start, height, rank = self._places[name][1]
+                blocks.append((start, height, rank, 1))
+                self._ups[name] = self._lying[start : start + height * rank].view(rank, height)
+        return np.array(blocks, dtype=np.int64)
 
     def downs(self, names: Sequence[str]) -> Tensor:
         """The As of one layer or of all that lie together, end to end: (layers · rank, in)."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -81,6 +84,21 @@ def keep_freed_memory(most: int = 1 << 30) -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     settings = ((M_MMAP_THRESHOLD, most), (M_TRIM_THRESHOLD, 2**31 - 1))
     return mallopt is not None and all(mallopt(name, value) for name, value in settings)
+
+
+@contextmanager
+def settled_objects() -> Iterator[None]:
+    """Leave what exists now out of garbage collections meanwhile.
+
+    Python looks through all of half a million objects (torch, transformers, the model) every few steps, for 0.4 s in
+    which no thread computes.
+    """
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 @cache

@@ -14,6 +14,7 @@ from pathlib import Path
 from trainer.answer_loss import PIECE
 from trainer.experiment import Lora, Training
 from trainer.registry import Shape
+from trainer.shared_linear import TURNED_BYTES
 from trainer.short_rows import LONGEST
 from trainer.together import tokens_of_a_pass
 
@@ -42,6 +43,8 @@ class Device:
     """Libraries, context and allocator, before the first weight."""
     passes_at_once: int = 1
     """Passes that the shared loop computes at the same time."""
+    kernels: bool = False
+    """Whether `trainer.kernels` serves there: less is kept for the way back."""
 
 
 GIB = 1024**3
@@ -59,7 +62,7 @@ def devices(cpu_dtype: str) -> tuple[Device, ...]:
     import torch
 
     flops, cores = _matmul_flops(cpu_dtype) * CPU_SHARE, torch.get_num_threads()
-    return (Device("this CPU", memory_bytes(), cpu_dtype, flops, 0.02, 0.6e9, cores), T4, A100)
+    return (Device("this CPU", memory_bytes(), cpu_dtype, flops, 0.02, 0.6e9, cores, True), T4, A100)
 
 
 def memory_bytes() -> float:
@@ -134,6 +137,10 @@ def memory(shape: Shape, training: Training, lora: Lora, row_tokens: int, runs: 
     # Full fine-tuning keeps one fp32 copy, counted among the trained.
     weights = 0.0 if lora.method == "full" else shape.linear_parameters * linear_width + others * width
     together = _together(training, lora, dtype)
+    lean = together and device.kernels
+    frozen = shape.linear_parameters * width
+    if lean and frozen <= TURNED_BYTES:
+        weights += frozen
     # The shared loop keeps two copies in the dtype, one each way round (`trainer.adapter`).
     trained = trained_parameters(shape, lora) * ((TRAINED_BYTES + 2 * width) * runs if together else TRAINED_BYTES)
     rows = training.batch_size * (runs if together else 1)
@@ -143,13 +150,15 @@ def memory(shape: Shape, training: Training, lora: Lora, row_tokens: int, runs: 
     tokens = rows * row_tokens
     attention, kv = shape.heads * shape.head, shape.kv_heads * shape.head
     per_layer = width * (6 * shape.hidden + 3 * attention + 2 * kv + 4 * shape.intermediate) + 8 * shape.hidden
+    if lean:
+        per_layer = width * (4 * shape.hidden + 3 * attention + 3 * kv + 3 * shape.intermediate)
     if together and row_tokens <= LONGEST:
-        per_layer += width * shape.heads * row_tokens  # shares of attention (`trainer.attention`)
+        per_layer += width * shape.heads * row_tokens  # shares of attention (`trainer.short_rows`)
     kept = tokens * (shape.layers * per_layer)
     recomputed = tokens * (shape.layers * shape.hidden * width + per_layer)
-    # TRL's loss holds logits of every position in the dtype and in fp32; the shared loop those of one piece.
-    positions = min(tokens, PIECE) if together else tokens
-    logits = positions * shape.vocabulary * (width + 4.0)
+    # TRL's loss holds logits of every position in the dtype and in fp32; the shared loop those of a piece in each pass.
+    positions = min(tokens, PIECE * device.passes_at_once) if together else tokens
+    logits = positions * shape.vocabulary * (width + (0.0 if lean else 4.0))
     fixed = weights + trained + logits + device.overhead_bytes
     checkpointing = training.gradient_checkpointing
     if checkpointing is None:

@@ -31,6 +31,10 @@ _ARITHMETIC = {"fastmath": {"reassoc", "contract", "arcp", "nsz"}, "error_model"
 not a number stays so: a training that diverges must be seen."""
 
 
+_TILE = uintp(64)
+"""Rows turned at a time: what is read stays in the nearest cache."""
+
+
 def serves(tensor: Tensor) -> bool:
     """Can these kernels read such a tensor?"""
     return tensor.device.type == "cpu" and tensor.dtype in (torch.bfloat16, torch.float32)
@@ -66,11 +70,11 @@ def _for_each_dtype(stands_for: Callable[..., Any]) -> Callable[[Callable[..., A
     return overload(stands_for, jit_options=_ARITHMETIC)  # type: ignore[no-any-return]
 
 
-def _get(array: Numbers, place: int) -> Any:
+def _get(array: Numbers, place: Any) -> Any:
     raise NotImplementedError  # compiled code only
 
 
-def _put(array: Numbers, place: int, value: Any) -> None:
+def _put(array: Numbers, place: Any, value: Any) -> None:
     raise NotImplementedError  # compiled code only
 
 
@@ -194,6 +198,18 @@ def _largest(row: Numbers) -> Any:
         order = _order(_get(row, j))
         largest = order if order > largest else largest
     return int32(largest ^ int32(int32(largest >> int32(31)) & int32(0x7FFFFFFF))).view(float32)
+
+
+@_kernel
+def turn(weights: Numbers, blocks: NDArray[np.int64], scale: float, output: Numbers) -> None:
+    """Each block (first, height, width, is it scaled) of flat weights the other way round, where it lies."""
+    for block in range(blocks.shape[0]):
+        start, height, width = uintp(blocks[block, 0]), uintp(blocks[block, 1]), uintp(blocks[block, 2])
+        factor = float32(scale) if blocks[block, 3] else float32(1.0)
+        for first in range(uintp(0), height, _TILE):
+            for j in range(width):
+                for i in range(first, min(first + _TILE, height)):
+                    _put(output, start + j * height + i, weights[start + i * width + j] * factor)
 
 
 @_kernel

@@ -20,6 +20,7 @@ from typing import Any
 from results import Point, Progress, RunStatus, Store
 from results.writer import CurveWriter
 from trainer import checkpoints
+from trainer.devices import settled_objects
 from trainer.signals import Stop
 from trainer.together import Step, Together
 from trainer.trainee import Trainee, save_adapter
@@ -67,6 +68,7 @@ def train_group(
     Raises: CheckpointInvalid when a folder belongs to another training, or cannot be written.
     """
     with ExitStack() as held:
+        held.enter_context(settled_objects())
         for member in members:
             if member.mirror:
                 member.mirror.bring_back(member.folder)

@@ -227,8 +227,7 @@ class Together:
         return total, torch.split(of_tokens, [rows.trained[row] for _, row in batch.units])
 
     def _lower(self, trainees: Sequence[Trainee]) -> None:
-        for trainee in trainees:
-            trainee.adapter.lower(self._dtype)
+        _at_once([partial(trainee.adapter.lower, self._dtype) for trainee in trainees])
 
 
 def tokens_of_a_pass(at_once: int, alone: int = PASS_TOKENS) -> int:
@@ -241,8 +240,9 @@ def _at_once(calls: Sequence[Callable[[], T]]) -> list[T]:
     if len(calls) < 2:
         return [call() for call in calls]
     cores = torch.get_num_threads()
+    at_once = min(len(calls), cores)
     try:
-        with ThreadPoolExecutor(len(calls), initializer=torch.set_num_threads, initargs=(cores // len(calls),)) as pool:
+        with ThreadPoolExecutor(at_once, initializer=torch.set_num_threads, initargs=(cores // at_once,)) as pool:
             return [future.result() for future in [pool.submit(call) for call in calls]]
     finally:
         torch.set_num_threads(cores)  # threads to come take over what the last one set

@@ -76,11 +76,13 @@ class Trainee:
         rate = self.learning_rate()
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        norm = torch.nn.utils.clip_grad_norm_(self.adapter.parameters(), self.settings.max_gradient_norm)
+        norm, most = self.adapter.gradient_norm(), self.settings.max_gradient_norm
+        if norm > most:
+            self.adapter.scale_gradients(most / (norm + 1e-6))  # as clip_grad_norm_ does, which multiplies by 1 too
         self.optimizer.step()
         self.adapter.forget_gradients()
         self.step += 1
-        return rate, float(norm)
+        return rate, norm
 
     def validated(self, loss: float) -> None:
         """Take note of a validation loss of the present step."""
