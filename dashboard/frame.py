@@ -6,6 +6,7 @@ import difflib
 import html
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -97,13 +98,18 @@ def model_name(name: str) -> None:
 def model_text(text: str, folded: bool = False) -> None:
     """A model's words, inert: prose as plain text, code with its highlighting. folded: a long one scrolls in a box."""
     with st.container(height=360 if folded and (len(text) > 800 or text.count("\n") > 16) else "content", border=False):
-        for part in inert.parts(text):
-            if part.code:
-                st.code(part.body, language=part.language or None, wrap_lines=True)
-            else:
-                st.text(part.body)
+        for each in inert.parts(text):
+            part(st, each)
         if len(text) > inert.SHOWN_CHARACTERS:
             st.caption(f"{len(text) - inert.SHOWN_CHARACTERS:,} more characters are not shown.")
+
+
+def part(place: Any, shown: inert.Part) -> None:
+    """One part of a model's words, in a place of the page or in `st`, the present one."""
+    if shown.code:
+        place.code(shown.body, language=shown.language or None, wrap_lines=True)
+    else:
+        place.text(shown.body)
 
 
 def jobs_list(kind: str) -> None:

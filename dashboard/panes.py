@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from itertools import zip_longest
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboard import data, frame, inert
-from dashboard.chat import Sampling, Snapshot
+from dashboard.chat import Answer, Sampling, Snapshot
 from dashboard.conversation import MOST_PANES, Conversation, Pane, Turn, figures, votes
 from dashboard.selection import URL
 from results.records import Winner
+
+LOOK_SECONDS = 0.2
+"""Between two looks at the answers that are being written."""
 
 
 def chosen(names: Sequence[str], base: str | None) -> list[Pane]:
@@ -55,8 +61,9 @@ def system_prompt() -> str:
         return st.text_area("System prompt", key="system", label_visibility="collapsed", max_chars=10_000) or ""
 
 
-def turn(talk: Conversation, position: int, one: Turn, chosen_panes: Sequence[Pane]) -> None:
-    """A prompt and its answers side by side."""
+def turn(talk: Conversation, position: int, one: Turn, chosen_panes: Sequence[Pane]) -> list[Writing]:
+    """A prompt and its answers side by side. Returns those that are being written, for `follow`."""
+    written = []
     with st.chat_message("user"):
         st.text(one.prompt)
         if not talk.active:
@@ -68,10 +75,12 @@ def turn(talk: Conversation, position: int, one: Turn, chosen_panes: Sequence[Pa
     last = position == len(talk.turns) - 1
     for (number, answer), column in zip(sorted(one.answers.items()), st.columns(len(one.answers)), strict=True):
         with column, st.container(border=True):
-            shot = answer.snapshot()
             frame.model_name(answer.model)
-            _body(shot)
-            if last and answer.active:
+            if active := answer.active:
+                written.append(Writing(answer))
+            else:
+                body(answer.snapshot())
+            if last and active:
                 st.button("Stop", key=f"stop-{number}", icon=":material/stop:", on_click=answer.stop)
             elif last and number < len(chosen_panes):
                 st.button(
@@ -80,9 +89,49 @@ def turn(talk: Conversation, position: int, one: Turn, chosen_panes: Sequence[Pa
                 )  # fmt: skip
     if len(one.answers) > 1 and not talk.active:
         _difference(position, one)
+    return written
 
 
-def _body(shot: Snapshot) -> None:
+class Writing:
+    """An answer that is being written, and its place on the page: a slot for each part, under them the figures."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        self.words, self.figures = st.container(), st.empty()
+        self.slots: list[DeltaGenerator] = []
+        self.shown: list[inert.Part] = []
+        self.show()
+
+    def show(self) -> None:
+        """Send what is new. The figures always: Streamlit heeds a click when something is sent."""
+        shot = self.answer.snapshot()
+        parts = inert.parts(shot.text)
+        self.slots += [self.words.empty() for _ in parts[len(self.slots) :]]
+        for slot, part, before in zip_longest(self.slots, parts, self.shown):
+            if part is None:
+                slot.empty()
+            elif part != before:
+                frame.part(slot, part)
+        self.shown = parts
+        self.figures.caption(figures(shot))
+
+
+def follow(written: Sequence[Writing]) -> None:
+    """Show the answers as they are written; the page is drawn anew when one of them ends.
+
+    The last thing on a page, for it lasts: only words and figures are sent. A fragment that runs five times a second
+    has the browser draw all of the page each time, and takes most of a core from a model on the same machine.
+    """
+    while written and all(one.answer.active for one in written):
+        time.sleep(LOOK_SECONDS)
+        for one in written:
+            one.show()
+    if written:
+        st.rerun()
+
+
+def body(shot: Snapshot) -> None:
+    """An answer as it stands, and its figures."""
     if shot.text:
         frame.model_text(shot.text)
     elif shot.state == "waiting":

@@ -19,28 +19,16 @@ talk = st.session_state.setdefault("conversation", conversation.Conversation())
 chosen = panes.chosen(names, data.base_name(names))
 talk.system = panes.system_prompt()
 
-
-streaming = talk.active
-"""Of this run of the page: answers may end between two runs of the fragment, and the page's buttons must follow."""
-
-
-@st.fragment(run_every=0.2 if streaming else None)
-def transcript() -> None:
-    """The turns; while anything streams it redraws itself five times a second."""
-    for position, turn in enumerate(talk.turns):
-        panes.turn(talk, position, turn, chosen)
-    if streaming and not talk.active:
-        st.rerun()
-
-
-transcript()
+streaming = talk.active  # of this run of the page
+with st.container(key=f"turns-{streaming}"):
+    written = [pane for position, turn in enumerate(talk.turns) for pane in panes.turn(talk, position, turn, chosen)]
 if not talk.turns:
     example = st.pills("Examples", conversation.EXAMPLES, key="example", label_visibility="collapsed")
     if example:
         talk.ask(example, chosen)
         st.rerun()
 else:
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, key=f"after-{streaming}"):
         if streaming:
             st.button("Stop", icon=":material/stop:", on_click=talk.stop, shortcut="Esc")
         elif len(talk.turns[-1].answers) > 1:
@@ -55,3 +43,4 @@ if prompt := st.chat_input("Ask all panes", max_chars=20_000):
     talk.ask(prompt, chosen)
     st.rerun()
 st.caption(inert.label(f"Answered by {chat.masked()}"))
+panes.follow(written)
