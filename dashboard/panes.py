@@ -15,8 +15,10 @@ from dashboard.conversation import MOST_PANES, Conversation, Pane, Turn, figures
 from dashboard.selection import URL
 from results.records import Winner
 
-LOOK_SECONDS = 0.2
-"""Between two looks at the answers that are being written."""
+LOOK_SECONDS = 0.3
+"""Between two looks at the answers that are being written: each costs the browser what a model could use."""
+FIGURES_SECONDS = 1.0
+"""Between two showings of an answer's figures, which as Markdown cost more than its words."""
 
 
 def chosen(names: Sequence[str], base: str | None) -> list[Pane]:
@@ -100,10 +102,14 @@ class Writing:
         self.words, self.figures = st.container(), st.empty()
         self.slots: list[DeltaGenerator] = []
         self.shown: list[inert.Part] = []
+        self.told = 0.0
         self.show()
 
     def show(self) -> None:
-        """Send what is new. The figures always: Streamlit heeds a click when something is sent."""
+        """Send what is new of the words; the figures once a second, and whenever there are no new words.
+
+        So that something is always sent: Streamlit heeds a click no sooner.
+        """
         shot = self.answer.snapshot()
         parts = inert.parts(shot.text)
         self.slots += [self.words.empty() for _ in parts[len(self.slots) :]]
@@ -112,8 +118,11 @@ class Writing:
                 slot.empty()
             elif part != before:
                 frame.part(slot, part)
+        late = time.monotonic() - self.told > FIGURES_SECONDS
+        if late or not self.shown or parts == self.shown:
+            self.figures.caption(figures(shot))
+            self.told = time.monotonic()
         self.shown = parts
-        self.figures.caption(figures(shot))
 
 
 def follow(written: Sequence[Writing]) -> None:
