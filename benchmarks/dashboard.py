@@ -2,10 +2,10 @@
 
 One Chromium, a new visitor each time, sides interleaved. First paint: from opening the address to the curves on the
 screen, of which ours are a still picture at first; ready: until the chart answers the mouse. Widget to paint: from a
-key on the smoothing slider to the redrawn chart. Gate: every side draws curves. Others: TensorBoard on the same runs;
-MLflow (in a Python of its own: --mlflow) on the first 100 of them; the same page without fragments and levels
-(plain_page.py) on as many runs as --plain says; and, with --floor, a page of Streamlit that says one word, and one with
-a chart of three points.
+key on the smoothing slider to the redrawn chart. Gate: every side draws curves. Others, on some of the same runs:
+TensorBoard on 40; MLflow (in a Python of its own: --mlflow) on 100, of which it draws 10; the same page without
+fragments and levels (plain_page.py) on as many runs as --plain says; and, with --floor, a page of Streamlit that says
+one word, and one with a chart of three points.
 
     python benchmarks/dashboard.py --runs 1000 --mlflow PEERS/bin/python --plain 100
 """
@@ -42,6 +42,7 @@ RESTED = """() => !document.querySelector('[data-testid="stSkeleton"]') && !!doc
     && document.querySelector('[data-testid="stApp"]')?.getAttribute('data-test-script-state') === 'notRunning'"""
 CURVES = """() => [...document.querySelectorAll('.still img')].some(e => e.complete && e.naturalWidth)
     || !!document.querySelector('[data-testid="stPlotlyChart"] .main-svg')"""
+PAINTED = f"""() => ({CURVES})() || ({RESTED})()"""
 DRAWN = f"""() => ({RESTED})() && !!document.querySelector('[data-testid="stPlotlyChart"] .main-svg')"""
 WATCH = """() => { window.drawn = [0]; new MutationObserver(changes => {
     if (changes.some(change => (change.target.parentElement ?? change.target).closest?.('.js-plotly-plot')))
@@ -50,8 +51,27 @@ WATCH = """() => { window.drawn = [0]; new MutationObserver(changes => {
 QUIET = 300
 """Milliseconds without a change in a chart after which it is taken as redrawn; the time is that of the last change."""
 REDRAWN = f"""pressed => window.drawn.at(-1) > pressed && performance.now() - window.drawn.at(-1) > {QUIET}
-    && ({RESTED})()"""
-TENSORBOARD_DRAWN = "() => document.querySelectorAll('line-chart canvas, line-chart svg path').length > 0"
+"""
+TENSORBOARD_RUNS = 40
+"""Of more runs TensorBoard shows none until somebody chooses them."""
+TENSORBOARD_WATCH = """(() => { let curves = false; window.drawn = []
+    const send = MessagePort.prototype.postMessage
+    MessagePort.prototype.postMessage = function (message, ...more) {
+        curves ||= message?.compactDataSeries?.flattenedSeries?.byteLength > 0
+        return send.call(this, message, ...more)
+    }
+    const heard = Object.getOwnPropertyDescriptor(MessagePort.prototype, 'onmessage')
+    Object.defineProperty(MessagePort.prototype, 'onmessage', {get: heard.get, set(listener) {
+        heard.set.call(this, event => {
+            if (event.data?.type === 0 && curves) window.drawn.push(performance.now())
+            return listener.call(this, event)
+        })
+    }})
+})()"""
+"""Its chart is drawn by a worker, which tells the page of each redrawing; those with curves in them are noted."""
+TENSORBOARD_DRAWN = "() => window.drawn.length > 0"
+TENSORBOARD_SLIDER = "mat-slider[aria-labelledby=scalars-smoothing-label] input"
+MLFLOW_SLIDER = "[role=slider]"
 MLFLOW_DRAWN = "() => document.querySelectorAll('.main-svg .trace, .main-svg path.js-line').length > 0"
 OTHER_PAGES = ("decide", "runs", "latency", "humaneval", "studies", "new_run", "chat", "arena", "prompt_sets")
 MLFLOW_RUNS = 100
@@ -66,9 +86,10 @@ class Browser:
     def __init__(self, running: Any) -> None:
         self.running = running
 
-    def opened(self, url: str, done: str) -> tuple[Any, float]:
+    def opened(self, url: str, done: str, watch: str = "") -> tuple[Any, float]:
         """(page, seconds until it is as the script `done` says) for a new visitor. inf: not within our patience."""
         page = self.running.new_context(viewport={"width": 1280, "height": 900}).new_page()
+        page.add_init_script(watch or "0")
         page.set_default_timeout(PATIENCE_SECONDS * 1000)
         page.wait_for_timeout(SETTLING_MS)
         start = time.perf_counter()
@@ -79,8 +100,8 @@ class Browser:
             return page, float("inf")
         return page, time.perf_counter() - start
 
-    def painted(self, url: str, done: str = RESTED) -> float:
-        """Seconds to the first paint."""
+    def painted(self, url: str, done: str = PAINTED) -> float:
+        """Seconds to the first paint: to a chart or its still picture, or to the whole page where it has none."""
         page, seconds = self.opened(url, done)
         page.context.close()
         return seconds
@@ -94,15 +115,34 @@ class Browser:
             start = time.perf_counter()
             page.wait_for_function(DRAWN, polling=20)
             ready = first + time.perf_counter() - start
-            page.get_by_role("slider").first.focus()
             page.evaluate(WATCH)
-            for move in range(moves):
-                pressed = page.evaluate("performance.now()")
-                page.keyboard.press("ArrowRight" if move % 2 else "ArrowLeft")
-                page.wait_for_function(REDRAWN, arg=pressed, polling=20)
-                seconds.append((page.evaluate("window.drawn.at(-1)") - pressed) / 1000)
+            seconds = self._pressed(page, page.get_by_role("slider").first, moves)
         page.context.close()
         return first, ready, seconds
+
+    def peer(self, url: str, done: str, slider: str, moves: int) -> tuple[float, list[float]]:
+        """The same of another's page: seconds to its curves, and from each move of its smoothing slider."""
+        page, first = self.opened(url, done, TENSORBOARD_WATCH if slider == TENSORBOARD_SLIDER else "")
+        seconds: list[float] = []
+        if slider and first < PATIENCE_SECONDS:
+            page.wait_for_timeout(SETTLING_MS)
+            if slider == MLFLOW_SLIDER:
+                page.get_by_label("Configure charts").click()
+                page.evaluate(WATCH)
+            seconds = self._pressed(page, page.locator(slider).first, moves)
+        page.context.close()
+        return first, seconds
+
+    def _pressed(self, page: Any, slider: Any, moves: int) -> list[float]:
+        """Seconds from each key on a slider to the chart's last change."""
+        seconds = []
+        slider.focus()
+        for move in range(moves):
+            pressed = page.evaluate("performance.now()")
+            page.keyboard.press("ArrowRight" if move % 2 else "ArrowLeft")
+            page.wait_for_function(REDRAWN, arg=pressed, polling=20)
+            seconds.append((page.evaluate("window.drawn.at(-1)") - pressed) / 1000)
+        return seconds
 
 
 @contextlib.contextmanager
@@ -178,18 +218,22 @@ def main() -> None:
         spaces = {"10 runs": fill(folder / "ten", 10, options.steps, 2)}
         spaces[f"{options.runs} runs"] = fill(folder / "many", options.runs, options.steps, options.runs // 5)
         pages = {key: run(ours(space)) for key, space in spaces.items()}
-        peers: dict[str, tuple[str, str]] = {}
+        peers: dict[str, tuple[str, str, str]] = {}
         if not options.no_tensorboard:
-            fill_tensorboard(folder / "events", options.runs, options.steps)
-            peers["TensorBoard"] = f"{run(tensorboard(folder / 'events'))}/#timeseries", TENSORBOARD_DRAWN
-            time.sleep(30)
+            count = min(TENSORBOARD_RUNS, options.runs)
+            fill_tensorboard(folder / "events", count, options.steps)
+            place = f"{run(tensorboard(folder / 'events'))}/#timeseries"
+            peers[f"TensorBoard, {count} runs"] = place, TENSORBOARD_DRAWN, TENSORBOARD_SLIDER
+            time.sleep(15)
         if options.mlflow:
             file = fill_mlflow(folder / "mlflow", options.mlflow, min(MLFLOW_RUNS, options.runs), options.steps)
             charts = "#/experiments/1/runs?compareRunsMode=CHART"
-            peers[f"MLflow, {MLFLOW_RUNS} runs"] = f"{run(mlflow(options.mlflow, file))}/{charts}", MLFLOW_DRAWN
+            place = f"{run(mlflow(options.mlflow, file))}/{charts}"
+            peers[f"MLflow, {MLFLOW_RUNS} runs"] = place, MLFLOW_DRAWN, MLFLOW_SLIDER
         if options.floor:
             floor = run(other("floor_page.py", folder))
-            peers |= {"a word": (f"{floor}/?draws=text", RESTED), "three points": (f"{floor}/?draws=chart", DRAWN)}
+            peers["a word"] = f"{floor}/?draws=text", RESTED, ""
+            peers["three points"] = f"{floor}/?draws=chart", DRAWN, ""
         if options.plain:
             fill(folder / "plain", options.plain, options.steps, 0)
             pages[f"plain, {options.plain} runs"] = run(other("plain_page.py", folder / "plain"))
@@ -200,7 +244,7 @@ def main() -> None:
 
 
 def measure(
-    options: argparse.Namespace, pages: dict[str, str], peers: dict[str, tuple[str, str]], walked: set[str]
+    options: argparse.Namespace, pages: dict[str, str], peers: dict[str, tuple[str, str, str]], walked: set[str]
 ) -> None:
     """In turns, `rounds` times; prints medians and p90. walked: the sides whose other pages are opened too."""
     firsts: dict[str, list[float]] = {}
@@ -221,7 +265,7 @@ def measure(
 def _rounds(
     options: argparse.Namespace,
     pages: dict[str, str],
-    peers: dict[str, tuple[str, str]],
+    peers: dict[str, tuple[str, str, str]],
     walked: set[str],
     firsts: dict[str, list[float]],
     moves: dict[str, list[float]],
@@ -240,8 +284,10 @@ def _rounds(
                 for name in OTHER_PAGES if key in walked else ():
                     place = f"{address}/{'' if name == 'decide' else name}"
                     firsts.setdefault(f"{key}: {name}", []).append(browser.painted(place))
-            for key, (address, done) in peers.items():
-                firsts.setdefault(key, []).append(browser.painted(address, done))
+            for key, (address, done, slider) in peers.items():
+                first, seconds = browser.peer(address, done, slider, options.moves)
+                firsts.setdefault(key, []).append(first)
+                moves.setdefault(key, []).extend(seconds)
         browser.running.close()
 
 

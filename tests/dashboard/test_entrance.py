@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -73,3 +74,15 @@ def test_looking_for_the_socket_leaves_no_file_open() -> None:
     before = count()
     entrance.hurry(1)
     assert count() == before
+
+
+def test_what_is_loaded_is_out_of_the_collectors_reach() -> None:
+    loaded: list[Any] = []
+    loaded.append(loaded)  # a circle, which the collector looks at
+    entrance.settle()
+    try:
+        assert gc.get_freeze_count() > 100_000
+        assert not any(one is loaded for one in gc.get_objects())
+    finally:
+        gc.unfreeze()
+    assert any(one is loaded for one in gc.get_objects())
