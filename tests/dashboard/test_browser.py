@@ -171,8 +171,11 @@ def test_a_chart_is_seen_before_plotly_is_loaded(name: str, word: str, address: 
     place = still.bounding_box()
     assert still.is_visible()
     assert word in still.inner_text()
-    opened.wait_for_timeout(200)
-    assert held  # the script was asked for and has not come
+    for _ in range(300):  # until the script is asked for, which does not come
+        if held:
+            break
+        opened.wait_for_timeout(100)
+    assert still.is_visible()
     held[0].continue_()
     opened.locator('[data-testid="stPlotlyChart"] .main-svg').first.wait_for(timeout=60_000)
     settle(opened)
