@@ -93,6 +93,7 @@ def test_fisher_is_scipys(a: tuple[int, int], b: tuple[int, int]) -> None:
     assert statistics.fisher_exact(*a, *b) == pytest.approx(stats.fisher_exact(table)[1])
 
 
+@pytest.mark.slow
 @CASES
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
 def test_holm_is_statsmodels_holm(p_values: list[float]) -> None:
