@@ -104,7 +104,8 @@ def test_every_page_is_drawn_wide_and_narrow_light_and_dark(name: str, address: 
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
     charts = "[...document.querySelectorAll('[data-testid=stPlotlyChart]')].map(e => e.getBoundingClientRect().right)"
     assert all(right <= 401 for right in page.evaluate(charts))
-    assert set(page.evaluate(GROUNDS)) == {page.evaluate(GROUND)}  # the charts have followed the system into the dark
+    # The charts follow the system into the dark, each when it is drawn anew.
+    page.wait_for_function(f"({GROUNDS}).every(ground => ground === ({GROUND}))", timeout=30_000)
     if name in ("", "loss_curves", "humaneval"):
         shoot(page, f"{name or 'decide'}-narrow-dark")
 
