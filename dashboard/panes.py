@@ -81,7 +81,7 @@ def turn(talk: Conversation, position: int, one: Turn, chosen_panes: Sequence[Pa
             if active := answer.active:
                 written.append(Writing(answer))
             else:
-                body(answer.snapshot())
+                _body(answer.snapshot())
             if last and active:
                 st.button("Stop", key=f"stop-{number}", icon=":material/stop:", on_click=answer.stop)
             elif last and number < len(chosen_panes):
@@ -139,7 +139,7 @@ def follow(written: Sequence[Writing]) -> None:
         st.rerun()
 
 
-def body(shot: Snapshot) -> None:
+def _body(shot: Snapshot) -> None:
     """An answer as it stands, and its figures."""
     if shot.text:
         frame.model_text(shot.text)

@@ -65,14 +65,15 @@ class _Blocks:
 
     def of_queries(self, blocks: Tensor, extra: int = 0) -> list[Tensor]:
         """(key heads, heads / key heads · tokens of the segment, width + extra) of each segment."""
-        width = self.heads.width + extra
-        parts = torch.split(blocks, [own * self.heads.query * width for own in self.own])
-        return [part.view(self.heads.key, -1, width) for part in parts]
+        return self._of(blocks, self.own, self.heads.query, extra)
 
     def of_keys(self, blocks: Tensor, extra: int = 0) -> list[Tensor]:
         """(key heads, tokens seen, width + extra) of each segment."""
+        return self._of(blocks, self.seen, self.heads.key, extra)
+
+    def _of(self, blocks: Tensor, tokens: Sequence[int], heads: int, extra: int) -> list[Tensor]:
         width = self.heads.width + extra
-        parts = torch.split(blocks, [seen * self.heads.key * width for seen in self.seen])
+        parts = torch.split(blocks, [count * heads * width for count in tokens])
         return [part.view(self.heads.key, -1, width) for part in parts]
 
     def lay(self, x: Tensor, cos: Tensor, sin: Tensor, *, keys: bool) -> Tensor:
