@@ -139,7 +139,7 @@ def _measure(
         engines = _opened(models, workspace, choices, chosen.concurrency, stack)
         pool = stack.enter_context(ThreadPoolExecutor(chosen.concurrency))
         for model in models:
-            _request(engines[model.id], chosen.prompts[0], 0, chosen, pool)
+            ask_at_once(engines[model.id], chosen.prompts[0], 0, chosen, pool)
         began = time.perf_counter()
         for repetition in range(chosen.repetitions):
             if repetition >= 2 and time.perf_counter() - began > chosen.seconds:
@@ -147,7 +147,7 @@ def _measure(
             for number, prompt in enumerate(chosen.prompts):
                 turned = (repetition + number) % len(models)
                 for model, evaluation in [*open_ones[turned:], *open_ones[:turned]]:
-                    made = _request(engines[model.id], prompt, repetition, chosen, pool)
+                    made = ask_at_once(engines[model.id], prompt, repetition, chosen, pool)
                     outcomes[model.id] += made
                     store.evaluations.add_outcomes(evaluation.id, made)
                     done += len(made)
@@ -211,7 +211,7 @@ def _conversation(prompt: str) -> list[Message]:
     return [{"role": "user", "content": PROMPTS[prompt]}]
 
 
-def _request(
+def ask_at_once(
     engine: LlamaCppEngine, prompt: str, repetition: int, chosen: LatencySettings, pool: ThreadPoolExecutor
 ) -> list[Outcome]:
     """The same request as often as `concurrency` says, at once; each knows how long all took together."""

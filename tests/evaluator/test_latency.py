@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from engines import FolderSource, write_model
+from engines import FolderSource, Message, Sampling, open_engines, write_model
 from evaluator import evaluate_latency
-from evaluator.latency import LatencySettings
+from evaluator.latency import LatencySettings, ask_at_once
 from results import BakeoffError, Model, Workspace
 from trainer.miniatures import miniature
+
+if TYPE_CHECKING:
+    from engines.llamacpp import LlamaCppEngine, LlamaStream
 
 
 def test_wrong_settings_are_named(tmp_path: Path) -> None:
@@ -74,10 +81,40 @@ def test_natural_answers_end_themselves_and_several_are_asked_at_once(tmp_path: 
             (prompt, sample) for prompt in ("short", "sky") for sample in range(6)
         ]
         for one in outcomes:
-            own = one.details["tokens"] / one.details["total_seconds"]
-            assert one.details["tokens_per_second_together"] > own
             assert one.details["tokens"] == 4 if one.item == "short" else 1 <= one.details["tokens"] <= 9
+        for first in (0, 3):
+            three = [one.details for one in outcomes if one.item == "sky" and one.sample in range(first, first + 3)]
+            [rate] = {one["tokens_per_second_together"] for one in three}
+            # All three lie within the time that the rate is over, so that time is at least the longest of them.
+            slowest = max(one["total_seconds"] for one in three)
+            assert 0 < rate <= sum(one["tokens"] for one in three) / slowest
         scores = {score.metric: score for score in done.scores}
         assert scores["answer_tokens_p50"].n == 6 and scores["answer_seconds_p50"].value > 0
         assert scores["tokens_per_second_together_p50"].value > 0
         assert done.details["rounds"] == 2
+
+
+class Meeting:
+    """An engine whose answers begin when `parties` requests have come for one: asked in turn, none would begin."""
+
+    def __init__(self, engine: LlamaCppEngine, parties: int) -> None:
+        self.engine, self.barrier = engine, threading.Barrier(parties, timeout=60)
+
+    def stream(self, messages: Sequence[Message], sampling: Sampling) -> LlamaStream:
+        self.barrier.wait()
+        return self.engine.stream(messages, sampling)
+
+
+@pytest.mark.slow
+def test_requests_of_one_repetition_are_under_way_together(tmp_path: Path) -> None:
+    weights = tmp_path / "small.gguf"
+    write_model(weights, FolderSource(miniature("llama", tmp_path / "small")), "gguf-q8_0")
+    model = Model("one", "one", "gguf-q8_0", "miniature", "1" * 64, 1, str(weights))
+    chosen = LatencySettings(prompts=("short",), tokens=2, concurrency=3)
+    engine = open_engines([model], Workspace(tmp_path), slots=3, reuse=False)["one"]
+    try:
+        with ThreadPoolExecutor(3) as pool:
+            made = ask_at_once(cast("LlamaCppEngine", Meeting(engine, 3)), "short", 1, chosen, pool)
+        assert [one.sample for one in made] == [3, 4, 5]
+    finally:
+        engine.close()
