@@ -2,7 +2,8 @@
 
 One Chromium, a new visitor each time, sides interleaved. First paint: from opening the address to the curves on the
 screen, of which ours are a still picture at first; ready: until the chart answers the mouse. Widget to paint: from a
-key on the smoothing slider to the redrawn chart. Gate: every side draws curves. Others, on some of the same runs:
+key on the smoothing slider to the redrawn chart; on the other pages, from a choice in the widget that one goes on with
+(WIDGETS) to the page's last change. Gate: every side draws curves. Others, on some of the same runs:
 TensorBoard on 40; MLflow (in a Python of its own: --mlflow) on 100, of which it draws 10; the same page without
 fragments and levels (plain_page.py) on as many runs as --plain says; and, with --floor, a page of Streamlit that says
 one word, and one with a chart of three points.
@@ -49,7 +50,7 @@ WATCH = """() => { window.drawn = [0]; new MutationObserver(changes => {
         window.drawn.push(performance.now())
 }).observe(document.body, {childList: true, subtree: true, attributes: true}) }"""
 QUIET = 300
-"""Milliseconds without a change in a chart after which it is taken as redrawn; the time is that of the last change."""
+"""Milliseconds without a change (in a chart, of a page) after which it is taken as redrawn; the time is that of the last change."""
 REDRAWN = f"""pressed => window.drawn.at(-1) > pressed && performance.now() - window.drawn.at(-1) > {QUIET}
 """
 TENSORBOARD_RUNS = 40
@@ -73,7 +74,26 @@ TENSORBOARD_DRAWN = "() => window.drawn.length > 0"
 TENSORBOARD_SLIDER = "mat-slider[aria-labelledby=scalars-smoothing-label] input"
 MLFLOW_SLIDER = "[role=slider]"
 MLFLOW_DRAWN = "() => document.querySelectorAll('.main-svg .trace, .main-svg path.js-line').length > 0"
-OTHER_PAGES = ("decide", "runs", "latency", "humaneval", "studies", "new_run", "chat", "arena", "prompt_sets")
+WIDGETS = {
+    "decide": ("slider", "First token within (p90), s"),
+    "runs": ("combobox", "Run"),
+    "latency": ("combobox", "Show"),
+    "humaneval": ("combobox", "Model B"),
+    "studies": ("combobox", "Study"),
+    "new_run": ("spinbutton", "Steps"),
+    "chat": ("radio", "3"),
+    "arena": ("switch", "As if answers were equally long"),
+    "prompt_sets": ("combobox", "Prompt"),
+}
+"""On each page besides Loss curves: the widget that one goes on with, by role and name."""
+PAGE_WATCH = """() => { window.changed = performance.now(); window.rested = 0
+    const app = document.querySelector('[data-testid="stApp"]'), main = document.querySelector('[data-testid="stMain"]')
+    new MutationObserver(() => { window.changed = performance.now() })
+        .observe(main, {childList: true, subtree: true, attributes: true, characterData: true})
+    new MutationObserver(() => { if (app.getAttribute('data-test-script-state') === 'notRunning')
+        window.rested = performance.now() }).observe(app, {attributes: true})
+}"""
+PAGE_REDRAWN = f"pressed => window.rested > pressed && performance.now() - window.changed > {QUIET}"
 MLFLOW_RUNS = 100
 PATIENCE_SECONDS = 120.0
 SETTLING_MS = 2000
@@ -100,11 +120,46 @@ class Browser:
             return page, float("inf")
         return page, time.perf_counter() - start
 
-    def painted(self, url: str, done: str = PAINTED) -> float:
-        """Seconds to the first paint: to a chart or its still picture, or to the whole page where it has none."""
-        page, seconds = self.opened(url, done)
+    def used(self, url: str, widget: tuple[str, str], moves: int) -> tuple[float, list[float]]:
+        """Seconds to the first paint (a chart or its still picture, else the whole page), and from each choice in a
+        widget, of which there is none on a page that has nothing to choose from, to the page's last change.
+        """
+        page, first = self.opened(url, PAINTED)
+        seconds: list[float] = []
+        if first < PATIENCE_SECONDS:
+            page.wait_for_function(RESTED, polling=20)
+            page.wait_for_timeout(SETTLING_MS)
+            page.evaluate(PAGE_WATCH)
+            role, name = widget
+            found = page.get_by_role(role, name=name)
+            for move in range(moves if found.count() else 0):
+                pressed = self._chosen(page, role, found.first, move)
+                page.wait_for_function(PAGE_REDRAWN, arg=pressed, polling=20)
+                seconds.append((page.evaluate("window.changed") - pressed) / 1000)
         page.context.close()
-        return seconds
+        return first, seconds
+
+    def _chosen(self, page: Any, role: str, widget: Any, move: int) -> float:
+        """The browser's clock at the key or click by which another value is chosen; there and back by turns."""
+        forth = move % 2 == 0
+        key = "ArrowLeft" if forth else "ArrowRight"
+        if role == "combobox":
+            widget.click()
+            page.get_by_role("option").nth(0 if forth else 1).hover()
+            key = "Enter"
+        elif role == "spinbutton":
+            widget.fill("200" if forth else "100")
+            key = "Enter"
+        elif role in ("radio", "switch"):
+            widget.focus()
+            key = "Space"
+            if role == "radio":
+                page.get_by_role(role, name="2" if forth else "3").first.focus()
+        else:
+            widget.focus()
+        pressed: float = page.evaluate("performance.now()")
+        page.keyboard.press(key)
+        return pressed
 
     def moved(self, url: str, moves: int) -> tuple[float, float, list[float]]:
         """Seconds to the curves, to the chart at rest, and from each move of the smoothing slider to its redrawing."""

@@ -11,8 +11,12 @@ import shutil
 from collections.abc import Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 
+# A busy machine is no fault of what is tested: no example has a time limit, a test has its own (pyproject.toml).
+hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("patient")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything imports torch
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")

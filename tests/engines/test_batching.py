@@ -204,7 +204,7 @@ def test_stop_strings_cuts_and_limits(engine: HuggingFaceEngine) -> None:
     assert cut[0].text == whole.text[:4]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 2**31), st.floats(0.2, 2.0), st.floats(0.3, 1.0))
 def test_sampling_depends_on_the_seed_and_not_on_the_batch(seed: int, temperature: float, top_p: float) -> None:
     engine = _shared_engine()

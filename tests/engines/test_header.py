@@ -83,7 +83,7 @@ def test_a_hostile_file_is_refused_at_once(name: str, tmp_path: Path) -> None:
     assert time.monotonic() - began < 30  # it hangs a parser that believes the counts
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cut=st.integers(0, 2000), place=st.integers(0, 2000), value=st.integers(0, 255))
 def test_any_damage_is_refused_or_read(tmp_path: Path, cut: int, place: int, value: int) -> None:
     """Nothing but FileRefused ever comes out of a changed or shortened file."""

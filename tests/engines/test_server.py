@@ -177,7 +177,7 @@ def test_waiting_and_the_end_are_told(serving: Serving) -> None:
     assert last["bakeoff"]["identity"] == "c" * 64
     assert last["bakeoff"]["tokens"] == last["timings"]["predicted_n"] == 12
     assert 0 < last["bakeoff"]["ttft_seconds"] <= last["bakeoff"]["total_seconds"]
-    listed = httpx.get(f"{serving.url}/v1/models/twin").json()
+    listed = httpx.get(f"{serving.url}/v1/models/twin", timeout=120).json()
     assert listed["bakeoff"]["state"] == "resident"
 
 
@@ -252,21 +252,21 @@ def test_a_missing_file_and_a_crash_fail_one_request(serving: Serving) -> None:
 
 def test_strangers_and_wrong_requests_are_refused(serving: Serving) -> None:
     url = f"{serving.url}/v1/models"
-    assert httpx.get(url, headers={"Host": "evil.example"}).status_code == 403
-    assert httpx.get(url, headers={"Origin": "https://evil.example"}).status_code == 403
+    assert httpx.get(url, headers={"Host": "evil.example"}, timeout=120).status_code == 403
+    assert httpx.get(url, headers={"Origin": "https://evil.example"}, timeout=120).status_code == 403
     chat = f"{serving.url}/v1/chat/completions"
     wrongs: list[dict[str, Any]] = [
         {"messages": []}, {"temperature": 9}, {"n": 2}, {"max_tokens": 0}, {"messages": [{"role": "tool"}]},
         {"top_k": 40}, {"min_p": 0.05}, {"repeat_penalty": 1.1}, {"repetition_penalty": 1.1}, {"presence_penalty": 1},
     ]  # fmt: skip
     for wrong in wrongs:
-        answer = httpx.post(chat, json={**ASK, "model": "base", **wrong})
+        answer = httpx.post(chat, json={**ASK, "model": "base", **wrong}, timeout=120)
         assert answer.status_code == 400 and answer.json()["error"]["message"]
     harmless = {"top_k": 0, "min_p": 0.0, "repeat_penalty": 1.0, "user": "me"}
     assert httpx.post(chat, json={**ASK, "model": "base", **harmless}, timeout=120).status_code == 200
     pieces = (b"x" * (1 << 20) for _ in range(9))  # sent without saying how long it is
     for content in (b"x" * (9 << 20), pieces):
-        big = httpx.post(chat, content=content, headers={"Content-Type": "application/json"})
+        big = httpx.post(chat, content=content, headers={"Content-Type": "application/json"}, timeout=120)
         assert big.status_code == 413 and "larger" in big.json()["error"]["message"]
 
 
@@ -275,11 +275,13 @@ def test_a_key_is_asked_for(workspace: Workspace) -> None:
         residency = Residency(store, workspace, 4 << 30)
         url, stop = run(residency, "secret")
         try:
-            assert httpx.get(f"{url}/v1/models").status_code == 401
-            assert httpx.get(f"{url}/v1/models", headers={"Authorization": "Bearer wrong"}).status_code == 401
+            assert httpx.get(f"{url}/v1/models", timeout=120).status_code == 401
+            assert (
+                httpx.get(f"{url}/v1/models", headers={"Authorization": "Bearer wrong"}, timeout=120).status_code == 401
+            )
             right = {"Authorization": "Bearer secret", "Host": "any.example"}
-            assert httpx.get(f"{url}/v1/models", headers=right).status_code == 200
-            assert httpx.get(f"{url}/health").status_code == 200
+            assert httpx.get(f"{url}/v1/models", headers=right, timeout=120).status_code == 200
+            assert httpx.get(f"{url}/health", timeout=120).status_code == 200
         finally:
             stop()
         with pytest.raises(EngineError, match="API key"):
@@ -334,7 +336,9 @@ def test_transformers_models_are_served_from_a_worker(miniature: Callable[[str],
             assert first[-1]["usage"]["prompt_tokens"] > 5 and first[-1]["usage"]["completion_tokens"] == 12
             again = stream(url, {**ASK, "model": "whole"})
             assert said(first) == said(again) != ""
-            raw = httpx.post(f"{url}/v1/completions", json={"model": "whole", "prompt": "Hello", "max_tokens": 4})
+            raw = httpx.post(
+                f"{url}/v1/completions", json={"model": "whole", "prompt": "Hello", "max_tokens": 4}, timeout=120
+            )
             assert raw.status_code == 200 and raw.json()["usage"]["completion_tokens"] <= 4
             (resident,) = residency._resident.values()
             os.kill(resident.host._child.pid, signal.SIGKILL)  # type: ignore[attr-defined]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluator import Task, extract_code
@@ -77,7 +77,6 @@ def test_a_broken_program_stays_broken():
     assert extract_code("def double(x):\n    return 2 *\n", TASK).code == "def double(x):\n    return 2 *\n"
 
 
-@settings(deadline=None)
 @given(st.text(st.characters() | st.sampled_from("`\n #()def:"), max_size=300), st.sampled_from(["chat", "completion"]))
 def test_any_text_gives_an_extraction(text, mode):
     found = extract_code(text, TASK, mode)

@@ -40,7 +40,7 @@ def same_types(a: object, b: object) -> bool:
     return True
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(VALUES)
 def test_values_come_back_equal_and_of_the_same_type(value):
     back = plain.loads(plain.dumps(value))
@@ -48,7 +48,7 @@ def test_values_come_back_equal_and_of_the_same_type(value):
     assert same_types(value, back)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.text(max_size=200) | st.recursive(st.none() | st.integers() | st.text(max_size=5), lambda inner:
        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(sorted(plain._DECODERS)), inner, max_size=1),
        max_leaves=10).map(lambda data: __import__("json").dumps(data)))  # fmt: skip

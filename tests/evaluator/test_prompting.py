@@ -59,7 +59,7 @@ def test_a_chat_answer_is_over_with_the_block_that_defines_the_function() -> Non
     assert end(whole + "\nThis works because …") == len(whole)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(st.sampled_from("ab \n`#"), max_size=60))
 def test_what_follows_the_closing_fence_changes_no_extraction(rest: str) -> None:
     answer = f"Sure.\n```python\n{TASK.prompt}    return False\n```"

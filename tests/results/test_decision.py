@@ -299,7 +299,7 @@ def test_what_was_not_measured_cannot_be_frozen(store: Store) -> None:
         max_size=5,
     )
 )
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_is_measured_the_choice_is_consistent(
     tmp_path_factory: pytest.TempPathFactory, models: Sequence[tuple[list[bool], int, Any]]
 ) -> None:

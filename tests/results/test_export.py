@@ -82,7 +82,7 @@ def test_refusals(store: Store, tmp_path: Path) -> None:
 
 
 @given(st.text(max_size=20))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_no_cell_begins_a_formula(text: str) -> None:
     cell = neutral(text)
     assert not cell.startswith(FORMULA) and cell.removeprefix("'") in (text, text.removeprefix("'"))

@@ -228,7 +228,7 @@ def test_a_fifo_does_not_hang(untouched: Store, tmp_path: Path) -> None:
     st.binary(max_size=300),
     st.sampled_from(["a.json", "a.jsonl", "a.csv", "a.db", "events.out.tfevents.1", "a.jsonl.gz"]),
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_bytes_are_read_or_refused(tmp_path: Path, data: bytes, name: str) -> None:
     (tmp_path / name).write_bytes(data)
     with pytest.raises(ImportRefused):
@@ -247,7 +247,7 @@ SEEDS = [foreign.trainer_state(3, 3), foreign.HARNESS_3, foreign.HARNESS_4, fore
 
 
 @given(st.sampled_from(SEEDS), st.lists(st.integers(0, 12), max_size=4), JSON)
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_value_anywhere_in_a_known_file_is_read_or_refused(
     tmp_path: Path, seed: Any, way: list[int], value: Any
 ) -> None:

@@ -22,7 +22,7 @@ def brute_force(values: np.ndarray, width: int) -> list[tuple[float, float]]:
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**32 - 1),
     pieces=st.lists(st.integers(1, 1500), min_size=1, max_size=6),

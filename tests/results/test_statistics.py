@@ -17,7 +17,7 @@ from statsmodels.stats.proportion import confint_proportions_2indep, proportion_
 from results import statistics
 from results.comparison import newcombe_interval
 
-CASES = settings(max_examples=40, deadline=None)
+CASES = settings(max_examples=40)
 COUNTS = st.integers(1, 400).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
 

@@ -22,7 +22,7 @@ def points_of(store: Store, run_id: str, metric: str) -> list[tuple[int, float]]
     return list(zip(steps.tolist(), values.tolist(), strict=True))
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(actions=st.lists(ACTION, max_size=8))
 def test_any_order_of_writes_and_cuts_is_a_dictionary(
     store: Store, actions: list[list[tuple[str, int, float]] | int]

@@ -69,7 +69,7 @@ def test_a_hostile_name_is_kept_exactly_in_every_place(store: Store, name: str) 
     assert store.published.list() == [PublishedResult(name, name, name, name, 1.0, name)]
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=TEXT, other=TEXT)
 def test_any_text_comes_back_and_two_texts_stay_two(store: Store, text: str, other: str) -> None:
     for name in {text, other}:

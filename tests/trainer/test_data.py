@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from results import Workspace
@@ -83,7 +83,6 @@ def row(prompt: str, answer: str = "a") -> Conversation:
     return Conversation(({"role": "user", "content": prompt}, {"role": "assistant", "content": answer}), "s", 0)
 
 
-@settings(deadline=None)
 @given(st.lists(st.text(max_size=4), min_size=1, max_size=60), st.floats(0.01, 0.9), st.integers(0, 3))
 def test_no_prompt_is_on_both_sides(prompts: list[str], fraction: float, seed: int) -> None:
     data = Data.model_validate({"sources": [{"name": "x"}], "validation_fraction": fraction, "seed": seed})

@@ -84,7 +84,7 @@ def test_a_system_turn_survives(styled: tuple[str, Any]) -> None:
     assert len(pieces) == 2 and all("be brief" not in piece for piece in pieces), style
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(
         st.tuples(st.text(min_size=1, max_size=12), st.text(min_size=1, max_size=12)).filter(

@@ -45,7 +45,7 @@ def test_near_duplicates_are_found_and_named() -> None:
     assert example["row"] == 2 and "like row 0 of rows.jsonl" in example["reason"]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.text("ab ", min_size=1, max_size=40), min_size=1, max_size=12))
 def test_no_two_kept_rows_are_near_duplicates(answers: list[str]) -> None:
     rows = [row(answer, number, "same question for every row") for number, answer in enumerate(answers)]

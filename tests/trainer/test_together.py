@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -172,7 +172,6 @@ def test_adapters_in_one_pass_do_not_touch_each_other(small: Small) -> None:
     assert [pytest.approx(value, abs=1e-6) for value in alone] == both
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.lists(st.integers(1, 400), max_size=6), min_size=1, max_size=6),
     st.integers(1, 5),
