@@ -38,6 +38,7 @@ from peers import describe_machine
 
 from dashboard import Processes
 from dashboard.launch import free_port
+from tests.dashboard import answers
 
 RESTED = """() => !document.querySelector('[data-testid="stSkeleton"]') && !!document.querySelector('h1')
     && document.querySelector('[data-testid="stApp"]')?.getAttribute('data-test-script-state') === 'notRunning'"""
@@ -50,7 +51,7 @@ WATCH = """() => { window.drawn = [0]; new MutationObserver(changes => {
         window.drawn.push(performance.now())
 }).observe(document.body, {childList: true, subtree: true, attributes: true}) }"""
 QUIET = 300
-"""Milliseconds without a change (in a chart, of a page) after which it is taken as redrawn; the time is that of the last change."""
+"""Milliseconds without a change (in a chart, of a page) after which it is taken as redrawn, at its last change."""
 REDRAWN = f"""pressed => window.drawn.at(-1) > pressed && performance.now() - window.drawn.at(-1) > {QUIET}
 """
 TENSORBOARD_RUNS = 40
@@ -87,7 +88,8 @@ WIDGETS = {
 }
 """On each page besides Loss curves: the widget that one goes on with, by role and name."""
 PAGE_WATCH = """() => { window.changed = performance.now(); window.rested = 0
-    const app = document.querySelector('[data-testid="stApp"]'), main = document.querySelector('[data-testid="stMain"]')
+    const app = document.querySelector('[data-testid="stApp"]')
+    const main = document.querySelector('[data-testid="stMainBlockContainer"]')
     new MutationObserver(() => { window.changed = performance.now() })
         .observe(main, {childList: true, subtree: true, attributes: true, characterData: true})
     new MutationObserver(() => { if (app.getAttribute('data-test-script-state') === 'notRunning')
@@ -131,11 +133,15 @@ class Browser:
             page.wait_for_timeout(SETTLING_MS)
             page.evaluate(PAGE_WATCH)
             role, name = widget
-            found = page.get_by_role(role, name=name)
+            found = page.get_by_role(role, name=name, exact=role == "combobox")
             for move in range(moves if found.count() else 0):
-                pressed = self._chosen(page, role, found.first, move)
-                page.wait_for_function(PAGE_REDRAWN, arg=pressed, polling=20)
-                seconds.append((page.evaluate("window.changed") - pressed) / 1000)
+                try:
+                    pressed = self._chosen(page, role, found.first, move)
+                    page.wait_for_function(PAGE_REDRAWN, arg=pressed, polling=20, timeout=20_000)
+                    seconds.append((page.evaluate("window.changed") - pressed) / 1000)
+                except Error as error:
+                    print(f"{url}: {role} {name}: {str(error).splitlines()[0]}", flush=True)
+                    break
         page.context.close()
         return first, seconds
 
@@ -145,7 +151,7 @@ class Browser:
         key = "ArrowLeft" if forth else "ArrowRight"
         if role == "combobox":
             widget.click()
-            page.get_by_role("option").nth(0 if forth else 1).hover()
+            page.get_by_role("option").nth(2 if forth else 1).hover()
             key = "Enter"
         elif role == "spinbutton":
             widget.fill("200" if forth else "100")
@@ -154,7 +160,7 @@ class Browser:
             widget.focus()
             key = "Space"
             if role == "radio":
-                page.get_by_role(role, name="2" if forth else "3").first.focus()
+                page.get_by_role(role, name="3" if forth else "2").first.focus()
         else:
             widget.focus()
         pressed: float = page.evaluate("performance.now()")
@@ -270,8 +276,9 @@ def main() -> None:
     print(describe_machine(), flush=True)
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
         folder, run = Path(name), stack.enter_context
-        spaces = {"10 runs": fill(folder / "ten", 10, options.steps, 2)}
+        spaces = {"10 runs": fill(folder / "ten", 10, options.steps, 8)}
         spaces[f"{options.runs} runs"] = fill(folder / "many", options.runs, options.steps, options.runs // 5)
+        os.environ["BAKEOFF_SERVE_URL"] = run(answers.AnswerServer(["model0", "model1"])).url
         pages = {key: run(ours(space)) for key, space in spaces.items()}
         peers: dict[str, tuple[str, str, str]] = {}
         if not options.no_tensorboard:
@@ -336,9 +343,11 @@ def _rounds(
                 firsts.setdefault(key, []).append(first)
                 firsts.setdefault(f"{key}: ready", []).append(ready)
                 moves.setdefault(key, []).extend(seconds)
-                for name in OTHER_PAGES if key in walked else ():
+                for name, widget in WIDGETS.items() if key in walked else ():
                     place = f"{address}/{'' if name == 'decide' else name}"
-                    firsts.setdefault(f"{key}: {name}", []).append(browser.painted(place))
+                    first, seconds = browser.used(place, widget, options.moves)
+                    firsts.setdefault(f"{key}: {name}", []).append(first)
+                    moves.setdefault(f"{key}: {name}", []).extend(seconds)
             for key, (address, done, slider) in peers.items():
                 first, seconds = browser.peer(address, done, slider, options.moves)
                 firsts.setdefault(key, []).append(first)

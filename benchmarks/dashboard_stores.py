@@ -17,7 +17,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from peers import MLflow
 
-from results import Point, Run, Workspace
+from results import Model, Point, Run, Workspace
+from results.records import Outcome
 from tests.dashboard import stores
 
 DISTINCT = 20
@@ -34,9 +35,10 @@ def curve(number: int, steps: int) -> np.ndarray[Any, Any]:
 def fill(folder: Path, runs: int, steps: int, evaluations: int) -> Workspace:
     """Many runs, the first twenty curves through the store, the others copied in SQL; the first runs' models measured.
 
-    evaluations: HumanEval (40 tasks) and latency (12 requests) by turns, so of half as many models.
+    evaluations: HumanEval (40 tasks) and latency (12 requests) by turns, so of half as many models; among these are
+    as many votes, and each answered three prompts of a set.
     """
-    workspace = Workspace(folder)
+    workspace, models = Workspace(folder), list[Model]()
     with workspace.store() as store:
         store.machines.add(stores.LAPTOP)
         for number in range(runs):
@@ -47,8 +49,19 @@ def fill(folder: Path, runs: int, steps: int, evaluations: int) -> Workspace:
         for number in range(evaluations // 2):
             model = stores.model(f"model{number}", "lora-gguf", f"run{number}", 270_000_000 + 1000 * number)
             store.models.add(model)
+            models.append(model)
             stores.write_humaneval(store, model, 0.2 + 0.3 * number / evaluations)
             stores.write_latency(store, model, 50 + number, stores.LAPTOP)
+            begun = store.evaluations.begin(
+                stores.evaluation(model, "prompts", stores.LAPTOP, {"set": "three", "prompts": 3})
+            )
+            details = [{"prompt": prompt, "answer": f"{prompt} Because. " * 20} for prompt in ("Why?", "How?", "When?")]
+            rows = [Outcome(f"prompt-{at}", value=1.0, details=each) for at, each in enumerate(details)]
+            store.evaluations.add_outcomes(begun.id, rows)
+            store.evaluations.finish(begun.id, [], {})
+        if len(models) > 1:
+            stores.write_votes(store, models, evaluations)
+        stores.write_published(store)
     with sqlite3.connect(folder / "results.db") as connection:
         connection.row_factory = sqlite3.Row
         for number in range(DISTINCT, runs):

@@ -4,7 +4,8 @@ Streams: a server that says 1,500 words to each pane at a known pace. Raw: four 
 the Chat page in Chromium, from the first word on the screen to the last. Gate: every word of every pane is shown.
 Sessions: opened over the page's own WebSocket, each draws Loss curves and Decide of 100 runs and is closed; the
 resident memory of the pages' process after every 50, and once the closed ones are forgotten. Beside a model (--model):
-SmolLM2-135M-Instruct through `bakeoff serve`, four answers at once on the cores that the page and its browser need too.
+SmolLM2-135M-Instruct through `bakeoff serve`, four answers at once on the cores that the page needs too, once with its
+browser beside it and once with the browser on another machine, where people look at a server's page.
 
     python benchmarks/visitors.py
     python benchmarks/visitors.py --paces --sessions 0 --model --rounds 5
@@ -16,6 +17,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import statistics
@@ -24,6 +26,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +189,49 @@ def seen_side_by_side(browser: Any, address: str, prompt: str) -> tuple[float, l
     return seconds, [answer["text"] for answer in told]
 
 
+def said(socket: Any, deadline: float) -> Iterator[ForwardMsg]:
+    """What a page sends, until its script has run to the end."""
+    while True:
+        data = socket.recv(timeout=deadline)
+        assert isinstance(data, bytes)
+        message = ForwardMsg.FromString(data)
+        yield message
+        if message.WhichOneof("type") == "script_finished":
+            return
+
+
+def heard_side_by_side(address: str, prompt: str) -> tuple[float, list[str]]:
+    """The same four on the Chat page as a browser on another machine has it: over the page's WebSocket, drawn nowhere.
+
+    From the first token that the page tells of to the message by which all answers have ended.
+    """
+    url = address.replace("http", "ws") + "/_stcore/stream"
+    query = "panes=4&" + "&".join(f"model{number}=smollm2" for number in range(1, 5))
+    with connect(url, subprotocols=["streamlit"], origin=address, max_size=None) as socket:  # type: ignore[arg-type,list-item]
+        message = BackMsg()
+        message.rerun_script.page_name, message.rerun_script.query_string = "chat", query
+        socket.send(message.SerializeToString())
+        boxes = [one.delta.new_element.chat_input.id for one in said(socket, 60) if one.delta.new_element.chat_input.id]
+        state = message.rerun_script.widget_states.widgets.add()
+        state.id, state.chat_input_value.data = boxes[-1], prompt
+        socket.send(message.SerializeToString())
+        shown: dict[tuple[int, ...], str] = {}
+        first = last = 0.0
+        ended = 0
+        while ended < len(PANES):
+            for one in said(socket, 120):
+                if one.WhichOneof("type") == "new_session":
+                    shown.clear()  # the page is drawn anew
+                element, place = one.delta.new_element, tuple(one.metadata.delta_path)
+                if body := element.text.body or element.code.code_text or element.markdown.body:
+                    shown[place] = body
+                    first = first or (time.perf_counter() if re.search("[1-9][0-9]* tokens", body) else 0.0)
+                    now = sum(bool(re.search("ended by itself|cut off", told)) for told in shown.values())
+                    last = time.perf_counter() if now > ended else last
+                    ended = max(ended, now)
+        return last - first, [body for body in shown.values() if len(body) > ALIKE]
+
+
 def beside(folder: Path, rounds: int) -> None:
     """The same answers with and without a page, in turns: characters a second. Greedy, at most 256 tokens.
 
@@ -208,25 +254,28 @@ def beside(folder: Path, rounds: int) -> None:
                     break
             time.sleep(0.2)
         read_side_by_side(url, "Hello")
-        sides: dict[str, list[float]] = {"raw": [], "page": []}
+        kept: dict[str, list[float]] = {}
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+            ways: dict[str, Callable[[str], tuple[float, list[str]]]] = {
+                "the page, its browser elsewhere": lambda prompt: heard_side_by_side(pages.address, prompt),
+                "the page and its browser": lambda prompt: seen_side_by_side(browser, pages.address, prompt),
+            }
             for number in range(rounds):
                 prompt = f"Explain the Pythagorean theorem to {number + 3} pupils."
                 bare, texts = read_side_by_side(url, prompt)
-                shown_seconds, shown_texts = seen_side_by_side(browser, pages.address, prompt)
-                for text in shown_texts:
-                    assert any(text[:ALIKE] == other[:ALIKE] for other in texts), f"the page shows other words: {text}"
-                sides["raw"].append(sum(map(len, texts)) / bare)
-                sides["page"].append(sum(map(len, shown_texts)) / shown_seconds)
-                print(
-                    f"{sum(map(len, texts))} characters in {bare:.2f} s, on the page {sum(map(len, shown_texts))} in"
-                    f" {shown_seconds:.2f} s: {100 * sides['page'][-1] / sides['raw'][-1]:.1f} %",
-                    flush=True,
-                )
+                print(f"{sum(map(len, texts))} characters in {bare:.2f} s", flush=True)
+                for way, ask in ways.items():
+                    seconds, shown_texts = ask(prompt)
+                    for text in shown_texts:
+                        assert any(text[:ALIKE] == other[:ALIKE] for other in texts), f"other words are shown: {text}"
+                    size = sum(map(len, shown_texts))
+                    share = size / seconds / (sum(map(len, texts)) / bare)
+                    kept.setdefault(way, []).append(share)
+                    print(f"  {way}: {size} in {seconds:.2f} s, {100 * share:.1f} %", flush=True)
             browser.close()
-        kept = [page / bare for bare, page in zip(sides["raw"], sides["page"], strict=True)]
-        print(f"beside the model: {100 * statistics.median(kept):.1f} % of the raw pace", flush=True)
+        for way, shares in kept.items():
+            print(f"beside the model, {way}: {100 * statistics.median(shares):.1f} % of the raw pace", flush=True)
     finally:
         pages.stop()
         server.terminate()
@@ -241,11 +290,8 @@ def session(address: str, pages: tuple[str, ...]) -> None:
             message = BackMsg()
             message.rerun_script.page_name = name
             socket.send(message.SerializeToString())
-            while True:
-                data = socket.recv(timeout=60)
-                assert isinstance(data, bytes)
-                if ForwardMsg.FromString(data).WhichOneof("type") == "script_finished":
-                    break
+            for _ in said(socket, 60):
+                pass
 
 
 def sessions(workspace: Workspace, count: int) -> None:

@@ -80,6 +80,11 @@ def _models(stamp: str) -> list[Model]:
     return store().models.list()
 
 
+@st.cache_resource(max_entries=2, show_spinner=False)  # shared: it only reads, and keeps what it read
+def _reading(stamp: str) -> results.Reading:
+    return results.Reading(store())
+
+
 @st.cache_data(max_entries=4, show_spinner=False)
 def _scores(stamp: str) -> list[ScoreRow]:
     return store().evaluations.scores()
@@ -102,10 +107,8 @@ def _votes(stamp: str) -> list[Vote]:
 
 @st.cache_data(max_entries=4, show_spinner=False)
 def _published(stamp: str) -> list[PublishedResult]:
-    kept = {(row.study, row.subject, row.metric, row.item): row for row in results.read_published()}
-    return list(
-        (kept | {(row.study, row.subject, row.metric, row.item): row for row in store().published.list()}).values()
-    )
+    rows = [*results.read_published(), *store().published.list()]
+    return list({(row.study, row.subject, row.metric, row.item): row for row in rows}.values())
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -126,7 +129,7 @@ def _outcomes(evaluation_id: str, version: str) -> pd.DataFrame:
 
 @st.cache_data(max_entries=16, show_spinner=False)
 def _contaminated(benchmark: str, stamp: str) -> list[str]:
-    return sorted(results.contaminated_items(store(), _models(stamp), benchmark))
+    return sorted(results.contaminated_items(_reading(stamp), _models(stamp), benchmark))
 
 
 def contaminated(benchmark: str) -> list[str]:
@@ -138,7 +141,7 @@ def contaminated(benchmark: str) -> list[str]:
 def _compared(a: str, b: str, benchmark: str, stamp: str) -> str:
     known = {model.name: model for model in _models(stamp)}
     try:
-        return results.compare(store(), known[a], known[b], benchmark).verdict
+        return results.compare(_reading(stamp), known[a], known[b], benchmark).verdict
     except BakeoffError as error:
         return str(error)
 
@@ -150,7 +153,7 @@ def compared(a: str, b: str, benchmark: str) -> str:
 
 @st.cache_data(max_entries=4, show_spinner=False)
 def _form_costs(benchmark: str, stamp: str) -> list[str]:
-    return [cost.sentence for cost in results.form_costs(store(), benchmark)]
+    return [cost.sentence for cost in results.form_costs(_reading(stamp), benchmark)]
 
 
 def form_costs(benchmark: str) -> list[str]:
@@ -163,7 +166,7 @@ def _decision(
     limits: tuple[tuple[str, float], ...], machine: str | None, benchmark: str | None, stamp: str
 ) -> results.Decision:
     bounds: dict[str, Any] = dict(limits)
-    return results.decide(store(), results.Limits(**bounds), machine, benchmark)
+    return results.decide(_reading(stamp), results.Limits(**bounds), machine, benchmark)
 
 
 def decision(limits: Mapping[str, float], machine: str | None = None, benchmark: str | None = None) -> results.Decision:

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from results.merge import MergeReport, merge
     from results.published import decide_published, load_published, read_published
     from results.ratings import PairRating, Rating, Ratings, rate, uncertain_pairs
+    from results.reading import Reading
     from results.shipping import Finding, Recheck, find_record, freeze, recheck
     from results.store import Store
     from results.writer import CurveWriter
@@ -82,6 +83,7 @@ _LATER = {
     "PairRating": "results.ratings",
     "Rating": "results.ratings",
     "Ratings": "results.ratings",
+    "Reading": "results.reading",
     "Recheck": "results.shipping",
     "Store": "results.store",
     "Tie": "results.decision_records",
@@ -144,6 +146,7 @@ __all__ = [
     "PublishedResult",
     "Rating",
     "Ratings",
+    "Reading",
     "Recheck",
     "Report",
     "Run",

@@ -26,6 +26,7 @@ from results.measurements import (
     latency_machine,
     quality_shelf,
 )
+from results.reading import Reading
 from results.records import Evaluation, Model
 from results.wire import plain
 
@@ -207,26 +208,26 @@ def newcombe_interval(passed_a: int, n_a: int, passed_b: int, n_b: int) -> tuple
 
 
 def compare(
-    store: Store, model_a: Model, model_b: Model, benchmark: str = "humaneval", machine_id: str | None = None
+    store: Store | Reading, model_a: Model, model_b: Model, benchmark: str = "humaneval", machine_id: str | None = None
 ) -> Comparison:
     """Compare two models on what the store holds. `problems` says what could not be compared and what to run.
 
     Raises: NotFound if nothing at all was measured on both.
     """
-    both = (model_a, model_b)
+    reading, both = Reading.of(store), (model_a, model_b)
     problems: list[str] = []
-    quality, subset = _on(store, both, benchmark, problems)
-    clean = _clean(store, both, benchmark) if quality else None
+    quality, subset = _on(reading, both, benchmark, problems)
+    clean = _clean(reading, both, benchmark) if quality else None
     bits = None
     if benchmark != "heldout":
-        bits, _ = _on(store, both, "heldout", problems)
-    machine_id = machine_id or latency_machine(store, both)
-    timed = latencies(store, both, machine_id)
+        bits, _ = _on(reading, both, "heldout", problems)
+    machine_id = machine_id or latency_machine(reading, both)
+    timed = latencies(reading, both, machine_id)
     ratios: tuple[LatencyRatio, ...] = ()
     if len(timed) == 2:
-        ratios = _ratios(store, timed[model_a.id], timed[model_b.id])
+        ratios = _ratios(reading, timed[model_a.id], timed[model_b.id])
     else:
-        problems.append(_no_latency(store, both, machine_id))
+        problems.append(_no_latency(reading, both, machine_id))
     if quality is None and bits is None and not ratios:
         raise NotFound(f"Nothing was measured on both {model_a.name} and {model_b.name}. " + " ".join(problems))
     from results.wording import verdict
@@ -248,9 +249,9 @@ def compare(
     )
 
 
-def _on(store: Store, both: Sequence[Model], benchmark: str, problems: list[str]) -> tuple[Contrast | None, str]:
+def _on(reading: Reading, both: Sequence[Model], benchmark: str, problems: list[str]) -> tuple[Contrast | None, str]:
     """The contrast on one benchmark, and its subset label; appends to `problems` what stands in the way."""
-    shelf = quality_shelf(store, both, benchmark)
+    shelf = quality_shelf(reading, both, benchmark)
     for model in both:
         if model.id in shelf.missing:
             problems.append(f"{benchmark}: {model.name} {shelf.missing[model.id]}.")
@@ -267,18 +268,18 @@ def _on(store: Store, both: Sequence[Model], benchmark: str, problems: list[str]
     return found, subset
 
 
-def _clean(store: Store, both: Sequence[Model], benchmark: str) -> Contrast | None:
+def _clean(reading: Reading, both: Sequence[Model], benchmark: str) -> Contrast | None:
     """The contrast without contaminated items, if any are known."""
-    dirty = contaminated_items(store, both, benchmark)
-    found = quality_shelf(store, both, benchmark, dirty).found if dirty else {}
+    dirty = contaminated_items(reading, both, benchmark)
+    found = quality_shelf(reading, both, benchmark, dirty).found if dirty else {}
     return contrast(found[both[0].id], found[both[1].id]) if len(found) == 2 else None
 
 
-def _no_latency(store: Store, both: Sequence[Model], machine_id: str | None) -> str:
+def _no_latency(reading: Reading, both: Sequence[Model], machine_id: str | None) -> str:
     """Why there is no latency ratio, naming what to run."""
-    timed = latencies(store, both, machine_id)
+    timed = latencies(reading, both, machine_id)
     elsewhere = {
-        model.name: sorted({one.machine_id for one in store.evaluations.list(model_id=model.id, benchmark="latency")})
+        model.name: sorted({one.machine_id for one in reading.evaluations(model_id=model.id, benchmark="latency")})
         for model in both
         if model.id not in timed
     }
@@ -354,9 +355,9 @@ def _rows(a: np.ndarray, b: np.ndarray, sizes: np.ndarray) -> Contrast:
     )
 
 
-def _ratios(store: Store, a: Evaluation, b: Evaluation) -> tuple[LatencyRatio, ...]:
+def _ratios(reading: Reading, a: Evaluation, b: Evaluation) -> tuple[LatencyRatio, ...]:
     """Ratios of medians over the prompts that both answered, for TTFT and time per output token."""
-    timings = [_timings(store, one) for one in (a, b)]
+    timings = [_timings(reading, one) for one in (a, b)]
     shared = timings[0].keys() & timings[1].keys()
     found = []
     for metric in ("ttft_seconds", "tpot_seconds"):
@@ -376,10 +377,10 @@ def _ratios(store: Store, a: Evaluation, b: Evaluation) -> tuple[LatencyRatio, .
     return tuple(found)
 
 
-def _timings(store: Store, evaluation: Evaluation) -> Mapping[str, list[dict[str, float]]]:
+def _timings(reading: Reading, evaluation: Evaluation) -> Mapping[str, list[dict[str, float]]]:
     """Positive finite timings by prompt."""
     found: dict[str, list[dict[str, float]]] = {}
-    for outcome in store.evaluations.outcomes(evaluation.id):
+    for outcome in reading.outcomes(evaluation.id):
         row = {
             key: float(value)
             for key, value in outcome.details.items()

@@ -34,6 +34,7 @@ from results.measurements import (
     quality_shelf,
     score_of,
 )
+from results.reading import Reading
 from results.records import Evaluation, Model
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 
 def decide(
-    store: Store,
+    store: Store | Reading,
     limits: Limits | None = None,
     machine_id: str | None = None,
     benchmark: str | None = None,
@@ -54,24 +55,25 @@ def decide(
     """
     from results import wording
 
-    limits = limits or Limits()
-    models = list(models) if models is not None else contenders(store)
-    machine_id = machine_id or latency_machine(store, models)
-    timed = latencies(store, models, machine_id)
-    candidates = {model.id: _measured(store, model, limits, timed.get(model.id), machine_id) for model in models}
-    found = _chosen(store, models, candidates, limits, machine_id, benchmark)
+    reading, limits = Reading.of(store), limits or Limits()
+    models = list(models) if models is not None else contenders(reading)
+    machine_id = machine_id or latency_machine(reading, models)
+    timed = latencies(reading, models, machine_id)
+    candidates = {model.id: _measured(reading, model, limits, timed.get(model.id), machine_id) for model in models}
+    found = _chosen(reading, models, candidates, limits, machine_id, benchmark)
     if benchmark is None and found.benchmark == "humaneval" and any(tie.tied for tie in found.ties):
-        return wording.beside(found, _chosen(store, models, candidates, limits, machine_id, "heldout"))
+        return wording.beside(found, _chosen(reading, models, candidates, limits, machine_id, "heldout"))
     return found
 
 
-def contenders(store: Store) -> list[Model]:
+def contenders(store: Store | Reading) -> list[Model]:
     """Models that are not archived, without the forms of a run that nobody measured while another form was measured.
 
     Such a form, an adapter beside its measured GGUF file as a rule, is a step on the way to the file that ships.
     """
-    measured = {one.model_id for one in store.evaluations.list() if one.status == "finished"}
-    models = [one for one in store.models.list() if not one.archived]
+    reading = Reading.of(store)
+    measured = {one.model_id for one in reading.evaluations() if one.status == "finished"}
+    models = [one for one in reading.models if not one.archived]
     runs = {one.run_id for one in models if one.id in measured and one.run_id}
     return [one for one in models if one.id in measured or one.run_id not in runs]
 
@@ -100,7 +102,7 @@ def decide_counts(
 
 
 def _chosen(
-    store: Store,
+    reading: Reading,
     models: Sequence[Model],
     costed: Mapping[str, Candidate],
     limits: Limits,
@@ -109,10 +111,9 @@ def _chosen(
 ) -> Decision:
     """The choice by one benchmark among candidates whose costs are known."""
     qualified = [model for model in models if costed[model.id].qualifies]
-    shelf, left_out = _shelf(store, qualified or models, benchmark)
-    everyone = quality_shelf(
-        store, models, shelf.benchmark
-    )  # to show what limits cost: the score of those that are out
+    shelf, left_out = _shelf(reading, qualified or models, benchmark)
+    # To show what limits cost: the score of those that are out.
+    everyone = quality_shelf(reading, models, shelf.benchmark)
     candidates = {
         model.id: _with_quality(costed[model.id], shelf if model in qualified else everyone) for model in models
     }
@@ -121,13 +122,13 @@ def _chosen(
     return _judged(shelf, left_out, limits, machine_id, candidates, best, ties, family)
 
 
-def _shelf(store: Store, models: Sequence[Model], benchmark: str | None) -> tuple[Shelf, int]:
+def _shelf(reading: Reading, models: Sequence[Model], benchmark: str | None) -> tuple[Shelf, int]:
     """Comparable quality measurements, and how many contaminated items were left out of them."""
     names = [benchmark] if benchmark else list(QUALITY)
     shelves, counts = [], []
     for name in names:
-        dirty = contaminated_items(store, models, name)
-        shelves.append(quality_shelf(store, models, name, dirty))
+        dirty = contaminated_items(reading, models, name)
+        shelves.append(quality_shelf(reading, models, name, dirty))
         counts.append(len(dirty))
     for wanted in (2, 1, 0):
         for shelf, count in zip(shelves, counts, strict=True):
@@ -136,9 +137,11 @@ def _shelf(store: Store, models: Sequence[Model], benchmark: str | None) -> tupl
     raise AssertionError("every shelf holds at least nobody")
 
 
-def _measured(store: Store, model: Model, limits: Limits, timed: Evaluation | None, machine: str | None) -> Candidate:
+def _measured(
+    reading: Reading, model: Model, limits: Limits, timed: Evaluation | None, machine: str | None
+) -> Candidate:
     """The candidate with its costs, and whether it meets the limits."""
-    figures = _figures(store, model, limits, timed)
+    figures = _figures(reading, model, limits, timed)
     reasons = []
     for limit in limits.all():
         figure = figures.get(limit.metric)
@@ -162,15 +165,13 @@ def _measured(store: Store, model: Model, limits: Limits, timed: Evaluation | No
     )
 
 
-def _figures(store: Store, model: Model, limits: Limits, timed: Evaluation | None) -> dict[str, Figure]:
+def _figures(reading: Reading, model: Model, limits: Limits, timed: Evaluation | None) -> dict[str, Figure]:
     """By metric: latency scores from `timed` only, others from the model's newest evaluation that has them."""
     wanted = ["ttft_seconds_p50", "ttft_seconds_p90", "tpot_seconds_p50", "tokens_per_second_p50", "peak_rss_bytes"]
     wanted += [limit.metric for limit in limits.others if limit.metric not in wanted]
     found = {"bytes": Figure("bytes", float(model.bytes))} if model.bytes else {}
     others = [
-        one
-        for one in store.evaluations.list(model_id=model.id)
-        if one.status == "finished" and one.benchmark != "latency"
+        one for one in reading.evaluations(model_id=model.id) if one.status == "finished" and one.benchmark != "latency"
     ]
     for metric in wanted:
         for evaluation in ([timed] if timed else []) + others:

@@ -61,8 +61,10 @@ class Evaluations:
     def outcomes(self, evaluation_id: str) -> list[Outcome]:
         """The outcomes so far, in the order they came. Raises NotFound."""
         with self._database.read() as connection:
-            _found(connection, evaluation_id)
-            return _outcomes(connection, evaluation_id)
+            outcomes = _outcomes(connection, evaluation_id)
+            if not outcomes:
+                _found(connection, evaluation_id)
+            return outcomes
 
     def finish(
         self,

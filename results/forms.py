@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from results.comparison import Contrast, contrast
 from results.measurements import quality_shelf
+from results.reading import Reading
 from results.records import Form, Model
 from results.wire import plain
 
@@ -70,17 +71,20 @@ class FormCost:
         return {**plain(self), "cost": self.cost, "low": self.ends[0], "high": self.ends[1], "sentence": self.sentence}
 
 
-def form_costs(store: Store, benchmark: str = "humaneval", models: Sequence[Model] | None = None) -> list[FormCost]:
+def form_costs(
+    store: Store | Reading, benchmark: str = "humaneval", models: Sequence[Model] | None = None
+) -> list[FormCost]:
     """What every form of `models` (all that are not archived) costs by a benchmark against its source, by name.
 
     The source is the adapter at the root of the exports, or its LoRA-GGUF where only that was measured. Forms whose
     source was not measured on the same items under the same settings are not among them.
     """
-    everything = store.models.list()
+    reading = Reading.of(store)
+    everything = reading.models
     found = []
     for model in [one for one in everything if not one.archived] if models is None else models:
         for source in _sources(model, everything):
-            shelf = quality_shelf(store, (model, source), benchmark).found
+            shelf = quality_shelf(reading, (model, source), benchmark).found
             difference = contrast(shelf[model.id], shelf[source.id]) if len(shelf) == 2 else None
             if difference is not None:
                 found.append(FormCost(model.name, model.form, source.name, benchmark, difference))

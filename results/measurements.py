@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from results.reading import Reading
 from results.records import Evaluation, Model, Outcome, Score
 
 if TYPE_CHECKING:
@@ -80,17 +81,16 @@ class Shelf:
     """Items that all of `found` with outcomes share, sorted."""
 
 
-def contaminated_items(store: Store, models: Sequence[Model], benchmark: str) -> frozenset[str]:
+def contaminated_items(store: Store | Reading, models: Sequence[Model], benchmark: str) -> frozenset[str]:
     """Items of the benchmark that any model's training data is known to contain: they count for no model then.
 
     Known from reports of kind contamination about a model, its run or its experiment, and from evaluations' details.
     """
+    reading = Reading.of(store)
     subjects = {model.id for model in models} | {model.run_id for model in models if model.run_id}
-    experiments = {one.run.experiment for one in store.runs.list() if one.run.id in subjects}
-    payloads = [
-        one.payload for one in store.reports.list(kind="contamination") if one.subject in subjects | experiments
-    ]
-    payloads += [one.details.get("contamination") or {} for one in _finished(store, models, benchmark)]
+    experiments = {one.run.experiment for one in reading.runs if one.run.id in subjects}
+    payloads = [one.payload for one in reading.contamination if one.subject in subjects | experiments]
+    payloads += [one.details.get("contamination") or {} for one in _finished(reading, models, benchmark)]
     payloads += [other for payload in payloads for other in payload.get("others") or ()]
     return frozenset(
         str(item)
@@ -123,14 +123,14 @@ def settings_difference(one: Evaluation, two: Evaluation) -> list[str]:
     ]
 
 
-def quality_shelf(store: Store, models: Sequence[Model], benchmark: str, excluded: Iterable[str] = ()) -> Shelf:
+def quality_shelf(reading: Reading, models: Sequence[Model], benchmark: str, excluded: Iterable[str] = ()) -> Shelf:
     """The comparable evaluations of `models`: the settings that most models share, each model's fullest, then newest.
 
     `excluded` items (contaminated tasks) count for nobody. A model measured on fewer than half the items of the fullest
     is set aside: it would shrink what all the others are compared on.
     """
     groups: dict[str, dict[str, Evaluation]] = {}
-    for evaluation in _finished(store, models, benchmark):
+    for evaluation in _finished(reading, models, benchmark):
         group = groups.setdefault(_key(evaluation), {})
         held = group.get(evaluation.model_id)
         if held is None or _fullness(evaluation) >= _fullness(held):
@@ -141,28 +141,28 @@ def quality_shelf(store: Store, models: Sequence[Model], benchmark: str, exclude
     found, missing = {}, {}
     for model in models:
         if model.id in chosen:
-            found[model.id] = _quality(store, model, chosen[model.id], frozenset(excluded))
+            found[model.id] = _quality(reading, model, chosen[model.id], frozenset(excluded))
         else:
             missing[model.id] = _reason(model, benchmark, groups, next(iter(chosen.values())))
     return _with_common(Shelf(benchmark, found, missing))
 
 
-def latency_machine(store: Store, models: Sequence[Model]) -> str | None:
+def latency_machine(reading: Reading, models: Sequence[Model]) -> str | None:
     """The machine on which most of `models` have comparable latencies, the newest of equals; None without any."""
-    groups = _latency_groups(store, models)
+    groups = _latency_groups(reading, models)
     return max(groups, key=lambda key: (len(groups[key]), _newest(groups[key])))[0] if groups else None
 
 
-def latencies(store: Store, models: Sequence[Model], machine_id: str | None) -> dict[str, Evaluation]:
+def latencies(reading: Reading, models: Sequence[Model], machine_id: str | None) -> dict[str, Evaluation]:
     """Each model's newest latency evaluation on that machine, with the settings that most models share, by model id."""
-    groups = [group for (machine, _), group in _latency_groups(store, models).items() if machine == machine_id]
+    groups = [group for (machine, _), group in _latency_groups(reading, models).items() if machine == machine_id]
     return max(groups, key=lambda group: (len(group), _newest(group)), default={})
 
 
-def _latency_groups(store: Store, models: Sequence[Model]) -> dict[tuple[str, str], dict[str, Evaluation]]:
+def _latency_groups(reading: Reading, models: Sequence[Model]) -> dict[tuple[str, str], dict[str, Evaluation]]:
     """(machine, settings) → model id → the newest evaluation."""
     groups: dict[tuple[str, str], dict[str, Evaluation]] = {}
-    for evaluation in _finished(store, models, "latency"):
+    for evaluation in _finished(reading, models, "latency"):
         groups.setdefault((evaluation.machine_id, _key(evaluation)), {})[evaluation.model_id] = evaluation
     return groups
 
@@ -200,8 +200,8 @@ def by_item(outcomes: Iterable[Outcome]) -> tuple[dict[str, float], dict[str, fl
     return items, weights, max((len(values) for values in answers.values()), default=1)
 
 
-def _quality(store: Store, model: Model, evaluation: Evaluation, excluded: frozenset[str]) -> Quality:
-    items, weights, samples = by_item(store.evaluations.outcomes(evaluation.id))
+def _quality(reading: Reading, model: Model, evaluation: Evaluation, excluded: frozenset[str]) -> Quality:
+    items, weights, samples = by_item(reading.outcomes(evaluation.id))
     kept = {item: value for item, value in items.items() if item not in excluded}
     if evaluation.benchmark == "heldout":
         kept = {item: value for item, value in kept.items() if weights.get(item, 0) > 0}
@@ -227,9 +227,9 @@ def _with_common(shelf: Shelf) -> Shelf:
     return Shelf(shelf.benchmark, found, missing, tuple(sorted(common)))
 
 
-def _finished(store: Store, models: Sequence[Model], benchmark: str) -> list[Evaluation]:
+def _finished(reading: Reading, models: Sequence[Model], benchmark: str) -> list[Evaluation]:
     wanted = {model.id for model in models}
-    found = [one for one in store.evaluations.list(benchmark=benchmark) if one.status == "finished"]
+    found = [one for one in reading.evaluations(benchmark=benchmark) if one.status == "finished"]
     return sorted((one for one in found if one.model_id in wanted), key=_time)
 
 

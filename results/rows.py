@@ -6,8 +6,9 @@ A float that may be no finite number lies in two columns, `value` and `value_kin
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Hashable, Iterable, Mapping
+from functools import cache
+from typing import Any, TypeVar, cast
 
 import sqlalchemy as sa
 
@@ -25,9 +26,14 @@ def row_of(record: Any, table: type[Any], **more: Any) -> dict[str, Any]:
     return {**row, **more}
 
 
+@cache
+def _names(kind: Hashable) -> frozenset[str]:
+    return frozenset(field.name for field in dataclasses.fields(kind))  # type: ignore[arg-type]
+
+
 def record_of(kind: type[Record], row: Mapping[str, Any] | sa.RowMapping, **more: Any) -> Record:
     """A record of `kind` from a row's columns that are its fields, and `more`."""
-    names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    names = _names(cast("Hashable", kind))
     values = {str(name): value for name, value in row.items() if name in names}
     if "value_kind" in row:
         values["value"] = value_of(row["value"], row["value_kind"])

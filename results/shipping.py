@@ -12,6 +12,7 @@ from results.decision import decide
 from results.decision_records import Decision, Limit, Limits
 from results.errors import BakeoffError, NotFound
 from results.measurements import quality_shelf
+from results.reading import Reading
 from results.records import DecisionRecord, Model, digest, now
 from results.statistics import holm
 from results.wire import plain
@@ -82,9 +83,10 @@ def recheck(record: DecisionRecord, store: Store) -> Recheck:
     """
     shipped = store.models.get(record.model_id)
     limits, machine_id = _limits(record.limits), record.limits.get("machine_id")
-    models = [one for one in store.models.list() if not one.archived or one.id == shipped.id]
-    today = decide(store, limits, machine_id, record.limits.get("benchmark"), models)
-    findings = [*_own(record, shipped, today), *_rivals(store, shipped, models, today)]
+    reading = Reading(store)
+    models = [one for one in reading.models if not one.archived or one.id == shipped.id]
+    today = decide(reading, limits, machine_id, record.limits.get("benchmark"), models)
+    findings = [*_own(record, shipped, today), *_rivals(reading, shipped, models, today)]
     holds = not any(one.kind != "regressed" for one in findings)
     return Recheck(record.id, shipped.name, holds, tuple(findings), today)
 
@@ -133,9 +135,9 @@ def _own(record: DecisionRecord, shipped: Model, today: Decision) -> list[Findin
     return found
 
 
-def _rivals(store: Store, shipped: Model, models: list[Model], today: Decision) -> list[Finding]:
+def _rivals(reading: Reading, shipped: Model, models: list[Model], today: Decision) -> list[Finding]:
     """Who is better than the shipped model, and who has regressed against it."""
-    shelf = quality_shelf(store, models, today.benchmark)
+    shelf = quality_shelf(reading, models, today.benchmark)
     mine = shelf.found.get(shipped.id)
     if mine is None:
         return []

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -163,6 +164,7 @@ def paired_bootstrap(
     return mean_interval(_paired(a, b), level, resamples, seed)
 
 
+@lru_cache(maxsize=10_000)
 def pass_rate_difference(
     both: int, only_a: int, only_b: int, neither: int, level: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
 ) -> Estimate:
