@@ -38,6 +38,7 @@ from peers import describe_machine
 
 from dashboard import Processes
 from dashboard.launch import free_port
+from results import Workspace
 from tests.dashboard import answers
 
 RESTED = """() => !document.querySelector('[data-testid="stSkeleton"]') && !!document.querySelector('h1')
@@ -94,6 +95,8 @@ PAGE_WATCH = """() => { window.changed = performance.now(); window.rested = 0
         .observe(main, {childList: true, subtree: true, attributes: true, characterData: true})
     new MutationObserver(() => { if (app.getAttribute('data-test-script-state') === 'notRunning')
         window.rested = performance.now() }).observe(app, {attributes: true})
+    for (const kind of ['click', 'keydown'])
+        addEventListener(kind, () => { window.pressed = performance.now() }, {capture: true})
 }"""
 PAGE_REDRAWN = f"pressed => window.rested > pressed && performance.now() - window.changed > {QUIET}"
 MLFLOW_RUNS = 100
@@ -148,23 +151,18 @@ class Browser:
     def _chosen(self, page: Any, role: str, widget: Any, move: int) -> float:
         """The browser's clock at the key or click by which another value is chosen; there and back by turns."""
         forth = move % 2 == 0
-        key = "ArrowLeft" if forth else "ArrowRight"
         if role == "combobox":
             widget.click()
-            page.get_by_role("option").nth(2 if forth else 1).hover()
-            key = "Enter"
+            page.get_by_role("option").nth(2 if forth else 1).click()
         elif role == "spinbutton":
             widget.fill("200" if forth else "100")
-            key = "Enter"
-        elif role in ("radio", "switch"):
-            widget.focus()
-            key = "Space"
-            if role == "radio":
-                page.get_by_role(role, name="3" if forth else "2").first.focus()
+            widget.press("Enter")
+        elif role == "slider":
+            widget.press("ArrowLeft" if forth else "ArrowRight")
         else:
-            widget.focus()
-        pressed: float = page.evaluate("performance.now()")
-        page.keyboard.press(key)
+            other = page.get_by_role(role, name="3" if forth else "2").first if role == "radio" else widget
+            other.press("Space")
+        pressed: float = page.evaluate("window.pressed")
         return pressed
 
     def moved(self, url: str, moves: int) -> tuple[float, float, list[float]]:
@@ -259,6 +257,16 @@ def other(name: str, folder: Path) -> Any:
     return serving([*words, "--server.port", str(port)], port, BAKEOFF_WORKSPACE=str(folder))
 
 
+def kept(folder: Path, runs: int, steps: int, evaluations: int) -> Workspace:
+    """A filled store, or the one that was filled before."""
+    place, whole = folder / f"{runs}-{steps}-{evaluations}", folder / f"{runs}-{steps}-{evaluations}.whole"
+    if whole.exists():
+        return Workspace(place)
+    filled = fill(place, runs, steps, evaluations)
+    whole.touch()
+    return filled
+
+
 def main() -> None:
     """Fill, start, measure in turns, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -270,14 +278,15 @@ def main() -> None:
     parser.add_argument("--plain", type=int, default=0, help="runs for the page without fragments and levels")
     parser.add_argument("--floor", action="store_true", help="the least that Streamlit costs")
     parser.add_argument("--no-tensorboard", action="store_true")
+    parser.add_argument("--stores", type=Path, help="a folder in which filled stores stay for the next time")
     parser.add_argument("--no-pages", action="store_true", help="the Loss curves page alone")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))  # ended by `timeout`, it prints and clears up
     print(describe_machine(), flush=True)
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
         folder, run = Path(name), stack.enter_context
-        spaces = {"10 runs": fill(folder / "ten", 10, options.steps, 8)}
-        spaces[f"{options.runs} runs"] = fill(folder / "many", options.runs, options.steps, options.runs // 5)
+        spaces = {"10 runs": kept(options.stores or folder, 10, options.steps, 8)}
+        spaces[f"{options.runs} runs"] = kept(options.stores or folder, options.runs, options.steps, options.runs // 5)
         os.environ["BAKEOFF_SERVE_URL"] = run(answers.AnswerServer(["model0", "model1"])).url
         pages = {key: run(ours(space)) for key, space in spaces.items()}
         peers: dict[str, tuple[str, str, str]] = {}

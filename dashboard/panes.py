@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import zip_longest
 
 import streamlit as st
@@ -97,8 +97,8 @@ def turn(talk: Conversation, position: int, one: Turn, chosen_panes: Sequence[Pa
 class Writing:
     """An answer that is being written, and its place on the page: a slot for each part, under them the figures."""
 
-    def __init__(self, answer: Answer) -> None:
-        self.answer = answer
+    def __init__(self, answer: Answer, tell: Callable[[Snapshot], str] = figures) -> None:
+        self.answer, self.tell = answer, tell
         self.words, self.figures = st.container(), st.empty()
         self.slots: list[DeltaGenerator] = []
         self.shown: list[inert.Part] = []
@@ -120,13 +120,15 @@ class Writing:
                 frame.part(slot, part)
         late = time.monotonic() - self.told > FIGURES_SECONDS
         if late or not self.shown or parts == self.shown:
-            self.figures.caption(figures(shot))
+            self.figures.caption(self.tell(shot))
             self.told = time.monotonic()
         self.shown = parts
 
 
-def follow(written: Sequence[Writing]) -> None:
+def follow(written: Sequence[Writing], *, begun: bool = False) -> None:
     """Show the answers as they are written; the page is drawn anew when one of them ends.
+
+    begun: the page was begun as one on which answers are written, whether or not they have ended since.
 
     The last thing on a page, for it lasts: only words and figures are sent. A fragment that runs five times a second
     has the browser draw all of the page each time, and takes most of a core from a model on the same machine.
@@ -135,7 +137,7 @@ def follow(written: Sequence[Writing]) -> None:
         time.sleep(LOOK_SECONDS)
         for one in written:
             one.show()
-    if written:
+    if written or begun:
         st.rerun()
 
 

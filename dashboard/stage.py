@@ -7,9 +7,10 @@ import random
 import streamlit as st
 
 from dashboard import data, duel, frame, inert
-from dashboard.chat import Answer, Sampling
+from dashboard.chat import Sampling, Snapshot
 from dashboard.conversation import EXAMPLES, figures
 from dashboard.duel import Duel
+from dashboard.panes import Writing
 from results.records import Winner
 
 CHOICES: tuple[tuple[str, str, Winner], ...] = (
@@ -28,14 +29,12 @@ def begin(prompt: str, served: list[str], sampling: Sampling) -> None:
     st.session_state["duel"] = duel.begin(prompt, (names[left], names[right]), sampling)
 
 
-def show(served: list[str], sampling: Sampling) -> None:
-    """The present pair, or the button that draws one."""
+def show(served: list[str], sampling: Sampling) -> list[Writing]:
+    """The present pair, or the button that draws one. Returns the answers that are being written, for `follow`."""
     current: Duel | None = st.session_state.get("duel")
-    # As of this run of the page: the answers may end between two runs of the fragment, and the buttons must follow.
-    streaming = current is not None and current.active
-    if current is not None:
-        st.fragment(_answers, run_every=0.2 if streaming else None)(current, streaming)
-    with st.container(horizontal=True):
+    written = [] if current is None else _answers(current)
+    streaming = bool(written)  # as this run of the page shows it: where they end meanwhile, `follow` has it drawn anew
+    with st.container(horizontal=True, key=f"judging-{streaming}"):
         if current is not None and not streaming and current.vote is None and current.judgeable:
             for text, key, winner in CHOICES:
                 st.button(text, shortcut=key, on_click=_judge, args=(current, winner))
@@ -47,6 +46,7 @@ def show(served: list[str], sampling: Sampling) -> None:
                 on_click=begin,
                 args=(random.choice(EXAMPLES), served, sampling),
             )
+    return written
 
 
 def _judge(current: Duel, winner: Winner) -> None:
@@ -54,24 +54,31 @@ def _judge(current: Duel, winner: Winner) -> None:
     data.add_vote(current.judge(winner, ids, frame.visitor()))
 
 
-def _answers(current: Duel, streaming: bool) -> None:
-    """The two sides; while they stream this redraws itself five times a second."""
-    st.text(current.prompt)
-    for column, side, answer in zip(st.columns(2), ("Left", "Right"), (current.left, current.right), strict=True):
-        with column, st.container(border=True):
-            _side(side, answer, revealed=current.vote is not None)
-    if streaming and not current.active:
-        st.rerun()
+def _answers(current: Duel) -> list[Writing]:
+    """The two sides. Returns those that are being written."""
+    written = []
+    with st.container(key=f"sides-{current.active}"):
+        st.text(current.prompt)
+        for column, side, answer in zip(st.columns(2), ("Left", "Right"), (current.left, current.right), strict=True):
+            with column, st.container(border=True):
+                if current.vote is not None:
+                    frame.model_name(answer.model)
+                else:
+                    st.markdown(f"**{side}**")
+                if answer.active:
+                    written.append(Writing(answer, _length))
+                else:
+                    _side(answer.snapshot(), revealed=current.vote is not None)
+    return written
 
 
-def _side(side: str, answer: Answer, *, revealed: bool) -> None:
-    shot = answer.snapshot()
-    if revealed:
-        frame.model_name(answer.model)
-    else:
-        st.markdown(f"**{side}**")
+def _length(shot: Snapshot) -> str:
+    """Speed would tell a small model from a large one: it is shown after the vote."""
+    return figures(shot) if shot.state == "waiting" else f"{shot.tokens} tokens"
+
+
+def _side(shot: Snapshot, *, revealed: bool) -> None:
     frame.model_text(shot.text)
     if shot.message:  # it may name the model
         st.error(inert.label(shot.message, 300) if revealed else "This side could not answer.", icon=":material/error:")
-    # Speed would tell a small model from a large one: it is shown after the vote.
-    st.caption(figures(shot) if revealed or shot.state == "waiting" else f"{shot.tokens} tokens")
+    st.caption(figures(shot) if revealed else _length(shot))

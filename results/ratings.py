@@ -25,6 +25,9 @@ from results.statistics import votes_to_separate
 
 Floats = NDArray[np.float64]
 
+ENDS = (0.025, 0.975)
+"""Of a 95 % interval, as quantiles."""
+
 RESAMPLES = 500
 """Bootstrap resamples of the votes: each is a whole fit."""
 
@@ -102,12 +105,13 @@ def rate(
     lengths = np.array([_length_ratio(vote) for vote in kept]) if equal_length else None
     fitted = _fit(sides, shares, lengths, np.ones(len(kept)), len(models))
     drawn = _bootstrap(sides, shares, lengths, fitted, len(models), resamples, seed)
+    low, high = _differences(drawn[:, : len(models)])
     effect = (None, None, None) if lengths is None else (fitted[-1], *_ends(drawn[:, -1]))
     return Ratings(
         judge=judge,
         votes=len(kept),
-        ratings=_ranked(models, fitted, drawn, sides),
-        pairs=_pairs(models, fitted, drawn, sides, shares),
+        ratings=_ranked(models, fitted, drawn, sides, low, high),
+        pairs=_pairs(models, fitted, sides, shares, low, high),
         length_effect=effect[0],
         length_low=effect[1],
         length_high=effect[2],
@@ -131,16 +135,6 @@ def _length_ratio(vote: Vote) -> float:
     return max(-5.0, min(5.0, ratio))
 
 
-def _design(sides: NDArray[np.int64], lengths: Floats | None, models: int) -> Floats:
-    """(votes, models [+ 1]): +1 in a's column, -1 in b's, the length ratio last."""
-    rows = np.zeros((len(sides), models + (lengths is not None)))
-    rows[np.arange(len(sides)), sides[:, 0]] = 1.0
-    rows[np.arange(len(sides)), sides[:, 1]] = -1.0
-    if lengths is not None:
-        rows[:, -1] = lengths
-    return rows
-
-
 def _fit(
     sides: NDArray[np.int64],
     shares: Floats,
@@ -149,28 +143,45 @@ def _fit(
     models: int,
     start: Floats | None = None,
 ) -> Floats:
-    """Strengths (models,) with mean 0 [and the length effect last], by Newton's method on the penalised likelihood."""
-    prior = np.array(list(combinations(range(models), 2)))
-    design = np.vstack(
-        [_design(sides, lengths, models), _design(prior, None if lengths is None else np.zeros(len(prior)), models)]
-    )
-    wins = np.concatenate([shares, np.full(len(prior), 0.5)])
-    weights = np.concatenate([weights, np.full(len(prior), PRIOR_VOTES)])
-    found = np.zeros(design.shape[1]) if start is None else start.copy()
-    # the likelihood does not change when all strengths shift together: a tiny ridge picks the solution with mean 0
-    ridge = np.full(design.shape[1], 1e-9)
+    """Strengths (models,) with mean 0 [and the length effect last], by Newton's method on the penalised likelihood.
+
+    Sums go over votes and over pairs of models: a design matrix with a row a pair takes minutes at a hundred models.
+    """
+    a, b = sides.T
+    found = np.zeros(models + (lengths is not None)) if start is None else start.copy()
+    strengths = found[:models]  # a view
+    # the likelihood does not change when all strengths shift together: a tiny ridge makes the curvature invertible
+    ridge = np.full(len(found), 1e-9)
     if lengths is not None:
         ridge[-1] = 1e-3
     for _ in range(60):
-        chance = 1 / (1 + np.exp(-np.clip(design @ found, -30, 30)))
-        gradient = design.T @ (weights * (wins - chance)) - ridge * found
-        curvature = (design * (weights * chance * (1 - chance))[:, None]).T @ design + np.diag(ridge)
+        gradient, curvature = -ridge * found, np.diag(ridge)
+        prior = _chances(strengths[:, None] - strengths)
+        gradient[:models] += PRIOR_VOTES * (0.5 - prior).sum(axis=1)
+        between = PRIOR_VOTES * prior * (1 - prior)
+        chance = _chances(strengths[a] - strengths[b] + (0.0 if lengths is None else lengths * found[-1]))
+        pull, bend = weights * (shares - chance), weights * chance * (1 - chance)
+        gradient[:models] += np.bincount(a, pull, models) - np.bincount(b, pull, models)
+        votes = np.bincount(a * models + b, bend, models**2).reshape(models, models)
+        between += votes + votes.T
+        np.fill_diagonal(between, 0.0)
+        curvature[:models, :models] += np.diag(between.sum(axis=1)) - between
+        if lengths is not None:
+            gradient[-1] += pull @ lengths
+            cross = np.bincount(a, bend * lengths, models) - np.bincount(b, bend * lengths, models)
+            curvature[:models, -1] = curvature[-1, :models] = cross
+            curvature[-1, -1] += bend @ lengths**2
         step = np.linalg.solve(curvature, gradient)
-        found = found + step * min(1.0, 5.0 / max(1e-12, float(np.abs(step).max())))
+        step[:models] -= step[:models].mean()  # along a common shift there is only rounding, which never gets small
+        found += step * min(1.0, 5.0 / max(1e-12, float(np.abs(step).max())))
         if np.abs(step).max() < 1e-9:
             break
-    found[:models] -= found[:models].mean()
+    strengths -= strengths.mean()
     return found
+
+
+def _chances(log_odds: Floats) -> Floats:
+    return 1 / (1 + np.exp(-np.clip(log_odds, -30, 30)))
 
 
 def _bootstrap(
@@ -198,43 +209,46 @@ def _bootstrap(
     return np.array([_fit(pairs, distinct[:, 2], ratio, weights, models, fitted) for weights in drawn])
 
 
-def _ranked(models: list[str], fitted: Floats, drawn: Floats, sides: NDArray[np.int64]) -> tuple[Rating, ...]:
+def _ranked(
+    models: list[str], fitted: Floats, drawn: Floats, sides: NDArray[np.int64], low: Floats, high: Floats
+) -> tuple[Rating, ...]:
+    """low, high: (models, models), of the difference in strength of each to each."""
     votes = np.bincount(sides.ravel(), minlength=len(models))
-    ends = [_ends(drawn[:, index]) for index in range(len(models))]
-    found = []
-    for rank, index in enumerate(np.argsort(-fitted[: len(models)], kind="stable"), start=1):
-        beaten_by, beats = 0, 0
-        for other in range(len(models)):
-            if other == index:
-                continue
-            low, high = _ends(drawn[:, index] - drawn[:, other])
-            beaten_by, beats = beaten_by + (high < 0), beats + (low > 0)
-        found.append(
-            Rating(
-                model_id=models[index], strength=float(fitted[index]), low=ends[index][0], high=ends[index][1],
-                votes=int(votes[index]), rank=rank, rank_low=1 + beaten_by, rank_high=len(models) - beats,
-            )
-        )  # fmt: skip
-    return tuple(found)
+    ends = np.quantile(drawn[:, : len(models)], ENDS, axis=0)
+    beaten_by, beats = (high < 0).sum(axis=1), (low > 0).sum(axis=1)
+    return tuple(
+        Rating(
+            model_id=models[index], strength=float(fitted[index]), low=float(ends[0, index]),
+            high=float(ends[1, index]), votes=int(votes[index]), rank=rank, rank_low=1 + int(beaten_by[index]),
+            rank_high=len(models) - int(beats[index]),
+        )
+        for rank, index in enumerate(np.argsort(-fitted[: len(models)], kind="stable"), start=1)
+    )  # fmt: skip
 
 
 def _pairs(
-    models: list[str], fitted: Floats, drawn: Floats, sides: NDArray[np.int64], shares: Floats
+    models: list[str], fitted: Floats, sides: NDArray[np.int64], shares: Floats, low: Floats, high: Floats
 ) -> tuple[PairRating, ...]:
+    count, places = len(models), sides[:, 0] * len(models) + sides[:, 1]
+    cast = np.bincount(places, minlength=count**2).reshape(count, count)
+    won = np.bincount(places, shares, count**2).reshape(count, count)
     found = []
-    for one, two in combinations(range(len(models)), 2):
-        forward = (sides[:, 0] == one) & (sides[:, 1] == two)
-        backward = (sides[:, 0] == two) & (sides[:, 1] == one)
-        low, high = _ends(drawn[:, one] - drawn[:, two])
+    for one, two in combinations(range(count), 2):
         chance = _chance(float(fitted[one] - fitted[two]))
         found.append(
             PairRating(
-                model_a=models[one], model_b=models[two], votes=int(forward.sum() + backward.sum()),
-                wins_a=float(shares[forward].sum() + (1 - shares[backward]).sum()), probability=chance,
-                low=_chance(low), high=_chance(high), votes_needed=votes_to_separate(chance),
+                model_a=models[one], model_b=models[two], votes=int(cast[one, two] + cast[two, one]),
+                wins_a=float(won[one, two] + cast[two, one] - won[two, one]), probability=chance,
+                low=_chance(low[one, two]), high=_chance(high[one, two]), votes_needed=votes_to_separate(chance),
             )
         )  # fmt: skip
     return tuple(found)
+
+
+def _differences(drawn: Floats) -> tuple[Floats, Floats]:
+    """(low, high), (models, models) each: the ends of each model's strength over each other's. drawn: (n, models)."""
+    ends = np.array([np.quantile(one[:, None] - drawn, ENDS, axis=0) for one in drawn.T])
+    return ends[:, 0], ends[:, 1]
 
 
 def _chance(log_odds: float) -> float:
@@ -242,5 +256,5 @@ def _chance(log_odds: float) -> float:
 
 
 def _ends(drawn: Floats) -> tuple[float, float]:
-    low, high = np.quantile(drawn, [0.025, 0.975])
+    low, high = np.quantile(drawn, ENDS)
     return float(low), float(high)

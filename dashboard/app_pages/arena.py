@@ -14,36 +14,44 @@ try:
 except ServerSilent as silent:
     served = []
     frame.failed(silent)
+written: list[panes.Writing] = []
 if len(served) < 2:
     st.info("Two models of this store must be served to be compared.", icon=":material/inbox:")
     st.code("bakeoff serve", language="bash")
 else:
     with st.popover("Sampling", icon=":material/tune:"):
         sampling = panes.sampling("arena", expanded=True)
-    stage.show(served, sampling)
+    written = stage.show(served, sampling)
     # In a container: pinned to the page's end it would also have the page open there, below its own heading.
     if prompt := st.container().chat_input("Or ask your own", max_chars=20_000):
         stage.begin(prompt, served, sampling)
         st.rerun()
 
-st.subheader("Ranking")
-judges = sorted({vote.judge for vote in data.votes()})
-if not judges:
-    st.caption("No vote yet.")
-    st.stop()
-left, right = st.columns(2, vertical_alignment="bottom")
-judge = left.selectbox("Judged by", judges, key="judge", bind=URL, format_func=lambda name: name or "people")
-equal = right.toggle("As if answers were equally long", key="equal", bind=URL, help="Longer answers please more")
-ranking = data.ranking(judge, equal)
-if ranking is None:
-    st.stop()
-table = tables.ranking(ranking, names)
-frame.chart(charts.ranking(table, data.styles()), key="ranking", alt="Ranking, 95 % intervals")
-shown = table.drop(columns="model_id").rename(columns=str.capitalize).rename(columns={"Strength": "Chance to win"})
-shares = ["Chance to win", "Low", "High"]
-shown[shares] *= 100
-percent = st.column_config.NumberColumn(format="%.0f %%", help="Against the average opponent; 95 % interval")
-st.dataframe(shown, hide_index=True, alt="Ranking", column_config=dict.fromkeys(shares, percent))
-if ranking.length_effect is not None:
-    st.caption(f"Twice as long is worth {ranking.length_effect:+.2f} log odds.")
-frame.download(lambda: table.drop(columns="model_id"), "arena")
+
+def standings() -> None:
+    """Who wins how often, by whose votes."""
+    st.subheader("Ranking")
+    judges = sorted({vote.judge for vote in data.votes()})
+    if not judges:
+        st.caption("No vote yet.")
+        return
+    left, right = st.columns(2, vertical_alignment="bottom")
+    judge = left.selectbox("Judged by", judges, key="judge", bind=URL, format_func=lambda name: name or "people")
+    equal = right.toggle("As if answers were equally long", key="equal", bind=URL, help="Longer answers please more")
+    ranking = data.ranking(judge, equal)
+    if ranking is None:
+        return
+    table = tables.ranking(ranking, names)
+    frame.chart(charts.ranking(table, data.styles()), key="ranking", alt="Ranking, 95 % intervals")
+    shown = table.drop(columns="model_id").rename(columns=str.capitalize).rename(columns={"Strength": "Chance to win"})
+    shares = ["Chance to win", "Low", "High"]
+    shown[shares] *= 100
+    percent = st.column_config.NumberColumn(format="%.0f %%", help="Against the average opponent; 95 % interval")
+    st.dataframe(shown, hide_index=True, alt="Ranking", column_config=dict.fromkeys(shares, percent))
+    if ranking.length_effect is not None:
+        st.caption(f"Twice as long is worth {ranking.length_effect:+.2f} log odds.")
+    frame.download(lambda: table.drop(columns="model_id"), "arena")
+
+
+standings()
+panes.follow(written)

@@ -43,4 +43,4 @@ if prompt := st.chat_input("Ask all panes", max_chars=20_000):
     talk.ask(prompt, chosen)
     st.rerun()
 st.caption(inert.label(f"Answered by {chat.masked()}"))
-panes.follow(written)
+panes.follow(written, begun=streaming)
