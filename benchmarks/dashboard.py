@@ -88,17 +88,15 @@ WIDGETS = {
     "prompt_sets": ("combobox", "Prompt"),
 }
 """On each page besides Loss curves: the widget that one goes on with, by role and name."""
-PAGE_WATCH = """() => { window.changed = performance.now(); window.rested = 0
-    const app = document.querySelector('[data-testid="stApp"]')
-    const main = document.querySelector('[data-testid="stMainBlockContainer"]')
-    new MutationObserver(() => { window.changed = performance.now() })
-        .observe(main, {childList: true, subtree: true, attributes: true, characterData: true})
-    new MutationObserver(() => { if (app.getAttribute('data-test-script-state') === 'notRunning')
-        window.rested = performance.now() }).observe(app, {attributes: true})
+PAGE_WATCH = """() => { window.changed = performance.now()
+    new MutationObserver(() => { window.changed = performance.now() }).observe(
+        document.querySelector('[data-testid="stMainBlockContainer"]'),
+        {childList: true, subtree: true, attributes: true, characterData: true})
     for (const kind of ['click', 'keydown'])
         addEventListener(kind, () => { window.pressed = performance.now() }, {capture: true})
 }"""
-PAGE_REDRAWN = f"pressed => window.rested > pressed && performance.now() - window.changed > {QUIET}"
+PAGE_REDRAWN = f"""pressed => performance.now() - Math.max(pressed, window.changed) > {QUIET}
+    && document.querySelector('[data-testid="stApp"]').getAttribute('data-test-script-state') === 'notRunning'"""
 MLFLOW_RUNS = 100
 PATIENCE_SECONDS = 120.0
 SETTLING_MS = 2000
@@ -152,8 +150,11 @@ class Browser:
         """The browser's clock at the key or click by which another value is chosen; there and back by turns."""
         forth = move % 2 == 0
         if role == "combobox":
-            widget.click()
-            page.get_by_role("option").nth(2 if forth else 1).click()
+            option = page.get_by_role("option").nth(2 if forth else 1)
+            while not option.count():  # what is drawn meanwhile closes the list
+                widget.click()
+                page.wait_for_timeout(500)
+            option.click()
         elif role == "spinbutton":
             widget.fill("200" if forth else "100")
             widget.press("Enter")

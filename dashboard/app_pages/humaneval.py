@@ -58,8 +58,11 @@ if costs:
         st.markdown("- " + inert.label(sentence, 500))
 
 verdicts = humaneval.verdicts({model.name: frames[model.id] for model in chosen}, excluded)
-if len(verdicts) > 1:
-    st.subheader("Two models, task by task")
+
+
+@st.fragment
+def pair() -> None:
+    """Any two models; other two redraw this alone."""
     left, right = st.columns(2)
     a = left.selectbox("Model A", list(verdicts.index), key="a", bind=URL)
     b = right.selectbox("Model B", list(verdicts.index), index=1, key="b", bind=URL)
@@ -67,6 +70,11 @@ if len(verdicts) > 1:
         st.caption("Choose two different models.")
     else:
         st.markdown(inert.label(data.compared(a, b, "humaneval"), 2000))
+
+
+if len(verdicts) > 1:
+    st.subheader("Two models, task by task")
+    pair()
 if verdicts.empty:
     st.stop()
 st.subheader("Every task")

@@ -19,6 +19,7 @@ from results import (
     Limit,
     Limits,
     NotFound,
+    Reading,
     Report,
     Run,
     Store,
@@ -82,6 +83,16 @@ def test_limits_come_first(shelf: Store) -> None:
     assert not found.candidate("large").qualifies
     assert "the limit is at most 0.5" in found.candidate("large").reasons[0]
     assert any("large scored higher and is out only because" in one.sentence for one in found.would_change)
+
+
+def test_one_reading_serves_any_limits_and_stays_what_it_was(shelf: Store) -> None:
+    reading = Reading(shelf)
+    limits = [Limits(), Limits(bytes=200_000_000), Limits(ttft_seconds_p90=0.5), Limits(bytes=1)]
+    before = [decide(shelf, one) for one in limits]
+    assert [decide(reading, one) for one in limits] == before
+    add_humaneval(shelf, add_model(shelf, "later", 1000), passes(0.9))
+    assert [decide(reading, one) for one in limits] == before
+    assert decide(shelf).chosen == "later"
 
 
 def test_the_unknown_is_no_pass_and_the_reason_names_what_to_run(shelf: Store) -> None:
