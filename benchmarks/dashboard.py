@@ -188,6 +188,8 @@ class Browser:
             page.wait_for_timeout(SETTLING_MS)
             if slider == MLFLOW_SLIDER:
                 page.get_by_label("Configure charts").click()
+                page.locator(slider).first.press("ArrowRight")  # it stands at 0, from where no key leads down
+                page.wait_for_timeout(SETTLING_MS)
                 page.evaluate(WATCH)
             seconds = self._pressed(page, page.locator(slider).first, moves)
         page.context.close()

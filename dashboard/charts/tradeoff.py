@@ -57,6 +57,7 @@ def tradeoff(rows: pd.DataFrame, styles: Mapping[str, Style], *, x: str, y: str,
                 "color": colour,
                 "symbol": some["symbol"],
                 "size": some["size"],
+                "opacity": 1.0,  # where sizes differ Plotly's is 0.7, which here would say: fails a limit
                 "line": {"color": colour, "width": some["ring"]},
             },
             customdata=some[["label", "standing"]],
