@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from peers import MLflow
 
-from results import Model, Point, Run, Workspace
+from results import Point, Run, Workspace
 from results.records import Outcome
 from tests.dashboard import stores
 
@@ -38,7 +38,7 @@ def fill(folder: Path, runs: int, steps: int, evaluations: int) -> Workspace:
     evaluations: HumanEval (40 tasks) and latency (12 requests) by turns, so of half as many models; among these are
     as many votes, and each answered three prompts of a set.
     """
-    workspace, models = Workspace(folder), list[Model]()
+    workspace = Workspace(folder)
     with workspace.store() as store:
         store.machines.add(stores.LAPTOP)
         for number in range(runs):
@@ -49,7 +49,6 @@ def fill(folder: Path, runs: int, steps: int, evaluations: int) -> Workspace:
         for number in range(evaluations // 2):
             model = stores.model(f"model{number}", "lora-gguf", f"run{number}", 270_000_000 + 1000 * number)
             store.models.add(model)
-            models.append(model)
             stores.write_humaneval(store, model, 0.2 + 0.3 * number / evaluations)
             stores.write_latency(store, model, 50 + number, stores.LAPTOP)
             begun = store.evaluations.begin(
@@ -59,7 +58,7 @@ def fill(folder: Path, runs: int, steps: int, evaluations: int) -> Workspace:
             rows = [Outcome(f"prompt-{at}", value=1.0, details=each) for at, each in enumerate(details)]
             store.evaluations.add_outcomes(begun.id, rows)
             store.evaluations.finish(begun.id, [], {})
-        if len(models) > 1:
+        if len(models := store.models.list()) > 1:
             stores.write_votes(store, models, evaluations)
         stores.write_published(store)
     with sqlite3.connect(folder / "results.db") as connection:

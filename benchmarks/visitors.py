@@ -189,6 +189,12 @@ def seen_side_by_side(browser: Any, address: str, prompt: str) -> tuple[float, l
     return seconds, [answer["text"] for answer in told]
 
 
+def visiting(address: str) -> Any:
+    """The page's own WebSocket, as a browser opens it."""
+    url = address.replace("http", "ws") + "/_stcore/stream"
+    return connect(url, subprotocols=["streamlit"], origin=address, max_size=None)  # type: ignore[arg-type,list-item]
+
+
 def said(socket: Any, deadline: float) -> Iterator[ForwardMsg]:
     """What a page sends, until its script has run to the end."""
     while True:
@@ -205,9 +211,8 @@ def heard_side_by_side(address: str, prompt: str) -> tuple[float, list[str]]:
 
     From the first token that the page tells of to the message by which all answers have ended.
     """
-    url = address.replace("http", "ws") + "/_stcore/stream"
     query = "panes=4&" + "&".join(f"model{number}=smollm2" for number in range(1, 5))
-    with connect(url, subprotocols=["streamlit"], origin=address, max_size=None) as socket:  # type: ignore[arg-type,list-item]
+    with visiting(address) as socket:
         message = BackMsg()
         message.rerun_script.page_name, message.rerun_script.query_string = "chat", query
         socket.send(message.SerializeToString())
@@ -284,8 +289,7 @@ def beside(folder: Path, rounds: int) -> None:
 
 def session(address: str, pages: tuple[str, ...]) -> None:
     """One visitor: connect, draw the pages one after another, leave."""
-    url = address.replace("http", "ws") + "/_stcore/stream"
-    with connect(url, subprotocols=["streamlit"], origin=address, max_size=None) as socket:  # type: ignore[arg-type,list-item]
+    with visiting(address) as socket:
         for name in pages:
             message = BackMsg()
             message.rerun_script.page_name = name

@@ -74,8 +74,8 @@ def warm() -> None:
     with contextlib.suppress(BakeoffError):  # the pages say it
         data.curves([row.run.id for row in data.runs()], "loss")
         data.styles(), data.scores()
-        data.decision({}), data.ranking(), data.ranking(equal_length=True)
-        [data.outcomes(one) for kind in ("humaneval", "latency") for one in data.newest(kind)]
+        data.decision({}), [data.outcomes(one) for kind in ("humaneval", "latency") for one in data.newest(kind)]
+        data.ranking(), data.ranking(equal_length=True)
 
 
 def hurry(port: int) -> None:

@@ -230,16 +230,18 @@ def _pairs(
     models: list[str], fitted: Floats, sides: NDArray[np.int64], shares: Floats, low: Floats, high: Floats
 ) -> tuple[PairRating, ...]:
     count, places = len(models), sides[:, 0] * len(models) + sides[:, 1]
+    strengths = fitted[:count]
+    chances, low, high = _chances(strengths[:, None] - strengths), _chances(low), _chances(high)
     cast = np.bincount(places, minlength=count**2).reshape(count, count)
     won = np.bincount(places, shares, count**2).reshape(count, count)
     found = []
     for one, two in combinations(range(count), 2):
-        chance = _chance(float(fitted[one] - fitted[two]))
+        chance = float(chances[one, two])
         found.append(
             PairRating(
                 model_a=models[one], model_b=models[two], votes=int(cast[one, two] + cast[two, one]),
                 wins_a=float(won[one, two] + cast[two, one] - won[two, one]), probability=chance,
-                low=_chance(low[one, two]), high=_chance(high[one, two]), votes_needed=votes_to_separate(chance),
+                low=float(low[one, two]), high=float(high[one, two]), votes_needed=votes_to_separate(chance),
             )
         )  # fmt: skip
     return tuple(found)
@@ -249,10 +251,6 @@ def _differences(drawn: Floats) -> tuple[Floats, Floats]:
     """(low, high), (models, models) each: the ends of each model's strength over each other's. drawn: (n, models)."""
     ends = np.array([np.quantile(one[:, None] - drawn, ENDS, axis=0) for one in drawn.T])
     return ends[:, 0], ends[:, 1]
-
-
-def _chance(log_odds: float) -> float:
-    return 1 / (1 + math.exp(-max(-30.0, min(30.0, log_odds))))
 
 
 def _ends(drawn: Floats) -> tuple[float, float]:

@@ -6,9 +6,9 @@ A float that may be no finite number lies in two columns, `value` and `value_kin
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -27,13 +27,13 @@ def row_of(record: Any, table: type[Any], **more: Any) -> dict[str, Any]:
 
 
 @cache
-def _names(kind: Hashable) -> frozenset[str]:
-    return frozenset(field.name for field in dataclasses.fields(kind))  # type: ignore[arg-type]
+def _names(kind: type[Any]) -> frozenset[str]:
+    return frozenset(field.name for field in dataclasses.fields(kind))
 
 
 def record_of(kind: type[Record], row: Mapping[str, Any] | sa.RowMapping, **more: Any) -> Record:
     """A record of `kind` from a row's columns that are its fields, and `more`."""
-    names = _names(cast("Hashable", kind))
+    names = _names(kind)  # type: ignore[arg-type]
     values = {str(name): value for name, value in row.items() if name in names}
     if "value_kind" in row:
         values["value"] = value_of(row["value"], row["value_kind"])
