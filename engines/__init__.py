@@ -10,12 +10,13 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from engines.errors import EngineBusy, EngineCrashed, EngineError, ExportRefused, FileRefused
+from engines.errors import DeviceUnavailable, EngineBusy, EngineCrashed, EngineError, ExportRefused, FileRefused
 from engines.interface import Chunk, Completion, Engine, FinishReason, Message, Sampling
 
 if TYPE_CHECKING:
     from engines.advisor import Advice, advise
     from engines.batching import Answer, Request
+    from engines.devices import BF16_FLAGS, Device, cpu_flags, free_bytes, gpus, this_device, unusable_gpu
     from engines.forms import export
     from engines.gguf import FolderSource, write_model
     from engines.header import read_header
@@ -34,6 +35,8 @@ _LAZY = {
     "AT_ONCE": "openai",
     "Advice": "advisor",
     "Answer": "batching",
+    "BF16_FLAGS": "devices",
+    "Device": "devices",
     "FolderSource": "gguf",
     "HuggingFaceEngine": "huggingface",
     "LlamaCppEngine": "llamacpp",
@@ -43,10 +46,13 @@ _LAZY = {
     "cache_folder": "unpacking",
     "calibrated": "threads",
     "chat_template": "huggingface",
+    "cpu_flags": "devices",
     "export": "forms",
     "file_sha256": "identity",
     "folder_sha256": "identity",
+    "free_bytes": "devices",
     "gguf_tokenizer": "vocabulary",
+    "gpus": "devices",
     "masked": "openai",
     "model_id": "identity",
     "open_engine": "opening",
@@ -54,7 +60,9 @@ _LAZY = {
     "read_header": "header",
     "serve": "serving",
     "silence": "unpacking",
+    "this_device": "devices",
     "unpacked": "unpacking",
+    "unusable_gpu": "devices",
     "write_model": "gguf",
 }
 """Name → the module that has it. None is imported before its name is used."""
@@ -63,8 +71,11 @@ __all__ = [
     "AT_ONCE",
     "Advice",
     "Answer",
+    "BF16_FLAGS",
     "Chunk",
     "Completion",
+    "Device",
+    "DeviceUnavailable",
     "Engine",
     "EngineBusy",
     "EngineCrashed",
@@ -83,10 +94,13 @@ __all__ = [
     "cache_folder",
     "calibrated",
     "chat_template",
+    "cpu_flags",
     "export",
     "file_sha256",
     "folder_sha256",
+    "free_bytes",
     "gguf_tokenizer",
+    "gpus",
     "masked",
     "model_id",
     "open_engine",
@@ -94,7 +108,9 @@ __all__ = [
     "read_header",
     "serve",
     "silence",
+    "this_device",
     "unpacked",
+    "unusable_gpu",
     "write_model",
 ]
 

@@ -3,6 +3,7 @@
 EngineError             an engine cannot do what was asked
 ├── EngineCrashed       its process ended in the middle; it is restarted, only the request at hand is lost
 ├── EngineBusy          the memory budget or the queue has no room for one more
+├── DeviceUnavailable   a GPU that is asked for is not there, or torch cannot use it
 ├── FileRefused         a weights file, folder or template is hostile, damaged or of a kind that nothing here reads
 └── ExportRefused       an export that would not answer as the model does; the failed check is named
 """
@@ -22,6 +23,10 @@ class EngineCrashed(EngineError):
 
 class EngineBusy(EngineError):
     """The memory budget or the queue has no room for one more."""
+
+
+class DeviceUnavailable(EngineError):
+    """A GPU that is asked for is not there, or torch cannot use it. Names the device and the remedy."""
 
 
 class FileRefused(EngineError):

@@ -8,13 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Literal
 
+from engines import DeviceUnavailable, this_device
 from trainer.errors import BaseUnavailable
-
-BF16_FLAGS = ("amx_bf16", "avx512_bf16", "bf16")
-"""CPU flags of fast bfloat16 products: Intel AMX, AVX-512 (Intel, AMD), Arm."""
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Of glibc's mallopt(3)."""
@@ -36,13 +33,11 @@ def choose(dtype: str = "auto", device: str = "auto", quantization: str = "none"
 
     Raises: BaseUnavailable when the device is not there or cannot do the dtype.
     """
-    import torch
-
-    if device == "auto":
-        device = "cuda:0" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    elif device.startswith("cuda") and not torch.cuda.is_available():
-        raise BaseUnavailable(f"device {device} is asked for, but torch sees no NVIDIA GPU; use auto or cpu")
-    best, reason = _best(device)
+    try:
+        found = this_device(device)
+    except DeviceUnavailable as error:
+        raise BaseUnavailable(str(error)) from error
+    device, best, reason = found.name, found.dtype, found.reason
     if dtype == "auto":
         note = f"{best} on {device}: {reason}"
     elif dtype == "float16" and device == "cpu":
@@ -55,22 +50,6 @@ def choose(dtype: str = "auto", device: str = "auto", quantization: str = "none"
     if quantization == "nf4":
         notes += (f"the frozen base is kept in 4 bits (nf4), computed in {best if dtype == 'auto' else dtype}",)
     return Choice(device, best if dtype == "auto" else dtype, "nf4" if quantization == "nf4" else "none", notes)
-
-
-def _best(device: str) -> tuple[str, str]:
-    if device.startswith("cuda"):
-        import torch
-
-        name, (major, minor) = torch.cuda.get_device_name(device), torch.cuda.get_device_capability(device)
-        if major >= 8:
-            return "bfloat16", f"{name} (compute {major}.{minor}) has bf16 tensor cores"
-        return "float16", f"{name} (compute {major}.{minor}) has no bf16"
-    if device == "mps":
-        return "bfloat16", "Apple GPUs multiply bf16"
-    flags = cpu_flags()
-    if found := [flag for flag in BF16_FLAGS if flag in flags]:
-        return "bfloat16", f"the CPU has {found[0]}"
-    return "float32", "the CPU has neither AMX nor AVX512-BF16, where bf16 would be slower"
 
 
 @cache
@@ -99,16 +78,3 @@ def settled_objects() -> Iterator[None]:
         yield
     finally:
         gc.unfreeze()
-
-
-@cache
-def cpu_flags() -> frozenset[str]:
-    """Instruction sets of this CPU, as Linux names them; empty elsewhere."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return frozenset()
-    lines = (line.partition(":") for line in text.splitlines())
-    return frozenset(
-        word for key, _, value in lines if key.strip().lower() in ("flags", "features") for word in value.split()
-    )

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from engines import BF16_FLAGS, cpu_flags
 from trainer import TrainerError, base_identity, base_tokenizer, load_base
 from trainer.bases import hub_remedy
-from trainer.devices import BF16_FLAGS, choose, cpu_flags
+from trainer.devices import choose
 from trainer.miniatures import ARCHITECTURES
 from trainer.registry import ENTRIES, entry, shape_of
 
