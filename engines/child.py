@@ -10,13 +10,15 @@ from typing import Any, NoReturn
 
 
 def take_task() -> dict[str, Any]:
-    """The task from stdin, once. Limits the address space to `memory_bytes` where the task names it."""
+    """The task from stdin, once."""
     task: dict[str, Any] = json.loads(sys.stdin.buffer.readline())
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if task.get("memory_bytes"):
-        limit = int(task["memory_bytes"])
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     return task
+
+
+def limit_memory(limit: int) -> None:
+    """Bound the address space, in bytes: a hostile file's counts then end this process and not the machine."""
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
 def silence_stdout() -> int:

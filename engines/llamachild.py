@@ -7,16 +7,29 @@ Task: path, adapters (paths), context (tokens of one slot), slots, threads, key,
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from engines import child
 
 
+def on_gpu(devices: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Those of xllamacpp's `get_device_info()` that llama.cpp gives layers to: GPUs, integrated ones too."""
+    return [device for device in devices if device["type"].name.endswith(("_GPU", "_IGPU"))]
+
+
 def main() -> None:
-    """Load and serve. Every adapter starts at scale 0: requests name the one they want."""
+    """Load and serve. Every adapter starts at scale 0: requests name the one they want.
+
+    On the CPU the address space is bounded. A GPU build reserves far more of it than it uses, so it gets no bound.
+    """
     task = child.take_task()
     reply = child.silence_stdout()
     import xllamacpp
 
+    gpus = on_gpu(xllamacpp.get_device_info()) if task.get("gpu_layers", -1) else []
+    if not gpus:
+        child.limit_memory(int(task["memory_bytes"]))
     params = xllamacpp.CommonParams()
     params.model.path = task["path"]
     params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(path, 0.0) for path in task["adapters"]]
@@ -44,8 +57,15 @@ def main() -> None:
         load_seconds=time.perf_counter() - began,
         build=f"xllamacpp {xllamacpp.__version__}",
         system=xllamacpp.get_system_info().strip(),
+        device=", ".join(str(one["description"]) for one in gpus) or "CPU",
+        gpu_bytes=_free(gpus) - _free(on_gpu(xllamacpp.get_device_info())) if gpus else 0,
     )
     child.serve_until_orphaned()
+
+
+def _free(devices: Sequence[Mapping[str, Any]]) -> int:
+    """Bytes of GPU memory that nobody uses."""
+    return sum(int(device["memory_free"]) for device in devices)
 
 
 if __name__ == "__main__":

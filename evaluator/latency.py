@@ -160,6 +160,8 @@ def _measure(
             "patient_threads": choices[model.id].patient,
             "engine": builds[model.id]["build"],
             "engine_system": builds[model.id]["system"],
+            "device": builds[model.id]["device"],
+            "gpu_bytes": builds[model.id]["gpu_bytes"],
             "isa": list(this_machine().isa),
             "load_average_before": load_before,
             "load_average_after": os.getloadavg()[0],

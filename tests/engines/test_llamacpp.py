@@ -14,6 +14,7 @@ import pytest
 
 from engines import EngineCrashed, EngineError, FileRefused, LlamaCppEngine, Message, Sampling, Threading
 from engines.llamaserver import LlamaServer
+from engines.process import ChildProcess
 
 pytestmark = pytest.mark.slow
 
@@ -212,3 +213,39 @@ def test_a_template_bomb_ends_its_engine_not_ours(tiny: Path, tmp_path: Path) ->
             engine.render(HELLO)
         finally:
             engine.close()
+
+
+GPU_BUILD = """
+import importlib.util, pathlib, sys, types
+place = pathlib.Path(REAL)
+spec = importlib.util.spec_from_file_location("xllamacpp", place, submodule_search_locations=[str(place.parent)])
+real = importlib.util.module_from_spec(spec)
+sys.modules["xllamacpp"] = real
+spec.loader.exec_module(real)
+own, free = real.get_device_info, iter((9_000_000_000, 8_000_000_000))
+
+
+def get_device_info():
+    gpu = types.SimpleNamespace(name="GGML_BACKEND_DEVICE_TYPE_GPU")
+    return [*own(), {"description": "Tesla T4", "type": gpu, "memory_free": next(free)}]
+
+
+real.get_device_info = get_device_info
+"""
+"""xllamacpp as a CUDA build shows itself: the real one, with a GPU in its list of devices."""
+
+
+def test_a_gpu_build_gets_no_bound_on_its_address_space_and_names_its_gpu(tiny: Path, tmp_path: Path) -> None:
+    import xllamacpp
+
+    (tmp_path / "xllamacpp.py").write_text(GPU_BUILD.replace("REAL", repr(xllamacpp.__file__)))
+    task = {"path": str(tiny), "adapters": [], "context": 64, "slots": 1, "threads": 1, "memory_bytes": 2**33}
+    bounds, said = [], []
+    for environment in ({}, {"PYTHONPATH": str(tmp_path)}):
+        process = ChildProcess("engines.llamachild", task, 60, environment)
+        limits = Path(f"/proc/{process.pid}/limits").read_text().splitlines()
+        bounds.append(next(line for line in limits if line.startswith("Max address space")).split()[3])
+        said.append((process.details["device"], process.details["gpu_bytes"]))
+        process.stop()
+    assert bounds == [str(2**33), "unlimited"]
+    assert said == [("CPU", 0), ("Tesla T4", 1_000_000_000)]
