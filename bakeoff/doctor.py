@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import shutil
+import sys
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -37,7 +39,7 @@ def doctor(
     ] = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Say what this machine can do, and what to install.
+    """Say what this machine can do, and what to install. Exit 1 if something is missing.
 
     Examples: bakeoff doctor · bakeoff doctor --engines demo-rank8
     """
@@ -47,27 +49,39 @@ def doctor(
     findings = [check(workspace) for check in CHECKS]
     if as_json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
-        return
-    table = Table("", "what", "found", "what to do", box=None, header_style="bold")
-    for finding in findings:
-        table.add_row("ok" if finding.ok else "missing", finding.subject, finding.found, finding.remedy)
-    listing.output().print(table)
+    else:
+        table = Table("", "what", "found", "what to do", box=None, header_style="bold")
+        for finding in findings:
+            table.add_row("ok" if finding.ok else "missing", finding.subject, finding.found, finding.remedy)
+        listing.output().print(table)
+    if not all(finding.ok for finding in findings):
+        sys.exit(1)
 
 
 def _processor(_: Path | None) -> Finding:
+    from engines import this_device
     from results import this_machine
 
-    machine = this_machine()
-    fast = "amx_bf16" in machine.isa or "avx512_bf16" in machine.isa
-    kind = "bf16 in hardware: trains in bf16" if fast else "no bf16 in hardware: trains in fp32"
+    machine, device = this_machine(), this_device("cpu")
+    kind = f"trains in {device.dtype}: {device.reason}"
     gib = machine.ram_bytes / 2**30
     return Finding("processor", True, f"{machine.cpu}, {machine.cores} cores, {gib:.0f} GiB; {kind}")
 
 
 def _gpu(_: Path | None) -> Finding:
-    from results import this_machine
+    """What torch can use, not what a driver lists: a listed GPU that torch cannot use is worth a line, and a remedy."""
+    from engines import gpus, unusable_gpu
 
-    return Finding("GPU", True, this_machine().gpu or "none: small models train and run on the processor")
+    if why := unusable_gpu():
+        found, seen, remedy = why.partition(" sees no GPU: ")
+        return Finding("GPU", False, f"{found}{seen.removesuffix(': ')}", remedy)
+    named = Counter(
+        f"{one.label}, {one.memory_bytes / 1e9:.1f} GB; trains and answers in {one.dtype}: {one.reason}"
+        for one in gpus()
+    )
+    told = "; ".join(f"{count} x {name}" if count > 1 else name for name, count in named.items())
+    several = "; as many runs train at once" if sum(named.values()) > 1 else ""
+    return Finding("GPU", True, told + several or "none: small models train and run on the processor")
 
 
 def _sandbox(_: Path | None) -> Finding:
@@ -87,11 +101,33 @@ def _benchmark(_: Path | None) -> Finding:
 
 
 def _llamacpp(_: Path | None) -> Finding:
-    return _package("llama.cpp (xllamacpp)", "xllamacpp", "make setup, or pip install xllamacpp")
+    """On a GPU also whether the build computes there; PyPI's does not, and works all the same."""
+    from engines import CUDA_WHEELS, gpus, llamacpp_gpus
+
+    found = _package("llama.cpp (xllamacpp)", "xllamacpp", "make setup, or pip install xllamacpp")
+    if not found.ok or not gpus():
+        return found
+    if able := llamacpp_gpus():
+        return replace(found, found=f"{found.found}, computes on {', '.join(able)}")
+    text = f"{found.found}, a build for processors: GGUF files are asked there, not on the GPU"
+    return replace(found, found=text, remedy=f"to ask them on the GPU: {CUDA_WHEELS}")
 
 
 def _bitsandbytes(_: Path | None) -> Finding:
-    return _package("QLoRA (bitsandbytes)", "bitsandbytes", "make setup, or pip install bitsandbytes")
+    """On a GPU also whether its library for torch's CUDA is there."""
+    from engines import gpus
+
+    subject = "QLoRA (bitsandbytes)"
+    found = _package(subject, "bitsandbytes", "make setup, or pip install bitsandbytes")
+    if not found.ok or not gpus():
+        return found
+    import torch
+    from bitsandbytes.cextension import lib
+
+    if lib.compiled_with_cuda:
+        return replace(found, found=f"{found.found}, with its library for CUDA {torch.version.cuda}")
+    text = f"{found.found} has no library that loads for CUDA {torch.version.cuda}: nf4 does not train on the GPU"
+    return Finding(subject, False, text, "python -m bitsandbytes says why; pip install -U bitsandbytes")
 
 
 def _package(subject: str, name: str, remedy: str) -> Finding:

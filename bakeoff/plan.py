@@ -20,16 +20,27 @@ def plan(
 ) -> None:
     """Print an experiment's runs, rows and tokens after filtering, memory, time and warnings. Exit 1 if it cannot run.
 
+    Places: this machine's CPU and GPUs, and a T4, an RTX 4090 and an A100.
+
     Example: bakeoff plan experiments/demo.yaml
     """
     import trainer
     from bakeoff import progress
+    from bakeoff.foretelling import foretold
     from bakeoff.plan_text import plan_text
-    from results import Workspace
+    from results import BakeoffError, Workspace
 
     experiment = trainer.load_experiment(experiment_file)
     with progress.drawn() as report:
         found = trainer.plan(experiment, Workspace.open(workspace), report)
-    print(json.dumps(dataclasses.asdict(found), indent=2) if json_ else plan_text(found))
+    try:
+        wholes = foretold(experiment.evaluate, found)
+    except BakeoffError as error:
+        wholes, found = (), dataclasses.replace(found, problems=(*found.problems, str(error)))
+    if json_:
+        time = [dataclasses.asdict(whole) for whole in wholes]
+        print(json.dumps({**dataclasses.asdict(found), "time": time}, indent=2))
+    else:
+        print(plan_text(found, wholes))
     if found.problems:
         sys.exit(1)

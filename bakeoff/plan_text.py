@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from bakeoff.foretelling import Whole
 from trainer import Group, Plan
 
+STAGES = {
+    "training": "training", "export": "exports", "humaneval": "HumanEval", "heldout": "held-out rows",
+    "stopping": "stopping", "latency": "latency",
+}  # fmt: skip
+"""What the stages are called."""
 
-def plan_text(plan: Plan) -> str:
-    """One block a group of variants, then problems and warnings."""
+
+def plan_text(plan: Plan, wholes: Sequence[Whole]) -> str:
+    """One block a group of variants, the time of the whole experiment at each place, then problems and warnings."""
     lines = [f"{plan.experiment}: {plan.runs} fine-tuning{'s' if plan.runs != 1 else ''}"]
     for group in plan.groups:
         lines += _group_lines(group)
+    if wholes:
+        lines += ["", "from the first step to the last figure, within a factor of two:"]
+        width = max(len(whole.device) for whole in wholes)
+        lines += [f"  {whole.device:<{width}} {_whole(whole)}" for whole in wholes]
     lines += [f"\nProblem: {problem}" for problem in plan.problems]
     lines += [f"\nWarning: {warning}" for warning in plan.warnings]
     return "\n".join(lines)
@@ -24,12 +37,32 @@ def _group_lines(group: Group) -> list[str]:
             f"{group.tokens:,} tokens a pass; {_removed(group)}"
         )
         lines.append(f"  steps   {group.steps:,}, {group.passes:.2g} passes over the rows")
+    width = max((len(need.device) for need in group.needs), default=0)
     for need in group.needs:
         fits = "fits" if need.fits else f"does not fit {need.device_bytes / 1e9:.0f} GB"
         checkpointing = ", recomputing activations" if need.checkpointing else ""
-        duration = f", about {_duration(need.seconds)} of training" if need.seconds else ""
-        lines.append(f"  {need.device:<10} about {need.memory_bytes / 1e9:.1f} GB ({fits}{checkpointing}){duration}")
+        duration = f", about {duration_text(need.seconds)} of training" if need.seconds else ""
+        beside = f", {need.at_once} runs at once" if need.at_once > 1 else ""
+        lines.append(
+            f"  {need.device:<{width}} about {need.memory_bytes / 1e9:.1f} of {need.device_bytes / 1e9:.0f} GB "
+            f"({need.dtype}, {fits}{checkpointing}){duration}{beside}"
+        )
+        if need.note:
+            lines.append(f"  {'':<{width}} {need.note}")
     return lines
+
+
+def _whole(whole: Whole) -> str:
+    """The total, then every stage with its forms."""
+    stages: dict[str, list[tuple[str, float]]] = {}
+    for part in whole.parts:
+        stages.setdefault(part.stage, []).append((part.form, part.seconds))
+    named = []
+    for stage, forms in stages.items():
+        total = duration_text(sum(seconds for _, seconds in forms))
+        each = ", ".join(f"{form} {duration_text(seconds)}" for form, seconds in forms if form)
+        named.append(f"{STAGES[stage]} {total}" + (f" ({each})" if len(forms) > 1 else ""))
+    return f"about {duration_text(whole.seconds)}: {', '.join(named)}"
 
 
 def _removed(group: Group) -> str:
@@ -40,7 +73,8 @@ def _removed(group: Group) -> str:
     return f"removed: {', '.join(named)}" if named else "the filters removed nothing"
 
 
-def _duration(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
+    """Seconds, minutes or hours, whichever a person would say."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

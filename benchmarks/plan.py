@@ -54,6 +54,7 @@ def _setting(setting: tuple[int, int, int, int], steps: int, folder: Path) -> di
 
 def measure(runs: int, rank: int, batch: int, max_length: int, steps: int, data: Path) -> dict[str, Any]:
     """Train `runs` variants for `steps` steps; afterwards ask the plan's own functions about the same."""
+    from engines.speeds import this_cpu
     from trainer import estimates
     from trainer.bases import load_base
     from trainer.experiment import Lora, Training
@@ -61,7 +62,7 @@ def measure(runs: int, rank: int, batch: int, max_length: int, steps: int, data:
     from trainer.planning import base_shape
     from trainer.together import Together
 
-    device = estimates.devices("bfloat16")[0]
+    device = this_cpu("bfloat16")
     examples = sweep._examples(data, "train")
     together = Together(load_base(sweep.BASE).model, examples, examples[:1])
     trainees = [sweep._trainee(together, rank, len(examples), batch) for _ in range(runs)]

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from evaluator.errors import SandboxUnavailable as SandboxUnavailable
     from evaluator.extraction import Extraction as Extraction
     from evaluator.extraction import extract_code as extract_code
+    from evaluator.foretelling import Batch as Batch
+    from evaluator.foretelling import Where as Where
+    from evaluator.foretelling import export_of as export_of
+    from evaluator.foretelling import heldout_of as heldout_of
+    from evaluator.foretelling import humaneval_of as humaneval_of
+    from evaluator.foretelling import latency_of as latency_of
+    from evaluator.foretelling import stopping_of as stopping_of
     from evaluator.heldout import evaluate_heldout as evaluate_heldout
     from evaluator.humaneval import HumanEvalSettings as HumanEvalSettings
     from evaluator.humaneval import evaluate_humaneval as evaluate_humaneval
@@ -50,6 +57,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Answer": "samples",
+    "Batch": "foretelling",
     "BenchmarkUnreadable": "errors",
     "Calibration": "limits",
     "Extraction": "extraction",
@@ -66,12 +74,17 @@ _HOMES = {
     "ScoringSettings": "scoring",
     "StoppingSettings": "stopping",
     "Task": "benchmarks",
+    "Where": "foretelling",
     "calibrate": "scoring",
     "choose_models": "measuring",
     "evaluate_latency": "latency",
     "evaluate_heldout": "heldout",
     "evaluate_humaneval": "humaneval",
     "evaluate_stopping": "stopping",
+    "export_of": "foretelling",
+    "heldout_of": "foretelling",
+    "humaneval_of": "foretelling",
+    "latency_of": "foretelling",
     "rescore": "humaneval",
     "extract_code": "extraction",
     "judge_answers": "judging",
@@ -83,6 +96,7 @@ _HOMES = {
     "sandbox_available": "sandbox",
     "score_answers": "scoring",
     "score_samples": "rescoring",
+    "stopping_of": "foretelling",
     "stored_answers": "rescoring",
     "write_results": "rescoring",
     "write_samples": "samples",

@@ -22,8 +22,16 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, Field, ValidationError
 
-from engines import LlamaCppEngine, Message, Sampling, Threading, calibrated, open_engines, read_header
-from evaluator.bandwidth import memory_bandwidth
+from engines import (
+    LlamaCppEngine,
+    Message,
+    Sampling,
+    Threading,
+    calibrated,
+    memory_bandwidth,
+    open_engines,
+    read_header,
+)
 from evaluator.latency_prompts import GRID, NATURAL
 from results import (
     BakeoffError,

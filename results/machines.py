@@ -9,6 +9,7 @@ import platform
 import shutil
 import subprocess
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -110,8 +111,13 @@ def _ram_bytes() -> int:
 
 def _gpu() -> str:
     program = shutil.which("nvidia-smi")
-    if program is None:
-        return ""
+    return "" if program is None else _listed(program)
+
+
+@cache
+def _listed(program: str) -> str:
+    """All GPUs of the machine, whichever of them a process sees. Asked once: it takes up to a second each time, and an
+    answer that fails now and then would make two machines of one."""
     query = [program, "--query-gpu=name,memory.total", "--format=csv,noheader"]
     try:
         answer = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from trainer.conversations import Conversation
     from trainer.data import Example, PreparedData, prepare, validation_rows
     from trainer.errors import TrainerError
-    from trainer.experiment import Experiment
+    from trainer.experiment import Evaluate, Experiment
     from trainer.experiment_file import load_experiment
     from trainer.hub import Upload, push, upload_of
     from trainer.miniatures import miniature
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Conversation": "conversations",
+    "Evaluate": "experiment",
     "Example": "data",
     "Experiment": "experiment",
     "Group": "planning",
@@ -54,6 +55,7 @@ _HOME = {
 
 __all__ = [
     "Conversation",
+    "Evaluate",
     "Example",
     "Experiment",
     "Group",

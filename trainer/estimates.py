@@ -1,17 +1,17 @@
 """Memory and time of a training before it runs, from the base's shape. Estimates: a third off is to be expected.
 
-Memory is counted per part (weights, trained parameters with their optimizer state, activations, logits). Time is
-floating-point operations over the speed that a device reaches in practice.
+Memory is counted per part: weights, trained parameters with their optimizer state, activations that wait for the way
+back, and what passes (a tile of the vocabulary's scores, a layer's gradients). Time is floating-point operations over
+the speed that a place reaches in practice, and on a GPU no less than launching the operations takes.
+
+Not here: how fast places are (`engines.speeds`), measuring (`evaluator.foretelling`).
 """
 
 from __future__ import annotations
 
-import statistics
-import time
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 
+from engines import Place
 from trainer.answer_loss import PIECE
 from trainer.experiment import Lora, Training
 from trainer.registry import Shape
@@ -27,92 +27,60 @@ TRAINED_BYTES = 16
 
 HALF = ("bfloat16", "float16")
 
+OVERHEAD_BYTES = {"cpu": 0.8e9, "gpu": 0.6e9}
+"""Libraries, or CUDA's context and workspaces, before the first weight."""
 
-@dataclass(frozen=True)
-class Device:
-    """Where a training might run."""
+FULL = 0.9
+"""Share of a place's memory from which activations are recomputed: the allocator loses some to gaps."""
 
-    name: str
-    memory_bytes: float
-    dtype: str
-    """What `dtype: auto` chooses there."""
-    flops: float
-    """Floating-point operations a second that training reaches, not the data sheet's peak."""
-    step_seconds: float
-    """A step takes no less, however small the model: launching kernels, the optimizer, the log."""
-    overhead_bytes: float
-    """Libraries, context and allocator, before the first weight."""
-    passes_at_once: int = 1
-    """Passes that the shared loop computes at the same time."""
-    kernels: bool = False
-    """Whether `trainer.kernels` serves there: less is kept for the way back."""
+TILE_TOKENS, TILE_VOCABULARY = 4096, 32768
+"""Positions and words whose scores TRL 1.16 holds at a time (`trl.kernels.chunked_logprob`): never the whole table."""
 
-
-GIB = 1024**3
-
-T4 = Device("T4 16 GB", 14.6 * GIB, "float16", 65e12 * 0.25, 0.3, 1.0e9)
-A100 = Device("A100 80 GB", 79 * GIB, "bfloat16", 312e12 * 0.4, 0.15, 1.5e9)
-"""Peaks: NVIDIA's data sheets. Shares reached, a quarter and two fifths, are assumptions: no such GPU was measured."""
+FOLDED_BYTES = 28
+"""A score's fp32 copies on the way back where TRL's loss is folded by torch, without Triton."""
 
 CPU_SHARE = 0.35
-"""What a whole training step reaches of a large matrix product's speed on this code."""
+"""What a whole training step reaches of a large matrix product's speed in the shared loop (`trainer.together`)."""
 
+CPU_ALONE_SHARE = 0.1
+"""The same through TRL on a CPU: a quarter to a third of the shared loop's pace (docs/benchmarks.md)."""
 
-def devices(cpu_dtype: str) -> tuple[Device, ...]:
-    """This machine's CPU, a T4 and an A100."""
-    import torch
+GPU_SHARE = {"bfloat16": 0.4, "float16": 0.25, "float32": 0.5}
+"""The same on a GPU, of its data sheet's peak. Assumptions: no GPU was measured."""
 
-    flops, cores = _matmul_flops(cpu_dtype) * CPU_SHARE, torch.get_num_threads()
-    return (Device("this CPU", memory_bytes(), cpu_dtype, flops, 0.02, 0.8e9, cores, True), T4, A100)
+FP32_OF_HALF = 0.125
+"""fp32 products beside 16-bit ones: 8.1 of 65 TFLOPS on a T4, and less than TF32 gives elsewhere."""
 
+LAYER_SECONDS = 2e-3
+"""A layer's some 250 operations, forth and back with adapters, are launched by Python in no less. An assumption."""
 
-def memory_bytes() -> float:
-    """This machine's memory, or its container's limit where that is lower."""
-    import psutil
+CPU_STEP_SECONDS = 0.02
 
-    total = float(psutil.virtual_memory().total)
-    try:
-        limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
-    except OSError:
-        return total
-    return min(total, float(limit)) if limit.isdigit() else total
+START_SECONDS = {"cpu": 6.0, "gpu": 20.0}
+"""Libraries, adapters and the trainer, before the first step; on a GPU each run is a process that imports TRL anew."""
 
-
-@cache
-def _matmul_flops(dtype: str) -> float:
-    """Operations a second of a 1,024³ matrix product here, over a second: shared machines change their pace in less.
-
-    Of each few the fastest, so that a busy moment counts little.
-    """
-    import torch
-
-    size = 1024
-    left = torch.ones(size, size, dtype=getattr(torch, dtype))
-    fastest = []
-    for _ in range(10):
-        taken = []
-        for _ in range(3):
-            began = time.perf_counter()
-            torch.mm(left, left)
-            taken.append(time.perf_counter() - began)
-        fastest.append(min(taken))
-        time.sleep(0.08)
-    return float(2 * size**3 / statistics.mean(fastest))
+LOADED_BYTES = 0.6e9
+"""Bytes a second at which a base is read and laid out."""
 
 
 def trained_parameters(shape: Shape, lora: Lora) -> int:
     """Weights that the optimizer moves."""
     if lora.method == "full":
         return shape.parameters
+    sizes = _adapted(shape, lora)
+    magnitudes = sum(outputs for _, outputs in sizes) if lora.dora else 0
+    return shape.layers * (lora.rank * sum(inputs + outputs for inputs, outputs in sizes) + magnitudes)
+
+
+def _adapted(shape: Shape, lora: Lora) -> list[tuple[int, int]]:
+    """(inputs, outputs) of a layer's adapted linear maps."""
     groups = {
         "attention": ("q_proj", "k_proj", "v_proj", "o_proj"),
         "mlp": ("gate_proj", "up_proj", "down_proj"),
         "all-linear": tuple(shape.linears),
     }
     wanted = groups[lora.target] if isinstance(lora.target, str) else lora.target
-    sizes = [size for name, size in shape.linears.items() if name in wanted]
-    magnitudes = sum(outputs for _, outputs in sizes) if lora.dora else 0
-    return shape.layers * (lora.rank * sum(inputs + outputs for inputs, outputs in sizes) + magnitudes)
+    return [size for name, size in shape.linears.items() if name in wanted]
 
 
 @dataclass(frozen=True)
@@ -122,7 +90,8 @@ class Memory:
     weights: float
     trained: float
     activations: float
-    logits: float
+    passing: float
+    """A tile of the vocabulary's scores, or a layer's gradients: whichever is larger."""
     overhead: float
     checkpointing: bool
     """Activations are recomputed to fit, or because the file asks for it."""
@@ -130,66 +99,144 @@ class Memory:
     @property
     def total(self) -> float:
         """Sum of all parts."""
-        return self.weights + self.trained + self.activations + self.logits + self.overhead
+        return self.weights + self.trained + self.activations + self.passing + self.overhead
 
 
-def memory(shape: Shape, training: Training, lora: Lora, row_tokens: int, runs: int, device: Device) -> Memory:
-    """Peak memory of `runs` variants of one base trained in one process.
+def memory(shape: Shape, training: Training, lora: Lora, row_tokens: int, runs: int, place: Place) -> Memory:
+    """Peak memory of one device of a place: of `runs` variants of one base in the shared loop, or of one through TRL.
 
     `row_tokens`: length of a long row. Checkpointing is what the file says; unset, it is chosen when needed to fit.
+    Validation takes no more: it keeps nothing for a way back.
     """
-    dtype = device.dtype if training.dtype == "auto" else training.dtype
-    width = 2 if dtype in HALF else 4
+    dtype = dtype_of(training, place)
+    if shares_passes(training, lora, dtype, place):
+        return _together(shape, training, lora, row_tokens, runs, place)
+    return _alone(shape, training, lora, row_tokens, place)
+
+
+def dtype_of(training: Training, place: Place) -> str:
+    """What a training computes in there, by what the file says."""
+    return place.dtype if training.dtype == "auto" else training.dtype
+
+
+def shares_passes(training: Training, lora: Lora, dtype: str, place: Place) -> bool:
+    """Whether `trainer.together` takes such variants there, by what the file says: on a CPU, plain adapters alone."""
+    plain = lora.method == "lora" and not lora.dora and training.quantization == "none"
+    plain = plain and dtype != "float16" and not training.report_to and not training.gradient_checkpointing
+    return plain and place.kind == "cpu"
+
+
+def _weights(shape: Shape, training: Training, width: int) -> float:
     others = shape.parameters - shape.linear_parameters
-    linear_width = NF4_BYTES if training.quantization == "nf4" else width
-    # Full fine-tuning keeps one fp32 copy, counted among the trained.
-    weights = 0.0 if lora.method == "full" else shape.linear_parameters * linear_width + others * width
-    together = _together(training, lora, dtype)
-    lean = together and device.kernels
-    frozen = shape.linear_parameters * width
-    if lean and frozen <= TURNED_BYTES:
+    return shape.linear_parameters * (NF4_BYTES if training.quantization == "nf4" else width) + others * width
+
+
+def _together(shape: Shape, training: Training, lora: Lora, row_tokens: int, runs: int, place: Place) -> Memory:
+    """The shared loop: bases are read once, rows laid end to end, and each core has a pass of its own."""
+    width = 2 if dtype_of(training, place) in HALF else 4
+    weights, frozen = _weights(shape, training, width), shape.linear_parameters * width
+    if frozen <= TURNED_BYTES:
         weights += frozen
-    # The shared loop keeps two copies in the dtype, one each way round (`trainer.adapter`).
-    trained = trained_parameters(shape, lora) * ((TRAINED_BYTES + 2 * width) * runs if together else TRAINED_BYTES)
-    rows = training.batch_size * (runs if together else 1)
-    if together:
-        lanes = min(rows, device.passes_at_once)
-        rows = min(rows, lanes * max(1, tokens_of_a_pass(lanes) // row_tokens))
-    tokens = rows * row_tokens
+    # Two copies in the dtype, one each way round (`trainer.adapter`).
+    trained = trained_parameters(shape, lora) * (TRAINED_BYTES + 2 * width) * runs
+    rows = training.batch_size * runs
+    lanes = min(rows, place.cores)
+    tokens = min(rows, lanes * max(1, tokens_of_a_pass(lanes) // row_tokens)) * row_tokens
     attention, kv = shape.heads * shape.head, shape.kv_heads * shape.head
-    per_layer = width * (6 * shape.hidden + 3 * attention + 2 * kv + 4 * shape.intermediate) + 8 * shape.hidden
-    if lean:
-        per_layer = width * (4 * shape.hidden + 3 * attention + 3 * kv + 3 * shape.intermediate)
-    if together and row_tokens <= LONGEST:
-        per_layer += width * shape.heads * row_tokens  # shares of attention (`trainer.short_rows`)
-    kept = tokens * (shape.layers * per_layer)
-    recomputed = tokens * (shape.layers * shape.hidden * width + per_layer)
-    # TRL's loss holds logits of every position in the dtype and in fp32; the shared loop those of a piece in each pass.
-    positions = min(tokens, PIECE * device.passes_at_once) if together else tokens
-    logits = positions * shape.vocabulary * (width + (0.0 if lean else 4.0))
-    fixed = weights + trained + logits + device.overhead_bytes
+    kept = width * (4 * shape.hidden + 3 * attention + 3 * kv + 3 * shape.intermediate)
+    if row_tokens <= LONGEST:
+        kept += width * shape.heads * row_tokens  # shares of attention (`trainer.short_rows`)
+    scores = min(tokens, PIECE * place.cores) * shape.vocabulary * width
+    return Memory(weights, trained, tokens * shape.layers * kept, scores, OVERHEAD_BYTES["cpu"], False)
+
+
+def _alone(shape: Shape, training: Training, lora: Lora, row_tokens: int, place: Place) -> Memory:
+    """TRL's trainer: what autograd keeps of each operation of transformers' decoder under PEFT."""
+    width = 2 if dtype_of(training, place) in HALF else 4
+    full = lora.method == "full"
+    # Full fine-tuning keeps one fp32 copy, counted among the trained, and autocast's copies in the dtype.
+    weights = (width * shape.parameters if width < 4 else 0.0) if full else _weights(shape, training, width)
+    trained = trained_parameters(shape, lora) * (TRAINED_BYTES + (width if width < 4 and not full else 0))
+    tokens = training.batch_size * row_tokens
+    layer = tokens * _kept_by_layer(shape, training, lora, width)
+    way_back = tokens * (3 * width * shape.intermediate + 16 * shape.hidden)
+    if training.quantization == "nf4":
+        way_back += width * max(inputs * outputs for inputs, outputs in shape.linears.values())
+    passing = max(way_back, _scores(shape, tokens, width, place.triton))
+    kept = layer * shape.layers + 6 * tokens * shape.hidden
+    fixed = weights + trained + passing + OVERHEAD_BYTES[place.kind]
     checkpointing = training.gradient_checkpointing
     if checkpointing is None:
-        checkpointing = not together and fixed + kept > device.memory_bytes * 0.9
-    return Memory(weights, trained, recomputed if checkpointing else kept, logits, device.overhead_bytes, checkpointing)
+        checkpointing = fixed + kept > place.memory_bytes * FULL
+    if checkpointing:
+        kept = layer + tokens * shape.hidden * shape.layers * (4 if full else width)
+    return Memory(weights, trained, kept, passing, OVERHEAD_BYTES[place.kind], checkpointing)
 
 
-def _together(training: Training, lora: Lora, dtype: str) -> bool:
-    """Whether `trainer.together` takes such variants, by what the file says."""
-    plain = lora.method == "lora" and not lora.dora and training.quantization == "none"
-    return plain and dtype != "float16" and not training.report_to and not training.gradient_checkpointing
+def _kept_by_layer(shape: Shape, training: Training, lora: Lora, width: int) -> float:
+    """Bytes a token that one layer keeps for the way back."""
+    hidden, inner = shape.hidden, shape.intermediate
+    attention, kv = shape.heads * shape.head, shape.kv_heads * shape.head
+    keys = attention if training.batch_size > 1 else kv  # a mask for padding makes transformers repeat them
+    norms = 8 * hidden + (8 * hidden if lora.method == "full" else 0)
+    # Without a cast of PEFT's or autocast's own, maps of one input keep one copy of it.
+    own_copies = width < 4 and training.quantization == "none"
+    read = (5 if own_copies else 2) * hidden + attention + inner
+    if lora.dropout and lora.method == "lora":
+        norms += (width + 1) * (5 * hidden + attention + inner)
+    if lora.dora:
+        norms += 2 * width * sum(outputs for _, outputs in _adapted(shape, lora))
+    thin = lora.rank * len(_adapted(shape, lora)) if lora.method == "lora" else 0
+    return norms + width * (read + 2 * attention + 2 * keys + 3 * inner + thin) + 4 * shape.heads
+
+
+def _scores(shape: Shape, tokens: int, width: int, triton: bool) -> float:
+    """TRL's loss: a tile of scores, its gradient in fp32, and without Triton the tile's copies in fp32."""
+    positions = min(tokens, TILE_TOKENS)
+    tile = positions * TILE_VOCABULARY * width + tokens * shape.hidden * (4 + 2 * width)
+    if triton:
+        return tile
+    return tile + FOLDED_BYTES * positions * min(shape.vocabulary, TILE_VOCABULARY)
 
 
 def seconds(
-    shape: Shape, training: Training, lora: Lora, steps: int, tokens: float, answers: float, device: Device
+    shape: Shape, training: Training, lora: Lora, steps: int, tokens: float, answers: float, place: Place
 ) -> float:
-    """Time of `steps` steps on `tokens` tokens in all, `answers` of them trained, by one variant.
+    """Time of `steps` steps on `tokens` tokens in all, `answers` of them trained, by one variant on one device.
 
-    2 operations a weight forward, 2 for the gradient by activations, 2 more for weights that are trained.
+    2 operations a weight forward, 2 for the gradient by activations, 2 more for weights that are trained. Recomputing
+    is counted where the file asks for it.
     """
     passes = 6 if lora.method == "full" else 4
     if training.gradient_checkpointing:
         passes += 2
+    computing = _operations(shape, training, passes, tokens, answers) / _reached(training, lora, place)
+    if place.kind == "cpu":
+        return max(computing, steps * CPU_STEP_SECONDS)
+    return max(computing, steps * training.gradient_accumulation * shape.layers * LAYER_SECONDS * passes / 4)
+
+
+def validation_seconds(
+    shape: Shape, training: Training, lora: Lora, tokens: float, answers: float, place: Place
+) -> float:
+    """Time of one validation of so many tokens by one run: forward only, in batches that fill the device."""
+    return _operations(shape, training, 2, tokens, answers) / _reached(training, lora, place)
+
+
+def starting_seconds(shape: Shape, training: Training, place: Place) -> float:
+    """Until the first step: a process, its libraries, the base read from its file."""
+    width = 4 if dtype_of(training, place) == "float32" else 2
+    return START_SECONDS[place.kind] + shape.parameters * width / LOADED_BYTES
+
+
+def _operations(shape: Shape, training: Training, passes: int, tokens: float, answers: float) -> float:
     slower = 1.4 if training.quantization == "nf4" else 1.0  # unpacking 4-bit weights in every pass
-    operations = passes * (tokens * shape.linear_parameters * slower + answers * shape.vocabulary * shape.hidden)
-    return max(operations / device.flops, steps * device.step_seconds)
+    return passes * (tokens * shape.linear_parameters * slower + answers * shape.vocabulary * shape.hidden)
+
+
+def _reached(training: Training, lora: Lora, place: Place) -> float:
+    """Operations a second in training."""
+    dtype = dtype_of(training, place)
+    if place.kind == "cpu":
+        return place.flops * (CPU_SHARE if shares_passes(training, lora, dtype, place) else CPU_ALONE_SHARE)
+    return place.flops * GPU_SHARE[dtype] * (FP32_OF_HALF if dtype == "float32" else 1.0)

@@ -264,6 +264,14 @@ class Evaluate(Section):
     base: bool = True
     """Measure the untouched bases too: without them nobody knows whether training helped."""
 
+    @property
+    def measurements(self) -> dict[str, Mapping[str, Any]]:
+        """The measurements that are asked for, with their settings."""
+        asked = {
+            "humaneval": self.humaneval, "heldout": self.heldout, "stopping": self.stopping, "latency": self.latency,
+        }  # fmt: skip
+        return {name: settings for name, settings in asked.items() if settings is not None}
+
 
 class Experiment(Section):
     """One experiment file."""

@@ -1,6 +1,7 @@
 """What an experiment would do, before anything is spent: runs, rows, tokens, memory, time, and what to change.
 
-Nothing is trained and no weights are loaded; data and tokenizers are.
+Nothing is trained and no weights are loaded; data and tokenizers are. How long exports and measurements take is not
+here: they are foretold by `bakeoff.foretelling`, from this plan.
 """
 
 from __future__ import annotations
@@ -12,28 +13,36 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
+from engines import CUDA_WHEELS, Place, gpus, llamacpp_gpus, places, unusable_gpu
 from results import Json, Progress, Workspace, digest
 from trainer import reporters
 from trainer.bases import base_folder, base_path, base_tokenizer
 from trainer.data import PreparedData, prepare
 from trainer.devices import choose
 from trainer.errors import TrainerError
-from trainer.estimates import Device, devices, memory, seconds
+from trainer.estimates import dtype_of, memory, seconds, starting_seconds, validation_seconds
 from trainer.experiment import Experiment
-from trainer.registry import Shape, entry, shape_of
+from trainer.registry import PACKAGED, Shape, entry, shape_of
 from trainer.variants import Variant, variants
 
 
 @dataclass(frozen=True)
 class Need:
-    """What a group needs on one device."""
+    """What a group needs at one place: this CPU, this machine's GPUs, or a card of `engines.LISTED`."""
 
     device: str
     memory_bytes: float
+    """Of one device."""
     device_bytes: float
     checkpointing: bool
     seconds: float
-    """Training alone; None of the measurements."""
+    """Of all its runs with their validations, several at once where there are several GPUs; no measurements."""
+    dtype: str = ""
+    """What it computes in there."""
+    at_once: int = 1
+    """Runs that train at the same time, one a GPU."""
+    note: str = ""
+    """What the figures rest on, where that is not plain."""
 
     @property
     def fits(self) -> bool:
@@ -53,12 +62,15 @@ class Group:
     validation_rows: int | None = None
     tokens: int | None = None
     """Of one pass over the training rows."""
+    validation_tokens: int | None = None
     steps: int | None = None
     """Optimizer steps of the longest run."""
     passes: float | None = None
     """Over the training rows, by the longest run."""
     needs: tuple[Need, ...] = ()
     report: Json = field(default_factory=dict)
+    shape: Shape | None = None
+    base_is_gguf: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,19 +90,25 @@ class Plan:
         return sum(len(group.runs) for group in self.groups)
 
 
-def plan(experiment: Experiment, workspace: Workspace, progress: Progress | None = None) -> Plan:
+def plan(
+    experiment: Experiment,
+    workspace: Workspace,
+    progress: Progress | None = None,
+    named: Sequence[Place] | None = None,
+) -> Plan:
     """Plan an experiment. What cannot be had here becomes a problem in the plan, not an error.
 
+    `named`: the places to say it for; by default this machine's and `engines.LISTED`.
     Raises: ExperimentInvalid when a swept setting does not fit.
     """
     groups: list[Group] = []
     warnings: list[str] = []
-    problems: list[str] = []
+    problems: list[str] = [unusable] if (unusable := unusable_gpu()) else []
     ordered = sorted(
         variants(experiment), key=lambda variant: (experiment.bases.index(variant.base), _data_key(variant))
     )
     for _, members in groupby(ordered, key=lambda variant: (variant.base, _data_key(variant))):
-        group, told, stopped = _group(list(members), workspace, progress)
+        group, told, stopped = _group(list(members), workspace, progress, named)
         groups.append(group)
         warnings += [warning for warning in told if warning not in warnings]
         problems += [problem for problem in stopped if problem not in problems]
@@ -104,7 +122,10 @@ def _data_key(variant: Variant) -> str:
 
 
 def _group(
-    members: Sequence[Variant], workspace: Workspace, progress: Progress | None
+    members: Sequence[Variant],
+    workspace: Workspace,
+    progress: Progress | None,
+    named: Sequence[Place] | None,
 ) -> tuple[Group, list[str], list[str]]:
     """(group, warnings, problems)."""
     own = members[0].experiment
@@ -127,31 +148,58 @@ def _group(
         return Group(base, names, None), [], problems
     cpu = choose(own.training.dtype if own.training.dtype != "float16" else "auto", "cpu").dtype
     if prepared is None:
-        needs = tuple(
-            _need(shape, members, own.training.max_length, [0] * len(members), 0, 0, device) for device in devices(cpu)
-        )
-        return Group(base, names, shape.parameters, needs=needs), _memory_warnings(base, needs, own), problems
-    lengths = sorted(len(example.input_ids) for example in prepared.train)
-    steps = [_steps(variant.experiment, len(lengths)) for variant in members]
-    rows_a_step = own.training.batch_size * own.training.gradient_accumulation
-    passes = max(steps) * rows_a_step / len(lengths)
-    step_tokens = sum(lengths) / len(lengths) * rows_a_step
-    step_answers = step_tokens * prepared.report["tokens"]["training"]["trained_tokens"] / sum(lengths)
-    long_row = lengths[int(0.95 * (len(lengths) - 1))]
-    needs = tuple(_need(shape, members, long_row, steps, step_tokens, step_answers, device) for device in devices(cpu))
+        long_row, work = own.training.max_length, None
+    else:
+        lengths = sorted(len(example.input_ids) for example in prepared.train)
+        long_row, work = lengths[int(0.95 * (len(lengths) - 1))], _work(members, prepared)
+    needs = tuple(_need(shape, members, long_row, work, place) for place in named or places(cpu))
+    warned = _memory_warnings(base, needs, own)
+    is_gguf = base.lower() == PACKAGED or base.endswith(".gguf")
+    if prepared is None or work is None:
+        return Group(base, names, shape.parameters, needs=needs, shape=shape, base_is_gguf=is_gguf), warned, problems
     group = Group(
         base=base,
         runs=names,
         parameters=shape.parameters,
-        rows=len(lengths),
+        rows=len(prepared.train),
         validation_rows=len(prepared.validation),
         tokens=sum(lengths),
-        steps=max(steps),
-        passes=passes,
+        validation_tokens=work.validation_tokens,
+        steps=max(work.steps),
+        passes=max(work.steps) * own.training.batch_size * own.training.gradient_accumulation / len(lengths),
         needs=needs,
         report=prepared.report,
+        shape=shape,
+        base_is_gguf=is_gguf,
     )
-    return group, [*_data_warnings(group, own), *_memory_warnings(base, needs, own)], problems
+    return group, [*_data_warnings(group, own), *warned], problems
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a group's runs go through."""
+
+    steps: tuple[int, ...]
+    """Of each run."""
+    step_tokens: float
+    step_answers: float
+    """Tokens of a step that are trained on."""
+    validation_tokens: int
+    validation_answers: int
+
+
+def _work(members: Sequence[Variant], prepared: PreparedData) -> Work:
+    own = members[0].experiment
+    tokens, rows = sum(len(example.input_ids) for example in prepared.train), len(prepared.train)
+    rows_a_step = own.training.batch_size * own.training.gradient_accumulation
+    answers = prepared.report["tokens"]["training"]["trained_tokens"]
+    return Work(
+        steps=tuple(_steps(variant.experiment, rows) for variant in members),
+        step_tokens=tokens / rows * rows_a_step,
+        step_answers=answers / rows * rows_a_step,
+        validation_tokens=sum(len(example.input_ids) for example in prepared.validation),
+        validation_answers=sum(label != -100 for example in prepared.validation for label in example.labels),
+    )
 
 
 def _steps(experiment: Experiment, rows: int) -> int:
@@ -161,26 +209,39 @@ def _steps(experiment: Experiment, rows: int) -> int:
     return max(1, math.ceil(rows * training.epochs / (training.batch_size * training.gradient_accumulation)))
 
 
-def _need(
-    shape: Shape,
-    members: Sequence[Variant],
-    row_tokens: int,
-    steps: Sequence[int],
-    step_tokens: float,
-    step_answers: float,
-    device: Device,
-) -> Need:
-    peak = 0.0
+def _need(shape: Shape, members: Sequence[Variant], long_row: int, work: Work | None, place: Place) -> Need:
+    """What the runs take there. Without their `work`, which needs the data, time is 0: not known."""
+    found = [
+        memory(shape, variant.experiment.training, variant.experiment.lora, long_row, len(members), place)
+        for variant in members
+    ]
+    at_once = min(place.count, len(members))
     duration = 0.0
-    checkpointing = False
-    for variant, own_steps in zip(members, steps, strict=True):
-        training, lora = variant.experiment.training, variant.experiment.lora
-        found = memory(shape, training, lora, row_tokens, len(members), device)
-        peak = max(peak, found.total)
-        checkpointing |= found.checkpointing
-        tokens, answers = own_steps * step_tokens, own_steps * step_answers
-        duration += seconds(shape, training, lora, own_steps, tokens, answers, device)
-    return Need(device.name, peak, device.memory_bytes, checkpointing, duration)
+    if work is not None:
+        each = [
+            _run_seconds(shape, variant, steps, work, place) for variant, steps in zip(members, work.steps, strict=True)
+        ]
+        starting = starting_seconds(shape, members[0].experiment.training, place)
+        starting *= len(members) if place.kind == "gpu" else 1  # a process a run; the CPU's runs share one
+        duration = max(max(each), (sum(each) + starting) / at_once)
+    return Need(
+        device=place.name,
+        memory_bytes=max(one.total for one in found),
+        device_bytes=place.memory_bytes,
+        checkpointing=any(one.checkpointing for one in found),
+        seconds=duration,
+        dtype=dtype_of(members[0].experiment.training, place),
+        at_once=at_once,
+        note=place.note,
+    )
+
+
+def _run_seconds(shape: Shape, variant: Variant, steps: int, work: Work, place: Place) -> float:
+    training, lora = variant.experiment.training, variant.experiment.lora
+    trained = seconds(shape, training, lora, steps, steps * work.step_tokens, steps * work.step_answers, place)
+    validations = steps // (training.eval_steps or max(1, steps // 10))
+    one = validation_seconds(shape, training, lora, work.validation_tokens, work.validation_answers, place)
+    return trained + validations * one
 
 
 def base_shape(name: str) -> Shape:
@@ -275,6 +336,11 @@ def _experiment_warnings(experiment: Experiment) -> list[str]:
         )
     if evaluate.latency is not None and not any("gguf" in form for form in evaluate.forms):
         told.append("latency is measured on GGUF files only: add gguf-q8_0 or lora-gguf to evaluate.forms")
+    if any("gguf" in form for form in evaluate.forms) and gpus() and not llamacpp_gpus():
+        told.append(
+            "GGUF files are asked through llama.cpp, whose build here is for processors, so that part of the time is "
+            f"the processor's: {CUDA_WHEELS}"
+        )
     if not evaluate.base:
         told.append("the untouched bases are not measured, so nobody learns whether training helped: evaluate.base")
     if sweep.keep_best_by == "validation_loss" and len({_tokenizer_kind(base) for base in experiment.bases}) > 1:

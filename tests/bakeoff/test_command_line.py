@@ -12,10 +12,10 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-def bakeoff(*words: str, workspace: Path) -> subprocess.CompletedProcess[str]:
-    """Run a verb in a workspace of its own."""
+def bakeoff(*words: str, workspace: Path, programs: str = "/usr/bin:/bin") -> subprocess.CompletedProcess[str]:
+    """Run a verb in a workspace of its own. programs: where the system's are looked for."""
     command = [sys.executable, "-m", "bakeoff", *words]
-    environment = {"BAKEOFF_WORKSPACE": str(workspace), "PATH": "/usr/bin:/bin", "HF_HUB_OFFLINE": "1"}
+    environment = {"BAKEOFF_WORKSPACE": str(workspace), "PATH": programs, "HF_HUB_OFFLINE": "1"}
     return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, cwd=REPOSITORY)
 
 
@@ -77,3 +77,41 @@ def test_doctor_names_what_it_found(tmp_path: Path) -> None:
     findings = {finding["subject"]: finding for finding in json.loads(done.stdout)}
     assert findings["processor"]["ok"]
     assert all(finding["ok"] or finding["remedy"] for finding in findings.values())
+
+
+@pytest.fixture
+def listed_gpu(tmp_path: Path) -> str:
+    """A PATH with an nvidia-smi that lists a T4, which this machine's torch does not see."""
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU that torch uses")
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin" / "nvidia-smi"
+    program.write_text("#!/bin/sh\necho 'Tesla T4, 535.104.05'\n")
+    program.chmod(0o755)
+    return f"{program.parent}:/usr/bin:/bin"
+
+
+def test_doctor_says_that_torch_cannot_use_a_gpu_and_what_to_install(listed_gpu: str, tmp_path: Path) -> None:
+    done = bakeoff("doctor", "--json", workspace=tmp_path, programs=listed_gpu)
+    found = {finding["subject"]: finding for finding in json.loads(done.stdout)}["GPU"]
+    assert done.returncode == 1
+    assert not found["ok"] and "Tesla T4 (driver 535.104.05)" in found["found"]
+    assert "https://download.pytorch.org/whl/cu126" in found["remedy"]
+
+
+def test_plan_calls_a_gpu_that_torch_cannot_use_a_problem(listed_gpu: str, tmp_path: Path) -> None:
+    from trainer import miniature
+
+    miniature("llama", tmp_path / "base")
+    rows = "".join(json.dumps({"prompt": f"What is {n}?", "completion": f"It is {n}."}) + "\n" for n in range(30))
+    (tmp_path / "rows.jsonl").write_text(rows)
+    (tmp_path / "mine.yaml").write_text("name: mine\nbases: [./base]\ndata: {sources: [{name: rows.jsonl}]}\n")
+    done = bakeoff("plan", str(tmp_path / "mine.yaml"), "--json", workspace=tmp_path / "w", programs=listed_gpu)
+    planned = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert "Tesla T4 (driver 535.104.05)" in planned["problems"][0] and "pip install torch" in planned["problems"][0]
+    assert planned["time"][0]["device"] == "this CPU"
+    assert {part["stage"] for part in planned["time"][0]["parts"]} == {"training", "heldout"}
+    assert planned["time"][0]["seconds"] == pytest.approx(sum(part["seconds"] for part in planned["time"][0]["parts"]))

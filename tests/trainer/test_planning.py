@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from engines import A100, T4, Place, places
 from results import Workspace
 from trainer import Plan, load_experiment, plan, rehearsal, variants
-from trainer.estimates import A100, T4, memory, seconds, trained_parameters
+from trainer.estimates import memory, seconds, trained_parameters
 from trainer.experiment import Experiment, Lora, Training
 from trainer.registry import Shape, entry
 
@@ -51,8 +53,21 @@ def test_counts_are_those_of_the_data(small: Callable[[str], Path], tmp_path: Pa
     assert group.rows + group.validation_rows == 40
     assert group.steps == -(-group.rows * 2 // 4)
     assert group.report["filters"]["exact_duplicates"]["removed"] == 1
-    assert [need.device for need in group.needs] == ["this CPU", T4.name, A100.name]
+    assert [need.device for need in group.needs] == [place.name for place in places("float32")]
     assert all(need.fits and need.seconds > 0 for need in group.needs)
+
+
+CPU = Place("this CPU", "cpu", 16e9, "bfloat16", 200e9, 20e9, cores=2, triton=False)
+
+
+def test_two_gpus_train_two_runs_in_the_time_of_one(small: Callable[[str], Path], tmp_path: Path) -> None:
+    experiment = experiment_of(tmp_path, small("llama"), ROWS, sweep={"grid": {"lora.rank": [4, 8]}, "seeds": [0, 1]})
+    both = replace(T4, name="two", count=2)
+    [group] = plan(experiment, Workspace(tmp_path / "w"), named=(CPU, T4, both)).groups
+    _, one, two = group.needs
+    assert (one.at_once, two.at_once) == (1, 2)
+    assert two.seconds == pytest.approx(one.seconds / 2)
+    assert two.memory_bytes == one.memory_bytes
 
 
 def warned(found: Plan, *parts: str) -> bool:
@@ -105,7 +120,11 @@ def test_memory_is_the_right_size() -> None:
     assert memory(eight, plain, Lora(), 1024, 1, A100).weights == pytest.approx(16.06e9, rel=0.01)
     assert memory(eight, qlora, Lora(), 1024, 1, T4).total < T4.memory_bytes
     full = memory(one, plain, Lora(method="full"), 1024, 1, A100)
-    assert full.trained == pytest.approx(16 * 1.2358e9, rel=0.01) and full.weights == 0
+    assert full.trained == pytest.approx(16 * 1.2358e9, rel=0.01)
+    assert full.weights == pytest.approx(2 * 1.2358e9, rel=0.01)  # autocast's copies
+    # TRL holds a tile of the vocabulary's scores, never the table: 4 x 2,048 x 128,256 of them would be 2.1 GB in bf16.
+    wide = memory(one, Training(batch_size=4), Lora(), 2048, 1, A100)
+    assert wide.passing < 1e9
     # Checkpointing is chosen where it is needed to fit, and shrinks the activations.
     tight = memory(eight, qlora.model_copy(update={"batch_size": 4}), Lora(), 2048, 1, T4)
     assert tight.checkpointing

@@ -1,0 +1,126 @@
+"""How long an experiment takes as a whole, place by place: training from the plan, exports and measurements beside it.
+
+Within a factor of two, and said so. GGUF files are written by the CPU and asked through llama.cpp, on a GPU only where
+xllamacpp is a CUDA build; everything else is asked where training is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+import evaluator
+from engines import Place, Sizes, llamacpp_gpus, places, this_device
+from evaluator import Batch, Where
+from results import BakeoffError, Form
+from trainer import Evaluate, Group, Plan
+
+BESIDE_A_BASE: tuple[Form, ...] = ("adapter", "merged", "lora-gguf")
+"""Forms that an untouched base has no export of."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One stage of an experiment."""
+
+    stage: str
+    """training, export, humaneval, heldout, stopping or latency."""
+    form: str
+    """Empty for training."""
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Whole:
+    """An experiment from its first step to its last figure, at one place."""
+
+    device: str
+    seconds: float
+    """Sum of the parts."""
+    parts: tuple[Part, ...]
+    llamacpp: str
+    """Where GGUF files are asked."""
+
+
+def foretold(evaluate: Evaluate, plan: Plan, named: Sequence[Place] | None = None) -> tuple[Whole, ...]:
+    """The time at every place that the plan names; none where a base's shape or rows cannot be had here.
+
+    `named`: the plan's places, this machine's CPU first.
+    Raises: BakeoffError for settings of a measurement that it refuses.
+    """
+    if any(group.shape is None or group.validation_tokens is None for group in plan.groups):
+        return ()
+    named = named or places(this_device("cpu").dtype)
+    wholes = []
+    for place in named:
+        where = Where(place, place if place.kind == "gpu" and llamacpp_gpus() else named[0], named[0])
+        parts = [Part("training", "", sum(_training(group, place.name) for group in plan.groups))]
+        for group in plan.groups:
+            parts += _parts(evaluate, group, where)
+        summed = _summed(parts)
+        wholes.append(Whole(place.name, sum(part.seconds for part in summed), summed, where.llamacpp.name))
+    return tuple(wholes)
+
+
+def _training(group: Group, place: str) -> float:
+    return next(need.seconds for need in group.needs if need.device == place)
+
+
+def _parts(wanted: Evaluate, group: Group, where: Where) -> list[Part]:
+    """Exports and measurements of one base's models."""
+    found = []
+    for batch in batches(wanted, group):
+        found.append(Part("export", batch.form, evaluator.export_of(batch, where)))
+        for name, settings in wanted.measurements.items():
+            forms = settings.get("forms", wanted.forms)
+            if batch.form in forms or batch.form in UNTOUCHED:
+                own = {key: value for key, value in settings.items() if key != "forms"}
+                found.append(Part(name, batch.form, _measuring(name, batch, own, group, where)))
+    return [part for part in found if part.seconds]
+
+
+UNTOUCHED: tuple[Form, ...] = ("base", "gguf-other")
+"""Batches of a base alone, in a folder or a GGUF file."""
+
+
+def _measuring(name: str, batch: Batch, settings: Mapping[str, Any], group: Group, where: Where) -> float:
+    if name == "heldout":
+        return evaluator.heldout_of(batch, float(group.validation_tokens or 0), where)
+    of = {"humaneval": evaluator.humaneval_of, "stopping": evaluator.stopping_of, "latency": evaluator.latency_of}[name]
+    try:
+        return of(batch, settings, where)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise BakeoffError(f"evaluate.{name}.{key}: {first['msg']}; it is {first['input']!r}") from error
+
+
+def batches(wanted: Evaluate, group: Group) -> list[Batch]:
+    """The models that will be there, by form: fine-tunes, and the untouched base where it is measured too."""
+    assert group.shape is not None
+    shape = group.shape
+    sizes = Sizes(shape.layers, shape.linear_parameters, shape.vocabulary * shape.hidden)
+    beside: Form = "lora-gguf" if group.base_is_gguf else "adapter"
+    found = []
+    for form in wanted.forms:
+        base = form == beside if group.base_is_gguf or form in BESIDE_A_BASE else True
+        shared = form in ("adapter", "lora-gguf")
+        found.append(Batch(form, len(group.runs) + int(wanted.base and base), sizes, shared))
+    if wanted.base and beside not in wanted.forms:
+        found.append(Batch("gguf-other" if group.base_is_gguf else "base", 1, sizes, True))
+    return found
+
+
+def _summed(parts: Sequence[Part]) -> tuple[Part, ...]:
+    """Parts of one stage and form added up over the bases, in the order of the stages."""
+    summed: dict[tuple[str, str], float] = {}
+    for part in sorted(parts, key=lambda part: STAGES.index(part.stage)):
+        summed[part.stage, part.form] = summed.get((part.stage, part.form), 0.0) + part.seconds
+    return tuple(Part(stage, form, seconds) for (stage, form), seconds in summed.items())
+
+
+STAGES = ("training", "export", "humaneval", "heldout", "stopping", "latency")
+"""In the order in which an experiment goes through them."""
