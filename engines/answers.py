@@ -139,11 +139,15 @@ class Answering:
                     if not self._cancelled.is_set():
                         put(EngineError("The server is closing."))
                     return
+                finished = False
                 for chunk in self._start(engine, put):
                     if self._cancelled.is_set():
                         return
                     self._account(chunk)
+                    finished = finished or chunk.finish_reason is not None
                     put(chunk)
+                if not finished and not self._cancelled.is_set():  # never shown as an answer, least of all an empty one
+                    raise EngineCrashed(f"The answer of {self._model.name} broke off. Ask again.")
         except Exception as problem:
             put(problem)
         finally:

@@ -1,7 +1,7 @@
 """Errors of the engines: each names the file or model, the reason and the remedy.
 
 EngineError             an engine cannot do what was asked
-├── EngineCrashed       its process ended in the middle; it is restarted, only the request at hand is lost
+├── EngineCrashed       its process ended amid an answer, or twice before one; only the request at hand is lost
 ├── EngineBusy          the memory budget or the queue has no room for one more
 ├── DeviceUnavailable   a GPU that is asked for is not there, or torch cannot use it
 ├── FileRefused         a weights file, folder or template is hostile, damaged or of a kind that nothing here reads
@@ -18,7 +18,7 @@ class EngineError(BakeoffError):
 
 
 class EngineCrashed(EngineError):
-    """The engine's process ended in the middle of a request. It is restarted; only this request is lost."""
+    """The engine's process ended in the middle of an answer, or twice before it began. Only this request is lost."""
 
 
 class EngineBusy(EngineError):

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Protocol
 
 from engines.header import Header
-from engines.interface import Engine
+from engines.interface import Completion, Engine, Message, Sampling
 from engines.llamacpp import LlamaCppEngine
 from engines.llamaserver import DEFAULT_CONTEXT, LlamaServer, expected_bytes
 from engines.openai import OpenAIEngine
 from engines.process import ChildProcess
+from engines.succession import Stream, Succession
 from results import Model, Workspace
+from results.records import Progress
 
 WORKER_LOAD_SECONDS = 600.0
 
@@ -80,7 +82,7 @@ class LlamaHost:
         return LlamaCppEngine(self._server, place, model.identity)
 
     def memory_bytes(self) -> int:
-        return self._server.child().memory_bytes() if self._server else 0
+        return self._server.children.memory_bytes() if self._server else 0
 
     def close(self) -> None:
         if self._server:
@@ -94,31 +96,68 @@ class WorkerHost:
         self._model = model
         self._workspace = workspace
         self.expected_bytes = int(1.3 * model.bytes) + (600 << 20)  # torch itself takes about half a gigabyte
-        self._child: ChildProcess | None = None
+        self._children: Succession | None = None
 
     def load(self) -> None:
+        self._children = Succession(self._model.name, self._start)
+
+    def _start(self) -> ChildProcess:
         task = {"workspace": str(self._workspace.path), "model": self._model.id, "path": self._model.path,
                 "store": self._workspace.store_url}  # fmt: skip
-        self._child = ChildProcess("engines.worker", task, WORKER_LOAD_SECONDS)
+        return ChildProcess("engines.worker", task, WORKER_LOAD_SECONDS)
 
     def serves(self, model: Model) -> bool:
         return model.id == self._model.id and model.identity == self._model.identity
 
-    def engine(self, model: Model) -> OpenAIEngine:
-        if self._child is None or not self._child.alive:
-            self.load()
-        assert self._child is not None
-        return OpenAIEngine(
-            f"http://{self._child.address}/v1", model.name, self._child.key, identity=model.identity,
-            crashed=self._child.reason,
-        )  # fmt: skip
+    def engine(self, model: Model) -> WorkerEngine:
+        assert self._children is not None, "load comes first"
+        return WorkerEngine(self._children, model)
 
     def memory_bytes(self) -> int:
-        return self._child.memory_bytes() if self._child else 0
+        return self._children.memory_bytes() if self._children else 0
 
     def close(self) -> None:
-        if self._child:
-            self._child.stop()
+        if self._children:
+            self._children.close()
+
+
+class WorkerEngine:
+    """The model in a worker process and its successors. Thread-safe."""
+
+    def __init__(self, children: Succession, model: Model) -> None:
+        self.children = children
+        self.identity = model.identity
+        self._name = model.name
+
+    def stream(self, messages: Sequence[Message], sampling: Sampling) -> Stream:
+        """Answer a conversation."""
+        return Stream(self.children, lambda child: self._of(child).stream(messages, sampling))
+
+    def stream_text(self, prompt: str, sampling: Sampling) -> Stream:
+        """Continue a raw prompt."""
+        return Stream(self.children, lambda child: self._of(child).stream_text(prompt, sampling))
+
+    def complete(
+        self, prompts: Sequence[str], sampling: Sampling, progress: Progress | None = None
+    ) -> list[Completion]:
+        """Continue raw prompts."""
+        return self.children.ask(lambda child: self._of(child).complete(prompts, sampling, progress))
+
+    def render(self, messages: Sequence[Message]) -> str:
+        """The prompt text of a conversation."""
+        return self.children.ask(lambda child: self._of(child).render(messages))
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of a text, special tokens not added."""
+        return self.children.ask(lambda child: self._of(child).count_tokens(text))
+
+    def close(self) -> None:
+        """The process stays: its host ends it."""
+
+    def _of(self, child: ChildProcess) -> OpenAIEngine:
+        return OpenAIEngine(
+            f"http://{child.address}/v1", self._name, child.key, identity=self.identity, crashed=child.reason
+        )
 
 
 class RemoteHost:

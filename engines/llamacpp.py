@@ -172,10 +172,7 @@ class LlamaCppEngine:
     def _call(self, path: str, body: Any, timeout: float | None = None) -> Any:
         if self._closed:
             raise EngineCrashed(f"{self.server.path.name} was closed.")
-        try:
-            return self.server.wire().call(path, body, timeout)
-        except EngineCrashed:
-            raise self.server.crashed() from None
+        return self.server.call(path, body, timeout)
 
     def close(self) -> None:
         """Leave the process; the last engine ends it."""

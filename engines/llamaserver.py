@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engines.errors import EngineCrashed, FileRefused
+from engines.errors import FileRefused
 from engines.header import Header, read_header
 from engines.lanes import Lanes
 from engines.process import ChildProcess
+from engines.succession import Succession
 from engines.wire import Wire
 
 DEFAULT_CONTEXT = 4096
@@ -97,9 +98,7 @@ class LlamaServer:
         self.lanes = Lanes(slots)
         self._lock = threading.Lock()
         self._users = 0
-        self._closed = False
-        self.restarts = 0
-        self._child = self._start()
+        self.children = Succession(self.path.name, self._start)
 
     def _check_kinds(self) -> None:
         if self.header.metadata.get("general.type", "model") not in ("model",):
@@ -132,25 +131,19 @@ class LlamaServer:
 
     def child(self) -> ChildProcess:
         """The running process; a new one if the last one died. Raises: EngineCrashed after `close`."""
-        with self._lock:
-            if self._closed:
-                raise EngineCrashed(f"{self.path.name} was closed.")
-            if not self._child.alive:
-                self._child.stop()
-                self._child = self._start()
-                self.restarts += 1
-            return self._child
+        return self.children.child()
 
-    def wire(self) -> Wire:
-        """The connection to the running process."""
-        child = self.child()
+    def wire(self, child: ChildProcess | None = None) -> Wire:
+        """The connection to this process, by default the running one."""
+        child = child or self.child()
         return Wire(child.address, child.key)
 
-    def crashed(self) -> EngineCrashed:
-        """The error to raise when a connection broke: why the process ended and what becomes of it."""
-        return EngineCrashed(
-            f"The engine of {self.path.name} failed: {self._child.reason()}. It is restarted with the next request."
-        )
+    def call(self, path: str, body: Any, timeout: float | None = None) -> Any:
+        """POST, and the JSON of the answer; asked again of a new process, once, if the process ends meanwhile.
+
+        Raises: EngineError with llama.cpp's message or after `timeout` seconds; EngineCrashed, saying why.
+        """
+        return self.children.ask(lambda child: self.wire(child).call(path, body, timeout))
 
     def scales(self, adapter: int | None) -> list[dict[str, Any]]:
         """The complete adapter list of a request: the wanted one at 1, every other at 0.
@@ -174,10 +167,7 @@ class LlamaServer:
 
     def close(self) -> None:
         """End the process, whoever uses it."""
-        with self._lock:
-            if not self._closed:
-                self._closed = True
-                self._child.stop()
+        self.children.close()
 
 
 def expected_bytes(header: Header, tokens: int) -> int:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from engines.errors import EngineCrashed
 from engines.interface import Chunk, Completion, FinishReason, Sampling
 from engines.lanes import FIRST_TURN_TOKENS, TURN_TOKENS
+from engines.process import ChildProcess
 from engines.stops import StopFilter
-from engines.wire import EventStream
+from engines.wire import EventStream, Wire
 
 if TYPE_CHECKING:
     from engines.llamacpp import LlamaCppEngine
@@ -34,6 +35,7 @@ class LlamaStream(Iterator[Chunk]):
         self._prepare = prepare
         self._sampling = sampling
         self._cancelled = False
+        self._again = False
         self._events: EventStream | None = None
         self._began = time.perf_counter()
         self._pieces = self._generate()
@@ -129,32 +131,48 @@ class LlamaStream(Iterator[Chunk]):
         return FINISH.get(str(event.get("stop_type")), "stop")
 
     def _turn(self, slot: int, lane: int, left: int) -> Iterator[dict[str, Any]]:
+        """Events of one turn, asked again of a new process, once, if the process ends before the answer has begun."""
+        child, begun = self._server.child(), bool(self.tokens)
+        try:
+            for event in self._turn_of(child, slot, lane, left):
+                begun = begun or bool(event.get("content"))
+                yield event
+        except EngineCrashed:
+            if self._cancelled:
+                return
+            if begun or self._again:
+                raise self._server.children.crashed(child) from None
+        else:
+            return
+        self._again = True
+        if self._events:
+            self._events.close()
+        self._server.children.lost(child)
+        self.tokens, self.generated, self._half = 0, [], []
+        yield from self._turn(slot, lane, left)
+
+    def _turn_of(self, child: ChildProcess, slot: int, lane: int, left: int) -> Iterator[dict[str, Any]]:
         """Events of one turn: until the answer ends, or for a few tokens where another lane waits.
 
         A seeded sample is never interrupted: its random numbers would start over.
         """
-        lanes, sampling = self._server.lanes, self._sampling
+        lanes, sampling, wire = self._server.lanes, self._sampling, self._server.wire(child)
         whole = sampling.temperature > 0 and sampling.seed is not None
         turn = TURN_TOKENS if self.tokens else FIRST_TURN_TOKENS
-        try:
-            if self._half or (not whole and lanes.contested(lane)):
-                yield from self._short_turn(slot, min(left, turn))
-            else:
-                yield from self._long_turn(slot, left, turn, lambda: not whole and lanes.contested(lane))
-        except EngineCrashed:
-            if not self._cancelled:
-                raise self._server.crashed() from None
+        if self._half or (not whole and lanes.contested(lane)):
+            return self._short_turn(wire, slot, min(left, turn))
+        return self._long_turn(wire, slot, left, turn, lambda: not whole and lanes.contested(lane))
 
-    def _short_turn(self, slot: int, tokens: int) -> Iterator[dict[str, Any]]:
+    def _short_turn(self, wire: Wire, slot: int, tokens: int) -> Iterator[dict[str, Any]]:
         """A few tokens at once: the answer lists all their ids, and half characters wait for their other half."""
-        answer = self._server.wire().call("/completion", {**self._body(slot, tokens), "stream": False})
+        answer = wire.call("/completion", {**self._body(slot, tokens), "stream": False})
         ids = list(answer["tokens"])
         if answer.get("stop_type") == "eos" and len(ids) == answer["tokens_predicted"]:
             ids.pop()  # the end-of-turn token is no part of the answer
         text = answer["content"]
         self._half += ids
         if len(self._half) > len(ids) or not text or text.endswith("\ufffd"):
-            text = str(self._server.wire().call("/detokenize", {"tokens": self._half})["content"])
+            text = str(wire.call("/detokenize", {"tokens": self._half})["content"])
         ended = answer.get("stop_type") != "limit" or len(ids) < tokens
         if text.endswith("\ufffd") and len(self._half) < LONGEST_CHARACTER and not ended:
             text = ""
@@ -165,9 +183,11 @@ class LlamaStream(Iterator[Chunk]):
         yield {"content": text, "tokens": ids}
         yield {"stop": True, "stop_type": answer.get("stop_type")}
 
-    def _long_turn(self, slot: int, left: int, turn: int, contested: Callable[[], bool]) -> Iterator[dict[str, Any]]:
+    def _long_turn(
+        self, wire: Wire, slot: int, left: int, turn: int, contested: Callable[[], bool]
+    ) -> Iterator[dict[str, Any]]:
         """Streamed until the end, or until another lane waits and this one has had its turn."""
-        self._events = self._server.wire().stream("/completion", self._body(slot, left))
+        self._events = wire.stream("/completion", self._body(slot, left))
         if self._cancelled:
             return
         ids: list[int] = []
@@ -187,8 +207,7 @@ class LlamaStream(Iterator[Chunk]):
             yield event
             if ended or yields:
                 return
-        if not self._cancelled:
-            raise self._server.crashed()
+        raise EngineCrashed("The answer broke off.")
 
     def _body(self, slot: int, tokens: int) -> dict[str, Any]:
         """llama.cpp's request: only temperature and top-p sample, in transformers' order; everything else is off."""

@@ -12,6 +12,7 @@ import json
 import os
 import secrets
 import select
+import socket
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,9 @@ from typing import Any
 from engines.errors import EngineCrashed, EngineError
 
 ROOT = Path(__file__).resolve().parent.parent
+
+GONE_SECONDS = 5.0
+"""A process whose connection broke and which still listens after this long lives: it ends all its sockets at once."""
 
 
 class ChildProcess:
@@ -38,6 +42,7 @@ class ChildProcess:
         self.module = module
         self.key = secrets.token_hex(16)
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 it lives as long as the process
+        self._last_words = ""
         began = time.perf_counter()
         self._process = subprocess.Popen(
             [sys.executable, "-m", module],
@@ -46,6 +51,7 @@ class ChildProcess:
             stderr=self._log,
             cwd=ROOT,
             env={**os.environ, **(environment or {})},
+            process_group=0,  # Ctrl-C is for the parent, which decides when its engines end
         )
         try:
             answer = self._hand_over({**task, "key": self.key}, load_seconds)
@@ -65,8 +71,30 @@ class ChildProcess:
 
     @property
     def alive(self) -> bool:
-        """Whether it still runs."""
+        """Whether it still runs. One that was killed may do so for a while: see `gone`."""
         return self._process.poll() is None
+
+    def gone(self, patience_seconds: float = GONE_SECONDS) -> bool:
+        """Whether it has ended, or ends: to be asked after a connection broke, which a dying process does first.
+
+        Waits for its end as long as it still listens, at most `patience_seconds`.
+        """
+        deadline = time.monotonic() + patience_seconds
+        while self.alive and self._listens():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.01)
+        return True
+
+    def _listens(self) -> bool:
+        host, port = self.address.rsplit(":", 1)
+        try:
+            socket.create_connection((host, int(port)), timeout=1.0).close()
+        except ConnectionRefusedError:
+            return False
+        except OSError:  # too busy to take one more is not gone
+            return True
+        return True
 
     def memory_bytes(self, peak: bool = False) -> int:
         """Resident memory now, or the highest so far; 0 where the system does not say."""
@@ -85,11 +113,11 @@ class ChildProcess:
         if status is None:
             return "it closed the connection but still runs"
         ended = f"signal {-status}" if status < 0 else f"exit status {status}"
-        lines = self._tail().strip().splitlines()
+        lines = (self._last_words or self._tail()).strip().splitlines()
         return f"it ended with {ended}" + (f" ({lines[-1][:200]})" if lines else "")
 
     def stop(self) -> None:
-        """End it: politely by closing its stdin, then by force."""
+        """End it: politely by closing its stdin, then by force. Idempotent; `reason` is known afterwards too."""
         with contextlib.suppress(OSError):
             if self._process.stdin:
                 self._process.stdin.close()
@@ -101,6 +129,7 @@ class ChildProcess:
         with contextlib.suppress(OSError):
             if self._process.stdout:
                 self._process.stdout.close()
+        self._last_words = self._last_words or self._tail()
         self._log.close()
 
     def _hand_over(self, task: Mapping[str, Any], load_seconds: float) -> dict[str, Any]:

@@ -170,14 +170,14 @@ def test_closing_from_another_thread_stops_it_too(engines: list[LlamaCppEngine],
 
 def test_a_crash_costs_one_request(engines: list[LlamaCppEngine], alone: list[str]) -> None:
     server = engines[0].server
-    before = server.restarts
+    before = server.children.restarts
     stream = engines[2].stream(HELLO, Sampling(200, ignore_end=True))
     next(stream)
     os.kill(server.child().pid, signal.SIGSEGV)
     with pytest.raises(EngineCrashed, match="signal 11"):
         list(stream)
     assert text(engines[2]) == alone[2]
-    assert server.restarts == before + 1
+    assert server.children.restarts == before + 1
 
 
 def test_a_closed_engine_says_so(tiny: Path) -> None:

@@ -106,6 +106,7 @@ def stream(url: str, body: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def said(events: list[dict[str, Any]]) -> str:
+    assert not any("error" in event for event in events), events[-1]
     return "".join(event["choices"][0]["delta"].get("content") or "" for event in events if event.get("choices"))
 
 
@@ -341,7 +342,7 @@ def test_transformers_models_are_served_from_a_worker(miniature: Callable[[str],
             )
             assert raw.status_code == 200 and raw.json()["usage"]["completion_tokens"] <= 4
             (resident,) = residency._resident.values()
-            os.kill(resident.host._child.pid, signal.SIGKILL)  # type: ignore[attr-defined]
+            os.kill(resident.host._children.child().pid, signal.SIGKILL)  # type: ignore[attr-defined]
             assert said(stream(url, {**ASK, "model": "whole"})) == said(first)  # a new worker answers
         finally:
             stop()
