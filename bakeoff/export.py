@@ -13,6 +13,9 @@ from bakeoff.options import WorkspaceOption
 def export(
     target: Annotated[str, typer.Argument(help="A model's name, or a new file: .csv, .json, .jsonl or .parquet.")],
     form: Annotated[str, typer.Option(help="Of a model: merged, gguf-f16, gguf-q8_0, lora-gguf, …")] = "gguf-q8_0",
+    over: Annotated[
+        str, typer.Option(help="Of lora-gguf: the form of the base's file, where the base is no GGUF itself.")
+    ] = "gguf-q8_0",
     table: Annotated[
         str, typer.Option(help="Of a file: scores, runs, points, models, outcomes, votes, published.")
     ] = "scores",
@@ -34,7 +37,8 @@ def export(
         import engines
         from results import BakeoffError, Form
 
-        if form not in get_args(Form):
-            raise BakeoffError(f"No form {form!r}. There are: {', '.join(get_args(Form))}")
-        made = engines.export(store.models.find(target), form, place, store)  # type: ignore[arg-type]
+        for name in (form, over):
+            if name not in get_args(Form):
+                raise BakeoffError(f"No form {name!r}. There are: {', '.join(get_args(Form))}")
+        made = engines.export(store.models.find(target), form, place, store, over)  # type: ignore[arg-type]
         print(f"{made.name}: {made.form}, {made.bytes / 1e6:.0f} MB, {place.resolve(made.path)}")

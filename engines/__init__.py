@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         reading_seconds,
         step_seconds,
     )
-    from engines.forms import export
+    from engines.forms import base_in_gguf, export
     from engines.gguf import FolderSource, write_model
     from engines.header import read_header
     from engines.huggingface import HuggingFaceEngine, chat_template
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from engines.llamaserver import Threading
     from engines.openai import AT_ONCE, masked
     from engines.opening import open_engine, open_engines
+    from engines.possible import why_not
+    from engines.references import References
     from engines.serving import serve
     from engines.speeds import A100, LISTED, RTX_4090, T4, Place, of_devices, places, this_gpus
     from engines.threads import calibrated
@@ -59,12 +61,14 @@ _LAZY = {
     "LlamaCppEngine": "llamacpp",
     "Place": "speeds",
     "RTX_4090": "speeds",
+    "References": "references",
     "Request": "batching",
     "Sizes": "estimates",
     "T4": "speeds",
     "Threading": "llamaserver",
     "advise": "advisor",
     "answering_seconds": "estimates",
+    "base_in_gguf": "forms",
     "cache_folder": "unpacking",
     "calibrated": "threads",
     "chat_template": "huggingface",
@@ -95,6 +99,7 @@ _LAZY = {
     "this_gpus": "speeds",
     "unpacked": "unpacking",
     "unusable_gpu": "devices",
+    "why_not": "possible",
     "write_model": "gguf",
 }
 """Name → the module that has it. None is imported before its name is used."""
@@ -102,10 +107,13 @@ _LAZY = {
 __all__ = [
     "A100",
     "AT_ONCE",
-    "Advice",
-    "Answer",
     "BF16_FLAGS",
     "CUDA_WHEELS",
+    "LISTED",
+    "RTX_4090",
+    "T4",
+    "Advice",
+    "Answer",
     "Chunk",
     "Completion",
     "Device",
@@ -120,18 +128,17 @@ __all__ = [
     "FinishReason",
     "FolderSource",
     "HuggingFaceEngine",
-    "LISTED",
     "LlamaCppEngine",
     "Message",
     "Place",
-    "RTX_4090",
+    "References",
     "Request",
     "Sampling",
     "Sizes",
-    "T4",
     "Threading",
     "advise",
     "answering_seconds",
+    "base_in_gguf",
     "cache_folder",
     "calibrated",
     "chat_template",
@@ -162,6 +169,7 @@ __all__ = [
     "this_gpus",
     "unpacked",
     "unusable_gpu",
+    "why_not",
     "write_model",
 ]
 

@@ -63,6 +63,10 @@ class Layout:
             return np.asarray(tensor - tensor.dtype.type(1))
         return tensor
 
+    def moves_rows(self, name: str) -> bool:
+        """Whether a tensor's rows lie in another order in GGUF."""
+        return self.architecture == "llama" and self._rotated(name) > 0
+
     def _rotated(self, name: str) -> int:
         """Heads of a tensor whose rows rotary embeddings turn; 0 for all others."""
         if ".attn_q." in name:

@@ -1,7 +1,11 @@
 """One fine-tune in the forms it can ship in: lora-gguf beside its base, merged safetensors, GGUF at some quantization.
 
 Each form is a model of its own in the store, with its own identity, size and measurements. Nothing is registered that
-the parity gate (`engines.parity`) refuses. Exporting again what is there returns what is there.
+the parity gate (`engines.parity`) refuses. Exporting again what is there returns what is there. What cannot be made is
+known from the base's configuration alone: `engines.possible`.
+
+A LoRA-GGUF stands beside the GGUF that its base is, or beside one that the base is exported to once for all its
+adapters (`base_in_gguf`).
 """
 
 from __future__ import annotations
@@ -9,18 +13,20 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from engines.errors import ExportRefused
-from engines.gguf import FolderSource, GgufSource, write_model
+from engines.gguf import KINDS, FolderSource, GgufSource, write_model
 from engines.header import read_header
 from engines.hyperparameters import read_config
 from engines.identity import file_sha256, folder_sha256, model_id
 from engines.llamacpp import LlamaCppEngine
-from engines.lora import deltas, layout_of, write_lora
+from engines.lora import MERGED_INSTEAD, deltas, layout_of, write_lora
 from engines.opening import weights_path
-from engines.parity import check
+from engines.parity import compare
+from engines.references import References
 from results import Form, Model, Store, Workspace, digest
 
 SUFFIX: dict[Form, str] = {
@@ -28,33 +34,104 @@ SUFFIX: dict[Form, str] = {
 }  # fmt: skip
 """Form → what is added to the model's name: demo-rank8 as gguf-q8_0 is demo-rank8-q8_0."""
 
+OVER: Form = "gguf-q8_0"
+"""Form of the file that adapters of a base in safetensors stand beside, unless told otherwise."""
 
-def export(model: Model, form: Form, workspace: Workspace, store: Store) -> Model:
+
+@dataclass(frozen=True)
+class _Task:
+    """What a maker of one form needs."""
+
+    model: Model
+    form: Form
+    workspace: Workspace
+    references: References
+    base: Model | None
+    """For a LoRA-GGUF over a base that is no GGUF itself: the base exported to one."""
+
+    @property
+    def name(self) -> str:
+        """Of the model to be made; a LoRA-GGUF beside an exported base names that file's form too."""
+        beside = f"-{SUFFIX[self.base.form]}" if self.base else ""
+        return f"{self.model.name}-{SUFFIX[self.form]}{beside}"
+
+
+def export(
+    model: Model,
+    form: Form,
+    workspace: Workspace,
+    store: Store,
+    over: Form = OVER,
+    references: References | None = None,
+) -> Model:
     """The model in another form, written into the workspace, checked, and registered.
 
+    over: for lora-gguf, the form that a base in safetensors is exported to first. references: given by a caller that
+    exports several models, so that their base is loaded once.
     Raises: ExportRefused naming the check that failed, or why the form does not exist for this model.
     """
     if form == model.form:
         return model
     if form not in SUFFIX:
         raise ExportRefused("form", f"Nothing can be exported as {form!r}. Forms: {', '.join(sorted(SUFFIX))}.")
-    name = f"{model.name}-{SUFFIX[form]}"
-    done = [one for one in store.models.list() if one.name == name and one.details.get("source") == model.identity]
-    if done and workspace.resolve(done[0].path).exists():
-        return done[0]
-    makers: dict[Form, Callable[[Model, Form, Workspace, Path], dict[str, Any]]] = {
-        "lora-gguf": _lora, "merged": _merged, "gguf-f16": _gguf, "gguf-q8_0": _gguf, "gguf-q4_0": _gguf,
-    }  # fmt: skip
-    folder = workspace.folder("exports", model_id(name, model.identity))
+    references = references or References(workspace)
+    base = None
+    if form == "lora-gguf" and model.form == "adapter" and weights_path(model, workspace).suffix != ".gguf":
+        _refuse_dora(model, workspace)  # before a base is exported for it
+        base = base_in_gguf(model, over, workspace, store, references)
+    task = _Task(model, form, workspace, references, base)
+    for one in store.models.list():
+        same = one.name == task.name and one.details.get("source") == model.identity
+        if (
+            same
+            and (base is None or one.weights_sha256 == base.weights_sha256)
+            and workspace.resolve(one.path).exists()
+        ):
+            return one
+    folder = workspace.folder("exports", model_id(task.name, model.identity))
     work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".making-"))
     try:
-        made = makers[form](model, form, workspace, work)
+        made = MAKERS[form](task, work)
         shutil.rmtree(folder)
         work.rename(folder)
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)
         raise
-    return store.models.add(_record(model, form, name, folder / made.pop("file"), made, workspace))
+    return store.models.add(_record(model, form, task.name, folder / made.pop("file"), made, workspace))
+
+
+def base_in_gguf(
+    adapter: Model, form: Form, workspace: Workspace, store: Store, references: References | None = None
+) -> Model:
+    """The base that an adapter was trained over as a GGUF file, for all its adapters: made when it is missing.
+
+    Raises: ExportRefused as `export`.
+    """
+    if form not in KINDS:
+        raise ExportRefused("form", f"No base is exported as {form!r} for its adapters; there are {', '.join(KINDS)}.")
+    return export(_base_of(adapter, workspace, store), form, workspace, store, references=references)
+
+
+def _base_of(adapter: Model, workspace: Workspace, store: Store) -> Model:
+    """The record of an adapter's base; made from the adapter's own where the base was never registered."""
+    from engines.huggingface import own_template
+
+    identity = digest(
+        {"weights": adapter.weights_sha256, "adapter": "", "template": adapter.template_sha256, "form": "base"}
+    )
+    bases = [one for one in store.models.list() if one.form == "base"]
+    known = [one for one in bases if one.identity == identity]
+    known = known or [one for one in bases if one.path == adapter.base_path]
+    if known:
+        return known[-1]
+    name = adapter.base.rstrip("/").rpartition("/")[2]
+    lacking = own_template(workspace.resolve(adapter.base_path)) is None
+    template = own_template(workspace.resolve(adapter.path)) if lacking else None
+    return Model(
+        model_id(name, identity), name, "base", adapter.base, identity, 0, adapter.base_path,
+        weights_sha256=adapter.weights_sha256, template_sha256=adapter.template_sha256,
+        details={"chat_template": template} if template else {},
+    )  # fmt: skip
 
 
 def _record(model: Model, form: Form, name: str, path: Path, made: dict[str, Any], workspace: Workspace) -> Model:
@@ -84,43 +161,49 @@ def _record(model: Model, form: Form, name: str, path: Path, made: dict[str, Any
     )
 
 
-def _lora(model: Model, form: Form, workspace: Workspace, folder: Path) -> dict[str, Any]:
-    """The adapter as a LoRA-GGUF for the GGUF that it was trained over."""
-    base = workspace.resolve(model.base_path)
-    if model.form != "adapter" or base.suffix != ".gguf":
-        reason = "is no adapter" if model.form != "adapter" else f"was trained over {base}, which is no GGUF"
-        raise ExportRefused("form", f"{model.name} {reason}; it has no lora-gguf. Export it as gguf-q8_0.")
+def _lora(task: _Task, folder: Path) -> dict[str, Any]:
+    """The adapter as a LoRA-GGUF for the GGUF that it was trained over, or that its base was exported to."""
+    model, workspace = task.model, task.workspace
+    if model.form != "adapter":
+        raise ExportRefused("form", f"{model.name} is no adapter; it has no lora-gguf. Export it as gguf-q8_0.")
+    base = workspace.resolve(task.base.path if task.base else model.base_path)
     header = read_header(base)
     matrices = deltas(workspace.resolve(model.path), layout_of(header))
     write_lora(folder / "adapter.gguf", matrices, header, model.name)
-    figures = _checked(model, form, workspace, base, folder / "adapter.gguf")
+    figures = _checked(task, task.base.form if task.base else task.form, base, folder / "adapter.gguf")
     write_modelfile(folder, base, folder / "adapter.gguf")
-    return {"file": "adapter.gguf", "base_path": base, "tensors": len(matrices), "parity": figures}
+    beside = {"over": task.base.name, "over_form": task.base.form, "over_id": task.base.id} if task.base else {}
+    return {"file": "adapter.gguf", "base_path": base, "tensors": len(matrices), "parity": figures, **beside}
 
 
-def _gguf(model: Model, form: Form, workspace: Workspace, folder: Path) -> dict[str, Any]:
+def _refuse_dora(model: Model, workspace: Workspace) -> None:
+    folder = workspace.resolve(model.path)
+    if read_config(folder, "adapter_config.json").get("use_dora"):
+        raise ExportRefused("dora", f"{model.name} is a DoRA adapter, which no LoRA-GGUF can hold. {MERGED_INSTEAD}")
+
+
+def _gguf(task: _Task, folder: Path) -> dict[str, Any]:
     """The whole model, adapter merged in, as one GGUF file."""
-    weights = weights_path(model, workspace)
-    source: GgufSource | FolderSource
-    if weights.is_dir():
-        source = FolderSource(weights, model.name)
-    else:
-        source = GgufSource(weights)
     from engines.huggingface import own_template
 
+    model, workspace = task.model, task.workspace
+    weights = weights_path(model, workspace)
+    source = FolderSource(weights, model.name) if weights.is_dir() else GgufSource(weights)
     adapter = workspace.resolve(model.path) if model.form == "adapter" else None
     matrices = deltas(adapter, source.layout) if adapter else {}
-    file = folder / f"{model.name}-{SUFFIX[form]}.gguf"
-    types = write_model(file, source, form, matrices, own_template(adapter) or "" if adapter else "")
-    figures = _checked(model, form, workspace, file, None)
+    template = own_template(adapter) if adapter else model.details.get("chat_template")
+    file = folder / f"{model.name}-{SUFFIX[task.form]}.gguf"
+    types = write_model(file, source, task.form, matrices, template or "")
+    figures = _checked(task, task.form, file, None)
     write_modelfile(folder, file, None)
     return {"file": file.name, "tensor_types": types, "parity": figures}
 
 
-def _merged(model: Model, form: Form, workspace: Workspace, folder: Path) -> dict[str, Any]:
+def _merged(task: _Task, folder: Path) -> dict[str, Any]:
     """The adapter merged into its base's weights: a transformers folder that needs no PEFT."""
+    model, workspace = task.model, task.workspace
     if model.form != "adapter":
-        raise ExportRefused("form", f"{model.name} is a {model.form}; only an adapter is {form}.")
+        raise ExportRefused("form", f"{model.name} is a {model.form}; only an adapter is {task.form}.")
     from peft import PeftModel
 
     from engines.huggingface import load_base
@@ -142,25 +225,22 @@ def _merging_dtype(base: Path) -> Any:
     return getattr(torch, str(config.get("dtype") or config.get("torch_dtype") or "bfloat16"))
 
 
-def _checked(model: Model, form: Form, workspace: Workspace, file: Path, adapter: Path | None) -> dict[str, Any]:
-    """Through the parity gate against transformers; its figures."""
+def _checked(task: _Task, limit: Form, file: Path, adapter: Path | None) -> dict[str, Any]:
+    """Through the parity gate against transformers, within the `limit` of a form; the gate's figures."""
     import torch
 
-    from engines.huggingface import HuggingFaceEngine
-
-    adapters = {model.name: workspace.resolve(model.path)} if model.form == "adapter" else None
-    reference = HuggingFaceEngine(
-        weights_path(model, workspace),
-        adapters,
-        model.name if adapters else "",
-        dtype=torch.float32 if form == "gguf-f16" else None,
-    )
+    reference = task.references.expected(task.model, torch.float32 if limit == "gguf-f16" else None)
     engine = LlamaCppEngine.open(file, adapter=adapter, context=512, reuse=False)
     try:
-        return dict(check(reference, engine, form).details())
+        return dict(compare(reference, engine, limit).details())
     finally:
         engine.close()
-        reference.close()
+
+
+MAKERS: dict[Form, Callable[[_Task, Path], dict[str, Any]]] = {
+    "lora-gguf": _lora, "merged": _merged, "gguf-f16": _gguf, "gguf-q8_0": _gguf, "gguf-q4_0": _gguf,
+}  # fmt: skip
+"""Form → what writes it into a folder and says the file's name and what goes into the model's details."""
 
 
 def write_modelfile(folder: Path, model: Path, adapter: Path | None) -> None:

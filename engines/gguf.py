@@ -9,7 +9,10 @@ package has no code that writes them. In Q4_0 files embeddings and output are Q8
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,10 +30,14 @@ KINDS = {"gguf-f16": "F16", "gguf-q8_0": "Q8_0", "gguf-q4_0": "Q4_0"}
 """Form → quantization type of the large matrices. Vectors stay in float32."""
 FILE_TYPES = {"F16": 1, "Q8_0": 7, "Q4_0": 2}
 WIDE = ("token_embd.weight", "output.weight")
+BLOCK = 1 << 20
+"""Weights read, merged and quantized at a time: what fits a core's cache with its copies."""
+THREADS = min(4, len(os.sched_getaffinity(0)))
+"""Blocks quantized at once; numpy lets go of the interpreter for most of it."""
 
 
 class Source(Protocol):
-    """A model to be written: metadata first, then its tensors one at a time."""
+    """A model to be written: metadata first, then its tensors, a block of rows at a time."""
 
     architecture: str
 
@@ -42,8 +49,8 @@ class Source(Protocol):
         """Rows first."""
         ...
 
-    def tensor(self, name: str) -> Array:
-        """float32, rows first, in GGUF's layout."""
+    def blocks(self, name: str) -> Iterator[Array]:
+        """A tensor's rows from first to last, some at a time: float32, in GGUF's layout, the caller's own."""
         ...
 
     def describe(self, writer: Any) -> None:
@@ -69,12 +76,13 @@ class GgufSource:
     def shape(self, name: str) -> tuple[int, ...]:
         return tuple(int(side) for side in reversed(self._tensors[name].shape))
 
-    def tensor(self, name: str) -> Array:
+    def blocks(self, name: str) -> Iterator[Array]:
         from gguf.quants import dequantize
 
-        found = self._tensors[name]
-        made: Array = dequantize(found.data, found.tensor_type).astype(np.float32).reshape(self.shape(name))
-        return made
+        found, shape = self._tensors[name], self.shape(name)
+        for rows in _row_blocks(shape):
+            part = dequantize(found.data[rows], found.tensor_type).astype(np.float32)
+            yield part.reshape(-1, *shape[1:])
 
     def describe(self, writer: Any) -> None:
         import gguf
@@ -115,14 +123,19 @@ class FolderSource:
         with safe_open(self._files[module], framework="pt") as file:
             return tuple(file.get_slice(module).get_shape())
 
-    def tensor(self, name: str) -> Array:
+    def blocks(self, name: str) -> Iterator[Array]:
         if name in self._parameters.tensors:
-            return self._parameters.tensors[name]
+            yield self._parameters.tensors[name].copy()
+            return
         from safetensors import safe_open
 
-        module = self._modules[name]
+        module, shape = self._modules[name], self.shape(name)
+        # What is laid out otherwise changes places within a head, so such a matrix comes whole: they are small.
+        whole = [slice(0, shape[0])] if self.layout.moves_rows(name) else _row_blocks(shape)
         with safe_open(self._files[module], framework="pt") as file:
-            return self.layout.to_gguf(name, file.get_tensor(module).float().numpy())
+            stored = file.get_slice(module)
+            for rows in whole:
+                yield np.ascontiguousarray(self.layout.to_gguf(name, stored[rows].float().numpy()))
 
     def describe(self, writer: Any) -> None:
         writer.add_type("model")
@@ -159,12 +172,12 @@ def describe_vocabulary(writer: Any, vocabulary: Vocabulary) -> None:
 def write_model(
     path: Path, source: Source, form: str, deltas: Mapping[str, Delta] | None = None, template: str = ""
 ) -> dict[str, int]:
-    """Write a GGUF with `deltas` merged in; returns how many tensors have which type. One tensor in memory at a time.
+    """Write a GGUF with `deltas` merged in; returns how many tensors have which type.
 
-    A `template` replaces the source's own. Raises: ExportRefused if an adapter changes a tensor that the model lacks.
+    A few megabytes of weights are in memory at a time, on as many threads as there are cores. A `template` replaces
+    the source's own. Raises: ExportRefused if an adapter changes a tensor that the model lacks.
     """
     import gguf
-    from gguf.quants import quantize
 
     deltas = deltas or {}
     missing = sorted(set(deltas) - set(source.names()))
@@ -186,13 +199,40 @@ def write_model(
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
-    for name, kind in kinds.items():
-        tensor = source.tensor(name)
-        if name in deltas:
-            tensor = tensor + deltas[name].product()
-        writer.write_tensor_data(quantize(np.ascontiguousarray(tensor, np.float32), gguf.GGMLQuantizationType[kind]))
+    with ThreadPoolExecutor(THREADS) as pool:
+        for name, kind in kinds.items():
+            _write_tensor(writer, source.blocks(name), deltas.get(name), kind, pool)
     writer.close()
     return {kind: list(kinds.values()).count(kind) for kind in sorted(set(kinds.values()))}
+
+
+def _write_tensor(writer: Any, blocks: Iterable[Array], delta: Delta | None, kind: str, pool: Executor) -> None:
+    """Merge, quantize and write a tensor's blocks in their order; a few are under way at once."""
+    import gguf
+    from gguf.quants import quantize
+
+    def made(block: Array, first: int) -> Array:
+        if delta is not None:
+            delta.add_to(block, first)
+        return np.asarray(quantize(np.ascontiguousarray(block, np.float32), gguf.GGMLQuantizationType[kind]))
+
+    (file,) = writer.fout
+    writer.write_padding(file, file.tell())
+    begun, first = deque[Future[Array]](), 0
+    for block in blocks:
+        begun.append(pool.submit(made, block, first))
+        first += len(block)
+        if len(begun) > 2 * THREADS:
+            begun.popleft().result().tofile(file)
+    for waiting in begun:
+        waiting.result().tofile(file)
+    writer.write_padding(file, file.tell())
+
+
+def _row_blocks(shape: tuple[int, ...]) -> list[slice]:
+    """Rows of a tensor in blocks of about `BLOCK` weights."""
+    rows = max(1, BLOCK // int(np.prod(shape[1:], dtype=np.int64)))
+    return [slice(first, min(first + rows, shape[0])) for first in range(0, shape[0], rows)]
 
 
 def _kind(name: str, shape: tuple[int, ...], wanted: str) -> str:

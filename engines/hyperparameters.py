@@ -34,9 +34,9 @@ class Hyperparameters:
     """Whether the output matrix is the embedding, stored once."""
 
 
-def read_config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path, name: str = "config.json") -> dict[str, Any]:
     """A folder's config.json. Raises: FileRefused if it is missing, or asks for code of its own."""
-    file = folder / "config.json"
+    file = folder / name
     if not file.is_file():
         raise FileRefused(f"{folder} has no config.json: not a transformers model.")
     config: dict[str, Any] = json.loads(file.read_text("utf-8"))

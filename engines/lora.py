@@ -1,7 +1,8 @@
 """PEFT adapters in GGUF's terms: as a LoRA-GGUF beside a base, or as what is added to the base's weights.
 
-Llama, Mistral, Qwen2, Qwen3 and Gemma. What is more than LoRA on linear layers is refused by name: DoRA, trained
-embeddings, heads or biases. Merge such an adapter with transformers (`merged`) and export the whole.
+Llama, Mistral, Qwen2, Qwen3 and Gemma. DoRA is merged, but no LoRA-GGUF can hold it. What is more than LoRA on linear
+layers is refused by name: trained embeddings, heads or biases. Merge such an adapter with transformers (`merged`) and
+export the whole.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from engines.architectures import Array, Layout
 from engines.errors import ExportRefused
 from engines.header import Header
 
+MERGED_INSTEAD = "Ship it as gguf-q8_0, which has it merged in."
+
 
 @dataclass(frozen=True)
 class Delta:
@@ -25,10 +28,15 @@ class Delta:
     """A: (rank, inputs), float32."""
     up: Array
     """B times its scale: (outputs, rank), float32."""
+    magnitude: Array | None = None
+    """(outputs,) for DoRA: the length that each merged row has."""
 
-    def product(self) -> Array:
-        """(outputs, inputs), float32."""
-        return np.asarray(self.up @ self.down)
+    def add_to(self, rows: Array, first: int) -> None:
+        """Merge into some of the tensor's rows in place: rows (n, inputs) float32, the tensor's from `first` on."""
+        last = first + len(rows)
+        rows += self.up[first:last] @ self.down
+        if self.magnitude is not None:
+            rows *= (self.magnitude[first:last] / np.linalg.norm(rows, axis=1))[:, None]
 
 
 def layout_of(header: Header) -> Layout:
@@ -53,10 +61,9 @@ def deltas(folder: Path, layout: Layout) -> dict[str, Delta]:
 
     found = {}
     for module, matrices in read_adapter(folder, torch.float32).items():
-        if matrices.magnitude is not None:
-            raise ExportRefused("dora", f"{folder} is a DoRA adapter, which GGUF cannot hold. Export it as merged.")
         name = layout.name(f"{module}.weight")
-        found[name] = Delta(matrices.down.numpy(), layout.to_gguf(name, matrices.up.numpy()))
+        magnitude = None if matrices.magnitude is None else layout.to_gguf(name, matrices.magnitude.flatten().numpy())
+        found[name] = Delta(matrices.down.numpy(), layout.to_gguf(name, matrices.up.numpy()), magnitude)
     if not found:
         raise ExportRefused("empty", f"{folder} holds no LoRA matrices.")
     return found
@@ -65,10 +72,12 @@ def deltas(folder: Path, layout: Layout) -> dict[str, Delta]:
 def write_lora(path: Path, matrices: Mapping[str, Delta], base: Header, name: str) -> None:
     """Write a LoRA-GGUF in float32, its scales folded into B, for a base whose tensors it must fit.
 
-    Raises: ExportRefused if a tensor is missing from the base or of another shape.
+    Raises: ExportRefused for DoRA, or if a tensor is missing from the base or of another shape.
     """
     import gguf
 
+    if any(delta.magnitude is not None for delta in matrices.values()):
+        raise ExportRefused("dora", f"{name} is a DoRA adapter, which no LoRA-GGUF can hold. {MERGED_INSTEAD}")
     shapes = {tensor.name: tensor.shape for tensor in base.tensors}
     for tensor, delta in matrices.items():
         wanted = (delta.down.shape[1], delta.up.shape[0])

@@ -10,7 +10,7 @@ Checks, by the name under which an export is refused:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,8 @@ TOP = 40
 """Tokens of the reference's distribution that are compared; they hold nearly all its mass."""
 
 LIMITS = {"gguf-f16": 0.001, "gguf-q8_0": 0.03, "gguf-q4_0": 0.6, "lora-gguf": 0.06}
-"""Form → highest accepted loss increase, nats per token. A broken layout costs whole nats; small models suffer most."""
+"""Form → highest accepted loss increase, nats per token. A broken layout costs whole nats; small models suffer most.
+lora-gguf: beside a GGUF that was the base from the start; beside an exported one, that file's own limit holds."""
 
 
 @dataclass(frozen=True)
@@ -49,17 +50,60 @@ class Parity:
         }
 
 
+@dataclass(frozen=True)
+class Expected:
+    """What a transformers model makes of the gate's corpus: all that its exports are compared with, without weights."""
+
+    tokenizer: Any
+    renderings: tuple[tuple[str, tuple[int, ...]] | None, ...]
+    """Of each conversation: the text and its ids; None where the template refuses such a conversation."""
+    end_ids: frozenset[int]
+    likeliest: tuple[tuple[tuple[float, ...], tuple[int, ...]], ...]
+    """After each prefix: log probabilities of the `TOP` likeliest next tokens, falling, and their ids."""
+
+
+def expected(reference: Any, adapter: str) -> Expected:
+    """Ask a `HuggingFaceEngine` with one of its adapters ("" for the bare base)."""
+    import torch
+
+    likeliest = []
+    for prefix in PREFIXES:
+        logits = torch.log_softmax(reference.mixed_logits(prefix, [adapter])[0], -1)
+        values, ids = logits.topk(min(TOP, len(logits)))
+        likeliest.append((tuple(values.tolist()), tuple(ids.tolist())))
+    renderings = tuple(_rendered(reference, adapter, conversation) for conversation in CONVERSATIONS)
+    return Expected(reference.tokenizer, renderings, reference.end_ids, tuple(likeliest))
+
+
+def _rendered(reference: Any, adapter: str, conversation: tuple[Message, ...]) -> tuple[str, tuple[int, ...]] | None:
+    try:
+        text = reference.render(conversation, adapter)
+    except Exception:
+        return None  # e.g. Gemma's template refuses system messages
+    return text, reference.encode(text)
+
+
 def check(reference: Any, engine: LlamaCppEngine, form: str) -> Parity:
     """Compare an export with its `HuggingFaceEngine`. Raises: ExportRefused with the failed check's name."""
+    return compare(expected(reference, reference.adapter), engine, form)
+
+
+def compare(wanted: Expected, engine: LlamaCppEngine, form: str) -> Parity:
+    """Compare an export with what its transformers model makes of the corpus; the limit is that of a key of `LIMITS`.
+
+    Raises: ExportRefused with the failed check's name.
+    """
     for text in TEXTS:
-        compare_ids(reference.tokenizer, engine, text)
-    shapes = sum(_compare_rendering(reference, engine, conversation) for conversation in CONVERSATIONS)
-    ends = tuple(sorted(reference.end_ids))
+        compare_ids(wanted.tokenizer, engine, text)
+    for conversation, rendering in zip(CONVERSATIONS, wanted.renderings, strict=True):
+        if rendering is not None:
+            _compare_rendering(wanted, rendering, engine, conversation)
+    ends = tuple(sorted(wanted.end_ids))
     for end in ends:
         _check_end(engine, end)
     distances, same = [], 0
-    for prefix in PREFIXES:
-        distance, agrees = _distance(reference, engine, prefix)
+    for prefix, (values, ids) in zip(PREFIXES, wanted.likeliest, strict=True):
+        distance, agrees = _distance(values, ids, engine, prefix)
         distances.append(distance)
         same += agrees
     increase = sum(distances) / len(distances)
@@ -68,6 +112,7 @@ def check(reference: Any, engine: LlamaCppEngine, form: str) -> Parity:
             "logits",
             f"{form} adds {increase:.3f} nats per token to the model's loss; at most {LIMITS[form]} is accepted.",
         )
+    shapes = sum(rendering is not None for rendering in wanted.renderings)
     return Parity(len(TEXTS), shapes, ends, increase, same / len(PREFIXES))
 
 
@@ -92,12 +137,10 @@ def compare_ids(tokenizer: Any, engine: LlamaCppEngine, text: str) -> None:
         )  # fmt: skip
 
 
-def _compare_rendering(reference: Any, engine: LlamaCppEngine, conversation: tuple[Message, ...]) -> int:
-    """1 where both render alike, 0 where transformers' own template refuses such a conversation."""
-    try:
-        wanted = reference.render(conversation)
-    except Exception:
-        return 0  # e.g. Gemma's template refuses system messages
+def _compare_rendering(
+    reference: Expected, rendering: tuple[str, tuple[int, ...]], engine: LlamaCppEngine, conversation: Sequence[Message]
+) -> None:
+    wanted, ids = rendering
     try:
         got = engine.render(conversation)
     except EngineError as problem:
@@ -111,9 +154,8 @@ def _compare_rendering(reference: Any, engine: LlamaCppEngine, conversation: tup
             "template", f"Renderings part at character {place}: transformers {wanted[place : place + 40]!r}, "
             f"llama.cpp {got[place : place + 40]!r}."
         )  # fmt: skip
-    if list(reference.encode(wanted)) != engine.tokens(got):
+    if list(ids) != engine.tokens(got):
         raise ExportRefused("template", f"The same rendering has other token ids in llama.cpp: {wanted[:60]!r}.")
-    return 1
 
 
 def _check_end(engine: LlamaCppEngine, end: int) -> None:
@@ -129,12 +171,11 @@ def _check_end(engine: LlamaCppEngine, end: int) -> None:
         raise ExportRefused("end-ids", f"transformers ends an answer at token {end}; llama.cpp would go on after it.")
 
 
-def _distance(reference: Any, engine: LlamaCppEngine, prefix: str) -> tuple[float, bool]:
-    """(KL divergence in nats over the reference's top tokens, whether the top token is the same)."""
-    import torch
+def _distance(wanted: Sequence[float], ids: Sequence[int], engine: LlamaCppEngine, prefix: str) -> tuple[float, bool]:
+    """(KL divergence in nats over the reference's likeliest tokens, whether the likeliest is the same).
 
-    logits = torch.log_softmax(reference.mixed_logits(prefix, [reference.adapter])[0], -1)
-    ours, ids = logits.topk(TOP)
+    wanted: the reference's log probabilities of `ids`, falling.
+    """
     body = {
         "prompt": engine.tokens(prefix),
         "n_predict": 1,
@@ -148,8 +189,5 @@ def _distance(reference: Any, engine: LlamaCppEngine, prefix: str) -> tuple[floa
     found = engine.server.wire().call("/completion", body)["completion_probabilities"][0]["top_logprobs"]
     theirs = {one["id"]: one["logprob"] for one in found}
     least = min(theirs.values())
-    total = sum(
-        math.exp(value) * (value - theirs.get(index, least))
-        for value, index in zip(ours.tolist(), ids.tolist(), strict=True)
-    )
-    return max(0.0, total), found[0]["id"] == ids[0].item()
+    total = sum(math.exp(value) * (value - theirs.get(index, least)) for value, index in zip(wanted, ids, strict=True))
+    return max(0.0, total), found[0]["id"] == ids[0]

@@ -10,6 +10,7 @@ from typing import Any
 from engines import file_sha256, folder_sha256, model_id
 from results import Form, Model, Store, Workspace, digest
 from trainer.bases import LoadedBase
+from trainer.masks import PLAIN_TEMPLATE
 
 
 def register_base(base: LoadedBase, store: Store, workspace: Workspace) -> Model:
@@ -17,6 +18,8 @@ def register_base(base: LoadedBase, store: Store, workspace: Workspace) -> Model
     path = Path(base.path)
     template = template_sha256(base.tokenizer)
     identity = digest({"weights": base.identity, "adapter": "", "template": template, "form": "base"})
+    # A base that brings no template is spoken to in ours, and so are its exports.
+    ours = {"chat_template": PLAIN_TEMPLATE} if base.tokenizer.chat_template == PLAIN_TEMPLATE else {}
     return store.models.add(
         Model(
             id=model_id(base.name, identity),
@@ -31,6 +34,7 @@ def register_base(base: LoadedBase, store: Store, workspace: Workspace) -> Model
             details={
                 "parameters": sum(weight.numel() for weight in base.model.parameters()),
                 "context_length": getattr(base.model.config, "max_position_embeddings", None),
+                **ours,
             },
         )
     )

@@ -82,9 +82,9 @@ class Broken(FolderSource):
         self._change = tensor
         self._replaced = vocabulary
 
-    def tensor(self, name: str) -> Any:
-        found = super().tensor(name)
-        return self._change(name, found) if self._change else found
+    def blocks(self, name: str) -> Iterator[Any]:
+        found = np.concatenate(list(super().blocks(name)))
+        yield self._change(name, found) if self._change else found
 
     def describe(self, writer: Any) -> None:
         import engines.gguf as module
