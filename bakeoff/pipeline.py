@@ -1,15 +1,19 @@
 """An experiment through the rooms: train, export, measure, decide. Every stage reuses what is there.
 
-Killed anywhere, the same call goes on: a run at its newest checkpoint, an evaluation at its first open item.
+Killed anywhere, the same call goes on: a run at its newest checkpoint, an evaluation at its first open item. What
+cannot be done at all is refused before the first step. What fails on the way is named (`bakeoff.failures`), ends
+nothing else, and is all that the same call tries later.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
-from results import Evaluation, Form, Model, Progress, Run, Store, Workspace
+from bakeoff.failures import Failure, each_measured
+from results import BakeoffError, Evaluation, Form, Model, Progress, Report, Run, Store, Workspace
 from trainer import Experiment
 
 Say = Callable[[str], None]
@@ -25,6 +29,13 @@ class Outcome:
     evaluations: tuple[Evaluation, ...]
     reused: int
     """Runs and evaluations that were finished before and not done again."""
+    failures: tuple[Failure, ...] = ()
+    """What was not exported or not measured, while the rest went on."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything that the experiment asks for was done."""
+        return not (self.unfinished or self.failures)
 
     @property
     def unfinished(self) -> tuple[Run, ...]:
@@ -43,10 +54,12 @@ def run_experiment(
     """Train every variant, export the forms that the experiment names, measure them all.
 
     `leads`, in a rehearsal: ids of the runs that are exported to all forms; the others only to the first.
-    Raises: BakeoffError for what the user must mend; KeyboardInterrupt leaves everything resumable.
+    Raises: BakeoffError for what the user must mend, before the first step; KeyboardInterrupt, a full disk and a store
+    out of reach leave everything resumable.
     """
     import trainer
 
+    check(experiment, store, workspace, say)
     done_before = {summary.run.id for summary in store.runs.list() if summary.run.status == "finished"}
     measured_before = {evaluation.id for evaluation in store.evaluations.list() if evaluation.status == "finished"}
     runs = tuple(trainer.train(experiment, store, workspace, progress))
@@ -59,12 +72,49 @@ def run_experiment(
     for run in runs:
         if run.status != "finished":
             say(f"{run.name} is {run.status}: {run.reason or 'no reason recorded'}")
-    models = exported(experiment, runs, store, workspace, progress, say, leads)
-    evaluations = tuple(measured(experiment, models, store, workspace, progress, say))
+    models, refused = exported(experiment, runs, store, workspace, progress, say, leads)
+    evaluations, failed = measured(experiment, models, store, workspace, progress, say)
+    failures = (*refused, *failed)
+    store.reports.put(Report(experiment.name, "failures", {"failures": [asdict(failure) for failure in failures]}))
     reused = [evaluation for evaluation in evaluations if evaluation.id in measured_before]
     if reused:
         say(f"reused {len(reused)} finished evaluations")
-    return Outcome(runs, models, evaluations, len(reused_runs) + len(reused))
+    return Outcome(runs, models, evaluations, len(reused_runs) + len(reused), failures)
+
+
+def check(experiment: Experiment, store: Store, workspace: Workspace, say: Say) -> None:
+    """Refuse what could only be found out after training: impossible forms, wrong settings of a measurement.
+
+    A missing sandbox is said, and refuses nothing. Raises: BakeoffError naming all of it.
+    """
+    import evaluator
+    import trainer
+
+    if impossible := trainer.impossible_forms(experiment):
+        raise BakeoffError(" ".join(impossible))
+    wanted = experiment.evaluate
+    for settings, measure in (
+        (wanted.humaneval, evaluator.evaluate_humaneval),
+        (wanted.stopping, evaluator.evaluate_stopping),
+        (wanted.latency, evaluator.evaluate_latency),
+    ):
+        if settings is not None:  # with no model there is nothing to do but to check the settings
+            measure([], store, workspace, _without_forms(settings))
+    if wanted.humaneval is not None and (missing := without_sandbox()):
+        say(missing)
+
+
+def without_sandbox() -> str:
+    """What becomes of HumanEval on a machine without a sandbox, and the remedy; "" where there is one."""
+    import evaluator
+
+    available, reason = evaluator.sandbox_available()
+    if available:
+        return ""
+    return (
+        f"no sandbox here, so no answer is run: {reason} HumanEval's answers will be generated and stored unscored, "
+        "everything else is measured; score them where there is a sandbox: bakeoff evaluate --rescore"
+    )
 
 
 def whole(experiment: Experiment) -> Experiment:
@@ -81,77 +131,119 @@ def exported(
     progress: Progress,
     say: Say,
     leads: Collection[str] | None = None,
-) -> tuple[Model, ...]:
-    """The experiment's models in every form that it names: bases first, then each run's adapter and its exports."""
+) -> tuple[tuple[Model, ...], tuple[Failure, ...]]:
+    """The experiment's models in every form that it names: bases first, then each run's adapter and its exports.
+
+    An export that is refused is a failure of its own. Raises: what ends everything (`bakeoff.failures`).
+    """
     import engines
 
     finished = {run.id for run in runs if run.status == "finished"}
     bases = [model for model in store.models.list() if model.form == "base" and model.base in experiment.bases]
     trained = [model for model in store.models.list() if model.run_id in finished and model.form in TRAINED]
     known = {model.id for model in store.models.list()}
-    first = experiment.evaluate.forms[:1]
-    wanted = [
-        (model, form)
-        for form in experiment.evaluate.forms
-        for model in (*bases, *trained)
-        if (leads is None or model.form == "base" or model.run_id in leads or form in first)
-        and form != model.form
-        and not (model.form == "base" and (form in BESIDE_A_BASE or is_gguf(model)))
-    ]
+    references = engines.References(workspace, (*bases, *trained))
     models = [*bases, *trained]
+    failures = []
+    wanted = exports(experiment, bases, trained, leads)
     for done, (model, form) in enumerate(wanted):
         progress("exporting", done, len(wanted))
-        made = engines.export(model, form, workspace, store)
+        try:
+            made = engines.export(model, form, workspace, store, experiment.evaluate.lora_base, references)
+        except Exception as error:
+            failures.append(Failure.of(model, form, error))
+            say(f"{model.name} is not exported as {form}: {failures[-1].reason}")
+            continue
         if made.id not in known:
             say(f"{made.name}: {made.bytes / 1e6:.0f} MB as {form}")
         models.append(made)
     if wanted:
         progress("exporting", len(wanted), len(wanted))
-    return tuple(models)
+    return tuple(models), tuple(failures)
 
 
 TRAINED: tuple[Form, ...] = ("adapter", "merged")
 """Forms that training itself leaves: adapters, and whole models of full fine-tuning."""
-BESIDE_A_BASE: tuple[Form, ...] = ("adapter", "merged", "lora-gguf")
-"""Forms that an untouched base has no counterpart of."""
+
+
+def exports(
+    experiment: Experiment, bases: Sequence[Model], trained: Sequence[Model], leads: Collection[str] | None = None
+) -> list[tuple[Model, Form]]:
+    """(model, form) of everything that is exported, each once, what needs the same base in one form together.
+
+    A base has a counterpart of each GGUF form; that of lora-gguf is the file that the adapters stand beside.
+    """
+    forms, wanted = experiment.evaluate.forms, list[tuple[Model, Form]]()
+    for form in (one for one in forms if one != "adapter"):
+        beside: Form = experiment.evaluate.lora_base if form == "lora-gguf" else form
+        if experiment.evaluate.base and beside != "merged":
+            wanted += [(base, beside) for base in bases if not is_gguf(base)]
+        for model in trained:
+            rehearsed = leads is None or model.run_id in leads or form == forms[0]
+            if rehearsed and (model.form == "adapter" or form.startswith("gguf-")):
+                wanted.append((model, form))
+    return list({(model.id, form): (model, form) for model, form in wanted}.values())
 
 
 def measured(
     experiment: Experiment, models: Sequence[Model], store: Store, workspace: Workspace, progress: Progress, say: Say
-) -> list[Evaluation]:
+) -> tuple[tuple[Evaluation, ...], tuple[Failure, ...]]:
     """Measure the models by everything that the experiment names.
 
-    A measurement measures the experiment's forms, or those of its own key `forms`; latency always GGUF files.
+    A measurement measures the experiment's forms, or those of its own key `forms`; latency always GGUF files. One that
+    fails for a model is a failure of its own. Raises: what ends everything (`bakeoff.failures`).
     """
     import evaluator
     import trainer
 
     wanted = experiment.evaluate
+    found: list[Evaluation | Failure] = []
 
-    def chosen(settings: Mapping[str, Any]) -> tuple[list[Model], dict[str, Any]]:
-        forms = settings.get("forms", wanted.forms)
-        fit = [model for model in models if model.form in forms or (model.form == "base" and wanted.base)]
-        return fit, {key: value for key, value in settings.items() if key != "forms"}
+    def measure(
+        what: str, settings: Mapping[str, Any], call: Callable[..., list[Evaluation]], files: bool = False
+    ) -> None:
+        fit = [model for model in models if fits(model, settings.get("forms", wanted.forms), experiment)]
+        fit = [model for model in fit if is_gguf(model)] if files else fit
+        if files and not fit:
+            say(f"{what} is measured on files that llama.cpp serves: add lora-gguf or gguf-q8_0 to evaluate.forms")
+        for one in each_measured(fit, what, call):
+            if isinstance(one, Failure):
+                say(f"{one.what} of {one.model} failed: {one.reason}")
+            found.append(one)
 
-    found: list[Evaluation] = []
+    common: dict[str, Any] = {"store": store, "workspace": workspace, "progress": progress}
     if wanted.humaneval is not None:
-        fit, settings = chosen(wanted.humaneval)
-        found += evaluator.evaluate_humaneval(fit, store, workspace, settings, progress)
+        settings = _without_forms(wanted.humaneval)
+        measure("humaneval", wanted.humaneval, partial(evaluator.evaluate_humaneval, settings=settings, **common))
     if wanted.heldout is not None:
-        fit, _ = chosen(wanted.heldout)
         rows = trainer.validation_rows(experiment, workspace)
-        found += evaluator.evaluate_heldout(fit, rows, store, workspace, progress)
+        measure("heldout", wanted.heldout, partial(evaluator.evaluate_heldout, rows=rows, **common))
     if wanted.stopping is not None:
-        fit, settings = chosen(wanted.stopping)
-        found += evaluator.evaluate_stopping(fit, store, workspace, settings, progress)
+        settings = _without_forms(wanted.stopping)
+        measure("stopping", wanted.stopping, partial(evaluator.evaluate_stopping, settings=settings, **common))
     if wanted.latency is not None:
-        fit, settings = chosen(wanted.latency)
-        fit = [model for model in fit if is_gguf(model)]
-        if fit:
-            found += evaluator.evaluate_latency(fit, store, workspace, settings, progress)
-        else:
-            say("latency is measured on files that llama.cpp serves: add lora-gguf or gguf-q8_0 to evaluate.forms")
-    return found
+        settings = _without_forms(wanted.latency)
+        measure("latency", wanted.latency, partial(evaluator.evaluate_latency, settings=settings, **common), files=True)
+    return (
+        tuple(one for one in found if isinstance(one, Evaluation)),
+        tuple(one for one in found if isinstance(one, Failure)),
+    )
+
+
+def fits(model: Model, forms: Sequence[Form], experiment: Experiment) -> bool:
+    """Whether a model is measured where these forms are: bases and their counterparts if bases are measured at all.
+
+    What full fine-tuning leaves counts as adapter too: it is what training left.
+    """
+    if model.run_id is None:
+        counterpart = "lora-gguf" in forms and model.form == experiment.evaluate.lora_base
+        return experiment.evaluate.base and (model.form == "base" or model.form in forms or counterpart)
+    return model.form in forms or (model.form == "merged" and "source" not in model.details and "adapter" in forms)
+
+
+def _without_forms(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A measurement's settings as its room knows them."""
+    return {key: value for key, value in settings.items() if key != "forms"}
 
 
 def is_gguf(model: Model) -> bool:

@@ -43,7 +43,7 @@ def run(
     with progress.drawn() as report:
         outcome = run_experiment(experiment, store, place, report, summary.say)
     summary.show(outcome, store)
-    if outcome.unfinished:
+    if not outcome.complete:
         sys.exit(1)
 
 
@@ -70,5 +70,5 @@ def rehearse_whole(experiment: Experiment, workspace: Workspace, file: Path) -> 
     with progress.drawn() as report:
         outcome = run_experiment(small.experiment, store, place, report, summary.say, small.leads)
     summary.show_rehearsal(outcome, time.monotonic() - began, place.path, file)
-    if outcome.unfinished:
+    if not outcome.complete:
         sys.exit(1)

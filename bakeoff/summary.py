@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.table import Table
 
 from bakeoff import listing
+from bakeoff.failures import told
 from bakeoff.pipeline import Outcome
 from results import Limits, ScoreRow, Store, contenders, decide
 
@@ -37,6 +38,17 @@ def show(outcome: Outcome, store: Store) -> None:
     for subset in sorted({row.subset for row in rows if row.subset}):
         console.print(f"HumanEval on a subset: {subset}. All of it: --full", style="dim")
     console.print(decide(store, Limits(), models=contending).paragraph)
+    _show_failures(outcome)
+
+
+def _show_failures(outcome: Outcome) -> None:
+    """What was not done, with its reason: an experiment is not complete for being over."""
+    for run in outcome.unfinished:
+        print(f"Not trained: {run.name} is {run.status}: {run.reason or 'no reason recorded'}")
+    for line in told(outcome.failures):
+        print(f"Not done: {line}")
+    if not outcome.complete:
+        print("The same command tries what is missing again.")
 
 
 def show_rehearsal(outcome: Outcome, seconds: float, workspace: Path, file: Path) -> None:
@@ -48,7 +60,8 @@ def show_rehearsal(outcome: Outcome, seconds: float, workspace: Path, file: Path
         f"Rehearsed in {seconds:.0f} s: {finished} of {len(outcome.runs)} trainings, {len(outcome.models)} models; "
         f"{measured}."
     )
-    if not outcome.unfinished:
+    _show_failures(outcome)
+    if outcome.complete:
         print(f"Look at it: bakeoff dashboard --workspace {workspace}\nNow in earnest: bakeoff run {file}")
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from trainer.miniatures import miniature
     from trainer.planning import Group, Plan, plan, unreadable_rows
     from trainer.rehearsals import Rehearsal, rehearsal
+    from trainer.shipping import impossible_forms
     from trainer.training import train
 
 _HOME = {
@@ -39,6 +40,7 @@ _HOME = {
     "Upload": "hub",
     "base_identity": "bases",
     "base_tokenizer": "bases",
+    "impossible_forms": "shipping",
     "load_base": "bases",
     "load_experiment": "experiment_file",
     "miniature": "miniatures",
@@ -68,6 +70,7 @@ __all__ = [
     "Variant",
     "base_identity",
     "base_tokenizer",
+    "impossible_forms",
     "load_base",
     "load_experiment",
     "miniature",

@@ -23,6 +23,7 @@ from trainer.errors import TrainerError
 from trainer.estimates import dtype_of, memory, seconds, starting_seconds, validation_seconds
 from trainer.experiment import Experiment
 from trainer.registry import PACKAGED, Shape, entry, shape_of
+from trainer.shipping import impossible_forms
 from trainer.variants import Variant, variants
 
 
@@ -113,6 +114,7 @@ def plan(
         warnings += [warning for warning in told if warning not in warnings]
         problems += [problem for problem in stopped if problem not in problems]
     warnings += _experiment_warnings(experiment)
+    problems += impossible_forms(experiment)
     return Plan(experiment.name, tuple(groups), tuple(warnings), tuple(problems))
 
 

@@ -1,0 +1,164 @@
+"""An experiment to its end: adapters share one exported base, one failure ends nothing else, and it is tried again."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bakeoff.failures import Failure, each_measured, ends_everything, told
+from bakeoff.pipeline import Outcome, exports, fits, run_experiment
+from results import BakeoffError, Evaluation, Model, Store, StoreError, Workspace
+from trainer import Experiment, miniature
+from trainer.experiment_file import experiment_of
+
+
+def experiment(base: Path, **changes: Any) -> Experiment:
+    """Two variants of two steps on a miniature, shipped beside one exported base and merged."""
+    file = {
+        "name": "mini",
+        "bases": [str(base)],
+        "data": {"sources": [{"name": "python-stdlib", "limit": 24}], "validation_limit": 2, "decontaminate": []},
+        "training": {"max_steps": 2, "batch_size": 1, "max_length": 128, "learning_rate": 0.01},
+        "sweep": {"grid": {"lora.rank": [2, 4]}},
+        "evaluate": {"heldout": {}, "forms": ["adapter", "lora-gguf", "gguf-q8_0"]},
+    }
+    return experiment_of(file, "a test").with_settings(changes)
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """No progress."""
+
+
+def run(what: Experiment, store: Store, workspace: Workspace) -> tuple[Outcome, list[str]]:
+    lines: list[str] = []
+    return run_experiment(what, store, workspace, silent, lines.append), lines
+
+
+@pytest.mark.slow
+def test_what_fails_ends_nothing_else_and_alone_is_tried_again(tmp_path: Path) -> None:
+    base = miniature("llama", tmp_path / "base")
+    workspace = Workspace(tmp_path / "workspace")
+    with workspace.store() as store:
+        run(experiment(base, **{"evaluate.forms": ["adapter"], "evaluate.heldout": None}), store, workspace)
+        adapter = next(one for one in store.models.list() if one.name == "mini-rank4")
+        weights = workspace.resolve(adapter.path) / "adapter_model.safetensors"
+        whole = weights.read_bytes()
+        weights.unlink()
+
+        outcome, lines = run(experiment(base), store, workspace)
+        assert [(one.model, one.what) for one in outcome.failures] == [
+            ("mini-rank4", "lora-gguf"), ("mini-rank4", "gguf-q8_0"), ("mini-rank4", "heldout"),
+        ]  # fmt: skip
+        assert all("adapter_model.safetensors" in one.reason and not one.trace for one in outcome.failures)
+        made = {"base", "base-q8_0", "mini-rank2", "mini-rank4", "mini-rank2-lora-q8_0", "mini-rank2-q8_0"}
+        assert {model.name for model in outcome.models} == made
+        names = {store.models.get(one.model_id).name for one in outcome.evaluations if one.status == "finished"}
+        assert names == made - {"mini-rank4"}
+        assert not outcome.complete and any("mini-rank4 is not exported as lora-gguf" in line for line in lines)
+        report = store.reports.get("mini", "failures")
+        assert report is not None and len(report.payload["failures"]) == 3
+
+        weights.write_bytes(whole)
+        again, _ = run(experiment(base), store, workspace)
+        assert again.complete and {model.name for model in again.models} - made == {
+            "mini-rank4-lora-q8_0", "mini-rank4-q8_0"
+        }  # fmt: skip
+        fresh = {one.id for one in again.evaluations} - {one.id for one in outcome.evaluations}
+        assert {store.models.get(store.evaluations.get(one).model_id).name for one in fresh} == {
+            "mini-rank4", "mini-rank4-lora-q8_0", "mini-rank4-q8_0"
+        }  # fmt: skip
+        files = {model.base_path for model in again.models if model.form == "lora-gguf"}
+        assert files == {store.models.find("base-q8_0").path}
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"evaluate.forms": ["gguf-q8_0"]}, "'phi3' models are not exported"),
+        ({"evaluate.forms": ["lora-gguf"], "lora.method": "full"}, "no adapter"),
+        ({"evaluate.forms": ["adapter", "ggml"]}, "Nothing can be exported as 'ggml'"),
+        ({"evaluate.humaneval": {"taks": 3}}, "taks"),
+        ({"evaluate.latency": {"prompts": ["moon"]}}, "moon"),
+        ({"evaluate.stopping": {"max_tokens": 0}}, "max_tokens"),
+    ],
+)
+def test_what_can_be_known_is_refused_before_the_first_step(
+    changes: dict[str, Any], named: str, tmp_path: Path
+) -> None:
+    workspace = Workspace(tmp_path / "workspace")
+    base = miniature("phi3", tmp_path / "base")
+    with workspace.store() as store:
+        with pytest.raises(BakeoffError, match=named):
+            run(experiment(base, **{"evaluate.forms": ["adapter"], **changes}), store, workspace)
+        assert store.runs.list() == []
+
+
+def model(name: str, form: Any = "adapter", run_id: str | None = "r", path: str = "x", **details: Any) -> Model:
+    return Model(name, name, form, "b", name, 1, path, run_id=run_id, details=details)
+
+
+def test_each_form_is_exported_once_and_bases_have_their_counterparts(tmp_path: Path) -> None:
+    base, tuned, whole = model("base", "base", None), model("tuned"), model("whole", "merged")
+    what = experiment(tmp_path, **{"evaluate.forms": ["adapter", "lora-gguf", "gguf-q8_0", "merged"]})
+    assert exports(what, [base], [tuned, whole]) == [
+        (base, "gguf-q8_0"), (tuned, "lora-gguf"), (tuned, "gguf-q8_0"), (whole, "gguf-q8_0"), (tuned, "merged"),
+    ]  # fmt: skip
+    given = model("given", "base", None, "base.gguf")
+    assert exports(what, [given], [tuned])[0] == (tuned, "lora-gguf")
+
+
+def test_a_measurement_measures_its_forms_and_the_bases_counterparts(tmp_path: Path) -> None:
+    what = experiment(tmp_path, **{"evaluate.lora_base": "gguf-q4_0"})
+    counterpart, other = model("base-q4_0", "gguf-q4_0", None), model("base-q8_0", "gguf-q8_0", None)
+    assert fits(counterpart, ["lora-gguf"], what) and not fits(other, ["lora-gguf"], what)
+    assert fits(model("whole", "merged"), ["adapter"], what)  # full fine-tuning: what training left
+    assert not fits(model("merged", "merged", source="tuned"), ["adapter"], what)
+    assert not fits(counterpart, ["lora-gguf"], what.with_settings({"evaluate.base": False}))
+
+
+def measuring(broken: str, calls: list[list[str]]) -> Callable[[Sequence[Model]], list[Evaluation]]:
+    """A measurement that fails whenever one model is among those that it is given."""
+
+    def measure(models: Sequence[Model]) -> list[Evaluation]:
+        calls.append([one.id for one in models])
+        if broken in calls[-1]:
+            raise ValueError(f"{broken} is broken")
+        return [Evaluation(one.id, one.id, "any", {}, "m", "finished") for one in models]
+
+    return measure
+
+
+def test_a_failure_is_narrowed_down_to_the_model_it_belongs_to() -> None:
+    models, calls = [model(name) for name in "abcde"], list[list[str]]()
+    found = list(each_measured(models, "heldout", measuring("d", calls)))
+    failures = [one for one in found if isinstance(one, Failure)]
+    assert [(one.model, one.what, one.reason) for one in failures] == [("d", "heldout", "ValueError: d is broken")]
+    assert "in measure" in failures[0].trace  # a bug keeps its traceback
+    assert [one.id for one in found if isinstance(one, Evaluation)] == ["a", "b", "c", "e"]
+    assert calls[0] == list("abcde")  # all together where nothing fails
+
+
+def test_a_full_disk_and_a_lost_store_end_everything() -> None:
+    def full(models: Sequence[Model]) -> list[Evaluation]:
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError as error:
+            raise BakeoffError("cannot write") from error
+
+    with pytest.raises(BakeoffError, match="cannot write"):
+        list(each_measured([model("a"), model("b")], "heldout", full))
+    assert ends_everything(StoreError("gone")) and ends_everything(RuntimeError("database or disk is full"))
+    assert not ends_everything(BakeoffError("no such model"))
+
+
+def test_one_reason_is_one_line() -> None:
+    alike = [
+        Failure("a", "heldout", "no weights"),
+        Failure("b", "heldout", "no weights"),
+        Failure("b", "lora-gguf", "x"),
+    ]
+    assert told(alike) == ["heldout of a, heldout of b: no weights", "lora-gguf of b: x"]
