@@ -25,7 +25,10 @@ def dashboard(
     from results import Workspace
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    processes = Processes(Workspace.open(workspace), port, serve=serve, headless=headless)
+    processes = Processes(
+        Workspace.open(workspace), port, serve=serve, headless=headless,
+        say=lambda words: print(f"bakeoff: {words}", file=sys.stderr, flush=True),
+    )  # fmt: skip
     try:
         processes.wait_until_answering()
         print(f"Dashboard: {processes.address} (Ctrl-C ends it)", flush=True)

@@ -67,7 +67,7 @@ for verb in VERBS:
 
 def main() -> None:
     """Run the command line: BakeoffError is one line and exit 2, Ctrl-C and SIGTERM exit 130."""
-    signal.signal(signal.SIGTERM, _terminated)
+    listen_to_signals()
     try:
         app()
     except BakeoffError as error:
@@ -77,6 +77,18 @@ def main() -> None:
         if ending.code == INTERRUPTED:
             print("bakeoff: interrupted; the same command goes on where it stopped", file=sys.stderr)
         raise
+
+
+def listen_to_signals() -> None:
+    """Make Ctrl-C, SIGTERM and a closed terminal end the command, whatever it was started with.
+
+    Shells start what goes to the background with SIGINT ignored; Python then installs no handler, and the command that
+    promises to end by it never would. SIGHUP stays ignored where it is: that is what nohup is for.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _terminated)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _terminated)
 
 
 def _terminated(number: int, _: object) -> None:

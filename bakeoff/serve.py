@@ -21,6 +21,9 @@ def serve(
     ] = 0,
     slots: Annotated[int, typer.Option(help="Answers at once per base.")] = 4,
     context: Annotated[int, typer.Option(help="Tokens of one conversation; 0: 4096 or what the model has.")] = 0,
+    descriptor: Annotated[
+        int, typer.Option(hidden=True, help="A listening socket handed down, instead of a port.")
+    ] = -1,
 ) -> None:
     """Serve every model of the store by name, OpenAI-compatible, loaded on demand.
 
@@ -32,5 +35,6 @@ def serve(
     place = Workspace.open(workspace)
     engines.serve(
         place.store(), place, host=host, port=port, key=api_key, slots=slots, context=context or None,
-        budget_bytes=int(memory * 1e9) or None, ready=lambda url: typer.echo(f"serving {url}/v1", err=True),
+        budget_bytes=int(memory * 1e9) or None, descriptor=descriptor if descriptor >= 0 else None,
+        ready=lambda url: typer.echo(f"serving {url}/v1", err=True),
     )  # fmt: skip

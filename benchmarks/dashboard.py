@@ -284,7 +284,7 @@ def main() -> None:
     parser.add_argument("--stores", type=Path, help="a folder in which filled stores stay for the next time")
     parser.add_argument("--no-pages", action="store_true", help="the Loss curves page alone")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))  # ended by `timeout`, it prints and clears up
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended by `timeout`, it prints and clears up
     print(describe_machine(), flush=True)
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
         folder, run = Path(name), stack.enter_context

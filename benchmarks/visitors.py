@@ -324,7 +324,7 @@ def main() -> None:
     parser.add_argument("--model", action="store_true", help="beside SmolLM2-135M")
     parser.add_argument("--sessions", type=int, default=200)
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))  # ended by `timeout`, it clears up
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended by `timeout`, it clears up
     print(describe_machine(), flush=True)
     with tempfile.TemporaryDirectory() as name:
         if options.paces:

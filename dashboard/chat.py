@@ -30,6 +30,8 @@ ABANDONED_SECONDS = 20.0
 KEPT_CHARACTERS = 2_000_000
 """An answer longer than this is stopped."""
 WAITING = ("waiting", "loading")
+BROKEN = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
+"""A connection that the server took and that broke: it ended. `bakeoff dashboard` starts a new one on the same port."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,15 @@ def client() -> httpx.Client:
 def served(timeout_seconds: float = 5.0) -> list[dict[str, Any]]:
     """What the server can answer with: one object a model, with at least `id`. Raises ServerSilent."""
     try:
-        response = client().get("/v1/models", timeout=timeout_seconds)
+        try:
+            response = client().get("/v1/models", timeout=timeout_seconds)
+        except BROKEN:  # it ended before it answered; the next one is asked
+            response = client().get("/v1/models", timeout=timeout_seconds)
+    except httpx.TimeoutException as error:
+        raise ServerSilent(
+            f"The model server at {masked()} does not answer within {timeout_seconds:.0f} s: it is starting, or busy. "
+            "Look again in a moment"
+        ) from error
     except httpx.HTTPError as error:
         raise ServerSilent(
             f"No model server at {masked()} ({type(error).__name__}). Start it: bakeoff serve"
@@ -201,20 +211,29 @@ class Answer:
         if self.sampling.seed is not None:
             body["seed"] = self.sampling.seed
         try:
-            with client().stream("POST", "/v1/chat/completions", json=body) as response:
-                self._response = response
-                if response.status_code != 200:
-                    response.read()
-                    raise ServerSilent(_refusal(response))
-                complete = self._read(response)
-            with self._lock:
-                if self.active:
-                    if not complete and not self._stopping.is_set():
-                        raise ServerSilent("The stream ended before the answer did: the model or its server died.")
-                    self._end("finished")
+            for again in (False, True):  # what had not begun when its server ended is asked of the next one, once
+                try:
+                    self._ask(body)
+                    return
+                except BROKEN:
+                    if again or self._first is not None or self._stopping.is_set():
+                        raise ServerSilent("The answer broke off: its model server ended. Ask again.") from None
         except (httpx.HTTPError, ServerSilent, ValueError, OSError) as error:
             text = str(error) if isinstance(error, ServerSilent) else f"{masked()}: {type(error).__name__}"
             self._fail(text)
+
+    def _ask(self, body: dict[str, Any]) -> None:
+        with client().stream("POST", "/v1/chat/completions", json=body) as response:
+            self._response = response
+            if response.status_code != 200:
+                response.read()
+                raise ServerSilent(_refusal(response))
+            complete = self._read(response)
+        with self._lock:
+            if self.active:
+                if not complete and not self._stopping.is_set():
+                    raise httpx.RemoteProtocolError("The stream ended before the answer did.")
+                self._end("finished")
 
     def _fail(self, message: str) -> None:
         with self._lock:

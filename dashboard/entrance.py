@@ -12,6 +12,7 @@ import contextlib
 import gc
 import mimetypes
 import os
+import signal
 import socket
 import stat
 import threading
@@ -106,6 +107,20 @@ def settle() -> None:
     gc.freeze()
 
 
+def end_with_starter() -> None:
+    """Where `dashboard.launch` holds a lifeline, end in order when it is gone, even if it was killed."""
+    number = os.environ.pop("BAKEOFF_LIFELINE", "")
+    if not number:
+        return
+
+    def watch() -> None:
+        while os.read(int(number), 1):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True, name="lifeline").start()
+
+
 def begin(port: int, show: bool) -> None:
     """Beside the server: open the browser where one is wanted (the socket listens already), warm and settle."""
     if show:
@@ -119,6 +134,7 @@ async def lifespan(app: st.App) -> AsyncIterator[None]:  # noqa: ARG001
     """Streamlit calls it before it takes the first request."""
     settings = st.get_option("server.port"), not st.get_option("server.headless")
     hurry(settings[0])
+    end_with_starter()
     threading.Thread(target=begin, args=settings, daemon=True).start()
     yield
 

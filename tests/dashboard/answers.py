@@ -1,8 +1,9 @@
 """An OpenAI-compatible server for the tests: real HTTP and real server-sent events, words instead of a model.
 
 Each model name says how it behaves: `slow-…` pauses between words, `silent-…` never says a word, `dies-…` cuts the
-connection in mid-answer, `hostile-…` answers with script, `refuses-…` gives a status of 500, the others answer at once.
-`running` and `cancelled` count the streams, so that a test can see a generation end.
+connection in mid-answer, `falls-always` before the first word and `falls-once` does so the first time, `hostile-…`
+answers with script, `refuses-…` gives a status of 500, the others answer at once. `running` and `cancelled` count the
+streams, so that a test can see a generation end.
 """
 
 from __future__ import annotations
@@ -30,8 +31,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        earlier = [one["model"] for one in self.server.requests]
         self.server.requests.append(request)
         name = request["model"]
+        if name == "falls-always" or (name == "falls-once" and name not in earlier):
+            self.close_connection = True
+            return
         if name.startswith("refuses"):
             self._send(
                 500, json.dumps({"error": {"message": f"{name} does not fit into memory", "type": "server_error"}})

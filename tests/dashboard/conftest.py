@@ -25,6 +25,8 @@ SERVED = [
     "slow-two",
     "silent-one",
     "dies-early",
+    "falls-once",
+    "falls-always",
     "refuses-all",
     "hostile-one",
 ]
