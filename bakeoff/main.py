@@ -18,6 +18,7 @@ from results.errors import BakeoffError
 
 VERBS = (
     "demo",
+    "data",
     "plan",
     "run",
     "train",

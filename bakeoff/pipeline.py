@@ -63,9 +63,11 @@ def run_experiment(
     done_before = {summary.run.id for summary in store.runs.list() if summary.run.status == "finished"}
     measured_before = {evaluation.id for evaluation in store.evaluations.list() if evaluation.status == "finished"}
     runs = tuple(trainer.train(experiment, store, workspace, progress))
-    data = store.reports.get(experiment.name, "data")
-    if data and (unreadable := trainer.unreadable_rows(data.payload)):
-        say(unreadable)
+    reports = [report.payload for run in runs if (report := store.reports.get(run.id, "data"))]
+    words = [f"data: {trainer.removed_words(report)}" for report in reports]
+    words += [line for report in reports for line in trainer.data_words(report)]
+    for line in dict.fromkeys(words):
+        say(line)
     reused_runs = [run for run in runs if run.id in done_before]
     if reused_runs:
         say(f"reused {len(reused_runs)} finished runs: {', '.join(run.name for run in reused_runs)}")

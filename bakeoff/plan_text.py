@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bakeoff.foretelling import Whole
-from trainer import Group, Plan
+from trainer import Group, Plan, removed_words
 
 STAGES = {
     "training": "training", "export": "exports", "humaneval": "HumanEval", "heldout": "held-out rows",
@@ -34,7 +34,7 @@ def _group_lines(group: Group) -> list[str]:
     if group.rows is not None and group.tokens is not None and group.steps is not None and group.passes is not None:
         lines.append(
             f"  data    {group.rows:,} training and {group.validation_rows:,} validation rows, "
-            f"{group.tokens:,} tokens a pass; {_removed(group)}"
+            f"{group.tokens:,} tokens a pass; {removed_words(group.report)}"
         )
         lines.append(f"  steps   {group.steps:,}, {group.passes:.2g} passes over the rows")
     width = max((len(need.device) for need in group.needs), default=0)
@@ -63,14 +63,6 @@ def _whole(whole: Whole) -> str:
         each = ", ".join(f"{form} {duration_text(seconds)}" for form, seconds in forms if form)
         named.append(f"{STAGES[stage]} {total}" + (f" ({each})" if len(forms) > 1 else ""))
     return f"about {duration_text(whole.seconds)}: {', '.join(named)}"
-
-
-def _removed(group: Group) -> str:
-    counts = {name.replace("_", " "): found["removed"] for name, found in group.report.get("filters", {}).items()}
-    unreadable = sum(source["read"] - source["usable"] for source in group.report.get("sources", []))
-    counts = {**({"unreadable": unreadable} if unreadable else {}), **counts}
-    named = [f"{count:,} {name}" for name, count in counts.items() if count]
-    return f"removed: {', '.join(named)}" if named else "the filters removed nothing"
 
 
 def duration_text(seconds: float) -> str:

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from trainer.experiment_file import load_experiment
     from trainer.hub import Upload, push, upload_of
     from trainer.miniatures import miniature
-    from trainer.planning import Group, Plan, plan, unreadable_rows
+    from trainer.planning import Group, Plan, plan
+    from trainer.previews import Preview, Shown, previews
     from trainer.rehearsals import Rehearsal, rehearsal
+    from trainer.report_words import data_words, removed_words
     from trainer.shipping import impossible_forms
     from trainer.training import train
 
@@ -35,21 +37,25 @@ _HOME = {
     "LoadedBase": "bases",
     "Plan": "planning",
     "PreparedData": "data",
+    "Preview": "previews",
     "Rehearsal": "rehearsals",
+    "Shown": "previews",
     "TrainerError": "errors",
     "Upload": "hub",
     "base_identity": "bases",
     "base_tokenizer": "bases",
+    "data_words": "report_words",
     "impossible_forms": "shipping",
     "load_base": "bases",
     "load_experiment": "experiment_file",
     "miniature": "miniatures",
     "plan": "planning",
     "prepare": "data",
+    "previews": "previews",
     "push": "hub",
     "rehearsal": "rehearsals",
+    "removed_words": "report_words",
     "train": "training",
-    "unreadable_rows": "planning",
     "upload_of": "hub",
     "validation_rows": "data",
 }
@@ -64,22 +70,26 @@ __all__ = [
     "LoadedBase",
     "Plan",
     "PreparedData",
+    "Preview",
     "Rehearsal",
+    "Shown",
     "TrainerError",
     "Upload",
     "Variant",
     "base_identity",
     "base_tokenizer",
+    "data_words",
     "impossible_forms",
     "load_base",
     "load_experiment",
     "miniature",
     "plan",
     "prepare",
+    "previews",
     "push",
     "rehearsal",
+    "removed_words",
     "train",
-    "unreadable_rows",
     "upload_of",
     "validation_rows",
     "variants",

@@ -18,8 +18,8 @@ from engines import FileRefused, file_sha256, silence, unpacked
 from results import digest
 from trainer.devices import Choice, choose
 from trainer.errors import BaseUnavailable
-from trainer.masks import PLAIN_TEMPLATE
 from trainer.registry import hub_id, packaged_path, short_names
+from trainer.templates import PLAIN_TEMPLATE
 
 HASHED = ("*.safetensors", "*.gguf", "config.json", "tokenizer*", "*.model", "*.jinja", "vocab*", "merges.txt")
 """The files of a folder that decide what a base answers."""

@@ -74,8 +74,7 @@ def overlap(
             tasks_of[gram].append(task)
     shares: dict[str, list[tuple[float, int]]] = defaultdict(list)
     for number, row in enumerate(rows):
-        text = " ".join(message["content"] for message in row.messages if message["role"] != "system")
-        counts = Counter(task for gram in ngrams(text) & tasks_of.keys() for task in tasks_of[gram])
+        counts = Counter(task for gram in ngrams(row.text) & tasks_of.keys() for task in tasks_of[gram])
         for task, count in counts.items():
             shares[task].append((count / len(grams_of[task]), number))
         if progress and (number % 500 == 499 or number + 1 == len(rows)):

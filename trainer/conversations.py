@@ -5,23 +5,43 @@ Reading sources is in `trainer.sources`, recognising formats in `trainer.formats
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
+from typing import Any, Literal, Required, TypedDict
 
-from engines import Message
 from results.records import Json, digest
+
+
+class Turn(TypedDict, total=False):
+    """One turn. Plain ones have role and content alone; the other keys are there only where the row has them."""
+
+    role: Required[Literal["system", "user", "assistant", "tool"]]
+    content: Required[str]
+    """Empty beside tool calls."""
+    reasoning_content: str
+    """What the model thinks before it answers; templates that know it write it where it belongs."""
+    tool_calls: list[Json]
+    """[{"type": "function", "function": {"name": …, "arguments": {…}}}], as chat templates take them."""
+    tool_call_id: str
+    name: str
+    """Of the tool that answers."""
+    train: bool
+    """False: an answer that is read and not learned. Absent: learned."""
 
 
 @dataclass(frozen=True)
 class Conversation:
-    """Turns of system, user and assistant; every assistant turn is trained on."""
+    """Turns of system, user, assistant and tools; assistant turns are trained on unless they say `train: False`."""
 
-    messages: tuple[Message, ...]
+    messages: tuple[Turn, ...]
     source: str
     """Name of the data source, as the experiment file has it."""
     row: int
     """0-based row number in the source, bad and filtered rows counted: names the row to a person."""
     extra: Json = field(default_factory=dict)
     """Columns that filters use: score, language, source of a mixed set."""
+    tools: tuple[Json, ...] = ()
+    """Functions that the model may call: [{"type": "function", "function": {"name": …, "parameters": …}}]."""
 
     @property
     def prompt(self) -> str:
@@ -30,10 +50,34 @@ class Conversation:
 
     @property
     def answers(self) -> tuple[str, ...]:
-        """Texts of the assistant turns."""
-        return tuple(message["content"] for message in self.messages if message["role"] == "assistant")
+        """Texts of the assistant turns that are trained, with what they think and call."""
+        return tuple(
+            turn_text(message)
+            for message in self.messages
+            if message["role"] == "assistant" and message.get("train", True)
+        )
+
+    @property
+    def text(self) -> str:
+        """All turns but the system's: what overlap and near-duplicates are measured on."""
+        return " ".join(turn_text(message) for message in self.messages if message["role"] != "system")
 
     @property
     def identity(self) -> str:
-        """SHA-256 of the turns alone: two rows with one identity are exact duplicates."""
-        return digest([[message["role"], message["content"]] for message in self.messages])
+        """SHA-256 of the turns and tools alone: two rows with one identity are exact duplicates."""
+        turns: list[Any] = [_identifying(message) for message in self.messages]
+        return digest([*turns, {"tools": self.tools}] if self.tools else turns)
+
+
+def turn_text(turn: Turn) -> str:
+    """What a turn says: its thought, its content, its calls as JSON."""
+    if "reasoning_content" not in turn and "tool_calls" not in turn:
+        return turn["content"]
+    calls = (json.dumps(call["function"], ensure_ascii=False) for call in turn.get("tool_calls", ()))
+    return "\n".join(part for part in (turn.get("reasoning_content", ""), turn["content"], *calls) if part)
+
+
+def _identifying(turn: Turn) -> list[Any]:
+    """Role and content, and what else a turn has: plain rows keep the identity that they always had."""
+    more = {key: value for key, value in turn.items() if key not in ("role", "content")}
+    return [turn["role"], turn["content"], *([more] if more else [])]

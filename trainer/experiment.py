@@ -12,7 +12,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from results.records import Form
 
@@ -48,6 +56,7 @@ class Source(Section):
     subset: str = ""
     """Configuration of a Hub data set, e.g. pqa_labeled."""
     split: str = "train"
+    """Of Hub data, and of folders: a clone's `test-…` files, a folder `validation`, what `save_to_disk` wrote."""
     revision: str = ""
     """Commit or tag of a Hub data set; empty is the newest."""
     limit: int | None = Field(default=None, gt=0)
@@ -60,6 +69,16 @@ class Source(Section):
     """A system turn for rows that have none."""
     streaming: bool | None = None
     """Hub data read row by row, never whole on disk. Unset: when `limit` is set."""
+    encoding: str = ""
+    """What text files are written in, e.g. cp1252 or gbk. Empty: UTF-8, a byte-order mark, or told by the letters."""
+
+    @model_serializer(mode="wrap")
+    def _without_encoding(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Runs are named by their configuration: those that say nothing of an encoding keep the name that they had."""
+        shown: dict[str, Any] = serialize(self)
+        if not self.encoding:
+            shown.pop("encoding", None)
+        return shown
 
     @model_validator(mode="after")
     def _columns_fit(self) -> Self:

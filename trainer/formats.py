@@ -1,32 +1,25 @@
 """Rows of the field's formats to conversations: messages, ShareGPT, Alpaca, prompt/completion, columns by template.
 
-A row that is not a conversation raises `BadRow` with the reason; the reader names file and row and counts it.
+A row that is not a conversation raises `BadRow` with the reason; the reader names file and row and counts it. Columns
+follow the rule of `trainer.fields`; turns are read in `trainer.turns`, tools in `trainer.tools`.
+
+Try: bakeoff data FILE
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, cast
+from dataclasses import dataclass
+from typing import Any, cast
 
-from engines import Message
+from results.records import Json
+from trainer.conversations import Turn
 from trainer.experiment import Columns, Source
-
-Role = Literal["system", "user", "assistant"]
-
-ROLES: dict[str, Role] = {
-    "system": "system",
-    "developer": "system",
-    "user": "user",
-    "human": "user",
-    "prompter": "user",
-    "assistant": "assistant",
-    "gpt": "assistant",
-    "model": "assistant",
-    "chatgpt": "assistant",
-    "bot": "assistant",
-}
-"""Role names in use to ours: OpenAI's, ShareGPT's, OpenAssistant's, Gemma's."""
+from trainer.fields import BadRow, Fields, empty, text_of
+from trainer.tools import tools_of
+from trainer.turns import ROLE_KEYS, TEXT_KEYS, check_characters, checked, turns_of
 
 PAIRS = (
     ("prompt", "completion"),
@@ -37,26 +30,69 @@ PAIRS = (
     ("question", "answer"),
     ("input", "output"),
     ("query", "response"),
+    ("question", "response"),
+    ("prompt", "output"),
+    ("instruction", "answer"),
+    ("instruction", "completion"),
+    ("query", "answer"),
+    ("problem", "solution"),
+    ("input", "response"),
+    ("input", "answer"),
+    ("input", "ideal"),
 )
 """Column names (question, answer) recognised without mapping; optional context columns are in CONTEXTS."""
 
-CONTEXTS = ("context", "input")
-"""Dolly's and Alpaca's extra input, put under the instruction when not empty."""
+CONTEXTS = ("context", "input", "contexts", "passage", "passages", "document", "documents")
+"""Dolly's and Alpaca's extra input and its kin, put under the instruction when not empty."""
+
+SYSTEMS = ("system", "system_prompt", "system_message")
+REASONINGS = ("reasoning_content", "reasoning", "thinking", "thought")
+TOOLS = ("tools", "functions")
+SHAREGPT = ("conversations", "conversation", "dialog", "dialogue")
+WANTED_PAIR = (("chosen", "rejected"), ("preferred_output", "non_preferred_output"))
 
 
-class BadRow(ValueError):
-    """Why a row is not a conversation, in a few words that are the same for every row with that fault."""
+@dataclass(frozen=True)
+class Converted:
+    """A row as a conversation, and what became of its columns."""
+
+    messages: tuple[Turn, ...]
+    tools: tuple[Json, ...]
+    format: str
+    fields: Fields
 
 
-def conversation_messages(row: Mapping[str, Any], source: Source) -> tuple[Message, ...]:
+def converted(row: Mapping[str, Any], source: Source) -> Converted:
     """The turns of a row.
 
-    Raises: BadRow when no format fits, a turn is empty or unknown, or no assistant turn answers a user's.
+    Raises: BadRow when no format fits, a turn is empty or unknown, no assistant turn answers a user's, or a column
+    changes the row's meaning and is not understood.
     """
-    messages = _CONVERTERS[_format(row, source)](row, source)
-    if source.system and messages and messages[0]["role"] != "system":
-        messages = [{"role": "system", "content": source.system}, *messages]
-    return _checked(messages)
+    known = row if source.columns is not None else _named(row)
+    fields = Fields(known)
+    kind = _format(known, source)
+    turns = _CONVERTERS[kind](fields, source)
+    tools: tuple[Json, ...] = ()
+    if kind != "columns":
+        turns = _with_system(turns, fields)
+        if not empty(given := fields.take(*TOOLS)):
+            tools = tools_of(given)
+            check_characters(json.dumps(tools, ensure_ascii=False), fields)
+    if source.system and turns and turns[0]["role"] != "system":
+        turns = [{"role": "system", "content": source.system}, *turns]
+    messages = checked(turns, fields)
+    if len(fields.used) < len(known):
+        fields.judge([turn["content"] for turn in messages], source.columns is not None, kind in PAIRED)
+    return Converted(messages, tools, kind, fields)
+
+
+def _named(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The row, its column names in lower case where a format is found no other way (Excel's `Prompt`, `Completion`)."""
+    if any(str(name) != str(name).strip().lower() for name in row):
+        lower = {str(name).strip().lower(): value for name, value in row.items()}
+        if len(lower) == len(row) and _recognised(row) is None and _recognised(lower):
+            return lower
+    return row
 
 
 def _format(row: Mapping[str, Any], source: Source) -> str:
@@ -64,81 +100,139 @@ def _format(row: Mapping[str, Any], source: Source) -> str:
         return "columns"
     if source.format != "auto":
         return source.format
-    if isinstance(row.get("messages"), list):
+    for names in WANTED_PAIR:
+        if not all(empty(row.get(name)) for name in names):
+            raise BadRow(_preference(row, names))
+    if found := _recognised(row):
+        return found
+    raise BadRow(_unknown(row))
+
+
+def _recognised(row: Mapping[str, Any]) -> str | None:
+    if _listed(row.get("messages")):
         return "messages"
-    if isinstance(row.get("conversations", row.get("conversation")), list):
+    if any(_listed(row.get(name)) for name in SHAREGPT):
         return "sharegpt"
     if any(question in row and answer in row for question, answer in PAIRS):
         return "pairs"
-    raise BadRow(f"no known format; columns are {', '.join(sorted(map(str, row)))[:120]}: give `columns`")
+    return None
 
 
-def _turns(turns: Any, role_keys: tuple[str, ...], text_keys: tuple[str, ...]) -> list[Message]:
-    if not isinstance(turns, list):
-        raise BadRow(f"turns are {type(turns).__name__}, not a list")
-    messages: list[Message] = []
-    for turn in turns:
-        if not isinstance(turn, Mapping):
-            raise BadRow(f"a turn is {type(turn).__name__}, not an object")
-        name = next((turn[key] for key in role_keys if turn.get(key) is not None), None)
-        role = ROLES.get(str(name).lower())
-        if role is None:
-            raise BadRow(f"unknown role {str(name)[:30]!r}")
-        messages.append({"role": role, "content": _text(next((turn[key] for key in text_keys if key in turn), None))})
-    return messages
+def _listed(value: Any) -> bool:
+    """Whether a column holds turns: a list, an object of lists, or a list's JSON."""
+    if isinstance(value, Mapping):
+        return bool(value) and all(isinstance(column, list) for column in value.values())
+    return isinstance(value, list) or (isinstance(value, str) and value.lstrip().startswith("[{"))
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list) and all(isinstance(part, Mapping) and part.get("type") == "text" for part in value):
-        return "".join(str(part.get("text", part.get("value", ""))) for part in value)  # OpenAI's, LLaMA-Factory's
-    raise BadRow(f"a turn's text is {type(value).__name__}, not a string")
+def _preference(row: Mapping[str, Any], names: tuple[str, str]) -> str:
+    chosen = names[0]
+    if not empty(row.get("messages")):
+        remedy = "to train on `messages`, set the source's `format: messages`"
+    elif isinstance(row.get(chosen), str):
+        question = next((name for name in ("prompt", "question", "instruction", "input") if name in row), "prompt")
+        remedy = f'to train on the wanted answers, give `columns: {{prompt: "{{{question}}}", answer: "{{{chosen}}}"}}`'
+    else:
+        remedy = f"to train on the wanted answers, rename `{chosen}` to `messages` and drop `{names[1]}`"
+    return f"a preference pair ({', '.join(names)}), and answers alone are trained: {remedy}"
 
 
-def _messages(row: Mapping[str, Any], _: Source) -> list[Message]:
-    return _turns(row.get("messages"), ("role", "from"), ("content", "value"))
+def _unknown(row: Mapping[str, Any]) -> str:
+    """What a row without a known format is, and what to do."""
+    names = ", ".join(sorted(map(str, row)))[:120]
+    if any(key in row for key in ROLE_KEYS) and any(key in row for key in TEXT_KEYS):
+        return "the row is one turn, not a conversation: put the turns of one into a list `messages`"
+    if "input_ids" in row:
+        return "tokenised already (input_ids), for one tokenizer: give the text, each base has its own"
+    if isinstance(row.get("text"), str) and not any(empty(row.get(key)) is False for key in ("answer", "label")):
+        return f"plain text has no answer to learn; columns are {names}: split it into `prompt` and `completion`"
+    return f"no known format; columns are {names}: give `columns`"
 
 
-def _sharegpt(row: Mapping[str, Any], _: Source) -> list[Message]:
-    turns = row.get("conversations", row.get("conversation"))
-    return _turns(turns, ("from", "role"), ("value", "content", "text"))
+def _with_system(turns: list[Turn], fields: Fields) -> list[Turn]:
+    """The turns with the system prompt of the row's own column in front.
+
+    Raises: BadRow when the turns have another one.
+    """
+    given = fields.take(*SYSTEMS)
+    if given is None:
+        return turns
+    system = text_of(given, "the system prompt")
+    if turns and turns[0]["role"] == "system" and not empty(turns[0]["content"]):
+        if turns[0]["content"].strip() != system.strip():
+            raise BadRow("two system prompts, the column's and the turns': keep one")
+        return turns
+    return [{"role": "system", "content": system}, *(turn for turn in turns if turn["role"] != "system")]
 
 
-def _pairs(row: Mapping[str, Any], _: Source) -> list[Message]:
-    for question, answer in PAIRS:
-        if question in row and answer in row:
-            contexts = [row.get(name) for name in CONTEXTS if name not in (question, answer)]
-            parts = [row[question], *(part for part in contexts if isinstance(part, str) and part.strip())]
-            if isinstance(row[question], list):  # TRL's conversational prompt/completion
-                return _turns([*row[question], *_listed(row[answer])], ("role", "from"), ("content", "value"))
-            if not all(isinstance(part, str) for part in (*parts, row[answer])):
-                raise BadRow(f"{question} or {answer} is not a string")
-            return [
-                {"role": "user", "content": "\n\n".join(parts)},
-                {"role": "assistant", "content": row[answer]},
-            ]
-    raise BadRow(f"none of the column pairs {', '.join('/'.join(pair) for pair in PAIRS)}")
+def _messages(fields: Fields, _: Source) -> list[Turn]:
+    return turns_of(fields.take("messages") or [], fields)
 
 
-def _listed(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise BadRow("prompt is a list of turns, completion is not")
-    return value
+def _sharegpt(fields: Fields, _: Source) -> list[Turn]:
+    return turns_of(fields.take(*SHAREGPT) or [], fields)
 
 
-def _columns(row: Mapping[str, Any], source: Source) -> list[Message]:
+def _pairs(fields: Fields, _: Source) -> list[Turn]:
+    row = fields.row
+    names = next(((question, answer) for question, answer in PAIRS if question in row and answer in row), None)
+    if names is None:
+        raise BadRow(f"none of the column pairs {', '.join('/'.join(pair) for pair in PAIRS[:8])}")
+    question, answer = names
+    asked, told = fields.take(question), fields.take(answer)
+    if isinstance(asked, list) and asked and isinstance(asked[0], Mapping):  # TRL's conversational prompt/completion
+        told = told if isinstance(told, list) else [{"role": "assistant", "content": told}]
+        return turns_of([*asked, *told], fields)
+    taken = [(name, fields.take(name)) for name in CONTEXTS if name not in names]
+    contexts = [text_of(value, name) for name, value in taken if value is not None]
+    if isinstance(told, list | Mapping):
+        raise BadRow(f"{answer} is {'a list' if isinstance(told, list) else 'an object'}, not one text: give `columns`")
+    first = [] if row[question] is None else [text_of(row[question], question)]
+    final: Turn = {"role": "assistant", "content": text_of(told, answer) if told is not None else ""}
+    if (thought := fields.take(*REASONINGS)) is not None:
+        final["reasoning_content"] = text_of(thought, "reasoning")
+    return [*_earlier(fields), {"role": "user", "content": "\n\n".join([*first, *contexts])}, final]
+
+
+def _earlier(fields: Fields) -> list[Turn]:
+    """Turns of LLaMA-Factory's `history`: [[question, answer], …], all of them trained, as there; or turns as objects.
+
+    Raises: BadRow.
+    """
+    history = fields.take("history")
+    if isinstance(history, str):
+        try:
+            history = json.loads(history)
+        except (ValueError, RecursionError):
+            raise BadRow("history is text that is not JSON") from None
+    if not history:
+        return []
+    if not isinstance(history, list):
+        raise BadRow(f"history is {type(history).__name__}, not a list of pairs")
+    if all(isinstance(turn, Mapping) for turn in history):
+        return turns_of(history, fields)
+    turns: list[Turn] = []
+    for pair in history:
+        if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(isinstance(text, str) for text in pair):
+            raise BadRow("history is not a list of [question, answer]")
+        turns += [{"role": "user", "content": pair[0]}, {"role": "assistant", "content": pair[1]}]
+    return turns
+
+
+def _columns(fields: Fields, source: Source) -> list[Turn]:
     columns = cast(Columns, source.columns)
-    messages: list[Message] = [
-        {"role": "user", "content": fill(columns.prompt, row)},
-        {"role": "assistant", "content": fill(columns.answer, row)},
+    messages: list[Turn] = [
+        {"role": "user", "content": fill(columns.prompt, fields.row)},
+        {"role": "assistant", "content": fill(columns.answer, fields.row)},
     ]
     if columns.system:
-        messages.insert(0, {"role": "system", "content": fill(columns.system, row)})
+        messages.insert(0, {"role": "system", "content": fill(columns.system, fields.row)})
+    for template in (columns.prompt, columns.answer, columns.system):
+        fields.used.update((match.group(1) or match.group(2)).split(".")[0] for match in NAMED.finditer(template))
     return messages
 
 
-_CONVERTERS: dict[str, Callable[[Mapping[str, Any], Source], list[Message]]] = {
+_CONVERTERS: dict[str, Callable[[Fields, Source], list[Turn]]] = {
     "messages": _messages,
     "sharegpt": _sharegpt,
     "alpaca": _pairs,
@@ -146,6 +240,10 @@ _CONVERTERS: dict[str, Callable[[Mapping[str, Any], Source], list[Message]]] = {
     "pairs": _pairs,
     "columns": _columns,
 }
+
+PAIRED = ("alpaca", "prompt-completion", "pairs")
+NAMED = re.compile(r"\{\{\s*([\w.\- ]+?)\s*\}\}|\{([\w.\- ]+?)\}")
+"""A column in a template: `{{column}}` or `{column.inner}`."""
 
 
 def fill(template: str, row: Mapping[str, Any]) -> str:
@@ -162,25 +260,6 @@ def fill(template: str, row: Mapping[str, Any]) -> str:
             found = found.get(part) if isinstance(found, Mapping) else None
         if found is None:
             raise BadRow(f"column {name!r} is missing or null; columns are {', '.join(sorted(map(str, row)))[:120]}")
-        return "\n".join(map(str, found)) if isinstance(found, list | tuple) else str(found)
+        return text_of(found, f"column {name!r}")
 
-    return re.sub(r"\{\{\s*([\w.\- ]+?)\s*\}\}|\{([\w.\- ]+?)\}", value, template)
-
-
-def _checked(messages: list[Message]) -> tuple[Message, ...]:
-    """Turns that a chat template can render: a system turn first at most, then user and assistant in turn."""
-    turns = messages[1:] if messages and messages[0]["role"] == "system" else messages
-    if any(message["role"] == "system" for message in turns):
-        raise BadRow("a system turn stands after the first turn")
-    while turns and turns[-1]["role"] == "user":
-        turns = turns[:-1]  # an unanswered last question has nothing to learn
-    if not turns:
-        raise BadRow("no assistant turn")
-    expected: tuple[Role, Role] = ("user", "assistant")
-    for index, message in enumerate(turns):
-        if message["role"] != expected[index % 2]:
-            raise BadRow("turns do not alternate between user and assistant")
-        if not message["content"].strip():
-            raise BadRow(f"an empty {message['role']} turn")
-    system = messages[:1] if len(messages) and messages[0]["role"] == "system" else []
-    return (*(message for message in system if message["content"].strip()), *turns)
+    return NAMED.sub(value, template)

@@ -27,21 +27,66 @@ CHATML = (
     "{%- endfor %}{%- if add_generation_prompt %}{{- '<|im_start|>assistant\n' }}{%- endif %}"
 )
 
-THINKING = (
+TOOLS_IN_SYSTEM = (
+    "{%- if tools %}{{- '<|im_start|>system\n' }}"
+    "{{- (messages[0]['content'] if messages[0]['role'] == 'system' else 'You answer.') + '\n\n<tools>' }}"
+    "{%- for tool in tools %}{{- '\n' + (tool | tojson) }}{%- endfor %}{{- '\n</tools><|im_end|>\n' }}{%- endif %}"
+)
+CALLS = (
+    "{%- if message['tool_calls'] %}{%- for call in message['tool_calls'] %}"
+    "{%- if message['content'] or not loop.first %}{{- '\n' }}{%- endif %}"
+    "{{- '<tool_call>\n' + ({'name': call['function']['name'], 'arguments': call['function']['arguments']} | tojson) }}"
+    "{{- '\n</tool_call>' }}{%- endfor %}{%- endif %}"
+)
+RESULT = "{{- '<|im_start|>user\n<tool_response>\n' + message['content'] + '\n</tool_response><|im_end|>\n' }}"
+
+CALLING = (
+    TOOLS_IN_SYSTEM + "{%- if not tools and messages[0]['role'] != 'system' %}"
+    "{{- '<|im_start|>system\nYou answer.<|im_end|>\n' }}{%- endif %}"
     "{%- for message in messages %}"
-    "{{- '<|im_start|>' + message['role'] + '\n' }}"
-    "{%- if loop.last and message['role'] == 'assistant' %}{{- '<think>\n\n</think>\n\n' }}{%- endif %}"
-    "{{- message['content'] + '<|im_end|>\n' }}"
+    "{%- if message['role'] == 'tool' %}" + RESULT + "{%- elif not (tools and message['role'] == 'system') %}"
+    "{{- '<|im_start|>' + message['role'] + '\n' + message['content'] }}" + CALLS + "{{- '<|im_end|>\n' }}{%- endif %}"
     "{%- endfor %}{%- if add_generation_prompt %}{{- '<|im_start|>assistant\n' }}{%- endif %}"
 )
+"""CHATML with tools, in the shape of Qwen 2.5's."""
+
+THINKING = (
+    TOOLS_IN_SYSTEM + "{%- set place = namespace(question=-1) %}"
+    "{%- for message in messages %}{%- if message['role'] == 'user' %}"
+    "{%- set place.question = loop.index0 %}{%- endif %}{%- endfor %}"
+    "{%- for message in messages %}"
+    "{%- if message['role'] == 'tool' %}" + RESULT + "{%- elif not (tools and message['role'] == 'system') %}"
+    "{{- '<|im_start|>' + message['role'] + '\n' }}"
+    "{%- set content = message['content'] %}{%- set thought = '' %}"
+    "{%- if message['role'] == 'assistant' %}"
+    "{%- if message['reasoning_content'] %}{%- set thought = message['reasoning_content'] %}"
+    "{%- elif '</think>' in content %}"
+    "{%- set thought = content.split('</think>')[0].split('<think>')[-1] %}"
+    "{%- set content = content.split('</think>')[-1].lstrip('\n') %}{%- endif %}"
+    "{%- if loop.index0 > place.question and (loop.last or thought) %}"
+    "{{- '<think>\n' + thought.strip('\n') + '\n</think>\n\n' }}{%- endif %}{%- endif %}"
+    "{{- content }}" + CALLS + "{{- '<|im_end|>\n' }}{%- endif %}"
+    "{%- endfor %}{%- if add_generation_prompt %}{{- '<|im_start|>assistant\n' }}{%- endif %}"
+)
+"""In the shape of Qwen 3's: thoughts stand after the last question alone, earlier ones are left out."""
 
 HEADERS = (
-    "{{- bos_token }}{%- for message in messages %}"
-    "{{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n' }}"
-    "{{- message['content'] | trim + '<|eot_id|>' }}"
+    "{{- bos_token }}{%- set place = namespace(listed=false) %}{%- for message in messages %}"
+    "{%- if message['role'] == 'tool' %}"
+    "{{- '<|start_header_id|>ipython<|end_header_id|>\n\n' + (message['content'] | tojson) + '<|eot_id|>' }}"
+    "{%- elif message['tool_calls'] %}"
+    "{%- if message['tool_calls'] | length != 1 %}{{- raise_exception('Only single tool calls') }}{%- endif %}"
+    "{%- set call = message['tool_calls'][0]['function'] %}"
+    "{{- '<|start_header_id|>assistant<|end_header_id|>\n\n{\"name\": \"' + call['name'] + '\", \"parameters\": ' }}"
+    "{{- (call['arguments'] | tojson) + '}<|eot_id|>' }}"
+    "{%- else %}{{- '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n' }}"
+    "{%- if tools and message['role'] == 'user' and not place.listed %}{%- set place.listed = true %}"
+    "{%- for tool in tools %}{{- (tool | tojson) + '\n\n' }}{%- endfor %}{%- endif %}"
+    "{{- message['content'] | trim + '<|eot_id|>' }}{%- endif %}"
     "{%- endfor %}{%- if add_generation_prompt %}"
     "{{- '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{%- endif %}"
 )
+"""In the shape of Llama 3.1's: tools in the first question, one call a turn, and no text beside it."""
 
 TURNS = (
     "{{- bos_token }}{%- for message in messages %}"
@@ -104,7 +149,7 @@ STYLES = {
     "smollm2": Style(
         CHATML, words="", bos="<|im_start|>", eos="<|im_end|>", pad="<|im_end|>", others=("<|endoftext|>",)
     ),
-    "qwen2": Style(CHATML, "<|im_end|>", None, "<|endoftext|>", ("<|im_start|>",), words=QWEN_WORDS),
+    "qwen2": Style(CALLING, "<|im_end|>", None, "<|endoftext|>", ("<|im_start|>",), words=QWEN_WORDS),
     "qwen3": Style(
         THINKING, "<|im_end|>", None, "<|endoftext|>", ("<|im_start|>", "<think>", "</think>"), words=QWEN_WORDS
     ),

@@ -23,6 +23,7 @@ from trainer.errors import TrainerError
 from trainer.estimates import dtype_of, memory, seconds, starting_seconds, validation_seconds
 from trainer.experiment import Experiment
 from trainer.registry import PACKAGED, Shape, entry, shape_of
+from trainer.report_words import data_words
 from trainer.shipping import impossible_forms
 from trainer.variants import Variant, variants
 
@@ -276,8 +277,7 @@ def _data_warnings(group: Group, own: Experiment) -> list[str]:
             f"{group.validation_rows} validation rows leave a wide interval: raise data.validation_fraction above "
             f"{own.data.validation_fraction:g}"
         )
-    if unreadable := unreadable_rows(group.report):
-        told.append(unreadable)
+    told += data_words(group.report)
     contamination = group.report.get("contamination") or {}
     for benchmark in [contamination, *contamination.get("others", [])] if contamination else []:
         if benchmark["items"] and not own.data.remove_contaminated:
@@ -286,17 +286,6 @@ def _data_warnings(group: Group, own: Experiment) -> list[str]:
                 "training data; scores will be given with and without them: set data.remove_contaminated: true"
             )
     return told
-
-
-def unreadable_rows(report: Json) -> str:
-    """How many rows of a data report cannot be read, and the three commonest reasons with places; "" if all can."""
-    sources = report.get("sources", [])
-    bad = sum(source["read"] - source["usable"] for source in sources)
-    reasons = [(found["rows"], reason, found["examples"]) for one in sources for reason, found in one["bad"].items()]
-    reasons.sort(key=lambda found: -found[0])
-    named = [f"{reason} ({rows}: {', '.join(places[:2])})" for rows, reason, places in reasons[:3]]
-    more = f"; {len(reasons) - 3} reasons more" if len(reasons) > 3 else ""
-    return f"{bad} row{'s' if bad > 1 else ''} cannot be read: {'; '.join(named)}{more}" if bad else ""
 
 
 def _memory_warnings(base: str, needs: Sequence[Need], own: Experiment) -> list[str]:

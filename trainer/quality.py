@@ -190,7 +190,7 @@ def _seen(key_of: Callable[[Conversation], Hashable]) -> Reason:
 
 def shingles(row: Conversation) -> frozenset[str]:
     """Word 5-grams over all turns but the system's; the whole text when it is shorter."""
-    found = words(" ".join(message["content"] for message in row.messages if message["role"] != "system"))
+    found = words(row.text)
     if len(found) <= SHINGLE_WORDS:
         return frozenset([" ".join(found)])
     return frozenset(" ".join(found[at : at + SHINGLE_WORDS]) for at in range(len(found) - SHINGLE_WORDS + 1))

@@ -27,7 +27,7 @@ from results import Workspace, digest
 from trainer.bases import base_folder, base_path
 from trainer.errors import BaseUnavailable, DataInvalid, SourceUnreachable
 from trainer.experiment import Columns, Experiment, Source
-from trainer.formats import BadRow
+from trainer.fields import BadRow
 from trainer.miniatures import ARCHITECTURES, miniature
 from trainer.registry import entry, packaged_path, shape_of
 from trainer.sources import raw_rows
@@ -232,7 +232,8 @@ class _Sources:
         path.write_text(text, encoding="utf-8")
         # Few rows, whatever their shares: a weight of 0.01 would leave none.
         weight = None if source.weight is None else 1.0
-        update = {"name": str(path), "limit": None, "streaming": None, "subset": "", "revision": "", "weight": weight}
+        update = {"name": str(path), "limit": None, "streaming": None, "weight": weight, "encoding": ""}
+        update |= {"subset": "", "revision": "", "split": "train"}
         return source.model_copy(update=update)
 
 

@@ -20,7 +20,7 @@ from trainer.experiment import Data
 from trainer.sources import BUILT_IN, Reading, is_local
 from trainer.stdlib import stdlib_version
 
-EDITION = 1
+EDITION = 2
 """Raised when reading or filtering changes what comes out."""
 
 
@@ -33,10 +33,14 @@ def cached_reading(data: Data, workspace: Workspace) -> Reading | None:
     try:
         with path.open(encoding="utf-8") as lines:
             report = json.loads(next(lines))
-            rows = [Conversation(**{**row, "messages": tuple(row["messages"])}) for row in map(json.loads, lines)]
+            rows = [_conversation(json.loads(line)) for line in lines]
     except (OSError, ValueError, TypeError, KeyError, StopIteration):
         return None
     return Reading(rows, report) if len(rows) == report.get("kept") else None
+
+
+def _conversation(kept: dict[str, Any]) -> Conversation:
+    return Conversation(**{**kept, "messages": tuple(kept["messages"]), "tools": tuple(kept["tools"])})
 
 
 def keep_reading(data: Data, workspace: Workspace, reading: Reading) -> None:

@@ -1,18 +1,16 @@
-"""Reading data sources: built-in, JSON, JSONL, CSV, TSV and Parquet here or at a URL, and the Hub.
+"""Reading data sources: built-in, files and folders here or at a URL, and the Hub.
 
-Yields rows as mappings; what a row means is `trainer.formats`' business. Nothing from a data set is executed.
+Files are read in `trainer.files`, a folder's splits chosen in `trainer.folders`; what a row means is `trainer.formats`'
+business, what is counted of it `trainer.tally`'s. Nothing from a data set is executed.
 """
 
 from __future__ import annotations
 
-import csv
-import json
 import os
 import random
 import shutil
 import socket
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -25,14 +23,14 @@ from results.records import Progress, digest
 from trainer.conversations import Conversation
 from trainer.errors import DataInvalid, SourceUnreachable
 from trainer.experiment import Data, Source
-from trainer.formats import BadRow, conversation_messages
+from trainer.fields import BadRow
+from trainer.files import READABLE, Rows, Tell, rows_of_file
+from trainer.folders import source_files
+from trainer.formats import converted
 from trainer.stdlib import stdlib_rows
+from trainer.tally import Tally
 
 BUILT_IN = ("python-stdlib",)
-READABLE = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
-EXAMPLES = 5
-"""Bad rows shown per reason."""
-
 KEPT_COLUMNS = ("score", "source", "language", "lang", "category", "module", "name", "id")
 """Short columns kept beside the turns, for filters and for naming a row to a person."""
 
@@ -79,54 +77,62 @@ def mix(parts: list[list[Conversation]], weights: list[float | None], seed: int)
 
 
 def _conversations(source: Source, data: Data) -> tuple[list[Conversation], dict[str, Any]]:
-    """Usable rows of one source and its report: read, usable, bad rows by reason with places."""
+    """Usable rows of one source and its report.
+
+    Raises: DataInvalid when no row is usable.
+    """
+    rows, report = examined(source, {data.quality.score_column, data.quality.language_column})
+    if not rows:
+        why = "; ".join(
+            f"{reason} ({found['rows']} rows, first {found['examples'][0]})" for reason, found in report["bad"].items()
+        )
+        raise DataInvalid(f"No usable row in {source.name}: {why or 'it is empty'}")
+    return rows, report
+
+
+def examined(source: Source, columns: Collection[str] = ()) -> tuple[list[Conversation], dict[str, Any]]:
+    """Usable rows of one source, none perhaps, and its report; `columns` are kept for filters beside KEPT_COLUMNS.
+
+    The report: source, read, usable, bad (reason → rows, examples), formats, columns (used, ignored, not_used → rows),
+    notes (what a person should hear → rows, examples), files (how they were read, where that is no matter of course).
+    Raises: DataInvalid when the source cannot be read.
+    """
     rows: list[Conversation] = []
-    reasons: Counter[str] = Counter()
-    examples: dict[str, list[str]] = {}
-    read = 0
-    kept_columns = {*KEPT_COLUMNS, data.quality.score_column, data.quality.language_column}
-    for place, raw in islice(raw_rows(source), source.limit):
-        read += 1
+    tally = Tally(source.name)
+    kept = {*KEPT_COLUMNS, *columns}
+    for place, raw in islice(raw_rows(source, tally.tell), source.limit):
         try:
             if isinstance(raw, BadRow):
                 raise raw
-            messages = conversation_messages(raw, source)
+            found = converted(raw, source)
         except BadRow as reason:
-            reasons[str(reason)] += 1
-            shown = examples.setdefault(str(reason), [])
-            if len(shown) < EXAMPLES:
-                shown.append(place)
+            tally.bad(place, str(reason))
             continue
         extra = {
             key: raw[key]
-            for key in sorted(kept_columns & raw.keys())
+            for key in sorted(kept & raw.keys())
             if isinstance(raw[key], str | int | float) and len(str(raw[key])) <= 200
         }
-        rows.append(Conversation(messages, source.name, read - 1, extra))
-    bad: dict[str, dict[str, Any]] = {
-        reason: {"rows": count, "examples": examples[reason]} for reason, count in reasons.most_common()
-    }
-    if not rows:
-        why = "; ".join(
-            f"{reason} ({found['rows']} rows, first {found['examples'][0]})" for reason, found in bad.items()
-        )
-        raise DataInvalid(f"No usable row in {source.name}: {why or 'it is empty'}")
-    return rows, {"source": source.name, "read": read, "usable": len(rows), "bad": bad}
+        rows.append(Conversation(found.messages, source.name, tally.read, extra, found.tools))
+        tally.usable(place, found)
+    return rows, tally.report()
 
 
-def raw_rows(source: Source) -> Iterator[tuple[str, Mapping[str, Any] | BadRow]]:
-    """(place, row) of a source: the place names file and line; an unreadable line is a BadRow in the row's stead."""
+def raw_rows(source: Source, tell: Tell = lambda _: None) -> Rows:
+    """(place, row) of a source: the place names file and line; an unreadable line is a BadRow in the row's stead.
+
+    `tell` hears how files were read where that is no matter of course: dialects, encodings, what was left out.
+    """
     if source.name == "python-stdlib":
         for row in stdlib_rows():
             yield f"{row['module']}:{row['line']}", row
         return
     if "://" in source.name:
-        path = _downloaded(source.name)
-        yield from _READERS[path.suffix.lower()](path)
+        yield from rows_of_file(_downloaded(source.name), source, tell)
         return
     if is_local(source):
-        for file in _files(Path(source.name).expanduser()):
-            yield from _READERS[file.suffix.lower()](file)
+        for file in source_files(source, tell):
+            yield from rows_of_file(file, source, tell)
         return
     yield from _hub_rows(source)
 
@@ -140,91 +146,7 @@ def is_local(source: Source) -> bool:
     return source.name not in BUILT_IN and local
 
 
-def _files(path: Path) -> list[Path]:
-    if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in READABLE)
-        if not files:
-            raise DataInvalid(f"No {', '.join(READABLE)} file in the folder {path}")
-        return files
-    if not path.is_file():
-        raise DataInvalid(f"No data file {path}; paths are relative to the experiment file. Built in: {BUILT_IN[0]}")
-    if path.suffix.lower() not in READABLE:
-        raise DataInvalid(f"{path}: files of type {path.suffix or '(none)'} are not read; {', '.join(READABLE)} are")
-    return [path]
-
-
-def _jsonl_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any] | BadRow]]:
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                try:
-                    row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
-                except (ValueError, RecursionError) as error:
-                    yield f"{path.name}:{number}", BadRow(f"not JSON: {type(error).__name__}")
-                    continue
-                is_row = isinstance(row, dict)
-                yield f"{path.name}:{number}", row if is_row else BadRow("the line is not a JSON object")
-
-
-def _json_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any] | BadRow]]:
-    text = path.read_text(encoding="utf-8-sig")
-    try:
-        rows = json.loads(text)
-    except ValueError as error:
-        if text.lstrip().startswith("{") and "\n" in text.strip():
-            yield from _jsonl_rows(path)  # JSON lines under the wrong suffix are common
-            return
-        raise DataInvalid(f"{path} is not JSON: {error}") from error
-    if isinstance(rows, dict):
-        rows = _rows_inside(rows)
-    for number, row in enumerate(rows):
-        yield f"{path.name}[{number}]", row if isinstance(row, dict) else BadRow("the item is not a JSON object")
-
-
-def _rows_inside(document: dict[str, Any]) -> list[Any]:
-    """Rows of a JSON object: the list it holds, or objects under their ids (PubMedQA), or the object itself."""
-    if lists := [value for value in document.values() if isinstance(value, list)]:
-        return lists[0]
-    if document and all(isinstance(value, dict) for value in document.values()):
-        return [{"id": key, **value} for key, value in document.items()]
-    return [document]
-
-
-def _table_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any] | BadRow]]:
-    with path.open(encoding="utf-8-sig", newline="", errors="replace") as file:
-        reader = csv.DictReader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
-        for row in reader:
-            place = f"{path.name}:{reader.line_num}"
-            if None in row or None in row.values():
-                yield place, BadRow(f"not the header's {len(reader.fieldnames or [])} columns")
-            else:
-                yield place, row
-
-
-def _parquet_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any] | BadRow]]:
-    import pyarrow.parquet as parquet
-
-    try:
-        file = parquet.ParquetFile(path)
-    except (OSError, ValueError) as error:
-        raise DataInvalid(f"{path} is not a Parquet file: {error}") from error
-    number = 0
-    for batch in file.iter_batches(1024):
-        for row in batch.to_pylist():
-            yield f"{path.name}[{number}]", row
-            number += 1
-
-
-_READERS = {
-    ".jsonl": _jsonl_rows,
-    ".json": _json_rows,
-    ".csv": _table_rows,
-    ".tsv": _table_rows,
-    ".parquet": _parquet_rows,
-}
-
-
-def _hub_rows(source: Source) -> Iterator[tuple[str, Mapping[str, Any] | BadRow]]:
+def _hub_rows(source: Source) -> Rows:
     import datasets
 
     streaming = source.streaming if source.streaming is not None else source.limit is not None

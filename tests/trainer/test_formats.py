@@ -9,13 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainer.experiment import Columns, Source
-from trainer.formats import BadRow, conversation_messages, fill
+from trainer.fields import BadRow
+from trainer.formats import converted, fill
 
 PLAIN = Source(name="rows.jsonl")
 
 
 def turns(row: dict[str, Any], source: Source = PLAIN) -> list[tuple[str, str]]:
-    return [(message["role"], message["content"]) for message in conversation_messages(row, source)]
+    return [(message["role"], message["content"]) for message in converted(row, source).messages]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,7 @@ def test_a_system_turn_for_rows_without_one() -> None:
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        ({"text": "plain"}, "no known format; columns are text"),
+        ({"body": "plain"}, "no known format; columns are body"),
         ({"messages": []}, "no assistant turn"),
         ({"messages": [{"role": "user", "content": "q"}]}, "no assistant turn"),
         ({"messages": [{"role": "assistant", "content": "a"}]}, "do not alternate"),
@@ -81,16 +82,16 @@ def test_a_system_turn_for_rows_without_one() -> None:
             {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": " "}]},
             "empty assistant turn",
         ),
-        ({"messages": [{"role": "user", "content": "q"}, {"role": "tool", "content": "x"}]}, "unknown role 'tool'"),
+        ({"messages": [{"role": "user", "content": "q"}, {"role": "judge", "content": "x"}]}, "unknown role 'judge'"),
         ({"messages": [{"role": "user", "content": None}, {"role": "assistant", "content": "a"}]}, "NoneType"),
         ({"messages": ["hello"]}, "a turn is str"),
-        ({"prompt": "q", "completion": 3}, "not a string"),
+        ({"prompt": "q", "completion": [3]}, "not one text"),
         ({"conversations": [{"from": "human", "value": "a"}] * 2 + [{"from": "gpt", "value": "b"}]}, "alternate"),
     ],
 )
 def test_bad_rows_say_why(row: dict[str, Any], reason: str) -> None:
     with pytest.raises(BadRow, match=reason):
-        conversation_messages(row, PLAIN)
+        converted(row, PLAIN)
 
 
 def test_a_missing_column_is_named_with_those_there() -> None:
@@ -118,7 +119,7 @@ JSON = st.recursive(
 )
 def test_any_json_row_is_a_conversation_or_a_bad_row(row: dict[str, Any]) -> None:
     try:
-        messages = conversation_messages(row, PLAIN)
+        messages = converted(row, PLAIN).messages
     except BadRow:
         return
     assert messages[-1]["role"] == "assistant"

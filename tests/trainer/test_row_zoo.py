@@ -1,0 +1,275 @@
+"""Rows as people hand them in: each is used whole, or is unusable by name. Invented; each stands for its kind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainer.conversations import Conversation
+from trainer.experiment import Columns, Source
+from trainer.fields import BadRow, empty, harmless
+from trainer.formats import Converted, converted
+
+SOURCE = Source(name="rows.jsonl")
+CALC = {"name": "calc", "parameters": {"type": "object", "properties": {"sum": {"type": "string"}}}}
+PLAIN = {"question": "Name the largest planet.", "answer": "Jupiter."}
+CHAT = {
+    "messages": [
+        {"role": "user", "content": "Name the largest planet."},
+        {"role": "assistant", "content": "Jupiter."},
+    ]
+}
+
+
+def read(row: dict[str, Any], **source: Any) -> Converted:
+    return converted(row, SOURCE.model_copy(update=source))
+
+
+def said(row: dict[str, Any], **source: Any) -> list[str]:
+    """`role: content` of each turn; an answer that is not trained is marked by a dash."""
+    turns = read(row, **source).messages
+    return [f"{'' if turn.get('train', True) else '-'}{turn['role']}: {turn['content']}" for turn in turns]
+
+
+def call(name: str, **arguments: Any) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+def test_alpaca_with_system_history_and_a_number() -> None:
+    row = {
+        "instruction": "And of the third?", "input": 3, "output": "Neptune.",
+        "system": "You are a terse astronomer.", "history": [["Name the largest planet.", "Jupiter."]],
+    }  # fmt: skip
+    assert said(row) == [
+        "system: You are a terse astronomer.", "user: Name the largest planet.", "assistant: Jupiter.",
+        "user: And of the third?\n\n3", "assistant: Neptune.",
+    ]  # fmt: skip
+
+
+def test_sharegpt_with_system_and_tools_as_json() -> None:
+    row = {
+        "conversations": [
+            {"from": "human", "value": "Prove that 2 is prime."},
+            {"from": "gpt", "value": "Its divisors are 1 and 2."},
+        ],
+        "system": "Answer in one sentence.",
+        "tools": '[{"name": "calc"}]',
+    }
+    assert said(row)[0] == "system: Answer in one sentence."
+    assert read(row).tools == ({"type": "function", "function": {"name": "calc"}},)
+    assert read({**row, "tools": "[]"}).tools == () == read({**row, "tools": ""}).tools
+
+
+@pytest.mark.parametrize("masked", [{"weight": 0}, {"train": False}, {"loss_weight": 0.0}, {"training": "false"}])
+def test_a_masked_turn_is_read_and_not_trained(masked: dict[str, Any]) -> None:
+    row = {
+        "messages": [
+            {"role": "user", "content": "Capital of France?", "weight": 0},
+            {"role": "assistant", "content": "Lyon, I guess.", **masked},
+            {"role": "user", "content": "Sure?"},
+            {"role": "assistant", "content": "No: Paris.", "weight": 1},
+        ]
+    }
+    assert said(row) == [
+        "user: Capital of France?", "-assistant: Lyon, I guess.", "user: Sure?", "assistant: No: Paris.",
+    ]  # fmt: skip
+    conversation = Conversation(read(row).messages, "s", 0)
+    assert conversation.answers == ("No: Paris.",)
+    plain = [{key: turn[key] for key in ("role", "content")} for turn in row["messages"]]
+    assert conversation.identity != Conversation(read({"messages": plain}).messages, "s", 0).identity
+
+
+def test_a_weighted_question_is_said_not_to_be_trained() -> None:
+    row = {"messages": [{**CHAT["messages"][0], "weight": 1}, CHAT["messages"][1]]}
+    assert read(row).fields.notes == ["a user turn's `weight` is not followed: answers alone are trained"]
+
+
+@pytest.mark.parametrize("key", ["reasoning_content", "reasoning", "thinking"])
+def test_reasoning_of_a_turn_stays_beside_its_answer(key: str) -> None:
+    row = {
+        "messages": [{"role": "user", "content": "17*3?"}, {"role": "assistant", key: "10*3 + 7*3", "content": "51"}]
+    }
+    assert read(row).messages[1] == {"role": "assistant", "content": "51", "reasoning_content": "10*3 + 7*3"}
+    assert read({"question": "17*3?", key: "10*3 + 7*3", "answer": 51}).messages == read(row).messages
+    parts = [{"type": "thinking", "thinking": "10*3 + 7*3"}, {"type": "text", "text": "51"}]
+    turns = [{"role": "user", "content": "17*3?"}, {"role": "assistant", "content": parts}]
+    assert read({"messages": turns}).messages == read(row).messages
+
+
+def test_tool_calls_of_every_spelling_are_one() -> None:
+    asked = {"role": "user", "content": "Weather in Oslo?"}
+    wanted = call("weather", city="Oslo")
+    spellings: list[dict[str, Any]] = [
+        {"tool_calls": [{"type": "function", "function": {"name": "weather", "arguments": '{"city": "Oslo"}'}}]},
+        {"tool_calls": [{"name": "weather", "arguments": {"city": "Oslo"}}]},
+        {"function_call": {"name": "weather", "arguments": '{"city": "Oslo"}'}},
+    ]
+    for spelling in spellings:
+        found = read({"messages": [asked, {"role": "assistant", "content": "Let me look.", **spelling}]}).messages
+        assert found[1] == {"role": "assistant", "content": "Let me look.", "tool_calls": [wanted]}
+    shared = [
+        {"from": "human", "value": "Weather in Oslo?"},
+        {"from": "function_call", "value": '{"name": "weather", "arguments": {"city": "Oslo"}}'},
+        {"from": "observation", "value": '{"sky": "grey"}'},
+        {"from": "gpt", "value": "Grey."},
+    ]
+    turns = read({"conversations": shared, "tools": [CALC]}).messages
+    assert [turn["role"] for turn in turns] == ["user", "assistant", "tool", "assistant"]
+    assert turns[1] == {"role": "assistant", "content": "", "tool_calls": [wanted]}
+    assert Conversation(turns, "s", 0).answers == ('{"name": "weather", "arguments": {"city": "Oslo"}}', "Grey.")
+
+
+@pytest.mark.parametrize(
+    ("context", "shown"),
+    [
+        ({"sentences": [["The Nile is long."], ["The Rhine is short."]]},
+         "sentences:\nThe Nile is long.\nThe Rhine is short."),
+        (["The Nile is long.", "The Rhine is short."], "The Nile is long.\nThe Rhine is short."),
+        ({"city": "Oslo", "people": 700000, "note": None}, "city: Oslo\npeople: 700000"),
+        (0, "0"),
+    ],
+)  # fmt: skip
+def test_context_of_any_shape_is_under_the_question(context: Any, shown: str) -> None:
+    row = {"question": "Which river is longer?", "context": context, "answer": "Nile"}
+    assert said(row)[0] == f"user: Which river is longer?\n\n{shown}"
+    template = Columns(prompt="{context}\n{question}", answer="{answer}")
+    assert said(row, columns=template)[0] == f"user: {shown}\nWhich river is longer?"
+
+
+def test_numbers_are_text() -> None:
+    assert said({"prompt": 6, "completion": 36}) == ["user: 6", "assistant: 36"]
+    assert said({"question": "True?", "answer": False}) == ["user: True?", "assistant: False"]
+
+
+def test_names_of_other_cases_and_openorca() -> None:
+    assert said({"Prompt": "q", "Completion ": "a"}) == ["user: q", "assistant: a"]
+    row = {"id": "flan.1", "system_prompt": "Be kind.", "question": "q", "response": "a"}
+    assert said(row) == ["system: Be kind.", "user: q", "assistant: a"]
+
+
+def test_a_system_prompt_given_twice_must_be_the_same() -> None:
+    turns = [{"role": "system", "content": "Be kind."}, *CHAT["messages"]]
+    assert len(read({"messages": turns, "system": "Be kind. "}).messages) == 3
+    with pytest.raises(BadRow, match="two system prompts"):
+        read({"messages": turns, "system": "Be terse."})
+
+
+def test_turns_as_json_text_and_as_columns() -> None:
+    text = '[{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]'
+    assert said({"messages": text}) == ["user: q", "assistant: a"]
+    columns = {"from": ["human", "gpt"], "value": ["q", "a"]}
+    assert said({"conversations": columns}) == ["user: q", "assistant: a"]
+
+
+def test_an_unanswered_end_is_left_out_and_said() -> None:
+    found = read({"messages": [*CHAT["messages"], {"role": "user", "content": "And then?"}]})
+    assert len(found.messages) == 2 and "left out" in found.fields.notes[0]
+
+
+IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"prompt": "q", "chosen": "a", "rejected": "b"}, r'preference pair.*columns: \{prompt: "\{prompt\}"'),
+        ({"chosen": CHAT["messages"], "rejected": CHAT["messages"]}, "preference pair.*rename `chosen` to `messages`"),
+        ({**CHAT, "chosen": "a", "rejected": "b"}, "preference pair.*format: messages"),
+        ({"prompt": "q", "completion": "a", "label": False}, "'label' is false: an answer that KTO marks as unwanted"),
+        ({**CHAT, "kto_tag": "False"}, "'kto_tag' is false"),
+        ({**PLAIN, "images": ["a.png"]}, "'images' holds images"),
+        ({"messages": [{"role": "user", "content": [IMAGE]}, CHAT["messages"][1]]}, "holds 'image_url', and only text"),
+        ({**PLAIN, "weight": 0.3}, "'weight' weighs rows"),
+        ({**PLAIN, "loss_weight": 0}, "'loss_weight' is 0: the row is not to be trained"),
+        ({"messages": [CHAT["messages"][0], {**CHAT["messages"][1], "weight": 0.5}]}, "`weight` is 0.5: only 0 and 1"),
+        ({"messages": [CHAT["messages"][0], {**CHAT["messages"][1], "train": False}]}, "every answer's weight is 0"),
+        ({**CHAT, "history": [["q", "a"]]}, "'history' holds earlier turns"),
+        ({**CHAT, "context": {"a": "b"}}, "'context' stands beside the turns"),
+        ({**PLAIN, "instruction": "Answer in French."}, "'instruction' asks something beside the question"),
+        ({**PLAIN, "chat_template_kwargs": {"x": 1}}, "'chat_template_kwargs' sets options"),
+        ({**PLAIN, "tools": "calc"}, "tools is text that is not JSON"),
+        ({**PLAIN, "tools": [{"type": "web_search"}]}, "a tool is no function with a name"),
+        ({"text": "Once upon a time"}, "plain text has no answer to learn"),
+        ({"input_ids": [1, 2], "labels": [1, 2]}, "tokenised already"),
+        ({"role": "user", "content": "q"}, "one turn, not a conversation"),
+        ({"question": "q", "answer": {"a": 1}}, "answer is an object, not one text"),
+        ({"question": "q", "answer": float("nan")}, "an empty assistant turn"),
+        ({"messages": [CHAT["messages"][0], {"role": "tool", "content": "x"}]}, "no assistant turn"),
+        (
+            {"messages": [CHAT["messages"][0], {"role": "tool", "content": "x"}, CHAT["messages"][1]]},
+            "a tool's answer follows no call",
+        ),
+        ({"question": "\ud800", "answer": "a"}, "half of a surrogate pair"),
+        ({"messages": [{"role": "wizard", "content": "q"}, CHAT["messages"][1]]}, "unknown role 'wizard'"),
+    ],
+)
+def test_what_cannot_be_used_is_named(row: dict[str, Any], reason: str) -> None:
+    with pytest.raises(BadRow, match=reason):
+        read(row)
+
+
+def test_a_preference_pair_is_trained_on_where_the_person_says_how() -> None:
+    row = {"prompt": "q", "chosen": "good", "rejected": "bad"}
+    columns = Columns(prompt="{prompt}", answer="{chosen}")
+    assert said(row, columns=columns) == ["user: q", "assistant: good"]
+    assert read(row, columns=columns).fields.unused == ["rejected"]
+    found = read({**CHAT, "chosen": [{"a": 1}], "rejected": [{"b": 2}]}, format="messages")
+    assert found.fields.unused == ["chosen", "rejected"]
+
+
+def test_what_is_damaged_before_is_said() -> None:
+    assert read({"question": "se�or?", "answer": "a"}).fields.notes
+
+
+def test_unknown_columns_are_named_and_known_notes_are_not() -> None:
+    row = {**PLAIN, "id": 7, "source": "wiki", "quality_score": 3.5, "metadata": {"a": 1}, "mood": "calm", "empty": ""}
+    fields = read(row).fields
+    assert fields.unused == ["mood"]
+    assert set(fields.ignored) == {"id", "source", "quality_score", "metadata"}
+    document = {**PLAIN, "source": "A long document. " * 20}
+    assert read(document).fields.unused == ["source"]
+    turns = [{**CHAT["messages"][0], "mood": "calm", "id": 3}, CHAT["messages"][1]]
+    assert read({"messages": turns}).fields.unused == ["turns.mood"]
+    assert read({**CHAT, "prompt": "Name the largest planet."}).fields.ignored == ["prompt"]  # the turns hold it
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 3) | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=4), inner, max_size=2),
+    max_leaves=4,
+)
+NAMES = st.text(max_size=12) | st.sampled_from(
+    ["id", "context", "system", "history", "tools", "images", "weight", "label", "reasoning", "instruction", "chosen",
+     "source", "input", "score", "mood", "train", "text", "prompt", "messages", "Question", "kto_tag", "functions"]
+)  # fmt: skip
+
+
+@given(st.sampled_from([PLAIN, CHAT, {"instruction": "q", "input": "", "output": "a"}]), NAMES, VALUES)
+def test_any_extra_column_is_used_harmless_named_or_counted(row: dict[str, Any], name: str, value: Any) -> None:
+    whole = {name: value, **row}
+    try:
+        fields = read(whole).fields
+    except BadRow:
+        return  # counted, with its reason
+    known = {*fields.used, *fields.ignored, *fields.unused}
+    for column, found in fields.row.items():
+        assert empty(found) or column in known, f"{column} is lost"
+    for column in fields.ignored:
+        repeated = any(str(fields.row[column]).strip() in turn["content"] for turn in read(whole).messages)
+        assert harmless(column.strip().lower().replace(" ", "_"), fields.row[column]) or repeated
+
+
+@given(NAMES, VALUES)
+def test_any_extra_key_of_a_turn_is_used_harmless_named_or_counted(name: str, value: Any) -> None:
+    turns = [CHAT["messages"][0], {name: value, **CHAT["messages"][1]}]
+    try:
+        found = read({"messages": turns})
+    except BadRow:
+        return
+    turn = found.messages[-1]
+    used = len(turn) > 2 or name in ("role", "content", "from", "value", "text", "weight", "train")
+    plain = name.lower()
+    assert used or empty(value) or harmless(plain, value) or f"turns.{name}" in found.fields.unused
