@@ -10,7 +10,7 @@ from typing import Any
 from engines import file_sha256, folder_sha256, model_id
 from results import Form, Model, Store, Workspace, digest
 from trainer.bases import LoadedBase
-from trainer.masks import PLAIN_TEMPLATE
+from trainer.templates import PLAIN_TEMPLATE
 
 
 def register_base(base: LoadedBase, store: Store, workspace: Workspace) -> Model:
