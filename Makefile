@@ -24,7 +24,7 @@ setup-dev: .venv/installed-dev
 demo: setup
 	$(BIN)/bakeoff demo
 
-# Chromium, PostgreSQL and bubblewrap: installed when this user may, otherwise the tests that need them skip and say so.
+# Chromium and g++: installed when this user may; otherwise the tests that need them skip, and the run ends by saying so.
 system:
 	@./.ci/system
 

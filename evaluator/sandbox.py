@@ -1,7 +1,7 @@
 """Programs in bubblewrap: own namespaces, nothing writable, nothing of the host's but Python and its libraries.
 
 Inside there is no network, no home, no environment, no /proc and no /dev, one unprivileged user and no capability;
-the root is read-only, so nothing can be left behind. The standard library is mounted without its site-packages, so no
+the root is read-only, so nothing can be left behind. The standard library is mounted without installed packages, so no
 installed package (the benchmark's own among them) can be read; packages that answers may import are mounted one by
 one. Python is entered once; `evaluator.candidate` then forks a process for each answer and binds it further
 (`evaluator.seccomp`).
@@ -131,8 +131,9 @@ def bubblewrap_command(
     for name, descriptor in programs.items():
         command += ["--ro-bind-data", str(descriptor), f"/bakeoff/evaluator/{name}.pyc"]
     library = f"/python/lib/{_PYTHON}"
-    if (_standard_library() / "site-packages").is_dir():
-        command += ["--tmpfs", f"{library}/site-packages", "--remount-ro", f"{library}/site-packages"]
+    for installed in ("site-packages", "dist-packages"):  # the second is Debian's, where there is one
+        if (_standard_library() / installed).is_dir():
+            command += ["--tmpfs", f"{library}/{installed}", "--remount-ro", f"{library}/{installed}"]
     command += ["--remount-ro", "/", "--chdir", "/", "--", f"/python/bin/{_PYTHON}", "-s", "-S", "-P", "-B", "-c"]
     paths = ["/bakeoff", "/packages"]
     return [*command, f"import sys; sys.path += {paths}; from evaluator.{role} import serve; serve()", str(control)]

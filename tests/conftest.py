@@ -1,4 +1,6 @@
-"""What several rooms' tests share: one Chromium a process (Playwright allows one at a time), and one thread a process.
+"""What several rooms' tests share: the word on what was not tested, one Chromium a process, one thread a process.
+
+Playwright allows one browser at a time.
 
 Miniatures gain nothing by a second thread, and `pytest -n 2` has a process for each core already: threads that wait for
 each other on a busy core spin. Processes that tests start take this over; tests of threads set their number themselves.
@@ -6,9 +8,10 @@ each other on a busy core spin. Processes that tests start take this over; tests
 
 from __future__ import annotations
 
+import collections
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import hypothesis
@@ -20,6 +23,33 @@ hypothesis.settings.load_profile("patient")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything imports torch
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """End a run in which tests were skipped by saying how many, where and why: it is no full pass."""
+    lines = not_tested(terminalreporter.stats.get("skipped", []))
+    if lines:
+        terminalreporter.section("NOT TESTED", sep="=", red=True)
+    for line in lines:
+        terminalreporter.write_line(line)
+
+
+def not_tested(skipped: Iterable[pytest.TestReport]) -> list[str]:
+    """One line a reason for skipped tests, the most tests first: how many, in which files, why."""
+    files: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+    for report in skipped:
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        files[reason.removeprefix("Skipped: ")][report.nodeid.split("::")[0]] += 1
+    most_first = sorted(files.items(), key=lambda one: -one[1].total())
+    return [
+        f"{count.total()} {'test' if count.total() == 1 else 'tests'} in {_listed(count)}: {reason}"
+        for reason, count in most_first
+    ]
+
+
+def _listed(count: collections.Counter[str]) -> str:
+    names = [name for name, _ in count.most_common()]
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} other files" if len(names) > 3 else "")
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,9 @@ def test_nothing_of_the_host_is_inside():
         "    seen = [name for name in os.listdir('/') if name not in "
         "('bakeoff', 'lib', 'lib64', 'packages', 'python', 'usr')]\n"
         "    seen += [name for name in os.listdir('/packages') if not name.startswith('numpy')]\n"
-        "    seen += os.listdir('/python/lib/python%d.%d/site-packages' % __import__('sys').version_info[:2])\n"
+        "    library = '/python/lib/python%d.%d/' % __import__('sys').version_info[:2]\n"
+        "    for place in os.listdir(library):\n"  # where packages are depends on who built this Python
+        "        seen += os.listdir(library + place) if place.endswith('-packages') else []\n"
         "    seen += [name for name in os.listdir('/usr/lib') if 'linux' not in name]\n"
         "    return seen + list(os.environ)\n"
     )

