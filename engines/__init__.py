@@ -16,7 +16,6 @@ from engines.interface import Chunk, Completion, Engine, FinishReason, Message, 
 if TYPE_CHECKING:
     from engines.advisor import Advice, advise
     from engines.bandwidth import memory_bandwidth
-    from engines.batching import Answer, Request
     from engines.builds import CUDA_WHEELS, llamacpp_gpus
     from engines.devices import BF16_FLAGS, Device, cpu_flags, free_bytes, gpus, this_device, unusable_gpu
     from engines.estimates import (
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from engines.opening import open_engine, open_engines
     from engines.possible import why_not
     from engines.references import References
+    from engines.rows import Answer, Request
     from engines.serving import serve
     from engines.speeds import A100, LISTED, RTX_4090, T4, Place, of_devices, places, this_gpus
     from engines.threads import calibrated
@@ -50,7 +50,7 @@ _LAZY = {
     "A100": "speeds",
     "AT_ONCE": "openai",
     "Advice": "advisor",
-    "Answer": "batching",
+    "Answer": "rows",
     "BF16_FLAGS": "devices",
     "CUDA_WHEELS": "builds",
     "Device": "devices",
@@ -62,7 +62,7 @@ _LAZY = {
     "Place": "speeds",
     "RTX_4090": "speeds",
     "References": "references",
-    "Request": "batching",
+    "Request": "rows",
     "Sizes": "estimates",
     "T4": "speeds",
     "Threading": "llamaserver",

@@ -45,6 +45,11 @@ class LoraMatrices:
     magnitude: torch.Tensor | None
     """(outputs,) for DoRA."""
 
+    def to(self, device: torch.device, dtype: torch.dtype) -> LoraMatrices:
+        """The same beside a layer's weights; DoRA's magnitude stays in its own dtype."""
+        magnitude = None if self.magnitude is None else self.magnitude.to(device)
+        return LoraMatrices(self.down.to(device, dtype), self.up.to(device, dtype), magnitude)
+
 
 def read_adapter(folder: Path, dtype: torch.dtype) -> dict[str, LoraMatrices]:
     """The matrices of a PEFT adapter folder by the layer's name in the base.
@@ -119,6 +124,7 @@ class BankedLinear(nn.Module):
         self.shape = (linear.out_features, linear.in_features)
         self.weight: torch.Tensor | None = linear.weight.detach()
         self.dtype = linear.weight.dtype
+        self.device = linear.weight.device
         self.bias = None if linear.bias is None else linear.bias.detach()
         self.bank: dict[str, LoraMatrices] = {}
         self.gains: dict[str, torch.Tensor] = {}
@@ -137,6 +143,7 @@ class BankedLinear(nn.Module):
                 f"Adapter {name!r} has {tuple(matrices.up.shape)}·{tuple(matrices.down.shape)} where the base has a "
                 f"layer of {outputs}×{inputs}: it belongs to another base"
             )
+        matrices = matrices.to(self.device, self.dtype)
         self.bank[name] = matrices
         if matrices.magnitude is not None:
             whole = self.plain_weight().float() + matrices.up.float() @ matrices.down.float()
@@ -175,6 +182,8 @@ class BankedLinear(nn.Module):
         if stack is None:
             parts = [self.bank[name] for name in active]
             blocks = tuple((name, part.down.shape[0]) for name, part in zip(active, parts, strict=True))
+            if len(parts) == 1:  # an adapter alone needs no copy of itself
+                return blocks, parts[0].down, parts[0].up
             stack = (blocks, torch.cat([part.down for part in parts]), torch.cat([part.up for part in parts], dim=1))
             # Requests come adapter by adapter, so only the latest mixture is worth its memory.
             self.stacked = {active: stack}

@@ -19,60 +19,59 @@ import torch
 
 from engines.adapters import BASE, Routing, install, load_adapter
 from engines.attention import IMPLEMENTATION
-from engines.batching import Answer, BatchedDecoder, Request, head_logits
-from engines.errors import FileRefused
+from engines.batching import head_logits
+from engines.decoders import Decoders, chosen
+from engines.devices import Device, this_device
+from engines.errors import EngineError, FileRefused
 from engines.interface import Chunk, Completion, Message, Sampling
-from engines.strands import answers as strands_answers
-from engines.strands import strand_count
+from engines.rows import Answer, Request
 from engines.unpacking import silence, unpacked
 from results.records import Progress
 
 TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<|end|>", "<|endoftext|>", "</s>")
 """End-of-turn tokens of the families we name: an answer ends there even if the model's files forget to say so."""
 
-SLOTS = 64
-"""Rows decoded together. Weights are read once a step for all rows; beyond this the cache's own traffic takes over."""
-
-CACHE_BYTES = 3 << 30
-"""Most memory for keys and values; large models get fewer slots."""
-
-LOSS_TOKENS = 8192
-"""Most tokens, padding included, of one forward of `token_losses`."""
-
 
 class WeightsRefused(FileRefused):
     """A model's weights or tokenizer cannot be loaded."""
 
 
+def engine_device() -> Device:
+    """Where models are loaded to answer: this machine's GPU, else its CPU.
+
+    Apple GPUs train, but neither decoder was ever tried on one.
+    """
+    device = this_device()
+    return device if device.is_cuda else this_device("cpu")
+
+
 def weights_dtype() -> torch.dtype:
-    """bfloat16 where the device multiplies it natively, else float32."""
-    if torch.cuda.is_available():
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return torch.bfloat16 if native else torch.float32
+    """What the device computes best."""
+    dtype: torch.dtype = getattr(torch, engine_device().dtype)
+    return dtype
 
 
 def load_base(base: str | Path, dtype: torch.dtype | None = None) -> tuple[Any, Any]:
-    """(model, tokenizer) of a folder, Hub name or GGUF file, ready for inference on the best device.
+    """(model, tokenizer) of a folder, Hub name or GGUF file, ready for inference on `engine_device`.
 
+    A GPU's weights are read straight onto it: no copy of all of them lies in the machine's memory.
     Raises: WeightsRefused, naming the base and what transformers said. Code shipped with weights is never run.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    dtype = dtype or weights_dtype()
+    dtype, device = dtype or weights_dtype(), engine_device()
     if Path(base).suffix == ".gguf":
         base = unpacked(Path(base), str(dtype).removeprefix("torch."))
     try:
         with silence():
             tokenizer = AutoTokenizer.from_pretrained(base, trust_remote_code=False)
             model = AutoModelForCausalLM.from_pretrained(
-                base, dtype=dtype, attn_implementation=IMPLEMENTATION, trust_remote_code=False, use_safetensors=True
-            )
+                base, dtype=dtype, attn_implementation=IMPLEMENTATION, trust_remote_code=False, use_safetensors=True,
+                device_map={"": device.name} if device.is_cuda else None,
+            )  # fmt: skip
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise WeightsRefused(f"Cannot load {base}: {reason}") from error
-    if torch.cuda.is_available():
-        model = model.to("cuda")
     return model.eval().requires_grad_(False), tokenizer
 
 
@@ -108,15 +107,18 @@ class HuggingFaceEngine:
         adapters: Mapping[str, Path] | None = None,
         adapter: str = BASE,
         identity: str = "",
-        slots: int = SLOTS,
         dtype: torch.dtype | None = None,
+        decoder: str | None = None,
     ) -> None:
-        """Load the base, then each adapter folder under its name; `adapter` answers `stream` and `complete`."""
+        """Load the base, then each adapter folder under its name; `adapter` answers `stream` and `complete`.
+
+        decoder: batched or generate_batch, else `engines.decoders.chosen`. Raises: WeightsRefused, AdapterRefused.
+        """
+        choice = chosen(engine_device(), decoder)
         self.base = Path(base)
         self.model, self.tokenizer = load_base(base, dtype)
         self.adapter = adapter
         self.identity = identity
-        self.slots = slots
         self.routing = Routing()
         self.layers = install(self.model, self.routing)
         self.templates: dict[str, str] = {}
@@ -124,6 +126,13 @@ class HuggingFaceEngine:
         for name, folder in (adapters or {}).items():
             self.add_adapter(name, folder)
         self.end_ids = self._end_ids()
+        self.decoders = Decoders(self.model, self.tokenizer, self.routing, self.end_ids, engine_device(), choice)
+
+    def details(self) -> dict[str, Any]:
+        """For the record: the device, the dtype, which decoder answered, and what did not go as planned."""
+        device = engine_device()
+        dtype = str(self.model.dtype).removeprefix("torch.")
+        return {"device": device.label, "dtype": dtype, **self.decoders.record}
 
     def add_adapter(self, name: str, folder: Path) -> None:
         """Put a PEFT folder or a LoRA-GGUF into the bank. Raises AdapterRefused."""
@@ -149,45 +158,50 @@ class HuggingFaceEngine:
         return ids
 
     def answers(self, requests: Sequence[Request], slots: int | None = None) -> Iterator[tuple[int, Answer]]:
-        """Answer requests of any mixture of adapters; yields (index, answer) as they finish."""
+        """Answer requests of any mixture of adapters; yields (index, answer) as they finish.
+
+        Raises: EngineError where a GPU's memory does not hold one row.
+        """
         self._open()
-        rows = self._room(requests, slots)
-        strands = strand_count(len(requests), rows)
-        return strands_answers([self._decoder(-(-rows // strands)) for _ in range(strands)], requests)
-
-    def _decoder(self, slots: int) -> BatchedDecoder:
-        self._open()
-        return BatchedDecoder(self.model, self.tokenizer, self.routing, self.end_ids, slots)
-
-    def _room(self, requests: Sequence[Request], slots: int | None) -> int:
-        """Slots that the cache's memory allows."""
-        longest = max((len(r.ids) + r.sampling.max_tokens for r in requests), default=1)
-        return max(1, min(slots or self.slots, CACHE_BYTES // (self._cache_bytes() * longest)))
-
-    def _cache_bytes(self) -> int:
-        """Bytes of keys and values per token."""
-        config = self.model.config.get_text_config()
-        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-        width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        return int(2 * config.num_hidden_layers * heads * width * self.model.dtype.itemsize)
+        return self.decoders.answers(requests, slots)
 
     @torch.inference_mode()
     def token_losses(self, texts: Sequence[Sequence[int]], adapter: str = BASE) -> list[torch.Tensor]:
         """Nats of every token but the first, given those before it: one (n - 1,) float32 tensor per text."""
         self._open()
         losses: list[torch.Tensor] = [torch.zeros(0)] * len(texts)
-        for batch in _by_length(texts, LOSS_TOKENS):
-            longest = max(len(texts[i]) for i in batch)
-            ids = torch.zeros(len(batch), longest, dtype=torch.int64)
-            for place, i in enumerate(batch):
-                ids[place, : len(texts[i])] = torch.tensor(texts[i])
-            self.routing.set([adapter] * len(batch))
-            hidden = self.model.get_decoder()(input_ids=ids.to(self.model.device), use_cache=False).last_hidden_state
-            self.routing.set([adapter])
-            for place, i in enumerate(batch):
-                states, targets = hidden[place, : len(texts[i]) - 1], ids[place, 1 : len(texts[i])]
-                losses[i] = self._row_losses(states, targets)
+        waiting = sorted(range(len(texts)), key=lambda i: (len(texts[i]), i))
+        budget = self.decoders.room.loss_tokens()
+        while waiting:
+            batch = _first_batch(waiting, texts, budget)
+            try:
+                for i, nats in zip(batch, self._batch_losses([texts[i] for i in batch], adapter), strict=True):
+                    losses[i] = nats
+            except torch.OutOfMemoryError as error:
+                if len(batch) == 1:
+                    raise EngineError(
+                        f"A text of {len(texts[batch[0]])} tokens does not fit the GPU: {error}"
+                    ) from error
+                budget = len(batch) // 2 * len(texts[batch[-1]])
+                self.decoders.note(f"the GPU's memory ran out over {len(batch)} texts at once; half from there on")
+            else:
+                del waiting[: len(batch)]
+                continue
+            torch.cuda.empty_cache()
         return losses
+
+    def _batch_losses(self, texts: Sequence[Sequence[int]], adapter: str) -> list[torch.Tensor]:
+        """The same for texts that fit one forward."""
+        ids = torch.zeros(len(texts), max(map(len, texts)), dtype=torch.int64)
+        for place, text in enumerate(texts):
+            ids[place, : len(text)] = torch.tensor(text)
+        self.routing.set([adapter] * len(texts))
+        hidden = self.model.get_decoder()(input_ids=ids.to(self.model.device), use_cache=False).last_hidden_state
+        self.routing.set([adapter])
+        return [
+            self._row_losses(hidden[place, : len(text) - 1], ids[place, 1 : len(text)])
+            for place, text in enumerate(texts)
+        ]
 
     def _row_losses(self, states: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """states (n, width), targets (n,) -> nats (n,), the vocabulary's logits a few hundred positions at a time."""
@@ -213,9 +227,10 @@ class HuggingFaceEngine:
 
     def stream_text(self, prompt: str, sampling: Sampling) -> Iterator[Chunk]:
         """Continue one raw prompt as it is generated."""
+        self._open()
         request = Request(self.encode(prompt), sampling, self.adapter)
         told = 0
-        for _, event in self._decoder(1).events([request]):
+        for _, event in self.decoders.one().events([request]):
             if isinstance(event, Answer):
                 yield Chunk("", event.tokens - told, event.finish_reason)
             else:
@@ -271,19 +286,18 @@ class HuggingFaceEngine:
         """Free the memory; afterwards every call raises."""
         self.model = None
         self.layers = {}
+        del self.decoders
 
     def _open(self) -> None:
         if self.model is None:
             raise RuntimeError("The engine is closed")
 
 
-def _by_length(texts: Sequence[Sequence[int]], budget: int) -> Iterator[list[int]]:
-    """Indices in batches of similar length, each at most `budget` tokens with its padding."""
+def _first_batch(waiting: Sequence[int], texts: Sequence[Sequence[int]], budget: int) -> list[int]:
+    """The first of the texts that wait, shortest first: at most `budget` tokens with their padding, at least one."""
     batch: list[int] = []
-    for i in sorted(range(len(texts)), key=lambda i: (len(texts[i]), i)):
+    for i in waiting:
         if batch and len(texts[i]) * (len(batch) + 1) > budget:
-            yield batch
-            batch = []
+            break
         batch.append(i)
-    if batch:
-        yield batch
+    return batch

@@ -16,16 +16,15 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from engines.batching import Answer, BatchedDecoder, Request, in_order
+from engines.batching import BatchedDecoder
+from engines.rows import Answer, Request, in_order
 
 SMALL = 4
 """Rows a strand should have at least: below, splitting the operations is the better use of the processors."""
 
 
 def strand_count(requests: int, slots: int) -> int:
-    """How many strands: one a thread that PyTorch may use, each with at least `SMALL` rows; one on a GPU."""
-    if torch.cuda.is_available():
-        return 1
+    """How many strands on a CPU: one a thread that PyTorch may use, each with at least `SMALL` rows."""
     return max(1, min(torch.get_num_threads(), min(requests, slots) // SMALL))
 
 

@@ -36,7 +36,7 @@ class Family:
     members: tuple[Model, ...]
 
     def row(self, model: Model) -> str:
-        """What `engines.batching.Request.adapter` is for a member."""
+        """What `engines.rows.Request.adapter` is for a member."""
         return model.id if model.form in ADAPTED else BASE_ROW
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from engines import HuggingFaceEngine, Sampling
 from engines.adapters import AdapterRefused, read_adapter, read_lora_gguf
-from engines.batching import Request
+from engines.rows import Request
 from trainer import miniature
 
 pytestmark = pytest.mark.slow
