@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from results import statistics
+from results.analysis import statistics
 
 
 def rank(item: object) -> tuple[str, int, str]:

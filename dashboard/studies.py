@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from results import Decision, decide_counts
-from results.statistics import wilson_interval
+from results.analysis.statistics import wilson_interval
 
 SAME = {"pass@1": ("humaneval", "pass@1"), "bits_per_byte": ("heldout", "bits_per_byte")}
 """Published metric → (benchmark, metric) of what Bakeoff measures alike."""

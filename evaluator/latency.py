@@ -46,7 +46,7 @@ from results import (
     digest,
     this_machine,
 )
-from results.statistics import percentile_interval
+from results.analysis.statistics import percentile_interval
 
 BENCHMARK = "latency"
 PROMPTS = {**GRID, **NATURAL}

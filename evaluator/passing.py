@@ -9,7 +9,7 @@ import math
 from collections.abc import Collection, Sequence
 
 from results import Outcome, Score
-from results.statistics import mean_interval, pass_at_k, wilson_interval
+from results.analysis.statistics import mean_interval, pass_at_k, wilson_interval
 
 
 def scores_of(outcomes: Sequence[Outcome], ks: Sequence[int], clean: Collection[str] | None = None) -> list[Score]:

@@ -22,7 +22,7 @@ from evaluator.families import Family, families, opened
 from evaluator.identity import check_identity
 from evaluator.style import length_ratio, prompt_set, repetition
 from results import Evaluation, Model, Outcome, Progress, Score, Store, Workspace, digest, this_machine
-from results.statistics import mean_interval, wilson_interval
+from results.analysis.statistics import mean_interval, wilson_interval
 
 
 class StoppingSettings(BaseModel, frozen=True, extra="forbid"):

@@ -10,7 +10,7 @@ import numpy as np
 import yaml
 
 from evaluator.errors import ModelUnmeasurable
-from results.statistics import mean_interval
+from results.analysis.statistics import mean_interval
 
 PROMPTS = Path(__file__).resolve().parents[1] / "experiments" / "prompts"
 """The shipped prompt sets."""

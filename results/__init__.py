@@ -43,69 +43,69 @@ from results.records import (
 from results.workspace import Workspace
 
 if TYPE_CHECKING:
+    from results.analysis.comparison import Comparison, Contrast, LatencyRatio, compare, contrast_counts
+    from results.analysis.decision import contenders, decide, decide_counts
+    from results.analysis.findings import Candidate, Change, Decision, Figure, Limit, Limits, Tie
+    from results.analysis.form_costs import FormCost, form_costs
+    from results.analysis.freezing import Finding, Recheck, find_record, freeze, recheck
+    from results.analysis.measurements import contaminated_items
+    from results.analysis.ratings import PairRating, Rating, Ratings, rate, uncertain_pairs
+    from results.analysis.snapshot import Reading
     from results.artifacts import Artifacts
-    from results.comparison import Comparison, Contrast, LatencyRatio, compare, contrast_counts
-    from results.curves import CurveOverview
-    from results.decision import contenders, decide, decide_counts
-    from results.decision_records import Candidate, Change, Decision, Figure, Limit, Limits, Tie
+    from results.curves.curves import CurveOverview
+    from results.curves.writer import CurveWriter
     from results.export import FORMATS, export_table
-    from results.forms import FormCost, form_costs
     from results.importers import ImportedItem, ImportReport, import_path
-    from results.machines import this_machine
-    from results.measurements import contaminated_items
-    from results.merge import MergeReport, merge
     from results.published import decide_published, load_published, read_published
-    from results.ratings import PairRating, Rating, Ratings, rate, uncertain_pairs
-    from results.reading import Reading
-    from results.shipping import Finding, Recheck, find_record, freeze, recheck
-    from results.store import Store
-    from results.writer import CurveWriter
+    from results.store.machines import this_machine
+    from results.store.merge import MergeReport, merge
+    from results.store.store import Store
 
 _LATER = {
     "Artifacts": "results.artifacts",
-    "Candidate": "results.decision_records",
-    "Change": "results.decision_records",
-    "Comparison": "results.comparison",
-    "Contrast": "results.comparison",
-    "CurveOverview": "results.curves",
-    "CurveWriter": "results.writer",
-    "Decision": "results.decision_records",
+    "Candidate": "results.analysis.findings",
+    "Change": "results.analysis.findings",
+    "Comparison": "results.analysis.comparison",
+    "Contrast": "results.analysis.comparison",
+    "CurveOverview": "results.curves.curves",
+    "CurveWriter": "results.curves.writer",
+    "Decision": "results.analysis.findings",
     "FORMATS": "results.export",
-    "Figure": "results.decision_records",
-    "Finding": "results.shipping",
-    "FormCost": "results.forms",
+    "Figure": "results.analysis.findings",
+    "Finding": "results.analysis.freezing",
+    "FormCost": "results.analysis.form_costs",
     "ImportReport": "results.importers",
     "ImportedItem": "results.importers",
-    "LatencyRatio": "results.comparison",
-    "Limit": "results.decision_records",
-    "Limits": "results.decision_records",
-    "MergeReport": "results.merge",
-    "PairRating": "results.ratings",
-    "Rating": "results.ratings",
-    "Ratings": "results.ratings",
-    "Reading": "results.reading",
-    "Recheck": "results.shipping",
-    "Store": "results.store",
-    "Tie": "results.decision_records",
-    "compare": "results.comparison",
-    "contaminated_items": "results.measurements",
-    "contenders": "results.decision",
-    "contrast_counts": "results.comparison",
-    "decide": "results.decision",
-    "decide_counts": "results.decision",
+    "LatencyRatio": "results.analysis.comparison",
+    "Limit": "results.analysis.findings",
+    "Limits": "results.analysis.findings",
+    "MergeReport": "results.store.merge",
+    "PairRating": "results.analysis.ratings",
+    "Rating": "results.analysis.ratings",
+    "Ratings": "results.analysis.ratings",
+    "Reading": "results.analysis.snapshot",
+    "Recheck": "results.analysis.freezing",
+    "Store": "results.store.store",
+    "Tie": "results.analysis.findings",
+    "compare": "results.analysis.comparison",
+    "contaminated_items": "results.analysis.measurements",
+    "contenders": "results.analysis.decision",
+    "contrast_counts": "results.analysis.comparison",
+    "decide": "results.analysis.decision",
+    "decide_counts": "results.analysis.decision",
     "decide_published": "results.published",
     "export_table": "results.export",
-    "find_record": "results.shipping",
-    "form_costs": "results.forms",
-    "freeze": "results.shipping",
+    "find_record": "results.analysis.freezing",
+    "form_costs": "results.analysis.form_costs",
+    "freeze": "results.analysis.freezing",
     "import_path": "results.importers",
     "load_published": "results.published",
-    "merge": "results.merge",
-    "rate": "results.ratings",
+    "merge": "results.store.merge",
+    "rate": "results.analysis.ratings",
     "read_published": "results.published",
-    "recheck": "results.shipping",
-    "this_machine": "results.machines",
-    "uncertain_pairs": "results.ratings",
+    "recheck": "results.analysis.freezing",
+    "this_machine": "results.store.machines",
+    "uncertain_pairs": "results.analysis.ratings",
 }
 """Name → the module it is loaded from when first asked for."""
 

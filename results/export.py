@@ -2,7 +2,7 @@
 
 CSV is opened in spreadsheets, which run texts that begin with = + - @ as formulas: there such texts get a leading
 apostrophe. Numbers stay numbers in every format, negative ones too; JSON and Parquet keep texts as they are.
-The whole store for another Bakeoff is copied by `results.merge`, not here.
+The whole store for another Bakeoff is copied by `results.store.merge`, not here.
 
 Try: bakeoff export scores.csv · bakeoff export curves.parquet --table points
 """
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from results.errors import BakeoffError
 
 if TYPE_CHECKING:
-    from results.store import Store
+    from results.store.store import Store
 
 Row = Mapping[str, Any]
 

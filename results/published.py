@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from results.decision import decide_counts
-from results.decision_records import Decision
+from results.analysis.decision import decide_counts
+from results.analysis.findings import Decision
 from results.errors import BakeoffError, NotFound
 from results.records import PublishedResult
 
 if TYPE_CHECKING:
-    from results.store import Store
+    from results.store.store import Store
 
 FOLDER = Path(__file__).resolve().parent.parent / "experiments" / "published"
 

@@ -1,7 +1,7 @@
 """Frozen records: what goes into the store and what comes out. Never rows, never sessions.
 
 The words are those of docs/architecture.md. Quantities carry their unit in the name. This module holds no behaviour
-beyond identities; reading and writing is in `results.store`.
+beyond identities; reading and writing is in `results.store.store`.
 """
 
 from __future__ import annotations
@@ -282,5 +282,5 @@ class DecisionRecord:
     model_id: str
     limits: Json
     payload: Json
-    """The whole decision as data, as `results.decision` returned it."""
+    """The whole decision as data, as `results.analysis.decision` returned it."""
     created_at: datetime | None = None

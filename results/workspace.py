@@ -11,7 +11,7 @@ from results.errors import BakeoffError, NotFound
 
 if TYPE_CHECKING:
     from results.artifacts import Artifacts
-    from results.store import Store
+    from results.store.store import Store
 
 DEFAULT = "workspace"
 STORE_FILE = "results.db"
@@ -40,7 +40,7 @@ class Workspace:
 
     def store(self, url: str | None = None) -> Store:
         """Open the store, by another URL where given. Raises as `Store` does."""
-        from results.store import Store
+        from results.store.store import Store
 
         if url is None and "BAKEOFF_DATABASE_URL" not in os.environ:
             self.folder()
@@ -49,7 +49,7 @@ class Workspace:
     @staticmethod
     def existing_store(place: str) -> Store:
         """Another store: of a workspace folder, an SQLite file or a URL. Raises NotFound where there is none."""
-        from results.store import Store
+        from results.store.store import Store
 
         if "://" in place:
             return Store(place)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from results import Point, Progress, RunStatus, Store
-from results.writer import CurveWriter
+from results.curves.writer import CurveWriter
 from trainer import checkpoints
 from trainer.devices import settled_objects
 from trainer.signals import Stop

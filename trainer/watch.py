@@ -10,7 +10,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from results import Point
-from results.writer import CurveWriter
+from results.curves.writer import CurveWriter
 from trainer.lockstep import peak_rss_bytes
 from trainer.signals import Stop
 

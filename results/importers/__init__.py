@@ -19,11 +19,11 @@ from results.errors import Immutable, ImportRefused, NotFound
 from results.importers import benchmark_files, humaneval_files, tensorboard_events, trackers, trainer_runs
 from results.importers.parcels import ImportedEvaluation, ImportedRun, Parcel
 from results.importers.reading import PICKLES, check_readable, read_json, read_lines, refused, start
+from results.json_values import plain
 from results.records import Model, Report, now
-from results.wire import plain
 
 if TYPE_CHECKING:
-    from results.store import Store
+    from results.store.store import Store
 
 MOST_FILES = 100_000
 """Files looked at below one folder."""

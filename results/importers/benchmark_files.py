@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from results import statistics
+from results.analysis import statistics
 from results.importers.parcels import (
     ImportedEvaluation,
     Parcel,

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from results import statistics
+from results.analysis import statistics
 from results.importers.parcels import (
     ImportedEvaluation,
     Parcel,

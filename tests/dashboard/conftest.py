@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # for `tests.dashboard.stores`, whatever starts pytest
 
 from dashboard.launch import Processes, free_port
 from results import Workspace

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from results import Store, Workspace
+from results.analysis.statistics import wilson_interval
 from results.records import (
     Evaluation,
     Machine,
@@ -29,7 +30,6 @@ from results.records import (
     Vote,
     digest,
 )
-from results.statistics import wilson_interval
 
 START = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 LAPTOP = Machine("a1b2c3d4e5f6", "Two-core test CPU", ("amx_bf16", "avx2"), 2, 8 * 2**30, "", "Linux x86_64")

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from evaluator import Answer, Limits, ScoredAnswer, Scorer, ScoringSettings, load_benchmark
-
-sys.path.append(str(Path(__file__).parents[2]))  # `benchmarks` is no room: it is imported from the repository's root
-
 from benchmarks.attack_programs import ATTACKS
+from evaluator import Answer, Limits, ScoredAnswer, Scorer, ScoringSettings, load_benchmark
 
 LIGHT = [attack for attack in ATTACKS if not attack.heavy]
 HEAVY = [attack for attack in ATTACKS if attack.heavy]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from results import Evaluation, Machine, Model, Outcome, Score, Store, digest
-from results.statistics import wilson_interval
+from results.analysis.statistics import wilson_interval
 
 HERE = Machine("here", "a CPU", ("avx2",), 2, 8_000_000_000, "", "Linux")
 THERE = Machine("there", "another CPU", ("avx2",), 8, 32_000_000_000, "", "Linux")

@@ -6,7 +6,6 @@ import csv
 import dataclasses
 import json
 import math
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,6 @@ from hypothesis import strategies as st
 from results import BakeoffError, Point, Run, Store, export_table, load_published
 from results.export import FORMULA, neutral
 from results.published import read_published
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # for `tests.results.shelves`, whatever starts pytest
-
 from tests.results.shelves import add_humaneval, add_model
 
 EVIL = '=HYPERLINK("http://evil","x")'

@@ -1,0 +1,390 @@
+"""Two models against each other, on the same tasks, rows and prompts wherever that is known.
+
+    paired     outcomes of both on the same items: McNemar's exact test for pass or fail, sign flips for numbers
+    unpaired   totals only (published counts, imported scores): Fisher's exact test, conservative for shared tasks
+
+`compare` reads the store; `contrast` and `contrast_counts` are pure.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from results.analysis import statistics
+from results.analysis.measurements import (
+    QUALITY,
+    Quality,
+    answer_seconds,
+    contaminated_items,
+    latencies,
+    latency_machine,
+    quality_shelf,
+)
+from results.analysis.snapshot import Reading
+from results.errors import NotFound
+from results.json_values import plain
+from results.records import Evaluation, Model
+
+if TYPE_CHECKING:
+    from results.store.store import Store
+
+ALPHA = 0.05
+
+Method = Literal["mcnemar", "sign flips", "fisher"]
+
+ASSUMED = {
+    "mcnemar": "new tasks behave as these did: the same difference, the same share that just one model passes",
+    "sign flips": "new items behave as these did: the same mean difference, the same spread",
+    "fisher": "the two models' outcomes are independent; fine-tunes of one base agree more often and need fewer tasks",
+}
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """How the quality of a differs from that of b."""
+
+    metric: str
+    method: Method
+    items: int
+    value_a: float
+    value_b: float
+    difference: float
+    """value_a - value_b, in the metric's unit. Less is better for bits_per_byte."""
+    low: float
+    high: float
+    """95 % bootstrap interval over items; for totals alone Newcombe's hybrid score interval."""
+    p_value: float
+    both: int | None = None
+    only_a: int | None = None
+    only_b: int | None = None
+    neither: int | None = None
+    items_needed: int | None = None
+    """Items in all that would show a difference of this size with chance 0.8; None if there is none."""
+    assumption: str = ""
+    """What `items_needed` rests on."""
+    p_at_best: float | None = None
+    """Totals alone: the least p-value that paired outcomes with these totals could give."""
+
+    @property
+    def better(self) -> Literal["a", "b"] | None:
+        """The better model, if the two can be told apart."""
+        if self.p_value > ALPHA or self.difference == 0:
+            return None
+        return "a" if (self.difference > 0) == (self.metric != "bits_per_byte") else "b"
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain JSON values; infinite ends become null."""
+        return plain(self)
+
+    def sentence(self, a: str, b: str, benchmark: str = "humaneval") -> str:
+        """The verdict in words, the models called a and b."""
+        from results.analysis.wording import verdict
+
+        return verdict(a, b, benchmark, self)
+
+
+@dataclass(frozen=True)
+class LatencyRatio:
+    """a's median over b's, on the same prompts: below 1, a is faster."""
+
+    metric: str
+    median_a: float
+    median_b: float
+    ratio: float
+    low: float
+    high: float
+    n_a: int
+    n_b: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Everything the store holds about a against b."""
+
+    model_a: str
+    model_b: str
+    """Names."""
+    benchmark: str
+    quality: Contrast | None
+    clean: Contrast | None
+    """The same without the items that either's training data is known to contain; None where none are known."""
+    bits_per_byte: Contrast | None
+    latency: tuple[LatencyRatio, ...]
+    machine_id: str | None
+    bytes_a: int
+    bytes_b: int
+    subset: str
+    problems: tuple[str, ...]
+    """What could not be compared, and why."""
+    verdict: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain JSON values; infinite ends become null."""
+        return plain(self)
+
+    def markdown(self) -> str:
+        """Verdict, paired table, ratios and problems as Markdown."""
+        from results.analysis.wording import comparison_markdown
+
+        return comparison_markdown(self)
+
+
+def contrast(a: Quality, b: Quality, items: Sequence[str] | None = None) -> Contrast | None:
+    """The difference on the items that both share (or the `items` given); None if there is nothing to compare.
+
+    Falls back to totals, unpaired, where either model has no outcomes.
+    """
+    higher = a.higher_is_better
+    if not a.items or not b.items:
+        one, two = a.total(), b.total()
+        if one is None or two is None or not higher or min(one.n, two.n) == 0:
+            return None
+        return contrast_counts(round(one.value * one.n), one.n, round(two.value * two.n), two.n)
+    shared = sorted(a.items.keys() & b.items.keys()) if items is None else list(items)
+    if not shared:
+        return None
+    first, second = (np.array([side.items[item] for item in shared]) for side in (a, b))
+    if not higher:
+        return _rows(first, second, np.array([a.weights[item] for item in shared]))
+    if a.samples == 1 and b.samples == 1:
+        return _verdicts(first > 0.5, second > 0.5)
+    return _numbers(first, second)
+
+
+def p_value(a: Quality, b: Quality, items: Sequence[str] | None = None) -> float | None:
+    """The p-value of `contrast` alone, without its bootstrap."""
+    if not a.items or not b.items:
+        found = contrast(a, b)
+        return found.p_value if found else None
+    shared = sorted(a.items.keys() & b.items.keys()) if items is None else list(items)
+    if not shared:
+        return None
+    first, second = (np.array([side.items[item] for item in shared]) for side in (a, b))
+    if a.higher_is_better and a.samples == b.samples == 1:
+        passed_a, passed_b = first > 0.5, second > 0.5
+        return statistics.mcnemar_exact(int((passed_a & ~passed_b).sum()), int((~passed_a & passed_b).sum()))
+    return statistics.sign_flip(first, second)
+
+
+def contrast_counts(passed_a: int, n_a: int, passed_b: int, n_b: int) -> Contrast:
+    """The difference between totals. Which tasks were passed is not known, so the test is unpaired: conservative.
+
+    Raises: ValueError unless 0 <= passed <= n for both and n > 0.
+    """
+    if min(n_a, n_b) <= 0:
+        raise ValueError("a comparison of totals needs at least one task each")
+    rate_a, rate_b = passed_a / n_a, passed_b / n_b
+    low, high = newcombe_interval(passed_a, n_a, passed_b, n_b)
+    share = statistics.independent_discordance(rate_a, rate_b)
+    return Contrast(
+        metric="pass@1",
+        method="fisher",
+        items=min(n_a, n_b),
+        value_a=rate_a,
+        value_b=rate_b,
+        difference=rate_a - rate_b,
+        low=low,
+        high=high,
+        p_value=statistics.fisher_exact(passed_a, n_a, passed_b, n_b),
+        items_needed=statistics.tasks_to_separate(rate_a - rate_b, share),
+        assumption=ASSUMED["fisher"],
+        p_at_best=statistics.mcnemar_at_best(passed_a - passed_b) if n_a == n_b else None,
+    )
+
+
+def newcombe_interval(passed_a: int, n_a: int, passed_b: int, n_b: int) -> tuple[float, float]:
+    """(low, high), 95 %, of the difference of two independent pass rates. Source: Newcombe 1998, method 10."""
+    rate_a, rate_b = passed_a / n_a, passed_b / n_b
+    low_a, high_a = statistics.wilson_interval(passed_a, n_a)
+    low_b, high_b = statistics.wilson_interval(passed_b, n_b)
+    down = math.hypot(rate_a - low_a, high_b - rate_b)
+    up = math.hypot(high_a - rate_a, rate_b - low_b)
+    return rate_a - rate_b - down, rate_a - rate_b + up
+
+
+def compare(
+    store: Store | Reading, model_a: Model, model_b: Model, benchmark: str = "humaneval", machine_id: str | None = None
+) -> Comparison:
+    """Compare two models on what the store holds. `problems` says what could not be compared and what to run.
+
+    Raises: NotFound if nothing at all was measured on both.
+    """
+    reading, both = Reading.of(store), (model_a, model_b)
+    problems: list[str] = []
+    quality, subset = _on(reading, both, benchmark, problems)
+    clean = _clean(reading, both, benchmark) if quality else None
+    bits = None
+    if benchmark != "heldout":
+        bits, _ = _on(reading, both, "heldout", problems)
+    machine_id = machine_id or latency_machine(reading, both)
+    timed = latencies(reading, both, machine_id)
+    ratios: tuple[LatencyRatio, ...] = ()
+    if len(timed) == 2:
+        ratios = _ratios(reading, timed[model_a.id], timed[model_b.id])
+    else:
+        problems.append(_no_latency(reading, both, machine_id))
+    if quality is None and bits is None and not ratios:
+        raise NotFound(f"Nothing was measured on both {model_a.name} and {model_b.name}. " + " ".join(problems))
+    from results.analysis.wording import verdict
+
+    return Comparison(
+        model_a=model_a.name,
+        model_b=model_b.name,
+        benchmark=benchmark,
+        quality=quality,
+        clean=clean,
+        bits_per_byte=bits,
+        latency=ratios,
+        machine_id=machine_id if ratios else None,
+        bytes_a=model_a.bytes,
+        bytes_b=model_b.bytes,
+        subset=subset,
+        problems=tuple(problems),
+        verdict=verdict(model_a.name, model_b.name, benchmark, quality or bits),
+    )
+
+
+def _on(reading: Reading, both: Sequence[Model], benchmark: str, problems: list[str]) -> tuple[Contrast | None, str]:
+    """The contrast on one benchmark, and its subset label; appends to `problems` what stands in the way."""
+    shelf = quality_shelf(reading, both, benchmark)
+    for model in both:
+        if model.id in shelf.missing:
+            problems.append(f"{benchmark}: {model.name} {shelf.missing[model.id]}.")
+    if len(shelf.found) < 2:
+        return None, ""
+    a, b = (shelf.found[model.id] for model in both)
+    found = contrast(a, b)
+    subset = " and ".join(sorted({one.evaluation.subset for one in (a, b)} - {""}))
+    if found is None:
+        problems.append(f"{benchmark}: {a.model.name} and {b.model.name} were measured on different items.")
+    elif a.items and b.items and (len(a.items) > found.items or len(b.items) > found.items):
+        problems.append(f"{benchmark}: only the {found.items} items that both have are compared.")
+        subset = f"{found.items} shared items"
+    return found, subset
+
+
+def _clean(reading: Reading, both: Sequence[Model], benchmark: str) -> Contrast | None:
+    """The contrast without contaminated items, if any are known."""
+    dirty = contaminated_items(reading, both, benchmark)
+    found = quality_shelf(reading, both, benchmark, dirty).found if dirty else {}
+    return contrast(found[both[0].id], found[both[1].id]) if len(found) == 2 else None
+
+
+def _no_latency(reading: Reading, both: Sequence[Model], machine_id: str | None) -> str:
+    """Why there is no latency ratio, naming what to run."""
+    timed = latencies(reading, both, machine_id)
+    elsewhere = {
+        model.name: sorted({one.machine_id for one in reading.evaluations(model_id=model.id, benchmark="latency")})
+        for model in both
+        if model.id not in timed
+    }
+    reasons = [
+        f"{name} was measured on machine {', '.join(machines)}, not on {machine_id}"
+        if machines
+        else f"{name} was not measured; run: bakeoff latency --model {name}"
+        for name, machines in elsewhere.items()
+    ]
+    return f"latency: {'; '.join(reasons)}."
+
+
+def _verdicts(a: np.ndarray, b: np.ndarray) -> Contrast:
+    """Pass or fail, (tasks,) and (tasks,) booleans, of one answer per task."""
+    both, only_a = int((a & b).sum()), int((a & ~b).sum())
+    only_b, neither = int((~a & b).sum()), int((~a & ~b).sum())
+    spread = statistics.pass_rate_difference(both, only_a, only_b, neither)
+    n = len(a)
+    return Contrast(
+        metric="pass@1",
+        method="mcnemar",
+        items=n,
+        value_a=float(a.mean()),
+        value_b=float(b.mean()),
+        difference=spread.value,
+        low=spread.low,
+        high=spread.high,
+        p_value=statistics.mcnemar_exact(only_a, only_b),
+        both=both,
+        only_a=only_a,
+        only_b=only_b,
+        neither=neither,
+        items_needed=statistics.tasks_to_separate((only_a - only_b) / n, (only_a + only_b) / n),
+        assumption=ASSUMED["mcnemar"],
+    )
+
+
+def _numbers(a: np.ndarray, b: np.ndarray) -> Contrast:
+    """Shares of several answers that pass, (tasks,) and (tasks,)."""
+    spread = statistics.paired_bootstrap(a, b)
+    return Contrast(
+        metric="pass@1",
+        method="sign flips",
+        items=len(a),
+        value_a=float(a.mean()),
+        value_b=float(b.mean()),
+        difference=spread.value,
+        low=spread.low,
+        high=spread.high,
+        p_value=statistics.sign_flip(a, b),
+        items_needed=statistics.items_to_separate(a - b),
+        assumption=ASSUMED["sign flips"],
+    )
+
+
+def _rows(a: np.ndarray, b: np.ndarray, sizes: np.ndarray) -> Contrast:
+    """Nats of the same rows, (rows,) and (rows,), of `sizes` bytes: the difference in bits per byte of the whole."""
+    # every row's share of the total difference; their mean is the difference of the two models' bits per byte
+    scale = len(sizes) / (sizes.sum() * math.log(2))
+    spread = statistics.paired_bootstrap(a * scale, b * scale)
+    return Contrast(
+        metric=QUALITY["heldout"],
+        method="sign flips",
+        items=len(a),
+        value_a=float(a.mean() * scale),
+        value_b=float(b.mean() * scale),
+        difference=spread.value,
+        low=spread.low,
+        high=spread.high,
+        p_value=statistics.sign_flip(a, b),
+        items_needed=statistics.items_to_separate(a - b),
+        assumption=ASSUMED["sign flips"],
+    )
+
+
+def _ratios(reading: Reading, a: Evaluation, b: Evaluation) -> tuple[LatencyRatio, ...]:
+    """Ratios of medians over the prompts that both answered, for TTFT and time per output token."""
+    timings = [_timings(reading, one) for one in (a, b)]
+    shared = timings[0].keys() & timings[1].keys()
+    found = []
+    for metric in ("ttft_seconds", "tpot_seconds"):
+        first, second = ([row[metric] for item in shared for row in side[item] if metric in row] for side in timings)
+        if first and second:
+            spread = statistics.median_ratio(first, second)
+            found.append(
+                LatencyRatio(
+                    metric, float(np.median(first)), float(np.median(second)),
+                    spread.value, spread.low, spread.high, len(first), len(second),
+                )
+            )  # fmt: skip
+    if not found:
+        one, two = answer_seconds(a), answer_seconds(b)
+        if one and two:  # totals only: a ratio, without an interval
+            found.append(LatencyRatio("answer_seconds", one, two, one / two, -math.inf, math.inf, 1, 1))
+    return tuple(found)
+
+
+def _timings(reading: Reading, evaluation: Evaluation) -> Mapping[str, list[dict[str, float]]]:
+    """Positive finite timings by prompt."""
+    found: dict[str, list[dict[str, float]]] = {}
+    for outcome in reading.outcomes(evaluation.id):
+        row = {
+            key: float(value)
+            for key, value in outcome.details.items()
+            if key in ("ttft_seconds", "tpot_seconds") and isinstance(value, int | float) and 0 < value < math.inf
+        }
+        found.setdefault(outcome.item, []).append(row)
+    return found

@@ -1,0 +1,155 @@
+"""What a decision is made of: limits, figures, candidates, ties, the choice. `results.analysis.decision` makes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from results.analysis.comparison import Contrast
+from results.json_values import plain
+
+
+@dataclass(frozen=True)
+class Limit:
+    """One hard limit on a figure."""
+
+    metric: str
+    """bytes (of the files that ship), or the name of any score."""
+    bound: float
+    at_most: bool = True
+    """False: the figure must be at least the bound."""
+
+    def holds(self, value: float) -> bool:
+        """Whether a figure meets the limit."""
+        return value <= self.bound if self.at_most else value >= self.bound
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a model must meet to be shipped; None: no limit."""
+
+    ttft_seconds_p90: float | None = None
+    """At most: seconds to the first token that 90 % of requests stay within."""
+    tokens_per_second: float | None = None
+    """At least: median speed of one answer."""
+    peak_rss_bytes: float | None = None
+    """At most: memory while answering."""
+    bytes: float | None = None
+    """At most: size of the files that ship, the base included."""
+    others: tuple[Limit, ...] = ()
+    """Limits on any other score by its name."""
+
+    def all(self) -> tuple[Limit, ...]:
+        """The limits that are set."""
+        named = (
+            ("ttft_seconds_p90", self.ttft_seconds_p90, True),
+            ("tokens_per_second_p50", self.tokens_per_second, False),
+            ("peak_rss_bytes", self.peak_rss_bytes, True),
+            ("bytes", self.bytes, True),
+        )
+        return (*(Limit(metric, bound, most) for metric, bound, most in named if bound is not None), *self.others)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number with its interval and where it comes from."""
+
+    metric: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+    subset: str = ""
+    evaluation_id: str = ""
+    origin: str = "measured"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model, its figures, and what became of it."""
+
+    model_id: str
+    model: str
+    form: str = ""
+    identity: str = ""
+    bytes: int | None = None
+    quality: Figure | None = None
+    """On the items that all candidates share."""
+    quality_all: Figure | None = None
+    """On all items, where contaminated ones were left out of `quality`."""
+    answer_seconds: float | None = None
+    """Median seconds to an answer of 128 tokens."""
+    figures: tuple[Figure, ...] = ()
+    """Those that limits ask for, and the other figures of cost."""
+    qualifies: bool = True
+    reasons: tuple[str, ...] = ()
+    """Why it does not qualify, or cannot be compared."""
+    on_front: bool = False
+    tied: bool = False
+    """With the best; true of the best itself."""
+
+
+@dataclass(frozen=True)
+class Tie:
+    """The best model against another: the whole family is in `Decision.ties`, told apart or not."""
+
+    model_id: str
+    contrast: Contrast
+    """a is the best model, b this one."""
+    p_adjusted: float
+    """Holm over all pairs of models: the best was picked after looking at all."""
+    tied: bool
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing that could overturn the decision."""
+
+    model_id: str
+    sentence: str
+    items_needed: int | None = None
+    run: str = ""
+    """The command that would tell."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The choice and everything that led to it."""
+
+    chosen: str | None
+    """Model id; None if nobody qualifies or nothing was measured."""
+    best: str | None
+    """The model with the best measured quality among those that qualify."""
+    benchmark: str
+    metric: str
+    items: int
+    """Tasks or rows that all candidates share."""
+    left_out: int
+    """Contaminated items that count for nobody."""
+    limits: tuple[Limit, ...]
+    machine_id: str | None
+    """The machine of all latencies shown."""
+    candidates: tuple[Candidate, ...]
+    """Best quality first, the unmeasured and the unqualified last."""
+    ties: tuple[Tie, ...]
+    family: int = 0
+    """Comparisons that the p-values are adjusted over: every pair."""
+    reasons: tuple[str, ...] = ()
+    would_change: tuple[Change, ...] = ()
+    paragraph: str = ""
+    published: bool = False
+    """Judged from a study's published totals."""
+
+    def candidate(self, model_id: str) -> Candidate:
+        """The candidate of that id. Raises: KeyError."""
+        return next(one for one in self.candidates if one.model_id == model_id)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain dicts, lists, numbers; infinite ends become null."""
+        return plain(self)
+
+    def markdown(self) -> str:
+        """The decision as a page: paragraph, table, what would change it."""
+        from results.analysis.wording import markdown
+
+        return markdown(self)

@@ -1,0 +1,256 @@
+"""What the store knows about models, arranged so that like is compared with like.
+
+Quality is compared between evaluations of one benchmark with the same settings, on the same items. Latency is taken
+from one machine. What is measured otherwise is named, never mixed in.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from results.analysis.snapshot import Reading
+from results.records import Evaluation, Model, Outcome, Score
+
+if TYPE_CHECKING:
+    from results.store.store import Store
+
+FREE_SETTINGS = frozenset(
+    [
+        *("batch_size", "cache", "device", "dtype", "engine", "parallel", "slots", "threads", "workers"),
+        *("benchmark_sha256", "k", "limit", "repetitions", "subset", "tasks"),
+    ]
+)
+"""Settings that may differ between comparable evaluations: how it was computed (the form that ships decides the engine)
+and on which items or how often (items are intersected; the benchmark's digest is that of the chosen items)."""
+
+QUALITY = {"humaneval": "pass@1", "heldout": "bits_per_byte"}
+"""The benchmarks that rank models, preferred first, and their metric."""
+
+ANSWER_TOKENS = 128
+"""Length of the answer whose duration stands for a model's speed: long answers do not make a model slow."""
+
+
+@dataclass(frozen=True)
+class Quality:
+    """One model's outcomes on one benchmark."""
+
+    model: Model
+    evaluation: Evaluation
+    items: Mapping[str, float] = field(default_factory=dict)
+    """HumanEval: share of a task's samples that pass, by task. Held-out: nats of a row, by row. Empty: totals only."""
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """Held-out: bytes of a row."""
+    samples: int = 1
+    """Most answers to one task."""
+
+    @property
+    def higher_is_better(self) -> bool:
+        return self.evaluation.benchmark != "heldout"
+
+    def total(self, items: Iterable[str] | None = None) -> Score | None:
+        """The metric over `items` (all without them); from the stored score where there are no outcomes."""
+        metric = QUALITY.get(self.evaluation.benchmark, "")
+        if not self.items:
+            return score_of(self.evaluation, metric)
+        chosen = list(self.items if items is None else items)
+        if not chosen:
+            return None
+        value = sum(self.items[item] for item in chosen)
+        if self.higher_is_better:
+            value /= len(chosen)
+        else:
+            value /= sum(self.weights[item] for item in chosen) * math.log(2)
+        return Score(metric=metric, value=value, low=None, high=None, n=len(chosen))
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """Comparable measurements of several models, and why the others are not among them."""
+
+    benchmark: str
+    found: Mapping[str, Quality]
+    """By model id."""
+    missing: Mapping[str, str]
+    """Model id → the reason, naming what to run."""
+    common: tuple[str, ...] = ()
+    """Items that all of `found` with outcomes share, sorted."""
+
+
+def contaminated_items(store: Store | Reading, models: Sequence[Model], benchmark: str) -> frozenset[str]:
+    """Items of the benchmark that any model's training data is known to contain: they count for no model then.
+
+    Known from reports of kind contamination about a model, its run or its experiment, and from evaluations' details.
+    """
+    reading = Reading.of(store)
+    subjects = {model.id for model in models} | {model.run_id for model in models if model.run_id}
+    experiments = {one.run.experiment for one in reading.runs if one.run.id in subjects}
+    payloads = [one.payload for one in reading.contamination if one.subject in subjects | experiments]
+    payloads += [one.details.get("contamination") or {} for one in _finished(reading, models, benchmark)]
+    payloads += [other for payload in payloads for other in payload.get("others") or ()]
+    return frozenset(
+        str(item)
+        for payload in payloads
+        if isinstance(payload, Mapping) and payload.get("benchmark", benchmark) == benchmark
+        for item in payload.get("items") or ()
+    )
+
+
+def score_of(evaluation: Evaluation, metric: str) -> Score | None:
+    """The named score of an evaluation, if it has a finite one."""
+    for score in evaluation.scores:
+        if score.metric == metric and math.isfinite(score.value):
+            return score
+    return None
+
+
+def settings_of(evaluation: Evaluation) -> dict[str, Any]:
+    """The settings that must agree between comparable evaluations."""
+    return {key: value for key, value in evaluation.settings.items() if key not in FREE_SETTINGS}
+
+
+def settings_difference(one: Evaluation, two: Evaluation) -> list[str]:
+    """Each setting that differs, as "key: value against value"."""
+    first, second = settings_of(one), settings_of(two)
+    return [
+        f"{key}: {first.get(key, 'unset')!s} against {second.get(key, 'unset')!s}"
+        for key in sorted(first.keys() | second.keys())
+        if first.get(key) != second.get(key)
+    ]
+
+
+def quality_shelf(reading: Reading, models: Sequence[Model], benchmark: str, excluded: Iterable[str] = ()) -> Shelf:
+    """The comparable evaluations of `models`: the settings that most models share, each model's fullest, then newest.
+
+    `excluded` items (contaminated tasks) count for nobody. A model measured on fewer than half the items of the fullest
+    is set aside: it would shrink what all the others are compared on.
+    """
+    groups: dict[str, dict[str, Evaluation]] = {}
+    for evaluation in _finished(reading, models, benchmark):
+        group = groups.setdefault(_key(evaluation), {})
+        held = group.get(evaluation.model_id)
+        if held is None or _fullness(evaluation) >= _fullness(held):
+            group[evaluation.model_id] = evaluation
+    if not groups:
+        return Shelf(benchmark, {}, {model.id: _to_run(model, benchmark) for model in models})
+    chosen = max(groups.values(), key=lambda group: (len(group), max(_fullness(one) for one in group.values())))
+    found, missing = {}, {}
+    for model in models:
+        if model.id in chosen:
+            found[model.id] = _quality(reading, model, chosen[model.id], frozenset(excluded))
+        else:
+            missing[model.id] = _reason(model, benchmark, groups, next(iter(chosen.values())))
+    return _with_common(Shelf(benchmark, found, missing))
+
+
+def latency_machine(reading: Reading, models: Sequence[Model]) -> str | None:
+    """The machine on which most of `models` have comparable latencies, the newest of equals; None without any."""
+    groups = _latency_groups(reading, models)
+    return max(groups, key=lambda key: (len(groups[key]), _newest(groups[key])))[0] if groups else None
+
+
+def latencies(reading: Reading, models: Sequence[Model], machine_id: str | None) -> dict[str, Evaluation]:
+    """Each model's newest latency evaluation on that machine, with the settings that most models share, by model id."""
+    groups = [group for (machine, _), group in _latency_groups(reading, models).items() if machine == machine_id]
+    return max(groups, key=lambda group: (len(group), _newest(group)), default={})
+
+
+def _latency_groups(reading: Reading, models: Sequence[Model]) -> dict[tuple[str, str], dict[str, Evaluation]]:
+    """(machine, settings) → model id → the newest evaluation."""
+    groups: dict[tuple[str, str], dict[str, Evaluation]] = {}
+    for evaluation in _finished(reading, models, "latency"):
+        groups.setdefault((evaluation.machine_id, _key(evaluation)), {})[evaluation.model_id] = evaluation
+    return groups
+
+
+def _newest(group: Mapping[str, Evaluation]) -> float:
+    return max(_time(one) for one in group.values())
+
+
+def _key(evaluation: Evaluation) -> str:
+    """The settings that must agree, as one text."""
+    return json.dumps(settings_of(evaluation), sort_keys=True, default=str)
+
+
+def answer_seconds(evaluation: Evaluation) -> float | None:
+    """Median seconds to an answer of ANSWER_TOKENS tokens: TTFT + (tokens - 1) * TPOT."""
+    first, each = score_of(evaluation, "ttft_seconds_p50"), score_of(evaluation, "tpot_seconds_p50")
+    if first is not None and each is not None:
+        return first.value + (ANSWER_TOKENS - 1) * each.value
+    speed = score_of(evaluation, "tokens_per_second_p50")
+    return ANSWER_TOKENS / speed.value if speed is not None and speed.value > 0 else None
+
+
+def by_item(outcomes: Iterable[Outcome]) -> tuple[dict[str, float], dict[str, float], int]:
+    """(items, weights, samples) of outcomes. An `error` is Bakeoff's own failure and counts nowhere."""
+    answers: dict[str, list[float]] = {}
+    weights: dict[str, float] = {}
+    for outcome in outcomes:
+        if outcome.verdict is not None:
+            if outcome.verdict != "error":
+                answers.setdefault(outcome.item, []).append(float(outcome.verdict == "passed"))
+        elif outcome.value is not None and math.isfinite(outcome.value):
+            answers.setdefault(outcome.item, []).append(float(outcome.details.get("nats", outcome.value)))
+            weights[outcome.item] = float(outcome.details.get("bytes") or 0)
+    items = {item: sum(values) / len(values) for item, values in answers.items()}
+    return items, weights, max((len(values) for values in answers.values()), default=1)
+
+
+def _quality(reading: Reading, model: Model, evaluation: Evaluation, excluded: frozenset[str]) -> Quality:
+    items, weights, samples = by_item(reading.outcomes(evaluation.id))
+    kept = {item: value for item, value in items.items() if item not in excluded}
+    if evaluation.benchmark == "heldout":
+        kept = {item: value for item, value in kept.items() if weights.get(item, 0) > 0}
+    return Quality(model, evaluation, kept, weights, samples)
+
+
+def _with_common(shelf: Shelf) -> Shelf:
+    """Set aside who was measured on few items, and intersect the items of the others."""
+    most = max((len(quality.items) for quality in shelf.found.values()), default=0)
+    found, missing = dict(shelf.found), dict(shelf.missing)
+    for model_id, quality in shelf.found.items():
+        if quality.items and len(quality.items) < most / 2:
+            del found[model_id]
+            missing[model_id] = f"measured on {len(quality.items)} items where others have {most}: " + _to_run(
+                quality.model, shelf.benchmark
+            )
+    sets = [set(quality.items) for quality in found.values() if quality.items]
+    common = set.intersection(*sets) if sets else set()
+    for model_id, quality in list(found.items()):
+        if not quality.items and quality.total() is None:
+            del found[model_id]
+            missing[model_id] = "has neither outcomes nor a score: " + _to_run(quality.model, shelf.benchmark)
+    return Shelf(shelf.benchmark, found, missing, tuple(sorted(common)))
+
+
+def _finished(reading: Reading, models: Sequence[Model], benchmark: str) -> list[Evaluation]:
+    wanted = {model.id for model in models}
+    found = [one for one in reading.evaluations(benchmark=benchmark) if one.status == "finished"]
+    return sorted((one for one in found if one.model_id in wanted), key=_time)
+
+
+def _time(evaluation: Evaluation) -> float:
+    return evaluation.finished_at.timestamp() if evaluation.finished_at else 0.0
+
+
+def _fullness(evaluation: Evaluation) -> int:
+    return max((score.n for score in evaluation.scores), default=0)
+
+
+def _reason(model: Model, benchmark: str, groups: Mapping[str, Mapping[str, Evaluation]], example: Evaluation) -> str:
+    for group in groups.values():
+        if model.id in group:
+            return f"measured with other settings ({'; '.join(settings_difference(group[model.id], example))})"
+    return _to_run(model, benchmark)
+
+
+def _to_run(model: Model, benchmark: str) -> str:
+    if benchmark == "heldout":
+        return "not measured; held-out rows belong to an experiment, run: bakeoff run FILE"
+    name = shlex.quote(model.name)
+    command = f"latency --model {name}" if benchmark == "latency" else f"evaluate {name} --benchmark {benchmark}"
+    return f"not measured; run: bakeoff {command}"

@@ -1,0 +1,258 @@
+"""A ranking from pairwise votes: Bradley–Terry, with intervals, and with the length of the answers held equal.
+
+Votes of people and of judging models are never pooled: `rate` takes the votes of one kind, chosen by `judge`.
+Not covered: which pair to show next (`uncertain_pairs` gives the order) and how votes are cast (the dashboard).
+
+    strength(a) - strength(b) = log odds that a's answer is preferred to b's answer
+
+A tie, and "both bad", count as half a win for either. A weak pull towards equal strengths (a prior of half a tie per
+pair of models) keeps the fit finite for a model that has won every vote.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from results.analysis.statistics import votes_to_separate
+from results.errors import NotFound
+from results.records import Vote
+
+Floats = NDArray[np.float64]
+
+ENDS = (0.025, 0.975)
+"""Of a 95 % interval, as quantiles."""
+
+RESAMPLES = 500
+"""Bootstrap resamples of the votes: each is a whole fit."""
+
+PRIOR_VOTES = 0.5
+"""Weight of the prior tie between every two models; source: the same role as alpha in choix (Maystre 2015)."""
+
+SHARES = {"a": 1.0, "b": 0.0, "tie": 0.5, "both_bad": 0.5}
+
+
+@dataclass(frozen=True)
+class Rating:
+    """One model's place."""
+
+    model_id: str
+    strength: float
+    """Natural-log odds against the mean of all models, which is 0."""
+    low: float
+    high: float
+    """95 % bootstrap interval over votes."""
+    votes: int
+    rank: int
+    """1 for the best."""
+    rank_low: int
+    rank_high: int
+    """Best and worst place that the intervals leave open: models it surely loses to, surely beats."""
+
+
+@dataclass(frozen=True)
+class PairRating:
+    """Two models head to head."""
+
+    model_a: str
+    model_b: str
+    votes: int
+    wins_a: float
+    """Ties count half."""
+    probability: float
+    """Fitted chance that a is preferred to b."""
+    low: float
+    high: float
+    votes_needed: int | None
+    """Decided votes after which a preference of this size would be found (power 0.8); None if there is none."""
+
+
+@dataclass(frozen=True)
+class Ratings:
+    """The whole ranking, best first."""
+
+    judge: str
+    """Empty for people."""
+    votes: int
+    ratings: tuple[Rating, ...]
+    pairs: tuple[PairRating, ...]
+    length_effect: float | None
+    """Log odds per doubling of an answer's length against the other's; None if the fit holds no length equal."""
+    length_low: float | None
+    length_high: float | None
+
+
+def rate(
+    votes: Iterable[Vote], judge: str = "", equal_length: bool = False, resamples: int = RESAMPLES, seed: int = 0
+) -> Ratings:
+    """Rank the models from the votes of people (`judge` empty) or of one judging model.
+
+    `equal_length` adds the log2 ratio of the answers' lengths as a covariate: strengths are then those at equal length.
+    Raises: NotFound without a vote of that kind.
+    """
+    kept = [vote for vote in votes if vote.judge == judge and vote.model_a != vote.model_b]
+    if not kept:
+        raise NotFound(f"No votes by {judge or 'people'} yet. Cast some in the dashboard: bakeoff dashboard")
+    models = sorted({vote.model_a for vote in kept} | {vote.model_b for vote in kept})
+    place = {model: index for index, model in enumerate(models)}
+    sides = np.array([(place[vote.model_a], place[vote.model_b]) for vote in kept])
+    shares = np.array([SHARES[vote.winner] for vote in kept])
+    lengths = np.array([_length_ratio(vote) for vote in kept]) if equal_length else None
+    fitted = _fit(sides, shares, lengths, np.ones(len(kept)), len(models))
+    drawn = _bootstrap(sides, shares, lengths, fitted, len(models), resamples, seed)
+    low, high = _differences(drawn[:, : len(models)])
+    effect = (None, None, None) if lengths is None else (fitted[-1], *_ends(drawn[:, -1]))
+    return Ratings(
+        judge=judge,
+        votes=len(kept),
+        ratings=_ranked(models, fitted, drawn, sides, low, high),
+        pairs=_pairs(models, fitted, sides, shares, low, high),
+        length_effect=effect[0],
+        length_low=effect[1],
+        length_high=effect[2],
+    )
+
+
+def uncertain_pairs(ranking: Ratings, models: Sequence[str]) -> list[tuple[str, str]]:
+    """All pairs of `models`, the one whose next vote teaches most first: never compared, then widest interval."""
+    widths = {(pair.model_a, pair.model_b): pair.high - pair.low for pair in ranking.pairs}
+    counts = {(pair.model_a, pair.model_b): pair.votes for pair in ranking.pairs}
+
+    def need(pair: tuple[str, str]) -> tuple[bool, float]:
+        return counts.get(pair, 0) > 0, -widths.get(pair, 1.0)
+
+    return sorted(combinations(sorted(models), 2), key=need)
+
+
+def _length_ratio(vote: Vote) -> float:
+    """log2 of a's characters over b's, at most 2^±5: one runaway answer does not decide the covariate."""
+    ratio = math.log2((len(vote.answer_a) + 1) / (len(vote.answer_b) + 1))
+    return max(-5.0, min(5.0, ratio))
+
+
+def _fit(
+    sides: NDArray[np.int64],
+    shares: Floats,
+    lengths: Floats | None,
+    weights: Floats,
+    models: int,
+    start: Floats | None = None,
+) -> Floats:
+    """Strengths (models,) with mean 0 [and the length effect last], by Newton's method on the penalised likelihood.
+
+    Sums go over votes and over pairs of models: a design matrix with a row a pair takes minutes at a hundred models.
+    """
+    a, b = sides.T
+    found = np.zeros(models + (lengths is not None)) if start is None else start.copy()
+    strengths = found[:models]  # a view
+    # the likelihood does not change when all strengths shift together: a tiny ridge makes the curvature invertible
+    ridge = np.full(len(found), 1e-9)
+    if lengths is not None:
+        ridge[-1] = 1e-3
+    for _ in range(60):
+        gradient, curvature = -ridge * found, np.diag(ridge)
+        prior = _chances(strengths[:, None] - strengths)
+        gradient[:models] += PRIOR_VOTES * (0.5 - prior).sum(axis=1)
+        between = PRIOR_VOTES * prior * (1 - prior)
+        chance = _chances(strengths[a] - strengths[b] + (0.0 if lengths is None else lengths * found[-1]))
+        pull, bend = weights * (shares - chance), weights * chance * (1 - chance)
+        gradient[:models] += np.bincount(a, pull, models) - np.bincount(b, pull, models)
+        votes = np.bincount(a * models + b, bend, models**2).reshape(models, models)
+        between += votes + votes.T
+        np.fill_diagonal(between, 0.0)
+        curvature[:models, :models] += np.diag(between.sum(axis=1)) - between
+        if lengths is not None:
+            gradient[-1] += pull @ lengths
+            cross = np.bincount(a, bend * lengths, models) - np.bincount(b, bend * lengths, models)
+            curvature[:models, -1] = curvature[-1, :models] = cross
+            curvature[-1, -1] += bend @ lengths**2
+        step = np.linalg.solve(curvature, gradient)
+        step[:models] -= step[:models].mean()  # along a common shift there is only rounding, which never gets small
+        found += step * min(1.0, 5.0 / max(1e-12, float(np.abs(step).max())))
+        if np.abs(step).max() < 1e-9:
+            break
+    strengths -= strengths.mean()
+    return found
+
+
+def _chances(log_odds: Floats) -> Floats:
+    return 1 / (1 + np.exp(-np.clip(log_odds, -30, 30)))
+
+
+def _bootstrap(
+    sides: NDArray[np.int64],
+    shares: Floats,
+    lengths: Floats | None,
+    fitted: Floats,
+    models: int,
+    resamples: int,
+    seed: int,
+) -> Floats:
+    """(resamples, models [+ 1]) fits to votes drawn with replacement; equal votes are one weighted row.
+
+    Length ratios are rounded to a quarter of a doubling here, so that thousands of votes are a few hundred rows.
+    """
+    columns = [sides.astype(np.float64), shares[:, None]]
+    if lengths is not None:
+        columns.append(np.round(4 * lengths[:, None]) / 4)
+    distinct, counts = np.unique(np.hstack(columns), axis=0, return_counts=True)
+    total = int(counts.sum())
+    pairs = distinct[:, :2].astype(np.int64)
+    ratio = None if lengths is None else distinct[:, 3]
+    generator = np.random.default_rng(seed)
+    drawn = generator.multinomial(total, counts / total, resamples).astype(np.float64)
+    return np.array([_fit(pairs, distinct[:, 2], ratio, weights, models, fitted) for weights in drawn])
+
+
+def _ranked(
+    models: list[str], fitted: Floats, drawn: Floats, sides: NDArray[np.int64], low: Floats, high: Floats
+) -> tuple[Rating, ...]:
+    """low, high: (models, models), of the difference in strength of each to each."""
+    votes = np.bincount(sides.ravel(), minlength=len(models))
+    ends = np.quantile(drawn[:, : len(models)], ENDS, axis=0)
+    beaten_by, beats = (high < 0).sum(axis=1), (low > 0).sum(axis=1)
+    return tuple(
+        Rating(
+            model_id=models[index], strength=float(fitted[index]), low=float(ends[0, index]),
+            high=float(ends[1, index]), votes=int(votes[index]), rank=rank, rank_low=1 + int(beaten_by[index]),
+            rank_high=len(models) - int(beats[index]),
+        )
+        for rank, index in enumerate(np.argsort(-fitted[: len(models)], kind="stable"), start=1)
+    )  # fmt: skip
+
+
+def _pairs(
+    models: list[str], fitted: Floats, sides: NDArray[np.int64], shares: Floats, low: Floats, high: Floats
+) -> tuple[PairRating, ...]:
+    count, places = len(models), sides[:, 0] * len(models) + sides[:, 1]
+    strengths = fitted[:count]
+    chances, low, high = _chances(strengths[:, None] - strengths), _chances(low), _chances(high)
+    cast = np.bincount(places, minlength=count**2).reshape(count, count)
+    won = np.bincount(places, shares, count**2).reshape(count, count)
+    found = []
+    for one, two in combinations(range(count), 2):
+        chance = float(chances[one, two])
+        found.append(
+            PairRating(
+                model_a=models[one], model_b=models[two], votes=int(cast[one, two] + cast[two, one]),
+                wins_a=float(won[one, two] + cast[two, one] - won[two, one]), probability=chance,
+                low=float(low[one, two]), high=float(high[one, two]), votes_needed=votes_to_separate(chance),
+            )
+        )  # fmt: skip
+    return tuple(found)
+
+
+def _differences(drawn: Floats) -> tuple[Floats, Floats]:
+    """(low, high), (models, models) each: the ends of each model's strength over each other's. drawn: (n, models)."""
+    ends = np.array([np.quantile(one[:, None] - drawn, ENDS, axis=0) for one in drawn.T])
+    return ends[:, 0], ends[:, 1]
+
+
+def _ends(drawn: Floats) -> tuple[float, float]:
+    low, high = np.quantile(drawn, ENDS)
+    return float(low), float(high)

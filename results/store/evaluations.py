@@ -1,0 +1,223 @@
+"""Evaluations: measurements of a model, their outcomes item by item, their scores."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from results.errors import Immutable, NotFound
+from results.records import Evaluation, Outcome, Score, ScoreRow, now
+from results.store.columns import finite_of
+from results.store.database import Database
+from results.store.rows import columns, record_of, records, row_of
+from results.store.tables import EvaluationRow, ModelRow, OutcomeRow, ScoreLine
+
+
+class Evaluations:
+    """`store.evaluations`. A finished evaluation is never modified; it can be measured anew as a whole."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def begin(self, evaluation: Evaluation, replace: bool = False) -> Evaluation:
+        """Begin or resume a measurement; returns it as stored, so look at its status.
+
+        New or failed: it is running. Running: its outcomes so far are kept. Finished: returned as it is, nothing is
+        changed, unless `replace` discards its outcomes and scores to measure anew. Raises: NotFound (no such model).
+        """
+        with self._database.write(lock=evaluation.id) as connection:
+            _require_model(connection, evaluation)
+            there = _stored(connection, evaluation.id)
+            if there is not None and there.status == "finished":
+                if not replace:
+                    return there
+                _clear(connection, evaluation.id)
+            started = evaluation.started_at or now()
+            begun = dataclasses.replace(
+                evaluation, status="running", reason="", started_at=started, finished_at=None, scores=()
+            )
+            self._database.upsert(connection, EvaluationRow, [row_of(begun, EvaluationRow)])
+        return begun
+
+    def add_outcomes(self, evaluation_id: str, outcomes: Iterable[Outcome]) -> None:
+        """Store outcomes, all or none; (item, sample) again takes the new one.
+
+        Raises: NotFound, Immutable (the evaluation has finished and an outcome would change).
+        """
+        given = list({(outcome.item, outcome.sample): outcome for outcome in outcomes}.values())
+        with self._database.write(lock=evaluation_id) as connection:
+            status = _found(connection, evaluation_id).status
+            if status == "finished":
+                there = {(known.item, known.sample): known for known in _outcomes(connection, evaluation_id)}
+                if any(not _alike(there.get((new.item, new.sample)), new) for new in given):
+                    raise Immutable(f"evaluation {evaluation_id!r} is finished: its outcomes stay; measure it anew")
+                return
+            self._store_outcomes(connection, evaluation_id, given)
+
+    def outcomes(self, evaluation_id: str) -> list[Outcome]:
+        """The outcomes so far, in the order they came. Raises NotFound."""
+        with self._database.read() as connection:
+            outcomes = _outcomes(connection, evaluation_id)
+            if not outcomes:
+                _found(connection, evaluation_id)
+            return outcomes
+
+    def finish(
+        self,
+        evaluation_id: str,
+        scores: Sequence[Score],
+        details: Mapping[str, Any] | None = None,
+        at: datetime | None = None,
+    ) -> Evaluation:
+        """Store the scores and close the evaluation for good; returns it. details are added to those it began with.
+
+        at: when, for an imported one. Raises: NotFound, Immutable (it has finished with other scores).
+        """
+        with self._database.write(lock=evaluation_id) as connection:
+            there = _found(connection, evaluation_id)
+            if there.status == "finished":
+                if repr(there.scores) != repr(tuple(scores)):
+                    raise Immutable(f"evaluation {evaluation_id!r} is finished: its scores stay; measure it anew")
+                return there
+            merged = {**there.details, **(details or {})}
+            changes = {"status": "finished", "reason": "", "finished_at": at or now(), "details": merged}
+            connection.execute(sa.update(EvaluationRow).where(EvaluationRow.id == evaluation_id).values(changes))
+            self._store_scores(connection, evaluation_id, scores)
+            return _found(connection, evaluation_id)
+
+    def bring(self, evaluation: Evaluation, outcomes: Iterable[Outcome]) -> bool:
+        """Store an evaluation of another store whole, as it is; False if it is here and has got as far.
+
+        Raises: NotFound (no such model).
+        """
+        with self._database.write(lock=evaluation.id) as connection:
+            _require_model(connection, evaluation)
+            there = _stored(connection, evaluation.id)
+            if there is not None and (there.status == "finished" or evaluation.status != "finished"):
+                return False
+            _clear(connection, evaluation.id)
+            self._database.upsert(connection, EvaluationRow, [row_of(evaluation, EvaluationRow)])
+            self._store_outcomes(connection, evaluation.id, outcomes)
+            self._store_scores(connection, evaluation.id, evaluation.scores)
+        return True
+
+    def fail(self, evaluation_id: str, reason: str) -> None:
+        """Mark an evaluation as failed; its outcomes stay, and `begin` resumes it. Raises: NotFound, Immutable."""
+        with self._database.write(lock=evaluation_id) as connection:
+            if _found(connection, evaluation_id).status == "finished":
+                raise Immutable(f"evaluation {evaluation_id!r} is finished and cannot fail")
+            changes = {"status": "failed", "reason": reason, "finished_at": now()}
+            connection.execute(sa.update(EvaluationRow).where(EvaluationRow.id == evaluation_id).values(changes))
+
+    def get(self, evaluation_id: str) -> Evaluation:
+        """The evaluation with its scores. Raises NotFound."""
+        with self._database.read() as connection:
+            return _found(connection, evaluation_id)
+
+    def scores(self) -> list[ScoreRow]:
+        """Every score of every finished evaluation, with what it can be traced to."""
+        query = (
+            columns(ScoreLine)
+            .add_columns(
+                EvaluationRow.model_id,
+                ModelRow.name.label("model"),
+                ModelRow.form,
+                ModelRow.run_id,
+                EvaluationRow.benchmark,
+                EvaluationRow.machine_id,
+                EvaluationRow.subset,
+                EvaluationRow.settings,
+                EvaluationRow.origin,
+                EvaluationRow.finished_at,
+            )
+            .join(EvaluationRow, EvaluationRow.id == ScoreLine.evaluation_id)
+            .join(ModelRow, ModelRow.id == EvaluationRow.model_id)
+            .where(EvaluationRow.status == "finished")
+            .order_by(EvaluationRow.benchmark, ModelRow.name, EvaluationRow.finished_at, ScoreLine.position)
+        )
+        with self._database.read() as connection:
+            return records(ScoreRow, connection, query)
+
+    def list(self, model_id: str | None = None, benchmark: str | None = None) -> list[Evaluation]:
+        """Evaluations with their scores, oldest first; of one model or benchmark where given."""
+        asked = []
+        if model_id is not None:
+            asked.append(EvaluationRow.model_id == model_id)
+        if benchmark is not None:
+            asked.append(EvaluationRow.benchmark == benchmark)
+        query = columns(EvaluationRow).where(*asked).order_by(EvaluationRow.started_at, EvaluationRow.id)
+        with self._database.read() as connection:
+            found = records(Evaluation, connection, query)
+            scores = _scores(connection, sa.select(EvaluationRow.id).where(*asked))
+        return [dataclasses.replace(each, scores=tuple(scores.get(each.id, ()))) for each in found]
+
+    def _store_outcomes(self, connection: sa.Connection, evaluation_id: str, outcomes: Iterable[Outcome]) -> None:
+        count = sa.select(sa.func.count()).where(OutcomeRow.evaluation_id == evaluation_id)
+        first = int(connection.execute(count).scalar_one())
+        rows = [
+            row_of(outcome, OutcomeRow, evaluation_id=evaluation_id, position=first + place)
+            for place, outcome in enumerate(outcomes)
+        ]
+        self._database.upsert(connection, OutcomeRow, rows, once=("position",))
+
+    def _store_scores(self, connection: sa.Connection, evaluation_id: str, scores: Iterable[Score]) -> None:
+        rows = [
+            row_of(score, ScoreLine, evaluation_id=evaluation_id, position=place)
+            | {"low": finite_of(score.low), "high": finite_of(score.high)}
+            for place, score in enumerate(scores)
+        ]
+        self._database.upsert(connection, ScoreLine, rows)
+
+
+def _require_model(connection: sa.Connection, evaluation: Evaluation) -> None:
+    if not connection.execute(sa.select(ModelRow.id).where(ModelRow.id == evaluation.model_id)).first():
+        raise NotFound(f"no model {evaluation.model_id!r} to evaluate; add it to the store first")
+
+
+def _clear(connection: sa.Connection, evaluation_id: str) -> None:
+    """Remove an evaluation's outcomes and scores."""
+    connection.execute(sa.delete(OutcomeRow).where(OutcomeRow.evaluation_id == evaluation_id))
+    connection.execute(sa.delete(ScoreLine).where(ScoreLine.evaluation_id == evaluation_id))
+
+
+def _stored(connection: sa.Connection, evaluation_id: str) -> Evaluation | None:
+    query = columns(EvaluationRow).where(EvaluationRow.id == evaluation_id)
+    row = connection.execute(query).mappings().one_or_none()
+    if row is None:
+        return None
+    scores = _scores(connection, sa.select(EvaluationRow.id).where(EvaluationRow.id == evaluation_id))
+    return record_of(Evaluation, row, scores=tuple(scores.get(evaluation_id, ())))
+
+
+def _found(connection: sa.Connection, evaluation_id: str) -> Evaluation:
+    evaluation = _stored(connection, evaluation_id)
+    if evaluation is None:
+        raise NotFound(f"no evaluation {evaluation_id!r} in the store; begin it first, or list them: bakeoff scores")
+    return evaluation
+
+
+def _outcomes(connection: sa.Connection, evaluation_id: str) -> list[Outcome]:
+    query = columns(OutcomeRow).where(OutcomeRow.evaluation_id == evaluation_id)
+    return records(Outcome, connection, query.order_by(OutcomeRow.position, OutcomeRow.item, OutcomeRow.sample))
+
+
+def _scores(connection: sa.Connection, evaluations: sa.Select[Any]) -> dict[str, list[Score]]:
+    """The scores of the evaluations that a query of their ids finds; of no others: a decision asks model by model."""
+    query = columns(ScoreLine).where(ScoreLine.evaluation_id.in_(evaluations))
+    query = query.order_by(ScoreLine.evaluation_id, ScoreLine.position)
+    found: dict[str, list[Score]] = {}
+    for row in connection.execute(query).mappings():
+        found.setdefault(row["evaluation_id"], []).append(record_of(Score, row))
+    return found
+
+
+def _alike(there: Outcome | None, new: Outcome) -> bool:
+    """Whether an outcome says what the stored one says; NaN is NaN, and a tuple comes back as a list."""
+    if there is None:
+        return False
+    stored, given = row_of(there, OutcomeRow), row_of(new, OutcomeRow)
+    return all(repr(stored[name]) == repr(given[name]) or stored[name] == given[name] for name in stored)

@@ -1,0 +1,128 @@
+"""Two stores become one: what another machine measured is taken in, and nothing is doubled.
+
+What both have stays as it is here, unless the other store's has got further (a run finished there, an evaluation done
+there). Merging again takes nothing. Files of models are not copied: see `results.artifacts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from results.errors import Immutable
+from results.records import Model, Point, PublishedResult, Report, RunSummary
+from results.store.store import Store
+
+Record = TypeVar("Record")
+
+
+@dataclass
+class MergeReport:
+    """What a merge did, by noun (runs, models, …)."""
+
+    taken: dict[str, int] = field(default_factory=dict)
+    """New here, or further there."""
+    present: dict[str, int] = field(default_factory=dict)
+    """Were here already."""
+    differences: list[str] = field(default_factory=list)
+    """What is not the same in both stores, a sentence each; it stays as it was here."""
+
+    def count(self, noun: str, taken: bool) -> None:
+        """Count one record."""
+        self.taken.setdefault(noun, 0)
+        self.present.setdefault(noun, 0)
+        (self.taken if taken else self.present)[noun] += 1
+
+
+def merge(target: Store, source: Store) -> MergeReport:
+    """Take everything of `source` that `target` lacks. Can be repeated, and resumed if it was interrupted.
+
+    Raises what the stores raise.
+    """
+    report = MergeReport()
+    _lacking(report, "machines", source.machines.list(), target.machines.list(), _id, target.machines.add)
+    _runs(target, source, report)
+    _models(target, source, report)
+    for evaluation in source.evaluations.list():
+        taken = target.evaluations.bring(evaluation, source.evaluations.outcomes(evaluation.id))
+        report.count("evaluations", taken)
+    _lacking(report, "votes", source.votes.list(), target.votes.list(), _id, target.votes.add)
+    _lacking(report, "decisions", source.decisions.list(), target.decisions.list(), _id, target.decisions.add)
+    figures = source.published.list(), target.published.list()
+    _lacking(report, "published results", *figures, _figure, lambda each: target.published.add([each]))
+    for finding in source.reports.list():
+        known = target.reports.get(finding.subject, finding.kind)
+        newer = known is None or _moment(finding) > _moment(known)
+        report.count("reports", newer)
+        if newer:
+            target.reports.put(finding)
+    return report
+
+
+def _lacking(
+    report: MergeReport,
+    noun: str,
+    there: Sequence[Record],
+    here: Sequence[Record],
+    key: Callable[[Record], Any],
+    add: Callable[[Record], object],
+) -> None:
+    """Add the records whose key is not here yet."""
+    known = {key(record) for record in here}
+    for record in there:
+        report.count(noun, key(record) not in known)
+        if key(record) not in known:
+            add(record)
+
+
+def _runs(target: Store, source: Store, report: MergeReport) -> None:
+    here = {each.run.id: each for each in target.runs.list()}
+    for there in source.runs.list():
+        known = here.get(there.run.id)
+        both_finished = known is not None and known.run.status == there.run.status == "finished"
+        taken = known is None or (not both_finished and _progress(there) > _progress(known))
+        report.count("runs", taken)
+        try:
+            if taken or both_finished:  # what both have finished is compared, and refused if it differs
+                target.runs.add(there.run, _points(source, there.run.id))
+        except Immutable as difference:
+            report.differences.append(str(difference))
+
+
+def _models(target: Store, source: Store, report: MergeReport) -> None:
+    here = target.models.list()
+    names = {model.name for model in here}
+
+    def add(model: Model) -> None:
+        if model.name in names:
+            renamed = f"{model.name}@{model.identity[:8] or model.id}"
+            report.differences.append(f"another model is called {model.name!r} here; the one taken in is {renamed!r}")
+            model = replace(model, name=renamed)
+        names.add(target.models.add(model).name)
+
+    _lacking(report, "models", source.models.list(), here, _id, add)
+
+
+def _points(store: Store, run_id: str) -> list[Point]:
+    return [
+        Point(metric, step, value)
+        for metric in store.curves.metrics(run_id)
+        for step, value in zip(*(array.tolist() for array in store.curves.read(run_id, metric)), strict=True)
+    ]
+
+
+def _progress(summary: RunSummary) -> tuple[bool, int]:
+    return summary.run.status == "finished", summary.steps
+
+
+def _id(record: Any) -> str:
+    return str(record.id)
+
+
+def _figure(result: PublishedResult) -> tuple[str, ...]:
+    return result.study, result.subject, result.metric, result.item
+
+
+def _moment(report: Report) -> float:
+    return report.created_at.timestamp() if report.created_at else 0.0

@@ -1,0 +1,190 @@
+"""Runs: what was fine-tuned, how, and what became of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import aliased
+
+from results.curves import segments
+from results.errors import Immutable, NotFound
+from results.records import Point, Run, RunStatus, RunSummary, now
+from results.store.columns import Words, json_text, value_of
+from results.store.database import Database
+from results.store.rows import columns, named, record_of, row_of
+from results.store.tables import CurveRow, RunRow
+
+_FIXED = ("experiment", "base", "config", "seed", "origin")
+"""What makes a run this run: never changed once it has finished."""
+
+
+_EDITED = ("name", "tags", "notes", "archived")
+"""What people edit: registering the run again leaves it alone."""
+
+_PROGRESS = ("status", "reason", "machine_id", "started_at", "finished_at", "total_steps")
+"""What became of the run: registering it again as planned leaves it alone."""
+
+
+class Runs:
+    """`store.runs`. A finished run is never modified, but for name, tags, notes and whether it is archived."""
+
+    def __init__(self, database: Database, deliver: Callable[[str], None]) -> None:
+        self._database = database
+        self._deliver = deliver
+
+    def add(self, run: Run, points: Iterable[Point] = ()) -> None:
+        """Register a run. Again is fine: one that has not finished takes the new record, but keeps what people edited,
+        and its progress if the record says planned.
+
+        points: of a run that comes whole, finished elsewhere: it and they are stored in one transaction.
+        Raises: Immutable if it has finished and the record or the points say otherwise.
+        """
+        with self._database.write(lock=run.id) as connection:
+            there = _find(connection, RunRow.id == run.id)
+            if there is None:
+                connection.execute(sa.insert(RunRow).values(row_of(run, RunRow, created_at=now())))
+            elif there.status == "finished":
+                for name in _FIXED:
+                    if json_text(getattr(there, name)) != json_text(getattr(run, name)):
+                        raise Immutable(f"run {run.id!r} is finished: its {name} stays {getattr(there, name)!r}")
+            else:
+                kept = _EDITED if run.status != "planned" else (*_EDITED, *_PROGRESS)
+                row = row_of(run, RunRow) | {name: getattr(there, name) for name in kept}
+                connection.execute(sa.update(RunRow).where(RunRow.id == run.id).values(row))
+            pending, known = segments.Pending(), segments.curves_of(connection, run.id)[1]
+            for metric, (steps, values) in segments.grouped(points).items():
+                changed = segments.extend(connection, run.id, metric, known.get(metric), steps, values, pending)
+                if changed and there is not None and there.status == "finished":
+                    raise Immutable(f"run {run.id!r} is finished: its {metric} at step {steps[0]} stays as it is")
+            pending.write(connection)
+            if run.status == "finished":
+                segments.seal(connection, run.id)
+
+    def start(self, run_id: str, machine_id: str | None = None, total_steps: int | None = None) -> None:
+        """Mark a run as running, for the first time or again after it stopped, failed or diverged.
+
+        Points that an earlier process had to spool are delivered first.
+
+        Raises: NotFound, Immutable (it has finished).
+        """
+        self._deliver(run_id)
+        with self._database.write(lock=run_id) as connection:
+            run = _found(connection, run_id)
+            if run.status == "finished":
+                raise Immutable(f"run {run_id!r} is finished; a changed configuration makes a new run")
+            changes: dict[str, Any] = {"status": "running", "reason": "", "finished_at": None}
+            changes["started_at"] = run.started_at or now()
+            changes["machine_id"] = machine_id or run.machine_id
+            changes["total_steps"] = run.total_steps if total_steps is None else total_steps
+            connection.execute(sa.update(RunRow).where(RunRow.id == run_id).values(changes))
+
+    def finish(self, run_id: str, status: RunStatus, reason: str = "", at: datetime | None = None) -> None:
+        """Mark a run as ended: finished, stopped, failed or diverged. Points that had been spooled are delivered first.
+
+        at: when, for an imported run. The same end twice is fine. Raises: NotFound, Immutable.
+        """
+        self._deliver(run_id)
+        with self._database.write(lock=run_id) as connection:
+            run = _found(connection, run_id)
+            if run.status == "finished":
+                if status == "finished":
+                    return
+                raise Immutable(f"run {run_id!r} is finished and cannot become {status}")
+            changes = {"status": status, "reason": reason, "finished_at": at or now()}
+            connection.execute(sa.update(RunRow).where(RunRow.id == run_id).values(changes))
+            segments.seal(connection, run_id)
+
+    def edit(
+        self,
+        run_id: str,
+        *,
+        name: str | None = None,
+        tags: Sequence[str] | None = None,
+        notes: str | None = None,
+        archived: bool | None = None,
+    ) -> Run:
+        """Change what people call and note about a run, finished or not; what is None stays. Returns it."""
+        given: dict[str, Any] = {
+            "name": name,
+            "tags": None if tags is None else tuple(tags),
+            "notes": notes,
+            "archived": archived,
+        }
+        changes = {key: value for key, value in given.items() if value is not None}
+        with self._database.write(lock=run_id) as connection:
+            run = _found(connection, run_id)
+            if changes:
+                connection.execute(sa.update(RunRow).where(RunRow.id == run_id).values(changes))
+        return dataclasses.replace(run, **changes)
+
+    def get(self, run_id: str) -> Run:
+        """The run with this id. Raises NotFound."""
+        with self._database.read() as connection:
+            return _found(connection, run_id)
+
+    def find(self, id_or_name: str) -> Run:
+        """The run with this id, else the newest one with this name. Raises NotFound, saying which runs there are."""
+        with self._database.read() as connection:
+            run = _find(connection, RunRow.id == sa.literal(id_or_name, Words)) or _find(
+                connection, RunRow.name == id_or_name
+            )
+            if run is None:
+                names = connection.execute(sa.select(RunRow.name)).scalars()
+                raise NotFound(f"no run {id_or_name!r}: {named(names)}; list them: bakeoff runs")
+            return run
+
+    def list(self) -> list[RunSummary]:
+        """All runs, oldest first, with the last and best of their losses."""
+        loss, validation = aliased(CurveRow), aliased(CurveRow)
+        latest = (
+            sa.select(CurveRow.run_id, sa.func.max(CurveRow.updated_at, type_=CurveRow.updated_at.type).label("at"))
+            .group_by(CurveRow.run_id)
+            .subquery()
+        )
+        query = (
+            columns(RunRow)
+            .add_columns(
+                loss.last_step,
+                loss.last_value,
+                loss.last_kind,
+                validation.best_value,
+                validation.best_step,
+                latest.c.at,
+            )
+            .outerjoin(loss, sa.and_(loss.run_id == RunRow.id, loss.metric == "loss", loss.points > 0))
+            .outerjoin(validation, sa.and_(validation.run_id == RunRow.id, validation.metric == "validation_loss"))
+            .outerjoin(latest, latest.c.run_id == RunRow.id)
+            .order_by(RunRow.created_at, RunRow.id)
+        )
+        with self._database.read() as connection:
+            return [_summary(dict(row)) for row in connection.execute(query).mappings()]
+
+
+def _find(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> Run | None:
+    query = columns(RunRow).where(condition).order_by(RunRow.archived, RunRow.created_at.desc()).limit(1)
+    row = connection.execute(query).mappings().one_or_none()
+    return None if row is None else record_of(Run, dict(row))
+
+
+def _found(connection: sa.Connection, run_id: str) -> Run:
+    run = _find(connection, RunRow.id == run_id)
+    if run is None:
+        raise NotFound(f"no run {run_id!r} in the store; list them: bakeoff runs")
+    return run
+
+
+def _summary(row: dict[str, Any]) -> RunSummary:
+    run = record_of(Run, row)
+    moments = [moment for moment in (row["at"], run.finished_at, run.started_at) if moment is not None]
+    return RunSummary(
+        run=run,
+        steps=row["last_step"] or 0,
+        last_loss=value_of(row["last_value"], row["last_kind"] or ""),
+        best_validation_loss=row["best_value"],
+        best_step=row["best_step"],
+        updated_at=max(moments, default=None),
+    )

@@ -1,0 +1,112 @@
+"""Two models against each other: paired where it can be, unpaired where it must be, and said to be so."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from results import NotFound, Report, Store, compare, contrast_counts
+from tests.results.shelves import THERE, add_heldout, add_humaneval, add_latency, add_model
+
+
+@pytest.fixture
+def store(tmp_path: Path, migrated_sqlite: Path) -> Any:
+    """One database is enough: the judge reads through the store's own methods."""
+    (tmp_path / "results.db").write_bytes(migrated_sqlite.read_bytes())
+    with Store(f"sqlite:///{tmp_path / 'results.db'}") as opened:
+        yield opened
+
+
+def test_the_paired_table_and_its_verdict(store: Store) -> None:
+    a, b = add_model(store, "a"), add_model(store, "b")
+    add_humaneval(store, a, [True] * 30 + [True] * 15 + [False] * 5 + [False] * 14)
+    add_humaneval(store, b, [True] * 30 + [False] * 15 + [True] * 5 + [False] * 14)
+    found = compare(store, a, b)
+    assert found.quality is not None
+    assert (found.quality.both, found.quality.only_a, found.quality.only_b, found.quality.neither) == (30, 15, 5, 14)
+    assert found.quality.p_value == pytest.approx(0.0414, abs=1e-4) and found.quality.better == "a"
+    assert found.quality.difference == pytest.approx(10 / 64)
+    assert found.quality.low < found.quality.difference < found.quality.high
+    assert found.verdict.startswith("a is better than b") and "| 30 | 15 | 5 | 14 |" in found.markdown()
+    back = compare(store, b, a)
+    assert back.quality is not None and back.quality.better == "b"
+    assert back.quality.difference == -found.quality.difference
+    assert json.loads(json.dumps(found.as_json(), allow_nan=False))["quality"]["only_a"] == 15
+
+
+def test_only_shared_tasks_are_compared_and_that_is_said(store: Store) -> None:
+    a, b, c = (add_model(store, name) for name in "abc")
+    add_humaneval(store, a, [True] * 20)
+    add_humaneval(store, b, [True, False] * 6, subset="12 of 164 tasks")
+    found = compare(store, a, b)
+    assert found.quality is not None and found.quality.items == 12 and found.subset == "12 shared items"
+    assert any("only the 12 items that both have" in problem for problem in found.problems)
+    assert any("latency: a was not measured; run: bakeoff latency" in problem for problem in found.problems)
+    with pytest.raises(NotFound, match="Nothing was measured on both a and c"):
+        compare(store, a, c)
+
+
+def test_other_settings_and_other_machines_are_named(store: Store) -> None:
+    a, b = add_model(store, "a"), add_model(store, "b")
+    add_humaneval(store, a, [True] * 20)
+    add_humaneval(store, b, [True] * 20, settings={"prompting": "raw"})
+    add_heldout(store, a, [50.0] * 10)
+    add_heldout(store, b, [50.0] * 10)
+    add_latency(store, a, 0.3, 0.02)
+    add_latency(store, b, 0.3, 0.02, machine=THERE)
+    found = compare(store, a, b)
+    assert found.quality is None and found.latency == () and found.bits_per_byte is not None
+    text = " ".join(found.problems)
+    assert "measured with other settings (prompting: " in text
+    assert "on machine here, not on there" in text or "on machine there, not on here" in text
+
+
+def test_contaminated_tasks_are_also_left_out(store: Store) -> None:
+    a, b = add_model(store, "a"), add_model(store, "b")
+    add_humaneval(store, a, [True] * 20 + [False] * 20)
+    add_humaneval(store, b, [False] * 20 + [True] * 10 + [False] * 10)
+    assert compare(store, a, b).clean is None
+    items = [f"HumanEval/{task}" for task in range(20)]
+    store.reports.put(Report("a", "contamination", {"benchmark": "humaneval", "items": items}))
+    found = compare(store, a, b)
+    assert found.quality is not None and found.quality.difference == pytest.approx(0.25)
+    assert found.clean is not None and (found.clean.items, found.clean.better) == (20, "b")
+    assert "Without the items found in training data: b is better than a" in found.markdown()
+
+
+def test_latency_ratios_have_intervals(store: Store) -> None:
+    a, b = add_model(store, "a"), add_model(store, "b")
+    add_latency(store, a, 0.6, 0.02)
+    add_latency(store, b, 0.3, 0.08)
+    ratios = {ratio.metric: ratio for ratio in compare(store, a, b).latency}
+    assert ratios["ttft_seconds"].ratio == pytest.approx(2.0) and ratios["tpot_seconds"].ratio == pytest.approx(0.25)
+    assert 1.8 < ratios["ttft_seconds"].low < 2.0 < ratios["ttft_seconds"].high < 2.2
+
+
+def test_bits_per_byte_are_paired_by_row(store: Store) -> None:
+    rows = np.random.default_rng(3).gamma(2, 20, 80)
+    a, b = add_model(store, "a"), add_model(store, "b")
+    add_heldout(store, a, list(rows * 1.02))
+    add_heldout(store, b, list(rows))
+    found = compare(store, a, b, benchmark="heldout").quality
+    assert found is not None and found.method == "sign flips" and found.better == "b", "fewer bits are better"
+    assert found.value_b == pytest.approx(rows.sum() / (80 * 100) / np.log(2))
+    assert found.low < found.difference < found.high and found.low > 0
+
+
+def test_totals_alone_are_unpaired_and_conservative() -> None:
+    found = contrast_counts(75, 164, 60, 164)
+    assert found.method == "fisher" and found.p_value == pytest.approx(0.116, abs=1e-3) and found.better is None
+    assert found.p_at_best is not None and found.p_at_best < 0.001, "paired outcomes might tell these two apart"
+    assert "unpaired" in found.sentence("3", "1")
+    with pytest.raises(ValueError, match="at least one task"):
+        contrast_counts(0, 0, 1, 1)
+
+
+def test_equal_models_need_no_number_of_tasks(store: Store) -> None:
+    found = contrast_counts(50, 100, 50, 100)
+    assert found.items_needed is None and "no number of items would show one" in found.sentence("a", "b")

@@ -1,0 +1,90 @@
+"""Rankings from votes: against choix, against planted strengths, and with the answers' length held equal."""
+
+from __future__ import annotations
+
+import math
+
+import choix
+import numpy as np
+import pytest
+
+from results import NotFound, Vote, rate, uncertain_pairs
+from results.analysis.ratings import PRIOR_VOTES, SHARES
+
+STRENGTHS = {"a": 0.8, "b": 0.2, "c": 0.0, "d": -1.0}
+
+
+def votes(count: int, seed: int = 0, length_effect: float = 0.0, judge: str = "", ties: float = 0.1) -> list[Vote]:
+    """Votes between models of planted strengths, longer answers preferred by `length_effect` per doubling."""
+    generator, names, found = np.random.default_rng(seed), list(STRENGTHS), []
+    for number in range(count):
+        one, two = generator.choice(4, 2, replace=False)
+        long, short = generator.integers(20, 400, 2)
+        odds = STRENGTHS[names[one]] - STRENGTHS[names[two]] + length_effect * math.log2((long + 1) / (short + 1))
+        tie = generator.random() < ties
+        winner = "tie" if tie else "a" if generator.random() < 1 / (1 + math.exp(-odds)) else "b"
+        answers = ("x" * int(long), "y" * int(short))
+        found.append(Vote(str(number), "p", names[one], names[two], *answers, winner, judge=judge))  # type: ignore[arg-type]
+    return found
+
+
+def test_strengths_are_choixs() -> None:
+    cast = votes(400)
+    wins = PRIOR_VOTES / 2 * (1 - np.eye(4))
+    for vote in cast:
+        one, two = "abcd".index(vote.model_a), "abcd".index(vote.model_b)
+        wins[one, two] += SHARES[vote.winner]
+        wins[two, one] += 1 - SHARES[vote.winner]
+    theirs = choix.ilsr_pairwise_dense(wins)
+    ours = {rating.model_id: rating.strength for rating in rate(cast, resamples=20).ratings}
+    assert [ours[name] for name in "abcd"] == pytest.approx(list(theirs - theirs.mean()), abs=1e-5)
+
+
+def test_the_planted_order_is_found_with_honest_ranks() -> None:
+    found = rate(votes(600), resamples=100)
+    assert [rating.model_id for rating in found.ratings][0::3] == ["a", "d"]
+    best, worst = found.ratings[0], found.ratings[-1]
+    assert (best.rank_low, best.rank_high) == (1, 1) and worst.rank_low == 4
+    assert best.low < best.strength < best.high
+    few = rate(votes(12), resamples=100)
+    assert few.ratings[0].rank_high > 1, "twelve votes settle no order"
+    close = next(pair for pair in found.pairs if (pair.model_a, pair.model_b) == ("b", "c"))
+    assert close.votes_needed is None or close.votes_needed > 100
+
+
+def test_equal_length_takes_the_length_out() -> None:
+    cast = votes(1500, length_effect=0.6, ties=0.0)
+    held = rate(cast, equal_length=True, resamples=60)
+    assert held.length_effect is not None and held.length_low is not None and held.length_high is not None
+    assert held.length_low < 0.6 < held.length_high
+    assert rate(cast, resamples=20).length_effect is None
+
+
+@pytest.mark.slow
+def test_the_intervals_cover_the_planted_strengths() -> None:
+    mean, hits = sum(STRENGTHS.values()) / 4, []
+    for world in range(40):
+        for rating in rate(votes(250, seed=world, ties=0.0), resamples=80).ratings:
+            hits.append(rating.low <= STRENGTHS[rating.model_id] - mean <= rating.high)
+    assert 0.89 <= np.mean(hits) <= 0.99  # 160 intervals, four to a world: known to about ±4 points
+
+
+def test_a_model_that_won_every_vote_has_a_finite_strength() -> None:
+    cast = [Vote(str(number), "p", "a", "b", "", "", "a") for number in range(9)]
+    found = rate(cast, resamples=50)
+    assert math.isfinite(found.ratings[0].strength) and found.ratings[0].model_id == "a"
+    ties = rate([Vote("1", "p", "a", "b", "", "", "tie"), Vote("2", "p", "b", "a", "", "", "both_bad")], resamples=20)
+    assert ties.ratings[0].strength == pytest.approx(0.0)
+
+
+def test_people_and_judges_are_never_pooled() -> None:
+    cast = [*votes(50), *votes(70, seed=1, judge="gpt")]
+    assert rate(cast, resamples=5).votes == 50 and rate(cast, judge="gpt", resamples=5).votes == 70
+    with pytest.raises(NotFound, match="No votes by people"):
+        rate(votes(5, judge="gpt"))
+
+
+def test_the_pair_that_teaches_most_comes_first() -> None:
+    cast = [vote for vote in votes(200) if {vote.model_a, vote.model_b} != {"c", "d"}]
+    order = uncertain_pairs(rate(cast, resamples=50), ["a", "b", "c", "d"])
+    assert order[0] == ("c", "d") and len(order) == 6
