@@ -25,7 +25,7 @@ def compare(
 
     bakeoff compare demo-rank8 demo-rank32 · bakeoff compare 75/164 73/164
     """
-    from results import BakeoffError, Workspace, compare, contrast_counts
+    from results import BakeoffError, Workspace, compare, comparison_markdown, contrast_counts, verdict
 
     counts = [COUNTS.fullmatch(one) for one in (model_a, model_b)]
     if counts[0] and counts[1]:
@@ -33,9 +33,9 @@ def compare(
             found = contrast_counts(*(int(part) for match in counts if match for part in match.groups()))
         except ValueError as error:
             raise BakeoffError(f"Counts are passed/tasks, e.g. 75/164: {error}") from error
-        print(json.dumps(found.as_json()) if json_ else found.sentence(model_a, model_b))
+        print(json.dumps(found.as_json()) if json_ else verdict(model_a, model_b, "humaneval", found))
         return
     with Workspace.open(workspace).store() as store:
         pair = store.models.find(model_a), store.models.find(model_b)
         comparison = compare(store, *pair, benchmark=benchmark, machine_id=machine)
-    print(json.dumps(comparison.as_json()) if json_ else comparison.markdown())
+    print(json.dumps(comparison.as_json()) if json_ else comparison_markdown(comparison))

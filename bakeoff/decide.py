@@ -42,4 +42,7 @@ def decide(
             found = results.decide(store, limits, machine, benchmark)
         if freeze and isinstance(found, results.Decision):
             typer.echo(f"frozen as {results.freeze(found, store, freeze).id}", err=True)
-    print(json.dumps(found.as_json()) if json_ else found.markdown())
+    if json_:
+        print(json.dumps(found.as_json()))
+    else:
+        print(results.decision_markdown(found) if isinstance(found, results.Decision) else found.markdown())

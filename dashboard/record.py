@@ -6,7 +6,7 @@ import html
 
 from markdown_it import MarkdownIt
 
-from results import Decision
+from results import Decision, decision_markdown
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a; }
@@ -21,7 +21,7 @@ def page(decision: Decision, title: str) -> str:
     renderer = (
         MarkdownIt("commonmark", {"html": False}).enable("table").disable(["link", "image", "autolink", "html_inline"])
     )
-    body = renderer.render(decision.markdown())
+    body = renderer.render(decision_markdown(decision))
     policy = "default-src 'none'; style-src 'unsafe-inline'"
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8">'

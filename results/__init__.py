@@ -43,14 +43,26 @@ from results.records import (
 from results.workspace import Workspace
 
 if TYPE_CHECKING:
-    from results.analysis.comparison import Comparison, Contrast, LatencyRatio, compare, contrast_counts
+    from results.analysis.comparison import compare, contrast_counts
     from results.analysis.decision import contenders, decide, decide_counts
-    from results.analysis.findings import Candidate, Change, Decision, Figure, Limit, Limits, Tie
+    from results.analysis.findings import (
+        Candidate,
+        Change,
+        Comparison,
+        Contrast,
+        Decision,
+        Figure,
+        LatencyRatio,
+        Limit,
+        Limits,
+        Tie,
+    )
     from results.analysis.form_costs import FormCost, form_costs
     from results.analysis.freezing import Finding, Recheck, find_record, freeze, recheck
     from results.analysis.measurements import contaminated_items
     from results.analysis.ratings import PairRating, Rating, Ratings, rate, uncertain_pairs
     from results.analysis.snapshot import Reading
+    from results.analysis.wording import comparison_markdown, decision_markdown, verdict
     from results.artifacts import Artifacts
     from results.curves.curves import CurveOverview
     from results.curves.writer import CurveWriter
@@ -65,8 +77,8 @@ _LATER = {
     "Artifacts": "results.artifacts",
     "Candidate": "results.analysis.findings",
     "Change": "results.analysis.findings",
-    "Comparison": "results.analysis.comparison",
-    "Contrast": "results.analysis.comparison",
+    "Comparison": "results.analysis.findings",
+    "Contrast": "results.analysis.findings",
     "CurveOverview": "results.curves.curves",
     "CurveWriter": "results.curves.writer",
     "Decision": "results.analysis.findings",
@@ -76,7 +88,7 @@ _LATER = {
     "FormCost": "results.analysis.form_costs",
     "ImportReport": "results.importers",
     "ImportedItem": "results.importers",
-    "LatencyRatio": "results.analysis.comparison",
+    "LatencyRatio": "results.analysis.findings",
     "Limit": "results.analysis.findings",
     "Limits": "results.analysis.findings",
     "MergeReport": "results.store.merge",
@@ -88,12 +100,14 @@ _LATER = {
     "Store": "results.store.store",
     "Tie": "results.analysis.findings",
     "compare": "results.analysis.comparison",
+    "comparison_markdown": "results.analysis.wording",
     "contaminated_items": "results.analysis.measurements",
     "contenders": "results.analysis.decision",
     "contrast_counts": "results.analysis.comparison",
     "decide": "results.analysis.decision",
     "decide_counts": "results.analysis.decision",
     "decide_published": "results.published",
+    "decision_markdown": "results.analysis.wording",
     "export_table": "results.export",
     "find_record": "results.analysis.freezing",
     "form_costs": "results.analysis.form_costs",
@@ -106,6 +120,7 @@ _LATER = {
     "recheck": "results.analysis.freezing",
     "this_machine": "results.store.machines",
     "uncertain_pairs": "results.analysis.ratings",
+    "verdict": "results.analysis.wording",
 }
 """Name → the module it is loaded from when first asked for."""
 
@@ -164,12 +179,14 @@ __all__ = [
     "Winner",
     "Workspace",
     "compare",
+    "comparison_markdown",
     "contaminated_items",
     "contenders",
     "contrast_counts",
     "decide",
     "decide_counts",
     "decide_published",
+    "decision_markdown",
     "digest",
     "export_table",
     "find_record",
@@ -184,6 +201,7 @@ __all__ = [
     "recheck",
     "this_machine",
     "uncertain_pairs",
+    "verdict",
 ]
 
 

@@ -4,6 +4,7 @@ import streamlit as st
 
 from dashboard import charts, data, frame, inert, limits, record
 from dashboard.selection import URL
+from results import decision_markdown
 from results.errors import BakeoffError
 
 st.title("Decide: which one to ship")
@@ -59,7 +60,9 @@ def choice() -> None:
     if not decided.would_change:
         st.caption("Nothing that is known: the choice is clear on what was measured.")
     with st.container(horizontal=True):
-        st.download_button("Markdown", decided.markdown, "decision.md", icon=":material/download:", on_click="ignore")
+        st.download_button(
+            "Markdown", lambda: decision_markdown(decided), "decision.md", icon=":material/download:", on_click="ignore"
+        )
         st.download_button(
             "HTML", lambda: record.page(decided, "Bakeoff decision"), "decision.html", icon=":material/download:",
             on_click="ignore", help="One page, loads nothing; print it for a PDF.",

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from results.analysis import statistics
+from results.analysis import statistics, wording
+from results.analysis.findings import Comparison, Contrast, LatencyRatio
 from results.analysis.measurements import (
     QUALITY,
     Quality,
@@ -27,111 +27,16 @@ from results.analysis.measurements import (
 )
 from results.analysis.snapshot import Reading
 from results.errors import NotFound
-from results.json_values import plain
 from results.records import Evaluation, Model
 
 if TYPE_CHECKING:
     from results.store.store import Store
-
-ALPHA = 0.05
-
-Method = Literal["mcnemar", "sign flips", "fisher"]
 
 ASSUMED = {
     "mcnemar": "new tasks behave as these did: the same difference, the same share that just one model passes",
     "sign flips": "new items behave as these did: the same mean difference, the same spread",
     "fisher": "the two models' outcomes are independent; fine-tunes of one base agree more often and need fewer tasks",
 }
-
-
-@dataclass(frozen=True)
-class Contrast:
-    """How the quality of a differs from that of b."""
-
-    metric: str
-    method: Method
-    items: int
-    value_a: float
-    value_b: float
-    difference: float
-    """value_a - value_b, in the metric's unit. Less is better for bits_per_byte."""
-    low: float
-    high: float
-    """95 % bootstrap interval over items; for totals alone Newcombe's hybrid score interval."""
-    p_value: float
-    both: int | None = None
-    only_a: int | None = None
-    only_b: int | None = None
-    neither: int | None = None
-    items_needed: int | None = None
-    """Items in all that would show a difference of this size with chance 0.8; None if there is none."""
-    assumption: str = ""
-    """What `items_needed` rests on."""
-    p_at_best: float | None = None
-    """Totals alone: the least p-value that paired outcomes with these totals could give."""
-
-    @property
-    def better(self) -> Literal["a", "b"] | None:
-        """The better model, if the two can be told apart."""
-        if self.p_value > ALPHA or self.difference == 0:
-            return None
-        return "a" if (self.difference > 0) == (self.metric != "bits_per_byte") else "b"
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain JSON values; infinite ends become null."""
-        return plain(self)
-
-    def sentence(self, a: str, b: str, benchmark: str = "humaneval") -> str:
-        """The verdict in words, the models called a and b."""
-        from results.analysis.wording import verdict
-
-        return verdict(a, b, benchmark, self)
-
-
-@dataclass(frozen=True)
-class LatencyRatio:
-    """a's median over b's, on the same prompts: below 1, a is faster."""
-
-    metric: str
-    median_a: float
-    median_b: float
-    ratio: float
-    low: float
-    high: float
-    n_a: int
-    n_b: int
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Everything the store holds about a against b."""
-
-    model_a: str
-    model_b: str
-    """Names."""
-    benchmark: str
-    quality: Contrast | None
-    clean: Contrast | None
-    """The same without the items that either's training data is known to contain; None where none are known."""
-    bits_per_byte: Contrast | None
-    latency: tuple[LatencyRatio, ...]
-    machine_id: str | None
-    bytes_a: int
-    bytes_b: int
-    subset: str
-    problems: tuple[str, ...]
-    """What could not be compared, and why."""
-    verdict: str
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain JSON values; infinite ends become null."""
-        return plain(self)
-
-    def markdown(self) -> str:
-        """Verdict, paired table, ratios and problems as Markdown."""
-        from results.analysis.wording import comparison_markdown
-
-        return comparison_markdown(self)
 
 
 def contrast(a: Quality, b: Quality, items: Sequence[str] | None = None) -> Contrast | None:
@@ -230,8 +135,6 @@ def compare(
         problems.append(_no_latency(reading, both, machine_id))
     if quality is None and bits is None and not ratios:
         raise NotFound(f"Nothing was measured on both {model_a.name} and {model_b.name}. " + " ".join(problems))
-    from results.analysis.wording import verdict
-
     return Comparison(
         model_a=model_a.name,
         model_b=model_b.name,
@@ -245,7 +148,7 @@ def compare(
         bytes_b=model_b.bytes,
         subset=subset,
         problems=tuple(problems),
-        verdict=verdict(model_a.name, model_b.name, benchmark, quality or bits),
+        verdict=wording.verdict(model_a.name, model_b.name, benchmark, quality or bits),
     )
 
 

@@ -20,9 +20,9 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from results.analysis import statistics
-from results.analysis.comparison import ALPHA, Contrast, contrast, contrast_counts, p_value
-from results.analysis.findings import Candidate, Decision, Figure, Limit, Limits, Tie
+from results.analysis import statistics, wording
+from results.analysis.comparison import contrast, contrast_counts, p_value
+from results.analysis.findings import ALPHA, Candidate, Contrast, Decision, Figure, Limit, Limits, Tie
 from results.analysis.measurements import (
     QUALITY,
     Quality,
@@ -53,8 +53,6 @@ def decide(
     `machine_id`: whose latencies count; default: the machine with most of them. `benchmark`: humaneval or heldout;
     default: HumanEval where two models have it, else held-out loss.
     """
-    from results.analysis import wording
-
     reading, limits = Reading.of(store), limits or Limits()
     models = list(models) if models is not None else contenders(reading)
     machine_id = machine_id or latency_machine(reading, models)
@@ -277,8 +275,6 @@ def _judged(
     published: bool = False,
 ) -> Decision:
     """Front, ties, choice and words."""
-    from results.analysis import wording
-
     tied = {best, *(tie.model_id for tie in ties if tie.tied)} if best else set()
     compared = {best, *(tie.model_id for tie in ties)} if best else set()
     front = _front([candidates[one] for one in compared], shelf.benchmark)

@@ -1,12 +1,97 @@
-"""What a decision is made of: limits, figures, candidates, ties, the choice. `results.analysis.decision` makes it."""
+"""The answers, frozen: two models against each other, and what a decision is made of.
+
+`comparison` and `decision` beside this make them; `wording` puts them into words.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from results.analysis.comparison import Contrast
 from results.json_values import plain
+
+ALPHA = 0.05
+"""Two models are told apart by a p-value of at most this."""
+
+Method = Literal["mcnemar", "sign flips", "fisher"]
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """How the quality of a differs from that of b."""
+
+    metric: str
+    method: Method
+    items: int
+    value_a: float
+    value_b: float
+    difference: float
+    """value_a - value_b, in the metric's unit. Less is better for bits_per_byte."""
+    low: float
+    high: float
+    """95 % bootstrap interval over items; for totals alone Newcombe's hybrid score interval."""
+    p_value: float
+    both: int | None = None
+    only_a: int | None = None
+    only_b: int | None = None
+    neither: int | None = None
+    items_needed: int | None = None
+    """Items in all that would show a difference of this size with chance 0.8; None if there is none."""
+    assumption: str = ""
+    """What `items_needed` rests on."""
+    p_at_best: float | None = None
+    """Totals alone: the least p-value that paired outcomes with these totals could give."""
+
+    @property
+    def better(self) -> Literal["a", "b"] | None:
+        """The better model, if the two can be told apart."""
+        if self.p_value > ALPHA or self.difference == 0:
+            return None
+        return "a" if (self.difference > 0) == (self.metric != "bits_per_byte") else "b"
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain JSON values; infinite ends become null."""
+        return plain(self)
+
+
+@dataclass(frozen=True)
+class LatencyRatio:
+    """a's median over b's, on the same prompts: below 1, a is faster."""
+
+    metric: str
+    median_a: float
+    median_b: float
+    ratio: float
+    low: float
+    high: float
+    n_a: int
+    n_b: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Everything the store holds about a against b."""
+
+    model_a: str
+    model_b: str
+    """Names."""
+    benchmark: str
+    quality: Contrast | None
+    clean: Contrast | None
+    """The same without the items that either's training data is known to contain; None where none are known."""
+    bits_per_byte: Contrast | None
+    latency: tuple[LatencyRatio, ...]
+    machine_id: str | None
+    bytes_a: int
+    bytes_b: int
+    subset: str
+    problems: tuple[str, ...]
+    """What could not be compared, and why."""
+    verdict: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain JSON values; infinite ends become null."""
+        return plain(self)
 
 
 @dataclass(frozen=True)
@@ -147,9 +232,3 @@ class Decision:
     def as_json(self) -> dict[str, Any]:
         """Plain dicts, lists, numbers; infinite ends become null."""
         return plain(self)
-
-    def markdown(self) -> str:
-        """The decision as a page: paragraph, table, what would change it."""
-        from results.analysis.wording import markdown
-
-        return markdown(self)

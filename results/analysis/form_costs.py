@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from results.analysis.comparison import Contrast, contrast
+from results.analysis.comparison import contrast
+from results.analysis.findings import Contrast
 from results.analysis.measurements import quality_shelf
 from results.analysis.snapshot import Reading
 from results.json_values import plain

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from results.analysis.comparison import Contrast, contrast
+from results.analysis.comparison import contrast
 from results.analysis.decision import decide
-from results.analysis.findings import Decision, Limit, Limits
+from results.analysis.findings import Contrast, Decision, Limit, Limits
 from results.analysis.measurements import quality_shelf
 from results.analysis.snapshot import Reading
 from results.analysis.statistics import holm

@@ -5,12 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from results.analysis.comparison import ALPHA, Comparison, Contrast
-
-if TYPE_CHECKING:
-    from results.analysis.findings import Candidate, Change, Decision, Figure, Limit
+from results.analysis.findings import ALPHA, Candidate, Change, Comparison, Contrast, Decision, Figure, Limit
 
 NAMES = {"humaneval": "HumanEval pass@1", "heldout": "held-out bits per byte"}
 
@@ -131,8 +127,6 @@ def reasons(decision: Decision) -> tuple[str, ...]:
 
 def changes(decision: Decision) -> tuple[Change, ...]:
     """What would overturn the decision: more tasks, missing measurements, a limit that binds."""
-    from results.analysis.findings import Change
-
     found = []
     for tie in decision.ties:
         if tie.tied:
@@ -187,8 +181,6 @@ def _listed(names: Sequence[str], most: int = 6) -> str:
 
 def beside(decision: Decision, other: Decision) -> Decision:
     """The decision with a word on what the same rules choose by another benchmark, where that tells models apart."""
-    from results.analysis.findings import Change
-
     if other.chosen is None or not other.ties or all(tie.tied for tie in other.ties):
         return decision
     behind = [other.candidate(tie.model_id).model for tie in other.ties if not tie.tied]
@@ -203,7 +195,7 @@ def beside(decision: Decision, other: Decision) -> Decision:
     return dataclasses.replace(decision, paragraph=paragraph, would_change=changed)
 
 
-def markdown(decision: Decision) -> str:
+def decision_markdown(decision: Decision) -> str:
     """Paragraph, table and what would change it, as Markdown."""
     lines = [escaped(decision.paragraph), ""]
     lines += [

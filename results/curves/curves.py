@@ -8,21 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import sqlalchemy as sa
 
 from results.curves import levels, segments
 from results.curves.levels import Steps, Values
+from results.curves.spool import Spool
+from results.curves.writer import CurveWriter
 from results.errors import Immutable
 from results.records import Point
-from results.store.database import WAIT_SECONDS, Database
-from results.store.tables import CurveRow, LevelRow, SegmentRow
-
-if TYPE_CHECKING:
-    from results.curves.spool import Spool
-    from results.curves.writer import CurveWriter
+from results.schema.database import WAIT_SECONDS, Database
+from results.schema.tables import CurveRow, LevelRow, SegmentRow
 
 
 @dataclass(frozen=True)
@@ -123,8 +120,6 @@ class Curves:
 
         Delivers first what an earlier process of this run had to spool.
         """
-        from results.curves.writer import CurveWriter
-
         return CurveWriter(self, run_id, self._spool)
 
 

@@ -15,8 +15,8 @@ from results.curves import levels
 from results.curves.levels import Level, Steps, Values
 from results.errors import NotFound, StoreError
 from results.records import Point, now
-from results.store.columns import INT64, finite_of, kind_of
-from results.store.tables import CurveRow, LevelRow, RunRow, SegmentRow
+from results.schema.columns import INT64, finite_of, kind_of
+from results.schema.tables import CurveRow, LevelRow, RunRow, SegmentRow
 
 SEGMENT_POINTS = 1024
 """Points in a full segment: 16 kB."""

@@ -11,14 +11,11 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from results.curves.spool import Spool
 from results.records import Point
-from results.store.columns import INT64, KEY_BYTES
-
-if TYPE_CHECKING:
-    from results.curves.curves import Curves
+from results.schema.columns import INT64, KEY_BYTES
 
 FLUSH_SECONDS = 0.9
 """Points wait so long at most before they are written."""
@@ -29,10 +26,18 @@ BUSY_SECONDS = 1.0
 _log = logging.getLogger(__name__)
 
 
+class Sink(Protocol):
+    """Where points go: `results.curves.curves.Curves`."""
+
+    def append(self, run_id: str, points: Iterable[Point], *, wait_seconds: float = ..., late: bool = ...) -> None:
+        """Add points durably, or raise and add none."""
+        ...
+
+
 class CurveWriter:
     """`with store.curves.writer(run_id) as writer: writer.add(points)`. Safe to use from several threads."""
 
-    def __init__(self, curves: Curves, run_id: str, spool: Spool) -> None:
+    def __init__(self, curves: Sink, run_id: str, spool: Spool) -> None:
         self.run_id = run_id
         self.problems: list[str] = []
         """What went wrong so far, one sentence each: for the end of the training's own report."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from results.errors import StoreError, StoreTooNew
-from results.store.database import Database
+from results.schema.database import Database
 
 HEAD = "0001"
 """The newest revision in `versions/`: a store that has it is opened without loading Alembic."""

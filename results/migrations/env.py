@@ -3,7 +3,7 @@
 from alembic import context
 
 from results.migrations import VERSION_TABLE
-from results.store.tables import Table
+from results.schema.tables import Table
 
 context.configure(
     connection=context.config.attributes["connection"],

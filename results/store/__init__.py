@@ -1,5 +1,5 @@
 """The store: one database, one collection for each noun.
 
-`store` opens it; a module for each noun (`runs`, `models`, `evaluations`, `votes`, …) reads and writes its records;
-`database`, `tables`, `columns` and `rows` are how records become rows. Outside this room: `from results import Store`.
+`store` opens it; a module for each noun (`runs`, `models`, `evaluations`, `votes`, …) reads and writes its records.
+Outside this room: `from results import Store`.
 """

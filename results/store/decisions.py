@@ -8,9 +8,9 @@ import sqlalchemy as sa
 
 from results.errors import Immutable, NotFound
 from results.records import DecisionRecord, now
-from results.store.database import Database
-from results.store.rows import columns, named, record_of, records, row_of
-from results.store.tables import DecisionRow
+from results.schema.database import Database
+from results.schema.rows import columns, named, record_of, records, row_of
+from results.schema.tables import DecisionRow
 
 
 class Decisions:

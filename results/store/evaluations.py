@@ -11,10 +11,10 @@ import sqlalchemy as sa
 
 from results.errors import Immutable, NotFound
 from results.records import Evaluation, Outcome, Score, ScoreRow, now
-from results.store.columns import finite_of
-from results.store.database import Database
-from results.store.rows import columns, record_of, records, row_of
-from results.store.tables import EvaluationRow, ModelRow, OutcomeRow, ScoreLine
+from results.schema.columns import finite_of
+from results.schema.database import Database
+from results.schema.rows import columns, record_of, records, row_of
+from results.schema.tables import EvaluationRow, ModelRow, OutcomeRow, ScoreLine
 
 
 class Evaluations:

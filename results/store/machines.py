@@ -16,9 +16,9 @@ import sqlalchemy as sa
 
 from results.errors import NotFound
 from results.records import Machine, digest
-from results.store.database import Database
-from results.store.rows import columns, record_of, records, row_of
-from results.store.tables import MachineRow
+from results.schema.database import Database
+from results.schema.rows import columns, record_of, records, row_of
+from results.schema.tables import MachineRow
 
 ISA = frozenset(
     [

@@ -8,10 +8,10 @@ import sqlalchemy as sa
 
 from results.errors import NotFound
 from results.records import Model, now
-from results.store.columns import Words
-from results.store.database import Database
-from results.store.rows import columns, named, record_of, records, row_of
-from results.store.tables import ModelRow
+from results.schema.columns import Words
+from results.schema.database import Database
+from results.schema.rows import columns, named, record_of, records, row_of
+from results.schema.tables import ModelRow
 
 
 class Models:

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 import sqlalchemy as sa
 
 from results.records import PublishedResult, digest
-from results.store.database import Database
-from results.store.rows import columns, records, row_of
-from results.store.tables import PublishedRow
+from results.schema.database import Database
+from results.schema.rows import columns, records, row_of
+from results.schema.tables import PublishedRow
 
 
 class PublishedResults:

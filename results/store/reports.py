@@ -7,9 +7,9 @@ import dataclasses
 import sqlalchemy as sa
 
 from results.records import Report, now
-from results.store.database import Database
-from results.store.rows import columns, record_of, records, row_of
-from results.store.tables import ReportRow
+from results.schema.database import Database
+from results.schema.rows import columns, record_of, records, row_of
+from results.schema.tables import ReportRow
 
 
 class Reports:

@@ -13,10 +13,10 @@ from sqlalchemy.orm import aliased
 from results.curves import segments
 from results.errors import Immutable, NotFound
 from results.records import Point, Run, RunStatus, RunSummary, now
-from results.store.columns import Words, json_text, value_of
-from results.store.database import Database
-from results.store.rows import columns, named, record_of, row_of
-from results.store.tables import CurveRow, RunRow
+from results.schema.columns import Words, json_text, value_of
+from results.schema.database import Database
+from results.schema.rows import columns, named, record_of, row_of
+from results.schema.tables import CurveRow, RunRow
 
 _FIXED = ("experiment", "base", "config", "seed", "origin")
 """What makes a run this run: never changed once it has finished."""

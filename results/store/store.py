@@ -20,7 +20,8 @@ from results.curves.curves import Curves
 from results.curves.spool import Spool
 from results.errors import StoreError
 from results.migrations import migrate, schema_of
-from results.store.database import Database
+from results.schema.database import Database
+from results.schema.tables import Table
 from results.store.decisions import Decisions
 from results.store.evaluations import Evaluations
 from results.store.machines import Machines
@@ -28,7 +29,6 @@ from results.store.models import Models
 from results.store.published_results import PublishedResults
 from results.store.reports import Reports
 from results.store.runs import Runs
-from results.store.tables import Table
 from results.store.votes import Votes
 
 

@@ -7,9 +7,9 @@ import dataclasses
 import sqlalchemy as sa
 
 from results.records import Vote, now
-from results.store.database import Database
-from results.store.rows import columns, records, row_of
-from results.store.tables import VoteRow
+from results.schema.database import Database
+from results.schema.rows import columns, records, row_of
+from results.schema.tables import VoteRow
 
 
 class Votes:

@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from results import Model, Run, Store
-from results.store.tables import Table
+from results.schema.tables import Table
 
 NUMBERS = itertools.count()
 STARTS = 12

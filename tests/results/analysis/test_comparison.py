@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from results import NotFound, Report, Store, compare, contrast_counts
+from results import NotFound, Report, Store, compare, comparison_markdown, contrast_counts, verdict
 from tests.results.shelves import THERE, add_heldout, add_humaneval, add_latency, add_model
 
 
@@ -31,7 +31,7 @@ def test_the_paired_table_and_its_verdict(store: Store) -> None:
     assert found.quality.p_value == pytest.approx(0.0414, abs=1e-4) and found.quality.better == "a"
     assert found.quality.difference == pytest.approx(10 / 64)
     assert found.quality.low < found.quality.difference < found.quality.high
-    assert found.verdict.startswith("a is better than b") and "| 30 | 15 | 5 | 14 |" in found.markdown()
+    assert found.verdict.startswith("a is better than b") and "| 30 | 15 | 5 | 14 |" in comparison_markdown(found)
     back = compare(store, b, a)
     assert back.quality is not None and back.quality.better == "b"
     assert back.quality.difference == -found.quality.difference
@@ -75,7 +75,7 @@ def test_contaminated_tasks_are_also_left_out(store: Store) -> None:
     found = compare(store, a, b)
     assert found.quality is not None and found.quality.difference == pytest.approx(0.25)
     assert found.clean is not None and (found.clean.items, found.clean.better) == (20, "b")
-    assert "Without the items found in training data: b is better than a" in found.markdown()
+    assert "Without the items found in training data: b is better than a" in comparison_markdown(found)
 
 
 def test_latency_ratios_have_intervals(store: Store) -> None:
@@ -102,11 +102,11 @@ def test_totals_alone_are_unpaired_and_conservative() -> None:
     found = contrast_counts(75, 164, 60, 164)
     assert found.method == "fisher" and found.p_value == pytest.approx(0.116, abs=1e-3) and found.better is None
     assert found.p_at_best is not None and found.p_at_best < 0.001, "paired outcomes might tell these two apart"
-    assert "unpaired" in found.sentence("3", "1")
+    assert "unpaired" in verdict("3", "1", "humaneval", found)
     with pytest.raises(ValueError, match="at least one task"):
         contrast_counts(0, 0, 1, 1)
 
 
 def test_equal_models_need_no_number_of_tasks(store: Store) -> None:
     found = contrast_counts(50, 100, 50, 100)
-    assert found.items_needed is None and "no number of items would show one" in found.sentence("a", "b")
+    assert found.items_needed is None and "no number of items would show one" in verdict("a", "b", "humaneval", found)

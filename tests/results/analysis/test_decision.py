@@ -25,6 +25,7 @@ from results import (
     decide,
     decide_counts,
     decide_published,
+    decision_markdown,
     find_record,
     freeze,
     recheck,
@@ -137,7 +138,8 @@ def test_engine_and_subset_do_not_stand_in_the_way(shelf: Store) -> None:
     found = decide(shelf)
     assert found.items == 100, "only the tasks that all share count"
     quality = found.candidate("adapter").quality
-    assert quality is not None and quality.subset == "100 of 164 tasks" and "100 of 164 tasks" in found.markdown()
+    assert quality is not None and quality.subset == "100 of 164 tasks"
+    assert "100 of 164 tasks" in decision_markdown(found)
     assert found.candidate("small").quality_all is not None
 
 
@@ -244,13 +246,13 @@ def test_study_b_is_published_and_judged_by_its_letter(store: Store) -> None:
 def test_everything_is_plain_json(shelf: Store) -> None:
     for found in (decide(shelf, Limits(bytes=1e9)), decide_counts(STUDY_B)):
         assert json.loads(json.dumps(found.as_json(), allow_nan=False))["chosen"] == found.chosen
-    assert decide(shelf).markdown().count("\n| ") == 1 + 4
+    assert decision_markdown(decide(shelf)).count("\n| ") == 1 + 4
 
 
 def test_hostile_names_stay_in_their_cells(store: Store) -> None:
     name = "a|b\n<script>alert(1)</script> 🚀 ‮evil"
     add_humaneval(store, add_model(store, name), [True] * 5)
-    page = decide(store).markdown()
+    page = decision_markdown(decide(store))
     assert "<script" not in page
     row = next(line for line in page.splitlines() if line.startswith("| a"))
     assert "a\\|b" in row and row.count("|") - row.count("\\|") == 10

@@ -19,8 +19,8 @@ from alembic.script import ScriptDirectory
 import results.migrations
 from results import Store, StoreError, StoreTooNew
 from results.migrations import HEAD, VERSION_TABLE, migrate, schema_of
-from results.store.database import Database
-from results.store.tables import Table
+from results.schema.database import Database
+from results.schema.tables import Table
 
 ROWS = json.loads(Path(__file__).with_name("schema_rows.json").read_text())
 """Revision → table → rows, as a Bakeoff with that schema wrote them. Blobs are hex."""

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, MetaData, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from results.store.columns import JsonText, Key, Moment, Strings, Whole, Words
+from results.schema.columns import JsonText, Key, Moment, Strings, Whole, Words
 
 NUMBER = BigInteger().with_variant(Integer, "sqlite")
 """A row's number, given by the database: 64 bits on both (SQLite numbers rows only if the type is called INTEGER)."""

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from results.store.columns import finite_of, kind_of, value_of
+from results.schema.columns import finite_of, kind_of, value_of
 
 Record = TypeVar("Record")
 
