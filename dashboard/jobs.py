@@ -26,7 +26,7 @@ from results import Workspace, now
 
 LOG_BYTES = 20_000
 """Of a log's end that a page shows."""
-START_SECONDS = 5.0
+START_SECONDS = 60.0
 """Until a job that was started can be stopped, at most."""
 
 

@@ -10,6 +10,7 @@ different adapters take turns (`engines.lanes`).
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +24,7 @@ from engines.llamastream import LlamaStream
 from results.records import Progress
 
 TEMPLATE_SECONDS = 5.0
-"""A chat template that takes longer to render is a bomb; its process is ended."""
+"""A chat template that takes longer, on the clock and in CPU time, to render is a bomb; its process is ended."""
 
 NORMALIZER = "bakeoff.normalizer"
 """Metadata key of our own exports: NFC or none. GGUF has no standard key for it."""
@@ -98,7 +99,7 @@ class LlamaCppEngine:
         try:
             rendered = self._call("/apply-template", {"messages": list(messages)}, TEMPLATE_SECONDS)
         except EngineError as problem:
-            if "took longer" in str(problem):
+            if "took too long" in str(problem):
                 self.server.child().stop()
                 raise EngineError(
                     f"The chat template of {self.server.path.name} did not finish within {TEMPLATE_SECONDS:.0f} s. "
@@ -169,10 +170,10 @@ class LlamaCppEngine:
             )
         return ids
 
-    def _call(self, path: str, body: Any, timeout: float | None = None) -> Any:
+    def _call(self, path: str, body: Any, seconds: float = math.inf) -> Any:
         if self._closed:
             raise EngineCrashed(f"{self.server.path.name} was closed.")
-        return self.server.call(path, body, timeout)
+        return self.server.call(path, body, seconds)
 
     def close(self) -> None:
         """Leave the process; the last engine ends it."""

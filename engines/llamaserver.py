@@ -6,8 +6,10 @@ in memory once, whatever the number of adapters.
 
 from __future__ import annotations
 
+import math
 import os
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,12 +140,22 @@ class LlamaServer:
         child = child or self.child()
         return Wire(child.address, child.key)
 
-    def call(self, path: str, body: Any, timeout: float | None = None) -> Any:
+    def call(self, path: str, body: Any, seconds: float = math.inf) -> Any:
         """POST, and the JSON of the answer; asked again of a new process, once, if the process ends meanwhile.
 
-        Raises: EngineError with llama.cpp's message or after `timeout` seconds; EngineCrashed, saying why.
+        `seconds` must pass on the clock and as the process's own CPU time: on a starved machine nothing is late.
+        Raises: EngineError with llama.cpp's message or after `seconds`; EngineCrashed, saying why.
         """
-        return self.children.ask(lambda child: self.wire(child).call(path, body, timeout))
+
+        def asked(child: ChildProcess) -> Any:
+            if seconds == math.inf:
+                return self.wire(child).call(path, body)
+            began, spent = time.monotonic(), child.cpu_seconds()
+            return self.wire(child).call(
+                path, body, lambda: min(time.monotonic() - began, child.cpu_seconds() - spent) > seconds
+            )
+
+        return self.children.ask(asked)
 
     def scales(self, adapter: int | None) -> list[dict[str, Any]]:
         """The complete adapter list of a request: the wanted one at 1, every other at 0.

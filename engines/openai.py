@@ -49,10 +49,9 @@ class OpenAIEngine:
         self._crashed = crashed
         self._neutral: dict[str, Any] = {} if crashed else dict(NEUTRAL)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
+        wait = httpx.Timeout(600.0 if crashed is None else None, connect=10.0)  # a child that lives is never late
         # trust_env: a child on loopback must not be looked for behind a proxy; a foreign endpoint may be
-        self._client = httpx.Client(
-            headers=headers, timeout=httpx.Timeout(600.0, connect=10.0), trust_env=crashed is None
-        )
+        self._client = httpx.Client(headers=headers, timeout=wait, trust_env=crashed is None)
 
     @classmethod
     def of(cls, model: Model) -> OpenAIEngine:

@@ -8,11 +8,14 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import select
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from engines.errors import EngineCrashed, EngineError
+
+LOOK_MILLISECONDS = 100
 
 
 class Wire:
@@ -22,19 +25,21 @@ class Wire:
         self._address = address
         self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
 
-    def call(self, path: str, body: Any, timeout: float | None = None) -> Any:
-        """POST, and the JSON of the answer.
+    def call(self, path: str, body: Any, over: Callable[[], bool] = bool) -> Any:
+        """POST, and the JSON of the answer. While there is none, `over()` says whether to wait no longer.
 
-        Raises: EngineError with the engine's own message, or when it takes longer than `timeout` seconds;
-        EngineCrashed when the connection breaks.
+        Raises: EngineError with the engine's own message, or when it is over; EngineCrashed when the connection breaks.
         """
-        connection = http.client.HTTPConnection(self._address, timeout=timeout)
+        connection = http.client.HTTPConnection(self._address)
         try:
             connection.request("POST", path, json.dumps(body), self._headers)
+            readable = select.poll()
+            readable.register(connection.sock, select.POLLIN)
+            while not readable.poll(LOOK_MILLISECONDS):
+                if over():
+                    raise EngineError(f"The engine took too long for {path}.")
             answer = connection.getresponse()
             content = answer.read()
-        except TimeoutError:
-            raise EngineError(f"The engine took longer than {timeout:.0f} s for {path}.") from None
         except (OSError, http.client.HTTPException):
             raise EngineCrashed("The engine's process ended in the middle of the request.") from None
         finally:

@@ -36,21 +36,21 @@ COLOURS = """[...document.querySelectorAll('.js-plotly-plot')].flatMap(chart => 
 def visit(page: Any, url: str) -> None:
     """Open a page and wait until all of it is drawn."""
     page.goto(url)
-    page.locator("h1").first.wait_for(timeout=60_000)
+    page.locator("h1").first.wait_for(timeout=180_000)
     settle(page)
 
 
 def settle(page: Any) -> None:
     """Wait until the script has ended and every chart is drawn."""
     page.wait_for_timeout(300)
-    page.wait_for_function(SETTLED, timeout=60_000)
+    page.wait_for_function(SETTLED, timeout=180_000)
 
 
 @pytest.fixture(scope="module")
 def context(browser: Any) -> Iterator[Any]:
     """One visitor's browser, so that Streamlit's own files are fetched once."""
     made = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
-    made.set_default_timeout(60_000)
+    made.set_default_timeout(180_000)
     yield made
     made.close()
 
@@ -166,10 +166,11 @@ def test_a_link_shows_the_same_view_to_a_colleague(address: str, page: Any, cont
 @pytest.mark.parametrize(("name", "word"), [("loss_curves", "demo-rank8-seed1"), ("", "demo-rank16-q4_0")])
 def test_a_chart_is_seen_before_plotly_is_loaded(name: str, word: str, address: str, browser: Any) -> None:
     opened = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    opened.set_default_timeout(180_000)
     held: list[Any] = []
     opened.route("**/PlotlyChart*.js", lambda route: held.append(route))
     opened.goto(f"{address}/{name}")
-    opened.wait_for_function("document.querySelector('.still img')?.naturalWidth > 0", timeout=60_000)
+    opened.wait_for_function("document.querySelector('.still img')?.naturalWidth > 0", timeout=180_000)
     still = opened.locator(".still")
     place = still.bounding_box()
     assert still.is_visible()
@@ -180,7 +181,7 @@ def test_a_chart_is_seen_before_plotly_is_loaded(name: str, word: str, address: 
         opened.wait_for_timeout(100)
     assert still.is_visible()
     held[0].continue_()
-    opened.locator('[data-testid="stPlotlyChart"] .main-svg').first.wait_for(timeout=60_000)
+    opened.locator('[data-testid="stPlotlyChart"] .main-svg').first.wait_for(timeout=180_000)
     settle(opened)
     assert not still.is_visible()
     chart = opened.locator('[data-testid="stPlotlyChart"]').bounding_box()
@@ -191,20 +192,20 @@ def test_a_chart_is_seen_before_plotly_is_loaded(name: str, word: str, address: 
 def test_a_blind_vote_by_keyboard(address: str, page: Any) -> None:
     visit(page, f"{address}/arena")
     page.keyboard.press("n")
-    page.get_by_role("button", name="Both bad").wait_for(timeout=60_000)
+    page.get_by_role("button", name="Both bad").wait_for(timeout=180_000)
     settle(page)
     shown = page.inner_text("body").split("Ranking")[0]
     assert "Left" in shown
     assert "tokens/s" not in shown  # the pace would tell who it is
     page.keyboard.press("1")
-    page.get_by_role("button", name="Next pair").wait_for(timeout=60_000)
+    page.get_by_role("button", name="Next pair").wait_for(timeout=180_000)
     assert "tokens/s" in page.inner_text("body").split("Ranking")[0]
 
 
 def test_two_users_do_not_see_each_others_chat(address: str, browser: Any) -> None:
     pages = [browser.new_context().new_page() for _ in range(2)]
     for number, one in enumerate(pages):
-        one.set_default_timeout(60_000)
+        one.set_default_timeout(180_000)
         visit(one, f"{address}/chat")
         one.get_by_placeholder("Ask all panes").fill(f"secret of user {number}")
         one.get_by_placeholder("Ask all panes").press("Enter")
@@ -271,7 +272,7 @@ def test_another_host_and_another_origin_are_refused(address: str) -> None:
         "host": {"Host": "evil.example", "Origin": "http://evil.example"},
         "origin": {"Host": host, "Origin": "http://evil.example"},
     }.items():
-        connection = http.client.HTTPConnection(host, timeout=10)
+        connection = http.client.HTTPConnection(host, timeout=120)
         upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
         connection.request(
             "GET", "/_stcore/stream", headers={**headers, **upgrade, "Sec-WebSocket-Key": "x3JJHMbDL1EzLkh9GBhXDw=="}
@@ -281,4 +282,4 @@ def test_another_host_and_another_origin_are_refused(address: str) -> None:
     assert answers["ours"] == 101
     assert answers["host"] in (400, 403)
     assert answers["origin"] in (400, 403)
-    assert urllib.request.urlopen(f"{address}/_stcore/health", timeout=10).status == 200
+    assert urllib.request.urlopen(f"{address}/_stcore/health", timeout=120).status == 200

@@ -53,7 +53,7 @@ def gated(workspace: Workspace, server: AnswerServer, provider: Provider) -> Ite
 def page(browser: Any) -> Iterator[Any]:
     """A new visitor's tab that keeps every byte the server sends to the page."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(60_000)
+    context.set_default_timeout(180_000)
     made = context.new_page()
     made.received = b""
 

@@ -36,7 +36,7 @@ def address(workspace: Workspace, server: AnswerServer) -> Iterator[str]:
 def page(browser: Any) -> Iterator[Any]:
     """A visitor's tab."""
     context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
-    context.set_default_timeout(60_000)
+    context.set_default_timeout(180_000)
     yield context.new_page()
     context.close()
 

@@ -29,7 +29,7 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 def shown(name: str, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     """The page, run once over the store."""
     monkeypatch.setenv("BAKEOFF_WORKSPACE", str(workspace))
-    return AppTest.from_file(str(PAGES / f"{name}.py"), default_timeout=60).run()
+    return AppTest.from_file(str(PAGES / f"{name}.py"), default_timeout=300).run()
 
 
 def test_all_ten_pages_are_there() -> None:
@@ -122,7 +122,7 @@ def test_machines_are_never_mixed(workspaces: dict[str, Path], monkeypatch: pyte
 def test_a_store_that_vanishes_is_told_in_one_line(small: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BAKEOFF_WORKSPACE", str(small.path))
     monkeypatch.setenv("BAKEOFF_DATABASE_URL", "postgresql+psycopg://me:secret@127.0.0.1:1/none")
-    page = AppTest.from_file(str(PAGES.parent / "app.py"), default_timeout=60).run()
+    page = AppTest.from_file(str(PAGES.parent / "app.py"), default_timeout=300).run()
     told = " ".join(error.value for error in page.error)
     assert told
     assert "secret" not in told

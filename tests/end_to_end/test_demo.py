@@ -39,7 +39,7 @@ def start(*words: str, workspace: Path, **more: str) -> subprocess.Popen[str]:
 
 def listed(verb: str, workspace: Path) -> list[dict[str, Any]]:
     """What a list verb prints as JSON."""
-    out, err = start(verb, "--json", workspace=workspace).communicate(timeout=120)
+    out, err = start(verb, "--json", workspace=workspace).communicate(timeout=300)
     assert out, err
     return list(json.loads(out))
 
@@ -81,7 +81,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert time.monotonic() < deadline, "no loss reached the store in five minutes"
         time.sleep(0.1)
     running.send_signal(signal.SIGINT)
-    _, err = running.communicate(timeout=120)
+    _, err = running.communicate(timeout=300)
     assert running.returncode == 130, err
     assert "goes on" in err
     assert "Traceback" not in err
@@ -155,15 +155,16 @@ def address(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         time.sleep(0.2)
     yield f"http://127.0.0.1:{port}"
     running.send_signal(signal.SIGINT)
-    running.communicate(timeout=60)
+    running.communicate(timeout=300)
 
 
 def test_every_page_opens_without_an_error(address: str, browser: Any, tmp_path: Path) -> None:
     page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(180_000)
     page.goto(address)
     for title in PAGES:
         page.get_by_role("link", name=re.compile(title)).first.click()
-        page.get_by_role("heading", name=title).first.wait_for(timeout=60_000)
+        page.get_by_role("heading", name=title).first.wait_for(timeout=180_000)
         settle(page)
         assert page.locator('[data-testid="stException"]').count() == 0, title
         page.screenshot(path=str(tmp_path / f"{title}.png"))
@@ -172,9 +173,10 @@ def test_every_page_opens_without_an_error(address: str, browser: Any, tmp_path:
 
 def test_two_models_answer_side_by_side_with_their_timings(address: str, browser: Any) -> None:
     page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(180_000)
     page.goto(f"{address}/chat")
     box = page.get_by_test_id("stChatInputTextArea")
-    box.wait_for(timeout=60_000)
+    box.wait_for(timeout=180_000)
     box.fill("Say hello.")
     box.press("Enter")
     text = ""

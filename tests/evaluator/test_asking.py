@@ -53,8 +53,7 @@ def served(base: Path, tmp_path: Path) -> Iterator[Callable[[], tuple[str, Calla
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         running.append(process)
         assert process.stderr is not None
-        found = re.search(r"http://\S+/v1", process.stderr.readline())
-        assert found
+        found = next(filter(None, (re.search(r"http://\S+/v1", line) for line in process.stderr)))
 
         def stop() -> None:
             process.terminate()

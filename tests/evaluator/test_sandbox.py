@@ -49,7 +49,7 @@ def test_everything_ends_with_the_sandbox():
     sandbox = Sandbox("candidate")
     assert Path(f"/proc/{sandbox.pid}").exists()
     sandbox.close()
-    for _ in range(500):  # the kernel ends it as its parent ends
+    for _ in range(12_000):  # the kernel ends it as its parent ends
         if not Path(f"/proc/{sandbox.pid}").exists():
             return
         time.sleep(0.01)

@@ -25,7 +25,7 @@ def test_an_orderly_block_ends_itself_and_says_that_it_will(number: int) -> None
         assert not stop.asked
         signal.raise_signal(number)
         assert stop.asked
-        assert said.wait(10)
+        assert said.wait(120)
 
 
 def test_a_second_interrupt_does_not_wait_and_a_second_sigterm_changes_nothing() -> None:
