@@ -41,20 +41,22 @@ class Around(importlib.abc.Loader):
 
 
 class Finder(importlib.abc.MetaPathFinder):
-    """Finds torch and bitsandbytes as anyone does, and puts the device around their first import."""
+    """Finds torch and bitsandbytes as anyone does, and puts the device around their import."""
 
     def __init__(self) -> None:
-        self.waiting = {"torch", "bitsandbytes"}
+        self.asking: set[str] = set()
 
     def find_spec(
         self, name: str, path: object = None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if name not in self.waiting:
+        if name not in ("torch", "bitsandbytes") or name in self.asking:
             return None
-        self.waiting.remove(name)  # what follows asks the other finders
-        spec = importlib.util.find_spec(name)
+        self.asking.add(name)  # the other finders
+        try:
+            spec = importlib.util.find_spec(name)
+        finally:
+            self.asking.remove(name)
         if spec is None or spec.loader is None:
-            self.waiting.add(name)
             return None
         neighbour("library")
         device = neighbour("device")

@@ -103,8 +103,13 @@ def test_a_process_sees_the_gpus_that_it_may_and_its_memory_is_everyones(tmp_pat
 
 def test_none_is_there_unless_it_is_asked_for(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text("print('the other one runs')\n")
-    code = "import torch; print(torch.cuda.is_available(), torch.version.cuda)"
+    code = (
+        "import importlib.util, sys; importlib.util.find_spec('torch'); print('torch' in sys.modules);"
+        "import torch; print(torch.cuda.is_available(), torch.version.cuda)"
+    )
     path = os.pathsep.join([str(board.HERE), str(tmp_path)])
     said = asked(code, "t4", tmp_path, PYTHONPATH=path, BAKEOFF_STAND_IN_GPU="")
-    assert said.splitlines() == ["the other one runs", "False None"]
+    assert said.splitlines() == ["the other one runs", "False", "False None"]
+    said = asked(code, "t4", tmp_path, PYTHONPATH=path)
+    assert said.splitlines() == ["the other one runs", "False", "True 13.0"]
     assert asked("import torch; print(torch.cuda.device_count())", "t4", tmp_path, CUDA_VISIBLE_DEVICES="") == "0"
