@@ -8,7 +8,10 @@ Try: bakeoff --help · bakeoff demo
 
 from __future__ import annotations
 
+import errno
 import importlib
+import io
+import os
 import signal
 import sys
 
@@ -69,6 +72,9 @@ for verb in VERBS:
 def main() -> None:
     """Run the command line: BakeoffError is one line and exit 2, Ctrl-C and SIGTERM exit 130."""
     listen_to_signals()
+    for stream in (sys.stdout, sys.stderr):  # what a terminal's encoding has no letter for is spelt out
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except BakeoffError as error:
@@ -89,13 +95,30 @@ def listen_to_signals() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _terminated)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, _terminated)
+        signal.signal(signal.SIGHUP, _hung_up)
 
 
 def _terminated(number: int, _: object) -> None:
     """End as after Ctrl-C, so that nothing half-written stays; once, since timeout(1) sends two signals."""
     signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
+
+
+def _hung_up(number: int, frame: object) -> None:
+    _silence_hung_up()
+    _terminated(number, frame)
+
+
+def _silence_hung_up() -> None:
+    """Send what would be written to a terminal that has hung up to nobody: every word to it is an error."""
+    nobody = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        try:
+            os.ttyname(number)
+        except OSError as problem:
+            if problem.errno == errno.EIO:
+                os.dup2(nobody, number)
+    os.close(nobody)
 
 
 if __name__ == "__main__":

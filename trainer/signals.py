@@ -1,7 +1,9 @@
-"""Signals: Ctrl-C and SIGTERM end what is quickly begun again at once, and let a training step and its save finish."""
+"""Ctrl-C, SIGTERM and a closed terminal: what is quickly begun again ends at once, a step and its save finish."""
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -33,11 +35,11 @@ class Stop:
 
 @contextmanager
 def stop_on_signals(waiting: Callable[[], Any] = bool) -> Iterator[Stop]:
-    """Ctrl-C and SIGTERM ask for the end; in an orderly block the first one waits, which `waiting` may tell the person.
+    """Ctrl-C, SIGTERM and a closed terminal ask for the end; in an orderly block the first one waits.
 
-    `waiting` runs in a thread: whatever it writes to may be in use at that moment. A second Ctrl-C does not wait; a
-    second SIGTERM changes nothing, since timeout(1) sends two. Only in a process's main thread; in others nothing is
-    caught.
+    `waiting` may tell the person, in a thread: whatever it writes to may be in use at that moment. A second Ctrl-C does
+    not wait; a second SIGTERM changes nothing, since timeout(1) sends two. Only in a process's main thread; in others
+    nothing is caught.
     """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
@@ -45,15 +47,32 @@ def stop_on_signals(waiting: Callable[[], Any] = bool) -> Iterator[Stop]:
         return
 
     def asked(number: int, _: Any) -> None:
+        if number == signal.SIGHUP:
+            _silence_hung_up()
         first = not stop.asked
         if stop.ask(at_once=number == signal.SIGINT):
             raise KeyboardInterrupt
         if first:
             threading.Thread(target=waiting, daemon=True).start()
 
-    before = {number: signal.signal(number, asked) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # else it was started by nohup
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, asked) for number in numbers}
     try:
         yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _silence_hung_up() -> None:
+    """Send what would be written to a terminal that has hung up to nobody: every word to it is an error."""
+    nobody = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        try:
+            os.ttyname(number)
+        except OSError as problem:
+            if problem.errno == errno.EIO:
+                os.dup2(nobody, number)
+    os.close(nobody)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from results import Model, Workspace
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -17,6 +21,30 @@ def bakeoff(*words: str, workspace: Path, programs: str = "/usr/bin:/bin") -> su
     command = [sys.executable, "-m", "bakeoff", *words]
     environment = {"BAKEOFF_WORKSPACE": str(workspace), "PATH": programs, "HF_HUB_OFFLINE": "1"}
     return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, cwd=REPOSITORY)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_a_terminal_that_lacks_a_letter_gets_it_spelt_out(encoding: str, tmp_path: Path) -> None:
+    with Workspace(tmp_path).store() as store:
+        store.models.add(Model("m-1", "café 中", "base", "café 中", "e" * 64, 1, "."))
+    command = [sys.executable, "-m", "bakeoff", "models", "--workspace", str(tmp_path)]
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "COLUMNS": "200"}
+    done = subprocess.run(command, capture_output=True, env=environment, cwd=REPOSITORY, check=False)
+    assert done.returncode == 0, done.stderr
+    spelt = "café 中".encode(encoding, "backslashreplace")
+    assert spelt in done.stdout
+
+
+def test_control_c_ends_a_command_that_was_started_with_it_ignored(tmp_path: Path) -> None:
+    """As shells start background jobs."""
+    serving = [sys.executable, "-m", "bakeoff", "serve", "--port", "0", "--workspace", str(tmp_path)]
+    command = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *serving]
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=REPOSITORY)
+    assert running.stderr is not None
+    assert any("serving http" in line for line in running.stderr)
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=300)
+    assert running.returncode == 130 and "Traceback" not in said
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -1,16 +1,20 @@
-"""Ctrl-C and SIGTERM: at once while nothing would be lost, after the present step otherwise."""
+"""Ctrl-C, SIGTERM and a closed terminal: at once while nothing would be lost, after the present step otherwise."""
 
 from __future__ import annotations
 
+import os
+import pty
 import signal
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
 from trainer.signals import stop_on_signals
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_outside_an_orderly_block_a_signal_ends_at_once(number: int) -> None:
     before = signal.getsignal(number)
     with pytest.raises(KeyboardInterrupt), stop_on_signals():
@@ -18,7 +22,7 @@ def test_outside_an_orderly_block_a_signal_ends_at_once(number: int) -> None:
     assert signal.getsignal(number) is before
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_orderly_block_ends_itself_and_says_that_it_will(number: int) -> None:
     said = threading.Event()
     with stop_on_signals(said.set) as stop, stop.orderly():
@@ -47,3 +51,38 @@ def test_other_threads_catch_nothing() -> None:
     thread.start()
     thread.join()
     assert seen == [(False, before)]
+
+
+def test_what_nohup_started_hears_no_hangup() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stop_on_signals() as stop:
+            signal.raise_signal(signal.SIGHUP)
+            assert not stop.asked
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+AT_A_TERMINAL = """
+import sys
+from trainer.signals import stop_on_signals
+with stop_on_signals(lambda: print("ending", file=sys.stderr, flush=True)) as stop, stop.orderly():
+    print("at work", flush=True)
+    while not stop.asked:
+        pass
+    print("the last step is saved", flush=True)  # to nobody: the terminal is gone
+    open(sys.argv[1], "w").write("saved")
+"""
+
+
+def test_a_closed_terminal_lets_the_step_finish_and_its_words_fail_nothing(tmp_path: Path) -> None:
+    saved = tmp_path / "saved"
+    number, terminal = pty.fork()
+    if number == 0:  # a session of its own, whose terminal the test holds
+        os.execv(sys.executable, [sys.executable, "-c", AT_A_TERMINAL, str(saved)])
+    seen = b""
+    while b"at work" not in seen:
+        seen += os.read(terminal, 1000)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(number, 0)[1]) == 0
+    assert saved.read_text() == "saved"
