@@ -9,14 +9,15 @@ Not here: which rows are held out; the caller brings them, the same for every mo
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
 
-from engines import HuggingFaceEngine, Message
+from engines import FileRefused, HuggingFaceEngine, Message
 from evaluator.errors import ModelUnmeasurable
 from evaluator.families import Family, families, opened
 from evaluator.identity import check_identity
@@ -71,9 +72,7 @@ def evaluate_heldout(
     """
     if not rows:
         raise ModelUnmeasurable("No held-out rows: set data.validation_fraction above 0 in the experiment file")
-    turns: list[list[Message]] = [
-        [{"role": turn["role"], "content": str(turn["content"])} for turn in row.messages] for row in rows
-    ]
+    turns = [[_turn(turn) for turn in row.messages] for row in rows]
     settings = {"rows": len(rows), "rows_sha256": digest(turns), "max_tokens": MAX_TOKENS, "engine": "huggingface"}
     machine = this_machine()
     store.machines.add(machine)
@@ -110,7 +109,7 @@ def _measure(
     family: Family,
     model: Model,
     evaluation: Evaluation,
-    turns: Sequence[Sequence[Message]],
+    turns: Sequence[Sequence[Mapping[str, Any]]],
     store: Store,
 ) -> Iterator[int]:
     """Measure and store what is open; yields how many rows were done."""
@@ -134,15 +133,12 @@ def _measure(
         yield len(batch)
 
 
-def _read(engine: HuggingFaceEngine, row: str, turns: Sequence[Message]) -> _Text:
+def _read(engine: HuggingFaceEngine, row: str, turns: Sequence[Mapping[str, Any]]) -> _Text:
     """Tokenise a conversation and mark what belongs to contents and to answers.
 
     Contents are looked up in the rendered text in order: templates trim and wrap them, and none changes them.
     """
-    if engine.chat_template_of(row):
-        text = engine.render(turns, row, answer_next=False)
-    else:
-        text = "\n\n".join(turn["content"] for turn in turns)
+    text = _rendered(engine, row, turns)
     start = engine.tokenizer.bos_token
     encoded = engine.tokenizer(
         text, add_special_tokens=not (start and text.startswith(start)), return_offsets_mapping=True
@@ -162,7 +158,7 @@ def _read(engine: HuggingFaceEngine, row: str, turns: Sequence[Message]) -> _Tex
         size = len(text[found : min(place, spans[inside[-1]][1])].encode("utf-8", "surrogatepass"))
         contents[inside] = True
         content_bytes += size
-        if turn["role"] == "assistant":
+        if turn["role"] == "assistant" and turn.get("train", True):
             answers[inside] = True
             answer_bytes += size
             after = inside[-1] + 1
@@ -171,6 +167,30 @@ def _read(engine: HuggingFaceEngine, row: str, turns: Sequence[Message]) -> _Tex
     return _Text(
         tuple(ids), answers[1:], contents[1:], answer_bytes, content_bytes, len(encoded.input_ids) > MAX_TOKENS
     )
+
+
+def _turn(turn: Mapping[str, Any]) -> dict[str, Any]:
+    """A turn as templates take it: role and content, and where a row has them its thought, calls and weight."""
+    more = ("reasoning_content", "tool_calls", "tool_call_id", "name", "train")
+    return {"role": turn["role"], "content": str(turn["content"]), **{key: turn[key] for key in more if key in turn}}
+
+
+def _rendered(engine: HuggingFaceEngine, row: str, turns: Sequence[Mapping[str, Any]]) -> str:
+    """The conversation as the model reads it: without a template its turns alone.
+
+    A system turn goes into the first question where the template refuses the role, as in training. What a template
+    takes in no way (tools, for most) is read as its turns alone too: the same text for every model.
+    """
+    if engine.chat_template_of(row):
+        shown = [{key: value for key, value in turn.items() if key != "train"} for turn in turns]
+        tried = [shown]
+        if len(shown) > 1 and shown[0]["role"] == "system":
+            first = {"role": "user", "content": f"{shown[0]['content']}\n\n{shown[1]['content']}"}
+            tried.append([first, *shown[2:]])
+        for messages in tried:
+            with contextlib.suppress(FileRefused):
+                return engine.render(cast(Sequence[Message], messages), row, answer_next=False)
+    return "\n\n".join(turn["content"] for turn in turns)
 
 
 def _outcome(place: int, text: _Text, losses: torch.Tensor) -> Outcome:

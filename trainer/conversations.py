@@ -29,7 +29,7 @@ class Turn(TypedDict, total=False):
     """False: an answer that is read and not learned. Absent: learned."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Conversation:
     """Turns of system, user, assistant and tools; assistant turns are trained on unless they say `train: False`."""
 
@@ -61,6 +61,13 @@ class Conversation:
     def text(self) -> str:
         """All turns but the system's: what overlap and near-duplicates are measured on."""
         return " ".join(turn_text(message) for message in self.messages if message["role"] != "system")
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Equal for rows of one identity, and for no others: what exact duplicates are found by, without a digest."""
+        if self.tools or any(len(message) > 2 for message in self.messages):
+            return ("", self.identity)
+        return tuple(text for message in self.messages for text in (message["role"], message["content"]))
 
     @property
     def identity(self) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 
@@ -83,9 +84,9 @@ class Fields:
 
     def take(self, *names: str) -> Any:
         """The value of the first of these columns that is there and not empty; None without one."""
+        row = self.row
         for name in names:
-            value = self.row.get(name)
-            if not empty(value):
+            if name in row and not empty(value := row[name]):
                 self.used.add(name)
                 return value
         return None
@@ -105,7 +106,7 @@ class Fields:
         for name, value in self.row.items():
             if name in self.used or empty(value):
                 continue
-            plain = str(name).strip().lower().replace(" ", "_")
+            plain = _plain(str(name))
             if not chosen and self._weighs(name, plain, value):
                 self.used.add(name)
             elif harmless(plain, value) or (isinstance(value, str) and any(value.strip() in text for text in said)):
@@ -136,6 +137,11 @@ class Fields:
         return wanted is True
 
 
+@lru_cache(4096)
+def _plain(name: str) -> str:
+    return name.strip().lower().replace(" ", "_")
+
+
 def harmless(plain: str, value: Any) -> bool:
     """Whether a column's name, in lower case, says that it changes nothing of what the row teaches."""
     named = plain in HARMLESS or plain.endswith(HARMLESS_ENDINGS) or plain.startswith("unnamed")
@@ -144,10 +150,10 @@ def harmless(plain: str, value: Any) -> bool:
 
 def empty(value: Any) -> bool:
     """Whether a value holds nothing: null, NaN (pandas' null), or text, list or object without content."""
-    if value is None:
-        return True
     if isinstance(value, str):
         return not value or value.isspace()
+    if value is None:
+        return True
     if isinstance(value, list | dict | tuple):
         return not value
     return isinstance(value, float) and math.isnan(value)

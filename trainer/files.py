@@ -189,7 +189,7 @@ def _parquet_rows(path: Path) -> Rows:
     try:
         file = parquet.ParquetFile(path)
     except (OSError, ValueError) as error:
-        raise DataInvalid(f"{path} is not a Parquet file: {error}") from error
+        raise DataInvalid(f"{path} is not a Parquet file: {_one_line(error)}") from error
     yield from _batches(path, file.iter_batches(1024), file.schema_arrow, pa)
 
 
@@ -201,7 +201,7 @@ def _arrow_rows(path: Path) -> Rows:
             reader = pa.ipc.open_stream(mapped)
             yield from _batches(path, iter(reader), reader.schema, pa)
     except (OSError, pa.ArrowInvalid) as error:
-        raise DataInvalid(f"{path} is not an Arrow stream: {error}") from error
+        raise DataInvalid(f"{path} is not an Arrow stream: {_one_line(error)}") from error
 
 
 def _batches(path: Path, batches: Iterator[Any], schema: Any, pa: Any) -> Rows:
@@ -217,10 +217,14 @@ def _batches(path: Path, batches: Iterator[Any], schema: Any, pa: Any) -> Rows:
                 )
                 number += 1
     except (OSError, ValueError, pa.ArrowException, OverflowError) as error:
-        raise DataInvalid(f"{path} is damaged after row {number}: {type(error).__name__}: {error}") from error
+        raise DataInvalid(f"{path} is damaged after row {number}: {_one_line(error)}") from error
 
 
 def _without_nulls(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_nulls(inner) for key, inner in value.items() if inner is not None}
     return [_without_nulls(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]

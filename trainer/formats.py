@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, cast
 
 from results.records import Json
@@ -88,11 +89,22 @@ def converted(row: Mapping[str, Any], source: Source) -> Converted:
 
 def _named(row: Mapping[str, Any]) -> Mapping[str, Any]:
     """The row, its column names in lower case where a format is found no other way (Excel's `Prompt`, `Completion`)."""
-    if any(str(name) != str(name).strip().lower() for name in row):
+    if not _in_lower_case(tuple(row)):
         lower = {str(name).strip().lower(): value for name, value in row.items()}
         if len(lower) == len(row) and _recognised(row) is None and _recognised(lower):
             return lower
     return row
+
+
+@lru_cache(4096)
+def _in_lower_case(names: tuple[Any, ...]) -> bool:
+    return all(str(name) == str(name).strip().lower() for name in names)
+
+
+@lru_cache(4096)
+def _pair(names: tuple[Any, ...]) -> tuple[str, str] | None:
+    """The names of question and answer among a row's columns."""
+    return next((pair for pair in PAIRS if pair[0] in names and pair[1] in names), None)
 
 
 def _format(row: Mapping[str, Any], source: Source) -> str:
@@ -101,7 +113,7 @@ def _format(row: Mapping[str, Any], source: Source) -> str:
     if source.format != "auto":
         return source.format
     for names in WANTED_PAIR:
-        if not all(empty(row.get(name)) for name in names):
+        if (names[0] in row or names[1] in row) and not all(empty(row.get(name)) for name in names):
             raise BadRow(_preference(row, names))
     if found := _recognised(row):
         return found
@@ -109,20 +121,21 @@ def _format(row: Mapping[str, Any], source: Source) -> str:
 
 
 def _recognised(row: Mapping[str, Any]) -> str | None:
-    if _listed(row.get("messages")):
+    if "messages" in row and _listed(row["messages"]):
         return "messages"
-    if any(_listed(row.get(name)) for name in SHAREGPT):
-        return "sharegpt"
-    if any(question in row and answer in row for question, answer in PAIRS):
-        return "pairs"
-    return None
+    for name in SHAREGPT:
+        if name in row and _listed(row[name]):
+            return "sharegpt"
+    return "pairs" if _pair(tuple(row)) else None
 
 
 def _listed(value: Any) -> bool:
     """Whether a column holds turns: a list, an object of lists, or a list's JSON."""
+    if isinstance(value, list):
+        return True
     if isinstance(value, Mapping):
         return bool(value) and all(isinstance(column, list) for column in value.values())
-    return isinstance(value, list) or (isinstance(value, str) and value.lstrip().startswith("[{"))
+    return isinstance(value, str) and value.lstrip().startswith("[{")
 
 
 def _preference(row: Mapping[str, Any], names: tuple[str, str]) -> str:
@@ -175,7 +188,7 @@ def _sharegpt(fields: Fields, _: Source) -> list[Turn]:
 
 def _pairs(fields: Fields, _: Source) -> list[Turn]:
     row = fields.row
-    names = next(((question, answer) for question, answer in PAIRS if question in row and answer in row), None)
+    names = _pair(tuple(row))
     if names is None:
         raise BadRow(f"none of the column pairs {', '.join('/'.join(pair) for pair in PAIRS[:8])}")
     question, answer = names
@@ -183,7 +196,7 @@ def _pairs(fields: Fields, _: Source) -> list[Turn]:
     if isinstance(asked, list) and asked and isinstance(asked[0], Mapping):  # TRL's conversational prompt/completion
         told = told if isinstance(told, list) else [{"role": "assistant", "content": told}]
         return turns_of([*asked, *told], fields)
-    taken = [(name, fields.take(name)) for name in CONTEXTS if name not in names]
+    taken = [(name, fields.take(name)) for name in CONTEXTS if name in row and name not in names]
     contexts = [text_of(value, name) for name, value in taken if value is not None]
     if isinstance(told, list | Mapping):
         raise BadRow(f"{answer} is {'a list' if isinstance(told, list) else 'an object'}, not one text: give `columns`")

@@ -58,7 +58,7 @@ def filtered(
     for name, reason_of in _checks(rows, quality):
         kept = _without(kept, reason_of, removed.setdefault(name, Removal()))
     if quality.deduplicate:
-        kept = _without(kept, _seen(lambda row: row.identity), removed.setdefault("exact_duplicates", Removal()))
+        kept = _without(kept, _seen(lambda row: row.key), removed.setdefault("exact_duplicates", Removal()))
     if quality.near_duplicates is not None:
         near = _near_duplicates(kept, quality.near_duplicates, progress)
         kept = _without(kept, lambda row: near.get(id(row), ""), removed.setdefault("near_duplicates", Removal()))
@@ -155,20 +155,26 @@ def script(text: str) -> str:
 
 def repetition(text: str) -> float:
     """Share of words, in [0, 1], that lie in a 4-gram seen before in the text."""
-    found = words(text)
+    return _repeated(words(text))
+
+
+def _repeated(found: Sequence[str]) -> float:
+    grams = list(zip(*(found[start:] for start in range(REPEATED_WORDS)), strict=False))
+    if len(set(grams)) == len(grams):  # most texts: nothing comes twice
+        return 0.0
     seen: set[tuple[str, ...]] = set()
     repeated = [False] * len(found)
-    for start in range(len(found) - REPEATED_WORDS + 1):
-        gram = tuple(found[start : start + REPEATED_WORDS])
+    for start, gram in enumerate(grams):
         if gram in seen:
             repeated[start : start + REPEATED_WORDS] = [True] * REPEATED_WORDS
         seen.add(gram)
-    return sum(repeated) / len(found) if found else 0.0
+    return sum(repeated) / len(found)
 
 
 def _repetition_reason(row: Conversation, limit: float) -> str:
     for answer in row.answers:
-        if len(words(answer)) >= MIN_WORDS_FOR_REPETITION and (share := repetition(answer)) > limit:
+        found = words(answer)
+        if len(found) >= MIN_WORDS_FOR_REPETITION and (share := _repeated(found)) > limit:
             return f"{share:.0%} of the words repeat earlier ones"
     return ""
 

@@ -110,7 +110,7 @@ def examined(source: Source, columns: Collection[str] = ()) -> tuple[list[Conver
             continue
         extra = {
             key: raw[key]
-            for key in sorted(kept & raw.keys())
+            for key in (() if kept.isdisjoint(raw) else sorted(kept & raw.keys()))
             if isinstance(raw[key], str | int | float) and len(str(raw[key])) <= 200
         }
         rows.append(Conversation(found.messages, source.name, tally.read, extra, found.tools))

@@ -113,10 +113,10 @@ def _dialect(sample: str, usual: Dialect, source: Source) -> Dialect:
 def _quoting(sample: str, delimiter: str) -> Dialect:
     """The quoting under which most rows fit the header; plain CSV's own unless another is strictly better."""
     tried = [Dialect(delimiter)]
+    if (header := _head(sample, tried[0])[:1]) and all(name[:1] == name[-1:] == "'" for name in header[0]):
+        return Dialect(delimiter, quote="'")
     if '\\"' in sample:
         tried.append(Dialect(delimiter, escape="\\"))
-    if sample.startswith("'"):
-        tried.append(Dialect(delimiter, quote="'"))
     return max(tried, key=lambda dialect: (_fit(sample, dialect), -tried.index(dialect)))
 
 

@@ -40,8 +40,8 @@ class Tally:
         self._usable = 0
         self._bad = Counted()
         self._notes = Counted()
-        self._formats: Counter[str] = Counter()
-        self._columns: dict[str, Counter[str]] = {name: Counter() for name in ("used", "ignored", "not_used")}
+        self._kinds: Counter[tuple[Any, ...]] = Counter()
+        """(format, columns used, ignored, not used): few of them, whatever the number of rows."""
         self._files: list[str] = []
 
     def tell(self, line: str) -> None:
@@ -58,22 +58,27 @@ class Tally:
         """Count a conversation, its format, its columns and what is to be said of it."""
         self.read += 1
         self._usable += 1
-        self._formats[row.format] += 1
-        self._columns["used"].update(row.fields.used)
-        self._columns["ignored"].update(map(str, row.fields.ignored))
-        self._columns["not_used"].update(map(str, row.fields.unused))
+        fields = row.fields
+        self._kinds[row.format, frozenset(fields.used), tuple(fields.ignored), tuple(fields.unused)] += 1
         for note in row.fields.notes:
             self._notes.add(note, place)
 
     def report(self) -> dict[str, Any]:
         """See `trainer.sources.examined`."""
+        formats: Counter[str] = Counter()
+        columns: dict[str, Counter[str]] = {name: Counter() for name in ("used", "ignored", "not_used")}
+        for (kind, *named), rows in self._kinds.items():
+            formats[kind] += rows
+            for counts, names in zip(columns.values(), named, strict=True):
+                for name in names:
+                    counts[str(name).encode("utf-8", "backslashreplace").decode()] += rows
         return {
             "source": self._source,
             "read": self.read,
             "usable": self._usable,
             "bad": self._bad.report(),
-            "formats": dict(self._formats.most_common()),
-            "columns": {name: dict(sorted(counts.items())) for name, counts in self._columns.items()},
+            "formats": dict(formats.most_common()),
+            "columns": {name: dict(sorted(counts.items())) for name, counts in columns.items()},
             "notes": self._notes.report(),
             "files": self._files,
         }

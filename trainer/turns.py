@@ -74,14 +74,14 @@ def turns_of(turns: Any, fields: Fields) -> list[Turn]:
 
 
 def _turn(turn: Any, fields: Fields) -> Turn:
-    if not isinstance(turn, Mapping):
+    if not isinstance(turn, dict | Mapping):
         raise BadRow(f"a turn is {type(turn).__name__}, not an object")
+    if len(turn) == 2 and (plain := _plain_turn(turn)):
+        return plain
     name = next((turn[key] for key in ROLE_KEYS if turn.get(key) is not None), None)
     role = ROLES.get(str(name).lower())
     text_key = next((key for key in TEXT_KEYS if key in turn), None)
     content = turn[text_key] if text_key else None
-    if role is not None and role != "tool" and len(turn) == 2 and isinstance(content, str):
-        return {"role": role, "content": content}
     if str(name).lower() in CALLING:
         made: Turn = {"role": "assistant", "content": "", "tool_calls": calls_of(content)}
     elif role is None:
@@ -103,6 +103,20 @@ def _turn(turn: Any, fields: Fields) -> Turn:
     _weigh(turn, made, fields)
     _judge_keys(turn, made, text_key, fields)
     return made
+
+
+def _plain_turn(turn: Mapping[str, Any]) -> Turn | None:
+    """A turn of role and text alone, as most are; None for any other."""
+    if "role" in turn and "content" in turn:
+        name, content = turn["role"], turn["content"]
+    elif "from" in turn and "value" in turn:
+        name, content = turn["from"], turn["value"]
+    else:
+        return None
+    role = ROLES.get(name) if isinstance(name, str) else None
+    if role is None or role == "tool" or not isinstance(content, str):
+        return None
+    return {"role": role, "content": content}
 
 
 def _weigh(turn: Mapping[str, Any], made: Turn, fields: Fields) -> None:

@@ -1,0 +1,138 @@
+"""Reading training rows: Bakeoff against `datasets.load_dataset("json")` and the same filters, each in its process.
+
+Both read one file of JSON Lines, drop answers that are empty or repeat themselves, and exact duplicates. The peer gets
+its filters in one pass over its table, which is its fastest way. Memory is each process' peak, less what it had after
+its imports.
+
+Gate: both keep the same number of rows, before any figure is printed.
+
+    python benchmarks/reading.py --rows 1000000
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from peers import describe_machine
+
+DUPLICATES = 0.02
+"""Share of the rows that repeat the one before."""
+
+
+def write_rows(path: Path, count: int) -> None:
+    """Invented rows of a prompt, an answer of some 40 words and an id; some 350 bytes each."""
+    draws = random.Random(0)
+    words = ["".join(draws.choices("abcdefghijklmnop", k=5)) for _ in range(20_000)]
+    row: dict[str, Any] = {}
+    with path.open("w", encoding="utf-8") as file:
+        for number in range(count):
+            if not row or draws.random() > DUPLICATES:
+                row = {
+                    "prompt": " ".join(draws.choices(words, k=15)),
+                    "completion": " ".join(draws.choices(words, k=40)),
+                }
+                if draws.random() < 0.01:
+                    row["completion"] = "the same four words " * 12
+            file.write(json.dumps({**row, "id": number}) + "\n")
+
+
+def ours(path: Path) -> int:
+    """Rows that Bakeoff keeps."""
+    from trainer.experiment import Data, Quality
+    from trainer.quality import filtered
+    from trainer.sources import read_sources
+
+    data = Data.model_validate({"sources": [{"name": str(path)}], "quality": {"near_duplicates": None}})
+    rows, _ = filtered(read_sources(data).rows, Quality(near_duplicates=None))
+    return len(rows)
+
+
+def theirs(path: Path) -> int:
+    """Rows that the peer keeps."""
+    import hashlib
+
+    import datasets
+
+    from trainer.quality import MIN_WORDS_FOR_REPETITION, repetition, words
+
+    seen: set[bytes] = set()
+
+    def stays(prompt: str, answer: str) -> bool:
+        if not answer or (len(words(answer)) >= MIN_WORDS_FOR_REPETITION and repetition(answer) > 0.5):
+            return False
+        key = hashlib.sha256(f"{prompt}\0{answer}".encode()).digest()
+        if key in seen:
+            return False
+        seen.add(key)
+        return True
+
+    datasets.disable_progress_bars()
+    with tempfile.TemporaryDirectory() as cache:
+        table = datasets.load_dataset("json", data_files=str(path), split="train", cache_dir=cache)
+        return len(table.filter(stays, input_columns=["prompt", "completion"]))
+
+
+def measured(side: str, path: Path) -> dict[str, float]:
+    """Seconds, rows kept and bytes of memory of one side, in a process of its own."""
+    command = [sys.executable, __file__, "--side", side, "--file", str(path)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def alone(side: str, path: Path) -> None:
+    """One side, in this process: prints its figures."""
+    import datasets
+
+    import trainer.quality
+    import trainer.sources
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start = time.perf_counter()
+    kept = ours(path) if side == "ours" else theirs(path)
+    seconds = time.perf_counter() - start
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+    assert datasets and trainer.quality
+    print(json.dumps({"seconds": seconds, "kept": kept, "bytes": grown}))
+
+
+def main() -> None:
+    """Write the rows, measure both sides in turns, print the ratio."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--side", choices=("ours", "theirs"))
+    parser.add_argument("--file", type=Path)
+    arguments = parser.parse_args()
+    if arguments.side:
+        alone(arguments.side, arguments.file)
+        return
+    print(describe_machine())
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.jsonl"
+        write_rows(path, arguments.rows)
+        rounds = [(measured("theirs", path), measured("ours", path)) for _ in range(arguments.rounds)]
+        size = path.stat().st_size
+    for peer, own in rounds:
+        assert peer["kept"] == own["kept"], f"kept {own['kept']} and {peer['kept']} rows"
+    print(f"{arguments.rows:,} rows, {size / 1e6:,.0f} MB, {rounds[0][0]['kept']:,.0f} kept by both")
+    for name, side in (("datasets", 0), ("bakeoff", 1)):
+        seconds = statistics.median(pair[side]["seconds"] for pair in rounds)
+        memory = max(pair[side]["bytes"] for pair in rounds)
+        print(f"{name:<9} {seconds:6.1f} s  {arguments.rows / seconds:8,.0f} rows/s  {memory / 1e6:7,.0f} MB of memory")
+    ratios = [own["seconds"] / peer["seconds"] for peer, own in rounds]
+    print(f"bakeoff / datasets: {statistics.median(ratios):.2f} (wanted: 1.5 at most)")
+
+
+if __name__ == "__main__":
+    main()
