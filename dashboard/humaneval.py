@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from results import engine_words
 from results.analysis import statistics
+from results.records import Evaluation, Model
 
 
 def rank(item: object) -> tuple[str, int, str]:
@@ -44,3 +46,15 @@ def score_rows(outcomes: Mapping[str, tuple[str, pd.DataFrame]], excluded: Seque
             rows.append((model_id, label, passed / n, low, high, passed, n))
     table = pd.DataFrame(rows, columns=["model_id", "label", "value", "low", "high", "passed", "n"])
     return table.sort_values("value", ascending=False, ignore_index=True)
+
+
+def through(found: Sequence[tuple[Model, Evaluation]]) -> str:
+    """What answered, in words, and for which models where that differs."""
+    by_engine: dict[str, list[str]] = {}
+    for model, evaluation in found:
+        by_engine.setdefault(engine_words(model, evaluation) or "an engine that was not recorded", []).append(
+            model.name
+        )
+    if len(by_engine) == 1:
+        return next(iter(by_engine))
+    return "; ".join(f"{engine}: {', '.join(names)}" for engine, names in sorted(by_engine.items()))

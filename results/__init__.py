@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     )
     from results.analysis.form_costs import FormCost, form_costs
     from results.analysis.freezing import Finding, Recheck, find_record, freeze, recheck
-    from results.analysis.measurements import contaminated_items
+    from results.analysis.measurements import contaminated_items, engine_words
     from results.analysis.ratings import PairRating, Rating, Ratings, rate, uncertain_pairs
     from results.analysis.snapshot import Reading
     from results.analysis.wording import comparison_markdown, decision_markdown, verdict
@@ -108,6 +108,7 @@ _LATER = {
     "decide_counts": "results.analysis.decision",
     "decide_published": "results.published",
     "decision_markdown": "results.analysis.wording",
+    "engine_words": "results.analysis.measurements",
     "export_table": "results.export",
     "find_record": "results.analysis.freezing",
     "form_costs": "results.analysis.form_costs",
@@ -188,6 +189,7 @@ __all__ = [
     "decide_published",
     "decision_markdown",
     "digest",
+    "engine_words",
     "export_table",
     "find_record",
     "form_costs",

@@ -20,6 +20,7 @@ clean_only = st.toggle(f"Clean tasks only ({held})", key="clean", bind=URL, disa
 excluded = dirty if clean_only else []
 
 rows = humaneval.score_rows({model.id: (model.name, frames[model.id]) for model in chosen}, excluded)
+through = humaneval.through([(model, by_model[model.id]) for model in chosen])
 subsets = sorted({by_model[model.id].subset or "all 164 tasks" for model in chosen})
 published = data.published()
 published = published[published["metric"] == "pass@1"].assign(label=lambda f: f["study"] + ", " + f["subject"])
@@ -37,8 +38,10 @@ frame.chart(
 )
 st.caption(
     inert.label(
-        f"pass@1 with 95 % intervals (Wilson) on {'; '.join(subsets)}." + (" Clean tasks only." if clean_only else ""),
-        300,
+        f"pass@1 with 95 % intervals (Wilson) on {'; '.join(subsets)}."
+        + (" Clean tasks only." if clean_only else "")
+        + f" Answered through {through}.",
+        600,
     )
 )
 for one in evaluations:

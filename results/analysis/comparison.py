@@ -160,6 +160,8 @@ def _on(reading: Reading, both: Sequence[Model], benchmark: str, problems: list[
             problems.append(f"{benchmark}: {model.name} {shelf.missing[model.id]}.")
     if len(shelf.found) < 2:
         return None, ""
+    if shelf.engines_said:
+        problems.append(f"{benchmark}: {shelf.engines_said}")
     a, b = (shelf.found[model.id] for model in both)
     found = contrast(a, b)
     subset = " and ".join(sorted({one.evaluation.subset for one in (a, b)} - {""}))

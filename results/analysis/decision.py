@@ -222,7 +222,8 @@ def _quality_figure(quality: Quality, common: Sequence[str]) -> Figure | None:
         low, high = spread.low * factor, spread.high * factor
     evaluation = quality.evaluation
     return Figure(
-        total.metric, total.value, low, high, total.n, evaluation.subset, evaluation.id, evaluation.origin
+        total.metric, total.value, low, high, total.n, evaluation.subset, evaluation.id, evaluation.origin,
+        quality.engine,
     )  # fmt: skip
 
 

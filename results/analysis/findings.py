@@ -147,6 +147,8 @@ class Figure:
     subset: str = ""
     evaluation_id: str = ""
     origin: str = "measured"
+    engine: str = ""
+    """What answered, in words, where it was recorded."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from results.analysis.comparison import contrast
 from results.analysis.findings import Contrast
-from results.analysis.measurements import quality_shelf
+from results.analysis.measurements import engines_said, quality_shelf
 from results.analysis.snapshot import Reading
 from results.json_values import plain
 from results.records import Form, Model
@@ -38,6 +38,8 @@ class FormCost:
     benchmark: str
     contrast: Contrast
     """The form as a, its source as b."""
+    engines: tuple[str, str] = ("", "")
+    """What answered for both, in words."""
 
     @property
     def cost(self) -> float:
@@ -64,8 +66,16 @@ class FormCost:
         test = f"{self.contrast.items} shared items, p = {self.contrast.p_value:.2g}"
         return (
             f"{WORDS.get(self.form, self.form)} {amount} (95 % interval of the cost {low} to {high}), {word}: "
-            f"{self.model} against {self.against} on {test}."
+            f"{self.model} against {self.against} on {test}.{self._engines}"
         )
+
+    @property
+    def _engines(self) -> str:
+        """A word where the engine is a part of the cost."""
+        one, two = self.engines
+        if not engines_said({self.model: one, self.against: two}):
+            return ""
+        return f" The engine's part is in it: {one} against {two}."
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON values; infinite ends become null."""
@@ -88,7 +98,8 @@ def form_costs(
             shelf = quality_shelf(reading, (model, source), benchmark).found
             difference = contrast(shelf[model.id], shelf[source.id]) if len(shelf) == 2 else None
             if difference is not None:
-                found.append(FormCost(model.name, model.form, source.name, benchmark, difference))
+                engines = (shelf[model.id].engine, shelf[source.id].engine)
+                found.append(FormCost(model.name, model.form, source.name, benchmark, difference, engines))
                 break
     return sorted(found, key=lambda cost: cost.model)
 

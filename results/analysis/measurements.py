@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import shlex
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -25,8 +26,14 @@ FREE_SETTINGS = frozenset(
         *("benchmark_sha256", "k", "limit", "repetitions", "subset", "tasks"),
     ]
 )
-"""Settings that may differ between comparable evaluations: how it was computed (the form that ships decides the engine)
+"""Settings that may differ between comparable evaluations: how it was computed (the form that ships decides the
+engine; where models share none it is said: `engines_said`)
 and on which items or how often (items are intersected; the benchmark's digest is that of the chosen items)."""
+
+ENGINES = {
+    "llamacpp": "llama.cpp", "huggingface": "transformers", "openai": "an endpoint", "ctransformers": "ctransformers",
+}  # fmt: skip
+"""Engines in words, the one that answers people first."""
 
 QUALITY = {"humaneval": "pass@1", "heldout": "bits_per_byte"}
 """The benchmarks that rank models, preferred first, and their metric."""
@@ -67,6 +74,11 @@ class Quality:
             value /= sum(self.weights[item] for item in chosen) * math.log(2)
         return Score(metric=metric, value=value, low=None, high=None, n=len(chosen))
 
+    @property
+    def engine(self) -> str:
+        """What answered, in words; empty where it was not recorded."""
+        return engine_words(self.model, self.evaluation)
+
 
 @dataclass(frozen=True)
 class Shelf:
@@ -79,6 +91,11 @@ class Shelf:
     """Model id → the reason, naming what to run."""
     common: tuple[str, ...] = ()
     """Items that all of `found` with outcomes share, sorted."""
+
+    @property
+    def engines_said(self) -> str:
+        """That what answered differs between the models, in a sentence; empty where it does not."""
+        return engines_said({one.model.name: one.engine for one in self.found.values()})
 
 
 def contaminated_items(store: Store | Reading, models: Sequence[Model], benchmark: str) -> frozenset[str]:
@@ -108,6 +125,32 @@ def score_of(evaluation: Evaluation, metric: str) -> Score | None:
     return None
 
 
+def engine_words(model: Model, evaluation: Evaluation) -> str:
+    """What answered in an evaluation; empty where it was not recorded."""
+    engine = str(evaluation.settings.get("engine", ""))
+    gguf = model.form != "adapter" and (model.form.startswith("gguf-") or model.path.endswith(".gguf"))
+    return "transformers over dequantized weights" if gguf and engine == "huggingface" else ENGINES.get(engine, engine)
+
+
+def engines_said(engines: Mapping[str, str]) -> str:
+    """Model name → what answered: a sentence where that differs, else nothing."""
+    by_engine: dict[str, list[str]] = {}
+    for name, engine in engines.items():
+        if engine:
+            by_engine.setdefault(engine, []).append(name)
+    plain = {engine.removesuffix(" over dequantized weights") for engine in by_engine}
+    if len(plain) < 2:
+        return ""
+    listed = "; ".join(f"{_few(names)} through {engine}" for engine, names in sorted(by_engine.items()))
+    return f"Not all were asked through one engine, so a part of a difference may be the engines': {listed}."
+
+
+def _few(names: Sequence[str], most: int = 4) -> str:
+    return (
+        ", ".join(names) if len(names) <= most else f"{', '.join(names[: most - 1])} and {len(names) - most + 1} more"
+    )
+
+
 def settings_of(evaluation: Evaluation) -> dict[str, Any]:
     """The settings that must agree between comparable evaluations."""
     return {key: value for key, value in evaluation.settings.items() if key not in FREE_SETTINGS}
@@ -126,15 +169,15 @@ def settings_difference(one: Evaluation, two: Evaluation) -> list[str]:
 def quality_shelf(reading: Reading, models: Sequence[Model], benchmark: str, excluded: Iterable[str] = ()) -> Shelf:
     """The comparable evaluations of `models`: the settings that most models share, each model's fullest, then newest.
 
+    Of evaluations through several engines those of the engine that most models share, as far as they have half the
+    items of the model's fullest.
     `excluded` items (contaminated tasks) count for nobody. A model measured on fewer than half the items of the fullest
     is set aside: it would shrink what all the others are compared on.
     """
-    groups: dict[str, dict[str, Evaluation]] = {}
+    every: dict[str, dict[str, list[Evaluation]]] = {}
     for evaluation in _finished(reading, models, benchmark):
-        group = groups.setdefault(_key(evaluation), {})
-        held = group.get(evaluation.model_id)
-        if held is None or _fullness(evaluation) >= _fullness(held):
-            group[evaluation.model_id] = evaluation
+        every.setdefault(_key(evaluation), {}).setdefault(evaluation.model_id, []).append(evaluation)
+    groups = {key: _one_engine(group) for key, group in every.items()}
     if not groups:
         return Shelf(benchmark, {}, {model.id: _to_run(model, benchmark) for model in models})
     chosen = max(groups.values(), key=lambda group: (len(group), max(_fullness(one) for one in group.values())))
@@ -145,6 +188,28 @@ def quality_shelf(reading: Reading, models: Sequence[Model], benchmark: str, exc
         else:
             missing[model.id] = _reason(model, benchmark, groups, next(iter(chosen.values())))
     return _with_common(Shelf(benchmark, found, missing))
+
+
+def _one_engine(group: Mapping[str, Sequence[Evaluation]]) -> dict[str, Evaluation]:
+    """Each model's evaluation, oldest first in `group`: like engine with like, the fullest, then the newest."""
+    full: dict[str, list[Evaluation]] = {}
+    for model_id, found in group.items():
+        most = max(_fullness(one) for one in found)
+        full[model_id] = [one for one in found if _fullness(one) >= most / 2]
+    counts = Counter(engine for found in full.values() for engine in {_engine(one) for one in found})
+    order = list(ENGINES)
+
+    def rank(engine: str) -> tuple[int, int]:
+        return counts[engine], -(order.index(engine) if engine in order else len(order))
+
+    return {
+        model_id: max(enumerate(found), key=lambda one: (rank(_engine(one[1])), _fullness(one[1]), one[0]))[1]
+        for model_id, found in full.items()
+    }
+
+
+def _engine(evaluation: Evaluation) -> str:
+    return str(evaluation.settings.get("engine", ""))
 
 
 def latency_machine(reading: Reading, models: Sequence[Model]) -> str | None:

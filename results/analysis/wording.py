@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 
 from results.analysis.findings import ALPHA, Candidate, Change, Comparison, Contrast, Decision, Figure, Limit
+from results.analysis.measurements import engines_said
 
 NAMES = {"humaneval": "HumanEval pass@1", "heldout": "held-out bits per byte"}
 
@@ -109,6 +110,8 @@ def reasons(decision: Decision) -> tuple[str, ...]:
     said += [f"Not compared: {one.model}: {reason}." for one in qualified for reason in one.reasons]
     if decision.left_out:
         said.append(f"{decision.left_out} contaminated items count for nobody.")
+    if engines := _engines(decision):
+        said.append(engines)
     if decision.best is None:
         return tuple(said)
     best = decision.candidate(decision.best)
@@ -166,6 +169,8 @@ def paragraph(decision: Decision) -> str:
         said.append(f"It cannot be told apart from {names} ({_family(decision)}).")
         said.append(_cheapest(decision, chosen, best))
         said.append(_closest(decision))
+    if engines := _engines(decision):
+        said.append(engines)
     unmeasured = [one.model for one in qualified if one.quality is None]
     if unmeasured:
         said.append(f"Not compared: {_listed(unmeasured)}.")
@@ -250,6 +255,12 @@ def escaped(text: str) -> str:
 
 def _name(decision: Decision) -> str:
     return NAMES.get(decision.benchmark, decision.metric)
+
+
+def _engines(decision: Decision) -> str:
+    """That those who are compared were asked through different engines; empty where they were not."""
+    compared = [one for one in decision.candidates if one.qualifies and one.quality is not None]
+    return engines_said({one.model: one.quality.engine for one in compared if one.quality is not None})
 
 
 def _nobody(decision: Decision) -> str:
