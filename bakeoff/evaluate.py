@@ -29,6 +29,10 @@ def evaluate(
     samples: Annotated[int, typer.Option(help="Answers to each task; more than one needs --temperature.")] = 1,
     temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.0,
     max_tokens: Annotated[int, typer.Option(help="New tokens of an answer at most.")] = 512,
+    engine: Annotated[
+        str | None,
+        typer.Option(help="What GGUF models are asked through: llamacpp, which will answer, or huggingface."),
+    ] = None,
     forms: Annotated[
         list[str] | None,
         typer.Option(
@@ -39,7 +43,9 @@ def evaluate(
     url: Annotated[
         str, typer.Option(help="An OpenAI-compatible endpoint, http://host/v1, whose models the names are.")
     ] = "",
-    rescore: Annotated[bool, typer.Option(help="Run the stored answers again; generate nothing.")] = False,
+    rescore: Annotated[
+        bool, typer.Option(help="Run the stored answers again, or for the first time; generate nothing.")
+    ] = False,
     workspace: WorkspaceOption = None,
     json_: JsonOption = False,
 ) -> None:
@@ -56,6 +62,7 @@ def evaluate(
 
     place = Workspace.open(workspace)
     settings = {"tasks": tasks, "prompting": prompting, "samples": samples, "temperature": temperature}
+    settings["engine"] = engine
     with place.store() as store, drawn() as progress:
         chosen = evaluator.choose_models(store, place, models or (), forms or (), url)
         if rescore:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from engines.huggingface import HuggingFaceEngine, chat_template
     from engines.identity import file_sha256, folder_sha256, model_id
     from engines.llamacpp import LlamaCppEngine
-    from engines.llamaserver import Threading
+    from engines.llamaserver import Threading, cache_bytes
     from engines.openai import AT_ONCE, masked
     from engines.opening import open_engine, open_engines
     from engines.possible import why_not
@@ -69,6 +69,7 @@ _LAZY = {
     "advise": "advisor",
     "answering_seconds": "estimates",
     "base_in_gguf": "forms",
+    "cache_bytes": "llamaserver",
     "cache_folder": "unpacking",
     "calibrated": "threads",
     "chat_template": "huggingface",
@@ -139,6 +140,7 @@ __all__ = [
     "advise",
     "answering_seconds",
     "base_in_gguf",
+    "cache_bytes",
     "cache_folder",
     "calibrated",
     "chat_template",

@@ -125,6 +125,28 @@ class LlamaCppEngine:
         """Token ids of a piece of an answer: nothing added, nothing special."""
         return self._tokenize(text, special=False)
 
+    def next_tokens(self, prompt: str, most: int = 64) -> dict[int, float]:
+        """Log-probabilities (nats) of the likeliest next tokens after a raw prompt, by token id, at most so many."""
+        answer = self._probe(self.tokens(prompt), n_predict=1, n_probs=most, forced=self.ids_of("a")[-1])
+        return {int(one["id"]): float(one["logprob"]) for one in answer["completion_probabilities"][0]["top_logprobs"]}
+
+    def ends_at(self, text: str) -> bool:
+        """Whether the first token of a text, special where it can be, ends an answer."""
+        ids = self.tokens(text)
+        ids = ids[1:] if len(ids) > 1 and ids[0] == self._beginning else ids
+        return bool(ids) and self._probe(self.tokens("Hello"), n_predict=2, forced=ids[0]).get("stop_type") == "eos"
+
+    def _probe(self, prompt: list[int], forced: int, **settings: int) -> Any:
+        """A greedy answer that begins with the `forced` token, nothing reused: what llama.cpp says of it.
+
+        The probabilities are those before the token is forced; one that is half a character would come without any.
+        """
+        body = {
+            "prompt": prompt, "temperature": 0, "logit_bias": [[forced, 1000.0]], "cache_prompt": False,
+            "lora": self.server.scales(self.adapter), **settings,
+        }  # fmt: skip
+        return self._call("/completion", body)
+
     def _tokenize(self, text: str, special: bool) -> list[int]:
         if "\0" in text:
             raise EngineError("The text holds a NUL character, where llama.cpp would cut it off. Remove it.")

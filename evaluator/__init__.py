@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from evaluator.benchmarks import Task as Task
     from evaluator.benchmarks import load_benchmark as load_benchmark
+    from evaluator.concluding import rescore as rescore
     from evaluator.errors import BenchmarkUnreadable as BenchmarkUnreadable
     from evaluator.errors import IdentityFailed as IdentityFailed
     from evaluator.errors import ModelUnmeasurable as ModelUnmeasurable
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from evaluator.heldout import evaluate_heldout as evaluate_heldout
     from evaluator.humaneval import HumanEvalSettings as HumanEvalSettings
     from evaluator.humaneval import evaluate_humaneval as evaluate_humaneval
-    from evaluator.humaneval import rescore as rescore
     from evaluator.judging import judge_answers as judge_answers
     from evaluator.latency import LatencySettings as LatencySettings
     from evaluator.latency import evaluate_latency as evaluate_latency
@@ -85,7 +85,7 @@ _HOMES = {
     "heldout_of": "foretelling",
     "humaneval_of": "foretelling",
     "latency_of": "foretelling",
-    "rescore": "humaneval",
+    "rescore": "concluding",
     "extract_code": "extraction",
     "judge_answers": "judging",
     "load_benchmark": "benchmarks",

@@ -1,71 +1,33 @@
-"""How models are asked: those of one family in one batch, and those behind an engine's interface one by one.
+"""How models are asked: each in the engine of its form, those that share weights together.
 
-A family (`evaluator.families`) is loaded here, so its answers come out of one batch and its identity is proven. A
-remote endpoint or a GGML file is only spoken to: no logits are seen, so nothing shows that it is what it is called, and
-near ties are not known; the evaluation's details say so. Greedy decoding, the end of an answer at the end of the
-function and everything after the text are the same for both.
+    Together   weights in this process (transformers): one batch for a base and its adapters, near ties known
+    Served     GGUF through llama.cpp, which is what will answer (`evaluator.served`)
+    Apart      endpoints and GGML files, which are only spoken to (`evaluator.spoken`)
+
+Greedy decoding, the end of an answer at the end of the function and everything after the text are the same for all.
 
 Not here: what is asked (`evaluator.prompting`), verdicts (`evaluator.scoring`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
-from engines import (
-    AT_ONCE,
-    Answer,
-    Engine,
-    HuggingFaceEngine,
-    Message,
-    Request,
-    Sampling,
-    chat_template,
-    masked,
-    open_engine,
-)
-from evaluator.benchmarks import Task
+from engines import Answer, HuggingFaceEngine, Request, chat_template
 from evaluator.errors import ModelUnmeasurable
-from evaluator.families import SPOKEN_TO, Family, families, opened
+from evaluator.families import SPOKEN_TO, Family, families, opened, reached_by
 from evaluator.identity import check_identity
-from evaluator.prompting import Prompting, end_of_chat, end_of_completion
+from evaluator.prompting import Prompting
+from evaluator.questions import Asked, Question
+from evaluator.served import Served
+from evaluator.spoken import Apart
 from results import Model, Workspace
 
-
-@dataclass(frozen=True)
-class Question:
-    """One task for one model."""
-
-    model: Model
-    task: Task
-    turns: tuple[Message, ...]
-    """The conversation; empty where the task's prompt is continued as it is."""
-    sampling: Sampling
-
-    @property
-    def end(self) -> Callable[[str], int | None]:
-        """Where the answer is over: its length to keep, or None."""
-        return end_of_chat(self.task.entry_point) if self.turns else end_of_completion
-
-
-class Asked(Protocol):
-    """Loaded or connected models."""
-
-    def check(self, model: Model) -> None:
-        """The self-test. Raises IdentityFailed."""
-        ...
-
-    def prompt(self, question: Question) -> str:
-        """The text that the model is given, for the record."""
-        ...
-
-    def answers(self, questions: Sequence[Question], slots: int) -> Iterator[tuple[int, Answer]]:
-        """(place of the question, answer), as they are complete. Raises EngineError and its kinds."""
-        ...
+Way = Literal["llamacpp", "huggingface"]
+"""Engines that GGUF models can be asked through: the one that will answer, or transformers over their dequantized
+weights."""
 
 
 class Group(Protocol):
@@ -82,21 +44,55 @@ class Group(Protocol):
         ...
 
     def details(self) -> dict[str, Any]:
-        """What the evaluation's details say of how the models were reached."""
+        """What the evaluation's details say of how the models were reached; after `opened`."""
         ...
 
-    def opened(self) -> AbstractContextManager[Asked]:
-        """Loaded or connected while the block runs. Raises FileRefused, EngineError and their kinds."""
+    def opened(self, questions: Sequence[Question]) -> AbstractContextManager[Asked]:
+        """Loaded or connected for these questions while the block runs. Raises FileRefused, EngineError and kinds."""
         ...
 
 
-def groups(models: Sequence[Model], workspace: Workspace) -> list[Group]:
-    """Families first, then every model that is only spoken to."""
-    found: list[Group] = [
-        Together(family, workspace)
-        for family in families([model for model in models if model.form not in SPOKEN_TO], workspace)
-    ]
-    return [*found, *(Apart(model, workspace) for model in models if model.form in SPOKEN_TO)]
+def groups(models: Sequence[Model], workspace: Workspace, way: Way | None = None) -> list[Group]:
+    """Families in transformers first, then those in llama.cpp, then every model that is only spoken to.
+
+    `way`: the engine for GGUF models; without it llama.cpp, but for a GGUF base whose company here are adapters alone:
+    only transformers runs those, and like is measured with like.
+    Raises: ModelUnmeasurable for a model that the engine that is asked for does not run.
+    """
+    near = [model for model in models if model.form not in SPOKEN_TO]
+    found: list[Group] = []
+    served: list[Group] = []
+    for family in families(near, workspace):
+        chosen: dict[str, list[Model]] = {"huggingface": [], "llamacpp": []}
+        for model in family.members:
+            chosen[_engine(model, family, way)].append(model)
+        if chosen["huggingface"]:
+            found.append(Together(Family(family.weights, tuple(chosen["huggingface"])), workspace))
+        if chosen["llamacpp"]:
+            served.append(Served(Family(family.weights, tuple(chosen["llamacpp"])), workspace))
+    spoken = [model for model in models if model.form in SPOKEN_TO]
+    if way and spoken:
+        raise ModelUnmeasurable(f"{spoken[0].name} is a {spoken[0].form}: it has one way to be asked; leave engine out")
+    return [*found, *served, *(Apart(model, workspace) for model in spoken)]
+
+
+def is_gguf(model: Model, family: Family) -> bool:
+    """Whether llama.cpp answers for a member of a family: a GGUF file, or a LoRA-GGUF beside one."""
+    return model.form != "adapter" and family.weights.endswith(".gguf")
+
+
+def _engine(model: Model, family: Family, way: Way | None) -> Way:
+    if not is_gguf(model, family):
+        if way == "llamacpp":
+            raise ModelUnmeasurable(
+                f"{model.name} is a {model.form}, which llama.cpp does not run. Export it: "
+                f"bakeoff export {model.name} --form gguf-q8_0. Or leave engine out"
+            )
+        return "huggingface"
+    company = [other for other in family.members if other.form != "base"]
+    if way is None and model.form == "base" and company and all(other.form == "adapter" for other in company):
+        return "huggingface"
+    return way or "llamacpp"
 
 
 class Together:
@@ -106,6 +102,7 @@ class Together:
 
     def __init__(self, family: Family, workspace: Workspace) -> None:
         self._family, self._workspace = family, workspace
+        self._engine: dict[str, Any] = {}
 
     @property
     def members(self) -> tuple[Model, ...]:
@@ -120,12 +117,14 @@ class Together:
         return found
 
     def details(self) -> dict[str, Any]:
-        return {}
+        return {"reached": {**reached_by(self._family), **self._engine}}
 
     @contextmanager
-    def opened(self) -> Iterator[Asked]:
+    def opened(self, questions: Sequence[Question]) -> Iterator[Asked]:
+        del questions  # the whole family is loaded, whoever is asked
         with opened(self._family, self._workspace) as engine:
             yield _Batch(engine, self._family)
+            self._engine = engine.details()
 
 
 class _Batch:
@@ -137,7 +136,7 @@ class _Batch:
 
     def prompt(self, question: Question) -> str:
         if not question.turns:
-            return question.task.prompt
+            return question.text
         return self._engine.render(list(question.turns), self._family.row(question.model))
 
     def answers(self, questions: Sequence[Question], slots: int) -> Iterator[tuple[int, Answer]]:
@@ -146,85 +145,3 @@ class _Batch:
             for one in questions
         ]
         yield from self._engine.answers(requests, slots)
-
-
-class Apart:
-    """A model that is only spoken to."""
-
-    def __init__(self, model: Model, workspace: Workspace) -> None:
-        self._model, self._workspace = model, workspace
-        self.engine = "openai" if model.form == "remote" else "ctransformers"
-
-    @property
-    def members(self) -> tuple[Model, ...]:
-        return (self._model,)
-
-    def prompting(self, wanted: Prompting | None) -> Mapping[str, Prompting]:
-        if self._model.form == "ggml" and wanted == "chat":
-            raise ModelUnmeasurable(
-                f"{self._model.name} is a GGML file, which carries no chat template, so it can only continue: "
-                "--prompting raw. To have it chat, serve it with a template and register that endpoint"
-            )
-        return {self._model.id: wanted or ("chat" if self._model.form == "remote" else "raw")}
-
-    def details(self) -> dict[str, Any]:
-        said = "only its answers are seen: neither its identity nor near ties were checked"
-        if self._model.form != "remote":
-            return {"reached": {"engine": self.engine, "self_test": said}}
-        name = str(self._model.details.get("model", self._model.name))
-        return {"reached": {"engine": self.engine, "url": masked(self._model.path), "model": name, "self_test": said}}
-
-    @contextmanager
-    def opened(self) -> Iterator[Asked]:
-        engine = open_engine(self._model, self._workspace)
-        try:
-            yield _Interface(engine, self._model)
-        finally:
-            engine.close()
-
-
-class _Interface:
-    def __init__(self, engine: Engine, model: Model) -> None:
-        self._engine = engine
-        self._at_once = 1 if model.form == "ggml" else AT_ONCE
-
-    def check(self, model: Model) -> None:
-        """Nothing: an interface shows no logits. The details say so."""
-
-    def prompt(self, question: Question) -> str:
-        """The template is the endpoint's, so what it makes of the turns is not known."""
-        return "\n\n".join(turn["content"] for turn in question.turns) or question.task.prompt
-
-    def answers(self, questions: Sequence[Question], slots: int) -> Iterator[tuple[int, Answer]]:
-        with ThreadPoolExecutor(min(slots, self._at_once)) as pool:
-            futures = {pool.submit(self._answer, question): place for place, question in enumerate(questions)}
-            try:
-                for future in as_completed(futures):
-                    yield futures[future], future.result()
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
-
-    def _answer(self, question: Question) -> Answer:
-        sampling = question.sampling
-        if sampling.temperature == 0:
-            sampling = replace(sampling, seed=None)  # nothing is drawn, and some endpoints refuse a seed
-        if question.turns:
-            return _until_the_end(self._engine.stream(list(question.turns), sampling), question.end)
-        return _until_the_end(self._engine.stream_text(question.task.prompt, sampling), question.end)
-
-
-def _until_the_end(chunks: Any, end: Callable[[str], int | None]) -> Answer:
-    """The answer of a stream, closed at the end of the function: what would still come is neither waited nor paid for.
-
-    Tokens are the endpoint's own count where it gives one, else the pieces of the stream.
-    """
-    text, tokens, finish = "", 0, None
-    try:
-        for chunk in chunks:
-            text, tokens, finish = text + chunk.text, tokens + chunk.tokens, chunk.finish_reason or finish
-            kept = end(text)
-            if kept is not None:
-                return Answer(text[:kept], tokens, "stop", None)
-    finally:
-        chunks.close()
-    return Answer(text, getattr(chunks, "tokens", 0) or tokens, finish or "stop", None)

@@ -1,7 +1,8 @@
 """Models that share one base's weights, loaded once and measured in one batch.
 
 A base, its adapters and its LoRA-GGUFs are one family; a merged folder or a whole GGUF file is a family of its own.
-GGUF weights run dequantized through transformers: the same rows and the same code for every form.
+GGUF weights run dequantized through transformers: the same rows and the same code for every form. Held-out loss is
+measured so (llama.cpp gives no losses of single tokens cheaply); answers come from llama.cpp (`evaluator.served`).
 
 Not here: models that only another engine can run (remote endpoints, GGML files).
 """
@@ -40,6 +41,15 @@ class Family:
         return model.id if model.form in ADAPTED else BASE_ROW
 
 
+def reached_by(family: Family) -> dict[str, str]:
+    """What an evaluation's details say of how a family's weights are run."""
+    gguf = family.weights.endswith(".gguf")
+    return {
+        "engine": "huggingface",
+        **({"weights": "dequantized: not the engine that runs GGUF files"} if gguf else {}),
+    }
+
+
 def families(models: Sequence[Model], workspace: Workspace) -> list[Family]:
     """Group models by the weights they stand on, in the order of their first member.
 
@@ -48,14 +58,19 @@ def families(models: Sequence[Model], workspace: Workspace) -> list[Family]:
     grouped: dict[str, list[Model]] = {}
     for model in models:
         if model.form in SPOKEN_TO:
-            raise ModelUnmeasurable(
-                f"{model.name} is a {model.form}: its weights are out of reach, and this measurement needs them. "
-                f"It can be asked the tasks of a benchmark: bakeoff evaluate {model.name} --benchmark humaneval"
-            )
+            raise out_of_reach(model)
         place = model.base_path or model.base if model.form in ADAPTED else model.path
         path = workspace.resolve(place)
         grouped.setdefault(str(path if path.exists() else place), []).append(model)
     return [Family(weights, tuple(members)) for weights, members in grouped.items()]
+
+
+def out_of_reach(model: Model) -> ModelUnmeasurable:
+    """The refusal of a model whose weights are not here by a measurement that needs them."""
+    return ModelUnmeasurable(
+        f"{model.name} is a {model.form}: its weights are out of reach, and this measurement needs them. "
+        f"It can be asked the tasks of a benchmark: bakeoff evaluate {model.name} --benchmark humaneval"
+    )
 
 
 @contextmanager

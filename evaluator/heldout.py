@@ -18,8 +18,9 @@ import numpy as np
 import torch
 
 from engines import FileRefused, HuggingFaceEngine, Message
+from evaluator import recording
 from evaluator.errors import ModelUnmeasurable
-from evaluator.families import Family, families, opened
+from evaluator.families import Family, families, opened, reached_by
 from evaluator.identity import check_identity
 from results import Evaluation, Model, Outcome, Progress, Score, Store, Workspace, digest, this_machine
 
@@ -66,7 +67,7 @@ def evaluate_heldout(
     progress: Progress | None = None,
     anew: bool = False,
 ) -> list[Evaluation]:
-    """Measure each model on the same rows; what is stored is not measured again unless `anew`.
+    """Measure each model on the same rows; what is stored, on whatever machine, is not measured again unless `anew`.
 
     Raises: ModelUnmeasurable without rows, IdentityFailed, FileRefused.
     """
@@ -81,7 +82,8 @@ def evaluate_heldout(
     for family in families(models, workspace):
         left = []
         for model in family.members:
-            found[model.id] = store.evaluations.begin(_planned(model, settings, machine.id), anew)
+            wanted = recording.planned(model, "heldout", settings, machine.id)
+            found[model.id] = recording.begun(wanted, store, anew)
             if found[model.id].status == "finished":
                 done += len(rows)
             else:
@@ -95,13 +97,8 @@ def evaluate_heldout(
                     done += measured
                     if progress is not None:
                         progress("held-out rows", done, total)
-                found[model.id] = _conclude(evaluation, tokenizer, store)
+                found[model.id] = _conclude(evaluation, tokenizer, reached_by(family), store)
     return [found[model.id] for model in models]
-
-
-def _planned(model: Model, settings: Mapping[str, Any], machine_id: str) -> Evaluation:
-    identity = digest([model.id, model.identity, "heldout", dict(settings), machine_id])
-    return Evaluation(identity[:24], model.id, "heldout", settings, machine_id)
 
 
 def _measure(
@@ -126,7 +123,8 @@ def _measure(
         batch = left[start : start + ROWS_TOGETHER]
         texts = [_read(engine, row, turns[place]) for place in batch]
         losses = engine.token_losses([text.ids for text in texts], row)
-        store.evaluations.add_outcomes(
+        recording.add(
+            store,
             evaluation.id,
             [_outcome(place, *pair) for place, pair in zip(batch, zip(texts, losses, strict=True), strict=True)],
         )
@@ -203,7 +201,7 @@ def _outcome(place: int, text: _Text, losses: torch.Tensor) -> Outcome:
     return Outcome(str(place), value=nats / tokens if tokens else None, details=details)
 
 
-def _conclude(evaluation: Evaluation, tokenizer: str, store: Store) -> Evaluation:
+def _conclude(evaluation: Evaluation, tokenizer: str, reached: Mapping[str, str], store: Store) -> Evaluation:
     outcomes = store.evaluations.outcomes(evaluation.id)
     scores = [
         score for prefix, suffix in (("", ""), ("whole_", "_whole")) for score in _scores(outcomes, prefix, suffix)
@@ -215,6 +213,7 @@ def _conclude(evaluation: Evaluation, tokenizer: str, store: Store) -> Evaluatio
         and other.details.get("tokenizer_sha256") not in (None, tokenizer)
     ]
     details: dict[str, Any] = {
+        "reached": reached,
         "tokenizer_sha256": tokenizer,
         "rows_cut": sum(bool(outcome.details.get("cut")) for outcome in outcomes),
         "rows_without_answer": sum(not outcome.details.get("tokens") for outcome in outcomes),
@@ -224,7 +223,7 @@ def _conclude(evaluation: Evaluation, tokenizer: str, store: Store) -> Evaluatio
             f"nats per token do not compare with {', '.join(sorted(set(others)))}: another tokenizer. "
             "Compare bits per byte"
         ]
-    return store.evaluations.finish(evaluation.id, scores, details)
+    return recording.finish(store, evaluation.id, scores, details)
 
 
 def _scores(outcomes: Sequence[Outcome], prefix: str, suffix: str) -> list[Score]:

@@ -1,8 +1,8 @@
 """HumanEval, and benchmarks of its shape: generate, extract, run, store, aggregate.
 
-All models of one base are asked in one batch, remote endpoints and GGML files through their engine. Every answer is
-stored as it is scored, so an interrupted evaluation goes on with the tasks that are left. ERROR, our own failure, is in
-no numerator and no denominator, and is tried again.
+Every model is asked through the engine of its form (`evaluator.asking`). Every answer is stored as it is scored, so an
+interrupted evaluation goes on with the tasks that are left. ERROR, our own failure, is in no numerator and no
+denominator, and is tried again.
 
 Not here: verdicts (`evaluator.scoring`), the batch (`engines.batching`).
 Try: bakeoff evaluate --tasks 40
@@ -11,26 +11,26 @@ Try: bakeoff evaluate --tasks 40
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
 from engines import Answer as Generated
 from engines import EngineError, Sampling
-from evaluator.asking import Asked, Question, groups
+from evaluator import recording
+from evaluator.asking import Way, groups
 from evaluator.benchmarks import Task, benchmark_digest, benchmark_name, load_benchmark
-from evaluator.contamination import clean_tasks
+from evaluator.concluding import answered, conclude, judged, limits_of, outcome_of, set_aside
 from evaluator.errors import ModelUnmeasurable
-from evaluator.extraction import Mode, extract_code
-from evaluator.passing import scores_of
-from evaluator.prompting import INSTRUCTION, Prompting, conversation
-from evaluator.samples import Answer
-from evaluator.scoring import Before, ScoredAnswer, Scorer, ScoringSettings
+from evaluator.prompting import INSTRUCTION, Prompting, conversation, end_of_chat, end_of_completion
+from evaluator.questions import Asked, Question
+from evaluator.sandbox import sandbox_available
+from evaluator.scoring import Before, Scorer, ScoringSettings
 from evaluator.subsets import choose_tasks
-from results import Evaluation, Model, Outcome, Progress, Store, Workspace, digest, this_machine
+from results import Evaluation, Model, Progress, Store, Workspace, this_machine
 
 SCORED_TOGETHER = 16
 """Answers that are scored and stored at once: what a kill at the wrong moment costs."""
@@ -63,8 +63,11 @@ class HumanEvalSettings(BaseModel, frozen=True, extra="forbid"):
     before_completion: Before = "prompt"
     before_solution: Before = "imports"
     """What stands before the answer. Imports: the instruction shows them, so an answer may rely on them."""
+    engine: Way | None = None
+    """What GGUF models are asked through: llamacpp, which will answer, or huggingface (their dequantized weights).
+    Unset: llamacpp, but huggingface for a GGUF base that is measured beside adapters alone. Stored as what it was."""
     slots: int = Field(64, ge=1)
-    """Answers generated together."""
+    """Answers generated together, at most: each engine takes as many as pay."""
 
 
 @dataclass
@@ -75,8 +78,21 @@ class _Measurement:
     evaluation: Evaluation
     prompting: Prompting
     open: list[tuple[Task, int]]
-    """(task, sample) without a verdict."""
-    waiting: list[tuple[Task, int, Generated, str]] = field(default_factory=list)
+    """(task, sample) without an answer."""
+    waiting: list[tuple[_Job, Generated, str]] = field(default_factory=list)
+    """Answers that are not stored yet, and what was asked."""
+    refused: list[str] = field(default_factory=list)
+    """Why the engine did not answer, by question."""
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One answer that is wanted."""
+
+    each: _Measurement
+    task: Task
+    sample: int
+    question: Question
 
 
 def evaluate_humaneval(
@@ -87,10 +103,12 @@ def evaluate_humaneval(
     progress: Progress | None = None,
     anew: bool = False,
 ) -> list[Evaluation]:
-    """Measure each model; what is stored already is not generated again unless `anew`.
+    """Measure each model; what is stored already, on whatever machine, is not generated again unless `anew`.
 
-    Raises: ModelUnmeasurable, SandboxUnavailable, BenchmarkUnreadable, IdentityFailed, FileRefused, EngineError (what
-    was answered before an engine failed is stored, and the same call goes on after it).
+    Without a sandbox the answers are stored and the evaluations are `unscored`; the same call, or `rescore`, completes
+    them where there is one.
+    Raises: ModelUnmeasurable, BenchmarkUnreadable, IdentityFailed, FileRefused, EngineError (what was answered before
+    an engine failed is stored, and the same call goes on after it).
     """
     chosen = _settings(settings)
     all_tasks = load_benchmark(chosen.benchmark)
@@ -98,29 +116,31 @@ def evaluate_humaneval(
     machine = this_machine()
     store.machines.add(machine)
     finished: dict[str, Evaluation] = {}
-    for group in groups(models, workspace):
+    for group in groups(models, workspace, chosen.engine):
         modes = group.prompting(chosen.prompting)
         work = []
         for model in group.members:
-            planned = _planned(model, chosen, modes[model.id], group.engine, all_tasks, label, machine.id)
-            begun = store.evaluations.begin(planned, replace=anew)
-            if begun.status == "finished":
-                finished[model.id] = begun
-                continue
-            work.append(_Measurement(model, begun, modes[model.id], _left(begun, tasks, chosen.samples, store)))
-        if work:
-            with group.opened() as asked:
+            stored = _stored_settings(chosen, modes[model.id], group.engine, all_tasks)
+            wanted = recording.planned(model, benchmark_name(chosen.benchmark), stored, machine.id, label)
+            begun = recording.begun(wanted, store, anew)
+            finished[model.id] = begun
+            if begun.status != "finished":
+                work.append(_Measurement(model, begun, modes[model.id], _left(begun, tasks, chosen.samples, store)))
+        jobs = [
+            _Job(each, task, sample, _question(each, task, sample, tasks, chosen))
+            for each in work
+            for task, sample in each.open
+        ]
+        details: dict[str, Any] = {}
+        if jobs:
+            with group.opened([job.question for job in jobs]) as asked:
                 _self_test(asked, work, store)
                 started = time.perf_counter()
-                limits = _generate(asked, work, tasks, chosen, store, progress)
-            batch = {
-                "seconds": time.perf_counter() - started,
-                "models": len(work),
-                "answers": sum(len(w.open) for w in work),
-            }
-            details = {"limits": limits, "batch": batch, **group.details()}
-            for each in work:
-                finished[each.model.id] = conclude(each.evaluation.id, store, details)
+                _generate(asked, jobs, tasks, chosen, store, progress)
+            seconds = time.perf_counter() - started
+            details = {"batch": {"seconds": seconds, "models": len(work), "answers": len(jobs)}, **group.details()}
+        for each in work:
+            finished[each.model.id] = _completed(each, tasks, chosen, store, details, progress)
     return [finished[model.id] for model in models]
 
 
@@ -145,74 +165,25 @@ def _settings(given: HumanEvalSettings | Mapping[str, Any] | None) -> HumanEvalS
     return settings
 
 
-def _planned(
-    model: Model,
-    chosen: HumanEvalSettings,
-    prompting: Prompting,
-    engine: str,
-    tasks: Sequence[Task],
-    label: str,
-    machine_id: str,
-) -> Evaluation:
-    """The evaluation as it will be stored, with the id that finds it again."""
+def _stored_settings(
+    chosen: HumanEvalSettings, prompting: Prompting, engine: str, tasks: Sequence[Task]
+) -> dict[str, Any]:
+    """What two evaluations must share to be one, as it is stored."""
     settings = chosen.model_dump(mode="json", exclude={"slots", "benchmark"})
     settings |= {"prompting": prompting, "benchmark_sha256": benchmark_digest(list(tasks)), "engine": engine}
     if prompting == "raw":
         settings = {key: value for key, value in settings.items() if key not in ("instruction", "system")}
-    name = benchmark_name(chosen.benchmark)
-    identity = digest([model.id, model.identity, name, settings, label, machine_id])
-    return Evaluation(identity[:24], model.id, name, settings, machine_id, subset=label)
+    return settings
 
 
 def _left(begun: Evaluation, tasks: Sequence[Task], samples: int, store: Store) -> list[tuple[Task, int]]:
-    """What has no verdict yet; our own errors are tried again."""
+    """What is not answered yet; our own errors are tried again."""
     done = {
         (outcome.item, outcome.sample)
         for outcome in store.evaluations.outcomes(begun.id)
-        if outcome.verdict not in (None, "error")
+        if answered(outcome) or outcome.verdict not in (None, "error")
     }
     return [(task, sample) for task in tasks for sample in range(samples) if (task.id, sample) not in done]
-
-
-def _self_test(asked: Asked, work: Sequence[_Measurement], store: Store) -> None:
-    for each in work:
-        try:
-            asked.check(each.model)
-        except Exception as error:
-            store.evaluations.fail(each.evaluation.id, f"self-test: {error}")
-            raise
-
-
-def _generate(
-    asked: Asked,
-    work: Sequence[_Measurement],
-    tasks: Sequence[Task],
-    chosen: HumanEvalSettings,
-    store: Store,
-    progress: Progress | None,
-) -> dict[str, Any]:
-    """Answer everything that is open, in one batch, and score it on the way; returns the calibrated limits."""
-    jobs = [(each, sample, _question(each, task, sample, tasks, chosen)) for each in work for task, sample in each.open]
-    settings = ScoringSettings(chosen.before_completion, chosen.before_solution)
-    with Scorer(tasks, settings) as scorer:
-        limits = scorer.calibrate(progress)
-        try:
-            answers = asked.answers([question for _, _, question in jobs], chosen.slots)
-            for done, (index, answer) in enumerate(answers, 1):
-                each, sample, question = jobs[index]
-                each.waiting.append((question.task, sample, answer, asked.prompt(question)))
-                if len(each.waiting) >= SCORED_TOGETHER:
-                    _store_scored(each, scorer, store)
-                if progress is not None:
-                    progress("HumanEval answers", done, len(jobs))
-        except EngineError as error:
-            for each in work:
-                _store_scored(each, scorer, store)
-                store.evaluations.fail(each.evaluation.id, str(error))
-            raise
-        for each in work:
-            _store_scored(each, scorer, store)
-    return {"slowness": limits.slowness, "cpu_limit_seconds": limits.cpu_seconds("", settings.limits.cpu_seconds)}
 
 
 def _question(
@@ -220,82 +191,95 @@ def _question(
 ) -> Question:
     # 4,096 samples of one task are more than anybody draws: seeds do not meet.
     seed = chosen.seed * 1_000_003 + tasks.index(task) * 4096 + sample
-    turns = conversation(task, chosen.instruction, chosen.system) if each.prompting == "chat" else []
     sampling = Sampling(chosen.max_tokens, chosen.temperature, chosen.top_p, seed)
-    return Question(each.model, task, tuple(turns), sampling)
+    if each.prompting == "chat":
+        turns = conversation(task, chosen.instruction, chosen.system)
+        return Question(each.model, task.prompt, tuple(turns), sampling, end_of_chat(task.entry_point))
+    return Question(each.model, task.prompt, (), sampling, end_of_completion)
 
 
-def _store_scored(each: _Measurement, scorer: Scorer, store: Store) -> None:
-    """Give a model's waiting answers their verdicts and store them."""
-    outcomes = []
-    answers = []
-    for task, sample, generated, prompt in each.waiting:
-        found = extract_code(generated.text, task, "chat" if each.prompting == "chat" else "completion")
-        answers.append(Answer(task.id, sample, found.code, found.kind, generated.finish_reason == "length"))
-        details = {
-            "prompt": prompt, "answer": generated.text, "code": found.code, "kind": found.kind, "rule": found.rule,
-            "tokens": generated.tokens, "finish_reason": generated.finish_reason, "near_tie": generated.near_tie,
-        }  # fmt: skip
-        outcomes.append(Outcome(task.id, sample, details=details))
+def _self_test(asked: Asked, work: Sequence[_Measurement], store: Store) -> None:
+    for each in work:
+        if each.open:
+            try:
+                asked.check(each.model)
+            except Exception as error:
+                store.evaluations.fail(each.evaluation.id, f"self-test: {error}")
+                raise
+
+
+def _generate(
+    asked: Asked,
+    jobs: Sequence[_Job],
+    tasks: Sequence[Task],
+    chosen: HumanEvalSettings,
+    store: Store,
+    progress: Progress | None,
+) -> None:
+    """Answer everything that is open, in one batch, and score it on the way if there is a sandbox."""
+    with _scoring(tasks, chosen, progress) as scorer:
+        try:
+            answers = asked.answers([job.question for job in jobs], chosen.slots)
+            for done, (index, answer) in enumerate(answers, 1):
+                each = jobs[index].each
+                each.waiting.append((jobs[index], answer, asked.prompt(jobs[index].question)))
+                if len(each.waiting) >= SCORED_TOGETHER:
+                    _store_waiting(each, scorer, store)
+                if progress is not None:
+                    progress("HumanEval answers", done, len(jobs))
+        except EngineError as error:
+            for each in _measurements(jobs):
+                _store_waiting(each, scorer, store)
+                store.evaluations.fail(each.evaluation.id, str(error))
+            raise
+        for each in _measurements(jobs):
+            _store_waiting(each, scorer, store)
+            if len(each.refused) == len(each.open):
+                store.evaluations.fail(each.evaluation.id, each.refused[0])
+                raise EngineError(f"{each.model.name} answered nothing: {each.refused[0]}")
+
+
+def _measurements(jobs: Sequence[_Job]) -> list[_Measurement]:
+    return list({job.each.model.id: job.each for job in jobs}.values())
+
+
+@contextmanager
+def _scoring(tasks: Sequence[Task], chosen: HumanEvalSettings, progress: Progress | None) -> Iterator[Scorer | None]:
+    """A calibrated scorer; None where nothing can be run in isolation."""
+    if not sandbox_available()[0]:
+        yield None
+        return
+    with Scorer(tasks, ScoringSettings(chosen.before_completion, chosen.before_solution)) as scorer:
+        scorer.calibrated(progress)
+        yield scorer
+
+
+def _store_waiting(each: _Measurement, scorer: Scorer | None, store: Store) -> None:
+    """Store a model's waiting answers, with their verdicts if they can be run."""
+    outcomes = [
+        outcome_of(job.task, job.sample, generated, prompt, each.prompting) for job, generated, prompt in each.waiting
+    ]
     each.waiting.clear()
-    if answers:
-        scored = scorer.score(answers)
-        store.evaluations.add_outcomes(
-            each.evaluation.id, [_judged(*one) for one in zip(outcomes, scored, strict=True)]
-        )
+    each.refused += [str(one.details["message"]) for one in outcomes if one.verdict == "error"]
+    recording.add(store, each.evaluation.id, judged(outcomes, scorer) if scorer else outcomes)
 
 
-def _judged(outcome: Outcome, scored: ScoredAnswer) -> Outcome:
-    details = {**outcome.details, "message": scored.message, "cpu_seconds": scored.cpu_seconds}
-    return replace(outcome, verdict=scored.verdict, details=details)
-
-
-def rescore(evaluation_id: str, store: Store, tasks: Sequence[Task], progress: Progress | None = None) -> Evaluation:
-    """Extract and run the stored answers of an evaluation again; its outcomes and scores become the new ones.
-
-    Raises: NotFound; ModelUnmeasurable without stored answers; SandboxUnavailable.
-    """
-    evaluation = store.evaluations.get(evaluation_id)
-    stored = [outcome for outcome in store.evaluations.outcomes(evaluation_id) if "answer" in outcome.details]
-    if not stored:
-        raise ModelUnmeasurable(f"Evaluation {evaluation_id} has no stored answers to score again")
-    by_id = {task.id: task for task in tasks}
-    usual = ScoringSettings()
-    settings = ScoringSettings(
-        evaluation.settings.get("before_completion", usual.before_completion),
-        evaluation.settings.get("before_solution", usual.before_solution),
-    )
-    mode: Mode = "chat" if evaluation.settings.get("prompting") == "chat" else "completion"
-    found = [extract_code(str(outcome.details["answer"]), by_id[outcome.item], mode) for outcome in stored]
-    answers = [
-        Answer(outcome.item, outcome.sample, code.code, code.kind, outcome.details.get("finish_reason") == "length")
-        for outcome, code in zip(stored, found, strict=True)
-    ]
-    with Scorer(tasks, settings) as scorer:
-        scored = scorer.score(answers, progress)
-    renewed = [
-        _judged(replace(outcome, details={**outcome.details, **asdict(code)}), verdict)
-        for outcome, code, verdict in zip(stored, found, scored, strict=True)
-    ]
-    store.evaluations.begin(evaluation, replace=True)
-    store.evaluations.add_outcomes(evaluation_id, renewed)
-    return conclude(evaluation_id, store)
-
-
-def conclude(evaluation_id: str, store: Store, more: Mapping[str, Any] | None = None) -> Evaluation:
-    """Aggregate the stored outcomes into scores and close the evaluation."""
-    evaluation = store.evaluations.get(evaluation_id)
-    model = store.models.get(evaluation.model_id)
-    outcomes = store.evaluations.outcomes(evaluation_id)
-    clean, contaminated = clean_tasks(model, evaluation.benchmark, [outcome.item for outcome in outcomes], store)
-    scores = scores_of(outcomes, evaluation.settings.get("k") or (1,), clean)
-    tokens = sum(int(outcome.details.get("tokens", 0)) for outcome in outcomes)
-    details: dict[str, Any] = {
-        "verdicts": dict(Counter(outcome.verdict or "none" for outcome in outcomes)),
-        "rules": dict(Counter(str(outcome.details.get("rule", "")) for outcome in outcomes)),
-        "contamination": contaminated,
-        "tokens": tokens,
-        "near_ties": sum(outcome.details.get("near_tie") is not None for outcome in outcomes),
-        "cut_off": sum(outcome.details.get("finish_reason") == "length" for outcome in outcomes),
-    }
-    return store.evaluations.finish(evaluation_id, scores, {**details, **(more or {})})
+def _completed(
+    each: _Measurement,
+    tasks: Sequence[Task],
+    chosen: HumanEvalSettings,
+    store: Store,
+    details: Mapping[str, Any],
+    progress: Progress | None,
+) -> Evaluation:
+    """The evaluation with its scores; set aside where there is no sandbox. Answers of a call without one get theirs."""
+    identity = each.evaluation.id
+    available, why = sandbox_available()
+    if not available:
+        return set_aside(identity, store, why, details)
+    with _scoring(tasks, chosen, progress) as scorer:
+        assert scorer is not None
+        unjudged = [outcome for outcome in store.evaluations.outcomes(identity) if answered(outcome)]
+        recording.add(store, identity, judged(unjudged, scorer, progress))
+        limits = limits_of(scorer, progress)
+    return conclude(identity, store, {"limits": limits, **details})

@@ -11,10 +11,11 @@ from urllib.parse import urlsplit
 
 from engines import export, model_id
 from evaluator.benchmarks import benchmark_name, load_benchmark
+from evaluator.concluding import rescore
 from evaluator.errors import ModelUnmeasurable
 from evaluator.families import SPOKEN_TO
 from evaluator.heldout import Conversation, evaluate_heldout
-from evaluator.humaneval import evaluate_humaneval, rescore
+from evaluator.humaneval import evaluate_humaneval
 from evaluator.stopping import evaluate_stopping
 from results import Evaluation, Form, Model, Progress, Store, Workspace, digest
 
@@ -71,8 +72,11 @@ def measure(
     Settings that a benchmark does not have are left out. Raises what the measurement raises.
     """
     if benchmark == "stopping":
-        return evaluate_stopping(models, store, workspace, {"max_tokens": settings["max_tokens"]}, progress)
+        kept = {key: settings[key] for key in ("max_tokens", "engine") if key in settings}
+        return evaluate_stopping(models, store, workspace, kept, progress)
     if benchmark == "heldout":
+        if settings.get("engine") == "llamacpp":
+            raise ModelUnmeasurable("llama.cpp gives no losses of single tokens: held-out loss has no other engine")
         if rows is None:
             raise ModelUnmeasurable("Whose rows are held out? Name the experiment file: --experiment FILE.yaml")
         return evaluate_heldout(models, rows, store, workspace, progress)
@@ -82,7 +86,7 @@ def measure(
 def rescore_stored(
     models: Sequence[Model], benchmark: str, store: Store, progress: Progress | None = None
 ) -> list[Evaluation]:
-    """Extract and run the stored answers of finished evaluations again. Raises as `rescore`."""
+    """Extract and run the stored answers of finished evaluations again, and of unscored ones. Raises as `rescore`."""
     tasks, name = load_benchmark(benchmark), benchmark_name(benchmark)
     stored = [one for model in models for one in store.evaluations.list(model_id=model.id, benchmark=name)]
-    return [rescore(one.id, store, tasks, progress) for one in stored if one.status == "finished"]
+    return [rescore(one.id, store, tasks, progress) for one in stored if one.status in ("finished", "unscored")]

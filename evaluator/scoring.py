@@ -20,7 +20,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from typing import Literal, Self
 
-from evaluator.benchmarks import Task
+from evaluator.benchmarks import Task, benchmark_digest
 from evaluator.errors import SamplesUnreadable
 from evaluator.limits import Calibration, Limits
 from evaluator.programs import futures_first
@@ -31,6 +31,9 @@ from results.records import Progress, Verdict
 
 PROGRESS_SECONDS = 0.2
 """Wall time between two reports of how far scoring is."""
+_CALIBRATIONS: dict[tuple[str, Limits], Calibration] = {}
+"""By the tasks' digest and the limits: what `Scorer.calibrated` remembers. Of one machine, so of one process."""
+
 Before = Literal["prompt", "stripped", "imports", "nothing"]
 """What stands before an answer: the task's prompt, the prompt without white space at its end, its imports, nothing."""
 
@@ -171,11 +174,22 @@ class Scorer:
         )
         return self.calibration
 
+    def calibrated(self, progress: Progress | None = None) -> Calibration:
+        """This machine's calibration for these tasks and limits: measured once, then remembered by this process."""
+        key = (benchmark_digest(list(self._tasks.values())), self.settings.limits)
+        if self.calibration is None and (known := _CALIBRATIONS.get(key)) is not None:
+            self.calibration = known
+            self._plans.update(known.plans)
+        if self.calibration is None:
+            _CALIBRATIONS[key] = self.calibrate(progress)
+        assert self.calibration is not None
+        return self.calibration
+
     def score(self, answers: Sequence[Answer], progress: Progress | None = None) -> list[ScoredAnswer]:
         """The verdict on every answer, in the answers' order. Raises as `score_answers`."""
         check_tasks(answers, self._tasks)
         if self.calibration is None and self.settings.calibrate:
-            self.calibrate(progress)
+            self.calibrated(progress)
         programs = {
             (answer.task_id, assemble(self._tasks[answer.task_id], answer, self.settings)): None
             for answer in answers

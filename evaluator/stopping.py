@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, Field, ValidationError
 
-from engines import HuggingFaceEngine, Request, Sampling
+from engines import EngineError, Message, Sampling
+from evaluator import recording
+from evaluator.asking import Group, Way, groups
 from evaluator.errors import ModelUnmeasurable
-from evaluator.families import Family, families, opened
-from evaluator.identity import check_identity
+from evaluator.families import SPOKEN_TO, out_of_reach
+from evaluator.questions import Asked, Question
 from evaluator.style import length_ratio, prompt_set, repetition
 from results import Evaluation, Model, Outcome, Progress, Score, Store, Workspace, digest, this_machine
 from results.analysis.statistics import mean_interval, wilson_interval
@@ -33,6 +35,8 @@ class StoppingSettings(BaseModel, frozen=True, extra="forbid"):
     max_tokens: int = Field(512, ge=1)
     """An answer of this many new tokens was cut off."""
     system: str = ""
+    engine: Way | None = None
+    """What GGUF models are asked through (`HumanEvalSettings.engine`)."""
     slots: int = Field(64, ge=1)
 
 
@@ -46,7 +50,7 @@ def evaluate_stopping(
 ) -> list[Evaluation]:
     """Measure each model; what is stored already is not generated again unless `anew`.
 
-    Raises: ModelUnmeasurable, IdentityFailed, FileRefused.
+    Raises: ModelUnmeasurable, IdentityFailed, FileRefused, EngineError (what was answered before is stored).
     """
     try:
         chosen = StoppingSettings.model_validate(dict(settings or {}))
@@ -56,70 +60,87 @@ def evaluate_stopping(
     prompts = prompt_set(chosen.prompts)
     machine = this_machine()
     store.machines.add(machine)
-    stored = {**chosen.model_dump(exclude={"slots"}), "prompts_sha256": digest(prompts), "engine": "huggingface"}
     found: dict[str, Evaluation] = {}
-    for family in families(models, workspace):
-        work = []
-        for model in family.members:
-            identity = digest([model.id, model.identity, "stopping", stored, machine.id])
-            planned = Evaluation(identity[:24], model.id, "stopping", stored, machine.id)
-            found[model.id] = store.evaluations.begin(planned, anew)
-            if found[model.id].status != "finished":
-                work.append(model)
-        if work:
-            with opened(family, workspace) as engine:
-                _answer(engine, family, {model.id: found[model.id] for model in work}, prompts, chosen, store, progress)
+    reached: dict[str, Mapping[str, Any]] = {}
+    for group in groups(_with_weights(models), workspace, chosen.engine):
+        stored = {**chosen.model_dump(exclude={"slots"}), "prompts_sha256": digest(prompts), "engine": group.engine}
+        for model in group.members:
+            found[model.id] = recording.begun(recording.planned(model, "stopping", stored, machine.id), store, anew)
+        jobs = _jobs(group, found, prompts, chosen, store)
+        if jobs:
+            with group.opened([question for _, question in jobs]) as asked:
+                _answer(asked, jobs, chosen, store, progress)
+            reached |= {model.id: group.details() for model in group.members}
     # Bases first: their lengths are what the others are set against.
     for model in sorted(models, key=lambda model: model.form != "base"):
         if found[model.id].status != "finished":
-            found[model.id] = _conclude(model, found[model.id], store)
+            found[model.id] = _conclude(model, found[model.id], store, reached.get(model.id, {}))
     return [found[model.id] for model in models]
 
 
+def _with_weights(models: Sequence[Model]) -> Sequence[Model]:
+    """The models. Raises: ModelUnmeasurable for one that is only spoken to: where it ends is not seen."""
+    for model in models:
+        if model.form in SPOKEN_TO:
+            raise out_of_reach(model)
+    return models
+
+
+def _jobs(
+    group: Group, found: Mapping[str, Evaluation], prompts: Sequence[str], chosen: StoppingSettings, store: Store
+) -> list[tuple[Evaluation, Question]]:
+    """What is not answered yet, model by model."""
+    modes = group.prompting(None)
+    turns: list[Message] = [{"role": "system", "content": chosen.system}] if chosen.system else []
+    jobs = []
+    for model in group.members:
+        evaluation = found[model.id]
+        if evaluation.status == "finished":
+            continue
+        there = {outcome.item for outcome in store.evaluations.outcomes(evaluation.id)}
+        for prompt in (prompt for prompt in prompts if prompt not in there):
+            asked: tuple[Message, ...] = (*turns, {"role": "user", "content": prompt})
+            if modes[model.id] == "raw":
+                asked = ()
+            jobs.append((evaluation, Question(model, f"{prompt}\n\n", asked, Sampling(chosen.max_tokens), item=prompt)))
+    return jobs
+
+
 def _answer(
-    engine: HuggingFaceEngine,
-    family: Family,
-    evaluations: Mapping[str, Evaluation],
-    prompts: Sequence[str],
+    asked: Asked,
+    jobs: Sequence[tuple[Evaluation, Question]],
     chosen: StoppingSettings,
     store: Store,
     progress: Progress | None,
 ) -> None:
-    """Answer what is open and store it, all models in one batch."""
-    jobs: list[tuple[Evaluation, str]] = []
-    requests: list[Request] = []
-    for model in (model for model in family.members if model.id in evaluations):
-        evaluation, row = evaluations[model.id], family.row(model)
+    """Answer what is open and store it, as the group answers. Raises what the self-test and the engine raise."""
+    for evaluation, model in {evaluation.id: (evaluation, question.model) for evaluation, question in jobs}.values():
         try:
-            check_identity(engine, row, model)
+            asked.check(model)
         except Exception as error:
             store.evaluations.fail(evaluation.id, f"self-test: {error}")
             raise
-        there = {outcome.item for outcome in store.evaluations.outcomes(evaluation.id)}
-        for prompt in prompts:
-            if prompt not in there:
-                jobs.append((evaluation, prompt))
-                text = _rendered(engine, row, prompt, chosen.system)
-                requests.append(Request(engine.encode(text), Sampling(chosen.max_tokens), row))
-    for done, (index, answer) in enumerate(engine.answers(requests, chosen.slots), 1):
-        evaluation, prompt = jobs[index]
-        details = {
-            "prompt": prompt, "answer": answer.text, "tokens": answer.tokens, "words": len(answer.text.split()),
-            "finish_reason": answer.finish_reason, "repetition": repetition(answer.text), "near_tie": answer.near_tie,
-        }  # fmt: skip
-        store.evaluations.add_outcomes(evaluation.id, [Outcome(prompt, value=float(answer.tokens), details=details)])
-        if progress is not None:
-            progress("answers to the stopping prompts", done, len(jobs))
+    try:
+        answers = asked.answers([question for _, question in jobs], chosen.slots)
+        for done, (index, answer) in enumerate(answers, 1):
+            evaluation, question = jobs[index]
+            if answer.finish_reason == "error":
+                raise EngineError(f"{question.model.name}, {question.item[:60]!r}: {answer.text}")
+            details = {
+                "prompt": question.item, "answer": answer.text, "tokens": answer.tokens,
+                "words": len(answer.text.split()), "finish_reason": answer.finish_reason,
+                "repetition": repetition(answer.text), "near_tie": answer.near_tie,
+            }  # fmt: skip
+            recording.add(store, evaluation.id, [Outcome(question.item, value=float(answer.tokens), details=details)])
+            if progress is not None:
+                progress("answers to the stopping prompts", done, len(jobs))
+    except EngineError as error:
+        for identity in {evaluation.id for evaluation, _ in jobs}:
+            store.evaluations.fail(identity, str(error))
+        raise
 
 
-def _rendered(engine: HuggingFaceEngine, row: str, prompt: str, system: str) -> str:
-    if not engine.chat_template_of(row):
-        return f"{prompt}\n\n"
-    turns = [{"role": "system", "content": system}] if system else []
-    return engine.render([*turns, {"role": "user", "content": prompt}], row)  # type: ignore[list-item]
-
-
-def _conclude(model: Model, evaluation: Evaluation, store: Store) -> Evaluation:
+def _conclude(model: Model, evaluation: Evaluation, store: Store, details: Mapping[str, Any]) -> Evaluation:
     outcomes = store.evaluations.outcomes(evaluation.id)
     n = len(outcomes)
     cut = sum(outcome.details["finish_reason"] == "length" for outcome in outcomes)
@@ -132,22 +153,31 @@ def _conclude(model: Model, evaluation: Evaluation, store: Store) -> Evaluation:
         Score(f"answer_tokens_p{percent}", float(np.percentile(tokens, percent)), None, None, n)
         for percent in (10, 50, 90)
     ]
-    base = _lengths_of_base(model, evaluation, store)
+    base, against = _lengths_of_base(model, evaluation, store)
     lengths = (
         length_ratio({outcome.item: float(outcome.details["tokens"]) for outcome in outcomes}, base) if base else None
     )
     if lengths is not None:
         scores.append(Score("length_over_base", lengths.ratio, lengths.low, lengths.high, lengths.n))
-    return store.evaluations.finish(evaluation.id, scores)
+        details = {**details, "length_against": against}
+    return recording.finish(store, evaluation.id, scores, details)
 
 
-def _lengths_of_base(model: Model, evaluation: Evaluation, store: Store) -> dict[str, float]:
-    """Tokens of the base's answers by prompt, under the same settings on the same machine; empty without them."""
-    if model.form == "base":
-        return {}
-    for other in reversed(store.evaluations.list(benchmark="stopping")):
+def _lengths_of_base(model: Model, evaluation: Evaluation, store: Store) -> tuple[dict[str, float], str]:
+    """(tokens of the base's answers by prompt, its name), measured with the same settings through the same engine.
+
+    The untouched base in the model's own form goes before another form of it; empty without one.
+    """
+    if model.run_id is None and model.form == "base":
+        return {}, ""
+    found: list[tuple[bool, Evaluation, Model]] = []
+    for other in store.evaluations.list(benchmark="stopping"):
         known = store.models.get(other.model_id)
-        same = other.settings == evaluation.settings and other.machine_id == evaluation.machine_id
-        if known.form == "base" and known.base == model.base and same and other.status == "finished":
-            return {outcome.item: float(outcome.details["tokens"]) for outcome in store.evaluations.outcomes(other.id)}
-    return {}
+        untouched = known.base == model.base and known.run_id is None and (known.form == "base" or model.run_id)
+        if untouched and known.id != model.id and other.status == "finished" and other.settings == evaluation.settings:
+            found.append((known.form == model.form, other, known))
+    if not found:
+        return {}, ""
+    _, other, known = max(enumerate(found), key=lambda one: (one[1][0], one[1][2].form == "base", one[0]))[1]
+    outcomes = store.evaluations.outcomes(other.id)
+    return {outcome.item: float(outcome.details["tokens"]) for outcome in outcomes}, known.name

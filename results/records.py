@@ -167,16 +167,17 @@ class Score:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One measurement of one model by one benchmark with fixed settings on one machine."""
+    """One measurement of one model by one benchmark with fixed settings; `machine_id` says where."""
 
     id: str
-    """Digest of model, benchmark, settings and machine: the same measurement again resumes or replaces itself."""
+    """Digest of model, benchmark, settings and, for latency, machine: the same measurement again resumes itself."""
     model_id: str
     benchmark: str
     """humaneval, heldout, latency, stopping, …"""
     settings: Json
     machine_id: str
-    status: Literal["running", "finished", "failed"] = "running"
+    status: Literal["running", "finished", "failed", "unscored"] = "running"
+    """unscored: all answers are stored and none was run, for want of a sandbox; no scores, no verdicts."""
     reason: str = ""
     subset: str = ""
     """Empty for the whole benchmark, else its label, e.g. "40 of 164 tasks": shown wherever a score is."""

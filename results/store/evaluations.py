@@ -113,6 +113,19 @@ class Evaluations:
             changes = {"status": "failed", "reason": reason, "finished_at": now()}
             connection.execute(sa.update(EvaluationRow).where(EvaluationRow.id == evaluation_id).values(changes))
 
+    def set_aside(self, evaluation_id: str, reason: str, details: Mapping[str, Any] | None = None) -> Evaluation:
+        """Mark an evaluation as unscored: whole but for its verdicts; returns it. `begin` resumes it.
+
+        details are added to those it began with. Raises: NotFound, Immutable.
+        """
+        with self._database.write(lock=evaluation_id) as connection:
+            there = _found(connection, evaluation_id)
+            if there.status == "finished":
+                raise Immutable(f"evaluation {evaluation_id!r} is finished; measure it anew")
+            changes = {"status": "unscored", "reason": reason, "details": {**there.details, **(details or {})}}
+            connection.execute(sa.update(EvaluationRow).where(EvaluationRow.id == evaluation_id).values(changes))
+            return _found(connection, evaluation_id)
+
     def get(self, evaluation_id: str) -> Evaluation:
         """The evaluation with its scores. Raises NotFound."""
         with self._database.read() as connection:

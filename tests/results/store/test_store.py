@@ -183,6 +183,22 @@ def test_an_evaluation_resumes_finishes_and_then_stays(store: Store, model: Mode
     assert store.evaluations.scores() == []
 
 
+def test_an_evaluation_without_verdicts_is_set_aside_and_resumed(store: Store, model: Model) -> None:
+    store.evaluations.begin(Evaluation("e", model.id, "humaneval", {}, "m", details={"load": 1}))
+    store.evaluations.add_outcomes("e", [Outcome("T/0", details={"answer": "x"})])
+    aside = store.evaluations.set_aside("e", "no sandbox", {"unscored": "no sandbox"})
+    assert (aside.status, aside.reason, aside.scores) == ("unscored", "no sandbox", ())
+    assert store.evaluations.get("e") == aside and aside.details == {"load": 1, "unscored": "no sandbox"}
+    assert store.evaluations.scores() == []
+    assert store.evaluations.begin(Evaluation("e", model.id, "humaneval", {}, "elsewhere")).status == "running"
+    assert [one.item for one in store.evaluations.outcomes("e")] == ["T/0"]
+    store.evaluations.finish("e", [])
+    with pytest.raises(Immutable):
+        store.evaluations.set_aside("e", "again")
+    with pytest.raises(NotFound):
+        store.evaluations.set_aside("nowhere", "no such")
+
+
 def test_an_evaluation_needs_its_model(store: Store) -> None:
     with pytest.raises(NotFound, match="demo-12345678"):
         store.evaluations.begin(EVALUATION)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from results import Store, compare, decide, engine_words, form_costs
+from results import Store, compare, decide, decision_markdown, engine_words, form_costs
 from tests.results.shelves import add_humaneval, add_model
 
 SAID = "Not all were asked through one engine"
@@ -28,7 +28,7 @@ def test_a_decision_between_engines_says_so_everywhere(store: Store) -> None:
     add_humaneval(store, q4, [True] * 38 + [False] * 62, settings=LLAMA)
     found = decide(store)
     assert SAID in found.paragraph and "tuned through transformers" in found.paragraph
-    assert any(SAID in reason for reason in found.reasons) and SAID in found.markdown()
+    assert any(SAID in reason for reason in found.reasons) and SAID in decision_markdown(found)
     assert {one.model: one.quality.engine for one in found.candidates if one.quality} == {
         "tuned": "transformers", "tuned-q4_0": "llama.cpp",
     }  # fmt: skip

@@ -1,0 +1,69 @@
+"""Measurements of quality in the store: found again wherever they were made, resumed, concluded.
+
+What a model answers does not depend on the machine's name, so a measurement of quality has none in its key: on another
+machine, such as tomorrow's rented one, it is found and not made again. The machine that made it is recorded. Latency
+depends on the machine and keeps it in its key (`evaluator.latency`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from results import Evaluation, Model, Outcome, Score, Store, digest
+from results.errors import Immutable
+
+WORTH = {"finished": 3, "unscored": 2, "running": 1, "failed": 1}
+"""Which of several records of one measurement is gone on with."""
+
+
+def planned(model: Model, benchmark: str, settings: Mapping[str, Any], machine_id: str, subset: str = "") -> Evaluation:
+    """The evaluation as it will be stored, with the id that finds it again on any machine."""
+    identity = digest([model.id, model.identity, benchmark, dict(settings), subset])
+    return Evaluation(identity[:24], model.id, benchmark, settings, machine_id, subset=subset)
+
+
+def begun(wanted: Evaluation, store: Store, anew: bool = False) -> Evaluation:
+    """Begin a measurement, or take the one that is there: of the same model, benchmark, settings and items.
+
+    A record of before, whose id holds a machine's name, is found too. Look at the status: a finished one is left alone
+    unless `anew`. Answers that only wait for verdicts stay those of the machine that gave them.
+    Raises: NotFound (no such model).
+    """
+    there = [
+        one
+        for one in store.evaluations.list(model_id=wanted.model_id, benchmark=wanted.benchmark)
+        if one.origin == "measured" and one.subset == wanted.subset and _text(one.settings) == _text(wanted.settings)
+    ]
+    best = max(there, key=lambda one: (WORTH[one.status], one.id == wanted.id), default=wanted)
+    if best.status == "unscored":
+        kept = {key: value for key, value in best.details.items() if key != "unscored"}
+        best = dataclasses.replace(best, details=kept)
+    else:
+        best = dataclasses.replace(wanted, id=best.id)
+    return store.evaluations.begin(best, replace=anew)
+
+
+def add(store: Store, evaluation_id: str, outcomes: Sequence[Outcome]) -> None:
+    """Store outcomes. Where another process has finished the same measurement meanwhile, its own stay."""
+    try:
+        store.evaluations.add_outcomes(evaluation_id, outcomes)
+    except Immutable:
+        return
+
+
+def finish(
+    store: Store, evaluation_id: str, scores: Sequence[Score], details: Mapping[str, Any] | None = None
+) -> Evaluation:
+    """Close the evaluation. Where another process has finished it meanwhile, its scores are returned."""
+    try:
+        return store.evaluations.finish(evaluation_id, scores, details)
+    except Immutable:
+        return store.evaluations.get(evaluation_id)
+
+
+def _text(settings: Mapping[str, Any]) -> str:
+    """Settings as the store gives them back: a tuple is a list."""
+    return json.dumps(dict(settings), sort_keys=True, default=str)

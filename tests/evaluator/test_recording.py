@@ -1,0 +1,135 @@
+"""Measurements of quality are found again on any machine; latency is not. Answers without a sandbox wait for one."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+
+from evaluator import (
+    evaluate_heldout,
+    evaluate_humaneval,
+    evaluate_stopping,
+    rescore_stored,
+    sandbox_available,
+)
+from evaluator.sandbox import sandbox_description
+from results import Machine, Model, Store, Workspace, decide, digest, form_costs
+from tests.evaluator.test_measurements import ROWS
+from trainer import miniature
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not sandbox_available()[0], reason=f"no sandbox: {sandbox_available()[1]}"),
+]
+
+FEW = {"tasks": 3, "max_tokens": 12}
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.set_num_threads(1)
+    return miniature("smollm2", tmp_path_factory.mktemp("weights") / "base")
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path / "workspace")
+
+
+@pytest.fixture
+def store(workspace: Workspace) -> Store:
+    return workspace.store()
+
+
+@pytest.fixture
+def model(store: Store, base: Path) -> Model:
+    return store.models.add(Model("base-1", "base", "base", "mini", "b" * 64, 1, str(base)))
+
+
+def never(*_: object) -> None:
+    raise AssertionError("it was measured again")
+
+
+@pytest.mark.parametrize("measurement", ["humaneval", "stopping", "heldout"])
+def test_a_measurement_of_another_machine_is_found(
+    store: Store, workspace: Workspace, model: Model, measurement: str
+) -> None:
+    def measured(progress: object = None) -> object:
+        if measurement == "heldout":
+            return evaluate_heldout([model], ROWS, store, workspace, progress)  # type: ignore[arg-type]
+        if measurement == "stopping":
+            wanted = {"prompts": "study-d", "max_tokens": 4}
+            return evaluate_stopping([model], store, workspace, wanted, progress)  # type: ignore[arg-type]
+        return evaluate_humaneval([model], store, workspace, FEW, progress)  # type: ignore[arg-type]
+
+    (first,) = measured()  # type: ignore[misc]
+    far = Store(f"sqlite:///{workspace.path / 'far.db'}")
+    far.models.add(model)
+    far.machines.add(Machine("far", "a CPU", (), 2, 1, "", "Linux"))
+    # as an earlier version stored it, the machine in its id
+    old = digest([model.id, model.identity, measurement, dict(first.settings), first.subset, "far"])[:24]
+    far.evaluations.begin(dataclasses.replace(first, id=old, machine_id="far"))
+    far.evaluations.add_outcomes(old, store.evaluations.outcomes(first.id))
+    done = far.evaluations.finish(old, first.scores)
+    store = far
+    assert measured(never) == [done] and [one.machine_id for one in far.evaluations.list()] == ["far"]
+    assert old != first.id
+
+
+@pytest.fixture
+def refusing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A PATH on which bubblewrap fails as it does where user namespaces are off."""
+    place = tmp_path / "refusing"
+    place.mkdir()
+    (place / "bwrap").write_text("#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n")
+    (place / "bwrap").chmod(0o755)
+    sandbox_description.cache_clear()
+    return f"{place}:/usr/bin:/bin"
+
+
+def test_without_a_sandbox_answers_are_stored_and_scored_later(
+    store: Store, workspace: Workspace, model: Model, refusing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as here:
+        here.setenv("PATH", refusing)
+        (waiting,) = evaluate_humaneval([model], store, workspace, FEW)
+        assert waiting.status == "unscored" and waiting.scores == () and "No permissions" in waiting.details["unscored"]
+        assert "bakeoff evaluate base --benchmark humaneval --rescore" in waiting.reason
+        answers = store.evaluations.outcomes(waiting.id)
+        assert len(answers) == 3 and all(one.verdict is None and "answer" in one.details for one in answers)
+        assert store.evaluations.scores() == [] and decide(store).best is None and form_costs(store) == []
+        assert evaluate_humaneval([model], store, workspace, FEW, never) == [waiting]
+    sandbox_description.cache_clear()
+    (scored,) = rescore_stored([model], "humaneval", store)
+    assert scored.id == waiting.id and scored.status == "finished" and "unscored" not in scored.details
+    assert {score.metric for score in scored.scores} == {"pass@1"} and scored.details["limits"]["slowness"] >= 1
+    after = store.evaluations.outcomes(scored.id)
+    assert [one.details["answer"] for one in after] == [one.details["answer"] for one in answers]
+    assert all(one.verdict not in (None, "error") for one in after)
+
+
+def test_the_same_call_scores_them_where_there_is_a_sandbox(
+    store: Store, workspace: Workspace, model: Model, refusing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as here:
+        here.setenv("PATH", refusing)
+        (waiting,) = evaluate_humaneval([model], store, workspace, FEW)
+    sandbox_description.cache_clear()
+    said: list[str] = []
+    (scored,) = evaluate_humaneval([model], store, workspace, FEW, lambda what, *_: said.append(what))
+    assert (scored.id, scored.status) == (waiting.id, "finished") and "HumanEval answers" not in said
+    assert scored.details["batch"]["answers"] == 3 and "unscored" not in scored.details
+
+
+def test_limits_are_calibrated_once_for_all_models(store: Store, workspace: Workspace, base: Path) -> None:
+    said: list[str] = []
+    for name in ("a", "b"):
+        model = store.models.add(Model(f"{name}-1", name, "merged", "mini", name * 64, 1, str(base)))
+        settings = {"tasks": 2, "max_tokens": 4}
+        (one,) = evaluate_humaneval([model], store, workspace, settings, lambda what, *_: said.append(what))
+        assert one.details["limits"]["cpu_limit_seconds"] >= 3
+        said.append(name)
+    assert "calibrating" not in said[said.index("a") :]

@@ -1,0 +1,197 @@
+"""GGUF models asked through llama.cpp, the real one, on miniature weights: a base file and LoRA-GGUFs beside it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from engines import EngineError, FolderSource, Sampling, Threading, file_sha256, open_engine, write_model
+from engines.header import read_header
+from engines.lora import Delta, write_lora
+from evaluator import IdentityFailed, ModelUnmeasurable, evaluate_humaneval, sandbox_available
+from evaluator.asking import groups
+from results import Evaluation, Model, Store, Workspace
+from tests.engines.weights import write_adapters
+from trainer import miniature
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not sandbox_available()[0], reason=f"no sandbox: {sandbox_available()[1]}"),
+]
+
+FEW = {"tasks": 3, "max_tokens": 16}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A base file, two adapters beside it and one of zeros."""
+    place = tmp_path_factory.mktemp("weights")
+    base = place / "base.gguf"
+    write_model(base, FolderSource(miniature("smollm2", place / "folder")), "gguf-f16")
+    first, second, _ = write_adapters(base, place)
+    header = read_header(base)
+    name = next(tensor.name for tensor in header.tensors if ".attn_q." in tensor.name)
+    shape = next(tensor.shape for tensor in header.tensors if tensor.name == name)
+    zeros = Delta(np.ones((2, shape[0]), np.float32), np.zeros((shape[1], 2), np.float32))
+    write_lora(place / "zeros.gguf", {name: zeros}, header, "zeros")
+    return {"base": base, "first": first, "second": second, "zeros": place / "zeros.gguf"}
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path / "workspace")
+
+
+@pytest.fixture
+def store(workspace: Workspace) -> Store:
+    return workspace.store()
+
+
+@pytest.fixture
+def models(store: Store, files: dict[str, Path]) -> list[Model]:
+    return [added(store, files, name) for name in ("base", "first", "second")]
+
+
+def added(store: Store, files: dict[str, Path], name: str) -> Model:
+    sha = file_sha256(files["base"])
+    model = Model(f"{name}-1", name, "lora-gguf", "mini", name, 1, str(files[name]), weights_sha256=sha)
+    if name == "base":
+        return store.models.add(dataclasses.replace(model, form="base"))
+    return store.models.add(dataclasses.replace(model, base_path=str(files["base"]), run_id=None))
+
+
+def answers(store: Store, evaluation: Evaluation) -> dict[str, str]:
+    return {one.item: one.details["answer"] for one in store.evaluations.outcomes(evaluation.id)}
+
+
+def servers() -> list[psutil.Process]:
+    """The llama.cpp processes of this test."""
+    children = psutil.Process().children(recursive=True)
+    return [one for one in children if "engines.llamachild" in one.cmdline()]
+
+
+def test_one_process_answers_for_a_base_and_its_adapters_as_each_alone(
+    store: Store, workspace: Workspace, models: list[Model]
+) -> None:
+    seen: set[int] = set()
+    found = evaluate_humaneval(models, store, workspace, FEW, lambda *_: seen.update(one.pid for one in servers()))
+    assert len(seen) == 1 and not servers()
+    said = [answers(store, one) for one in found]
+    assert said[0] != said[1] != said[2] != said[0]
+    for model, evaluation, texts in zip(models, found, said, strict=True):
+        assert evaluation.settings["engine"] == "llamacpp" and evaluation.settings["prompting"] == "chat"
+        assert evaluation.details["reached"]["engine"] == "llamacpp" and evaluation.details["near_ties"] is None
+        outcomes = store.evaluations.outcomes(evaluation.id)
+        assert all(one.verdict not in (None, "error") and one.details["tokens"] <= 16 for one in outcomes)
+        alone = open_engine(model, workspace, context=2048, slots=1, threading_choice=Threading(1), reuse=False)
+        try:
+            for outcome in outcomes:
+                prompt = str(outcome.details["prompt"])
+                assert prompt.startswith("<|im_start|>")
+                whole = "".join(piece.text for piece in alone.stream_text(prompt, Sampling(16)))
+                assert whole.startswith(texts[outcome.item])
+        finally:
+            alone.close()
+
+
+def test_the_way_through_transformers_is_another_measurement(
+    store: Store, workspace: Workspace, models: list[Model]
+) -> None:
+    (shipped,) = evaluate_humaneval(models[:1], store, workspace, FEW)
+    (other,) = evaluate_humaneval(models[:1], store, workspace, {**FEW, "engine": "huggingface"})
+    assert other.id != shipped.id and other.settings == {**shipped.settings, "engine": "huggingface"}
+    assert "dequantized" in other.details["reached"]["weights"] and other.details["near_ties"] is not None
+    assert evaluate_humaneval(models[:1], store, workspace, {**FEW, "engine": "llamacpp"}) == [shipped]
+
+
+def test_a_base_beside_adapters_that_only_transformers_runs_is_asked_as_they_are(
+    store: Store, workspace: Workspace, models: list[Model], files: dict[str, Path]
+) -> None:
+    base, lora = models[:2]
+    adapter = dataclasses.replace(lora, id="a", name="a", form="adapter", path=str(files["base"].parent))
+    assert [one.engine for one in groups([base, adapter], workspace)] == ["huggingface"]
+    mixed = groups([base, adapter, lora], workspace)
+    assert {one.engine: [each.name for each in one.members] for one in mixed} == {
+        "huggingface": ["a"], "llamacpp": ["base", "first"],
+    }  # fmt: skip
+    with pytest.raises(ModelUnmeasurable, match="bakeoff export a --form"):
+        groups([base, adapter], workspace, "llamacpp")
+
+
+def killing(at: int) -> Callable[[str, int, int], None]:
+    """Ends llama.cpp's process by a signal once so many answers are there."""
+
+    def progress(what: str, done: int, total: int) -> None:
+        if what == "HumanEval answers" and done == at:
+            for process in servers():
+                process.send_signal(signal.SIGSEGV)
+
+    return progress
+
+
+def test_an_engine_that_dies_is_asked_again(store: Store, workspace: Workspace, models: list[Model]) -> None:
+    settings = {"tasks": 20, "max_tokens": 16}
+    (whole,) = evaluate_humaneval(models[1:2], store, workspace, settings)
+    expected = answers(store, whole)
+    (again,) = evaluate_humaneval(models[1:2], store, workspace, settings, killing(3), anew=True)
+    assert again.status == "finished" and again.details["verdicts"].get("error", 0) == 0
+    assert answers(store, again) == expected
+
+
+def test_an_engine_that_stays_away_fails_the_measurement_and_no_model(
+    store: Store, workspace: Workspace, files: dict[str, Path], tmp_path: Path
+) -> None:
+    file = shutil.copy(files["base"], tmp_path / "moved.gguf")
+    model = store.models.add(Model("moved-1", "moved", "gguf-f16", "mini", "m" * 64, 1, str(file)))
+    settings = {"tasks": 20, "max_tokens": 16}
+
+    def gone(what: str, done: int, total: int) -> None:
+        if what == "HumanEval answers" and done == 3:
+            os.rename(file, tmp_path / "away.gguf")
+        killing(3)(what, done, total)
+
+    with pytest.raises(EngineError):
+        evaluate_humaneval([model], store, workspace, settings, gone)
+    (failed,) = store.evaluations.list(model_id=model.id)
+    kept = answers(store, failed)
+    assert failed.status == "failed" and failed.reason and 3 <= len(kept) < 20
+    assert all(one.verdict not in (None, "error") for one in store.evaluations.outcomes(failed.id))
+    os.rename(tmp_path / "away.gguf", file)
+    totals: set[int] = set()
+    (done,) = evaluate_humaneval([model], store, workspace, settings, lambda what, _, total: totals.add(total))
+    assert done.status == "finished" and 20 - len(kept) in totals
+    assert {item: answers(store, done)[item] for item in kept} == kept
+
+
+def test_a_prompt_that_the_model_has_no_room_for_is_an_error_and_no_answer(
+    store: Store, workspace: Workspace, models: list[Model]
+) -> None:
+    long = "Mind the sky. " * 800
+    settings = {**FEW, "instruction": long + "{prompt}"}
+    with pytest.raises(EngineError, match="context"):
+        evaluate_humaneval(models[:1], store, workspace, settings)
+    (failed,) = store.evaluations.list(model_id=models[0].id)
+    assert failed.status == "failed" and not failed.scores
+    assert {one.verdict for one in store.evaluations.outcomes(failed.id)} == {"error"}
+
+
+def test_the_self_test_knows_a_dead_adapter_and_another_file(
+    store: Store, workspace: Workspace, files: dict[str, Path], models: list[Model]
+) -> None:
+    with pytest.raises(IdentityFailed, match="never trained") as caught:
+        evaluate_humaneval([added(store, files, "zeros")], store, workspace, FEW)
+    assert caught.value.check == "adapter"
+    for field, check in (("weights_sha256", "weights"), ("template_sha256", "template")):
+        wrong = store.models.add(dataclasses.replace(models[0], id=check, name=check, **{field: "0" * 64}))
+        with pytest.raises(IdentityFailed) as caught:
+            evaluate_humaneval([wrong], store, workspace, FEW)
+        assert caught.value.check == check
+    assert not servers()
