@@ -142,8 +142,10 @@ def _described(name: str) -> Device:
         return _gpu(name)
     if name == "mps":
         return Device(name, "Apple GPU", None, _memory_bytes(), "bfloat16", "Apple GPUs multiply bf16")
-    label = next((value for key, value in _processor_fields() if key in ("model name", "processor")), "")
-    label = label if label and not label.isdigit() else platform.processor() or platform.machine()
+    # On Arm `processor` is the model's name, on x86 the number of a core, which stands before the name.
+    named = (value for key, value in _processor_fields() if key in ("model name", "processor"))
+    label = next((value for value in named if value and not value.isdigit()), "")
+    label = label or platform.processor() or platform.machine()
     if found := [flag for flag in BF16_FLAGS if flag in cpu_flags()]:
         return Device(name, label, None, _memory_bytes(), "bfloat16", f"the CPU has {found[0]}")
     reason = "the CPU has neither AMX nor AVX512-BF16, where bf16 would be slower"

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from engines import DeviceUnavailable, free_bytes, gpus, this_device, unusable_gpu
+from results import this_machine
 
 no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU that torch uses")
 
@@ -33,7 +34,7 @@ def test_the_cpu_is_described_with_its_memory() -> None:
     device = this_device("cpu")
     assert (device.name, device.capability) == ("cpu", None)
     assert device.dtype in ("bfloat16", "float32") and device.reason.startswith("the CPU has")
-    assert device.label
+    assert device.label == this_machine().cpu
     assert 0 < free_bytes(device) <= device.memory_bytes
     assert this_device("cpu") is device
 
