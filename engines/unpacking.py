@@ -18,16 +18,29 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from engines.errors import FileRefused
+from engines.errors import EngineError, FileRefused
 from engines.header import read_header
 from engines.identity import file_sha256
 from engines.vocabulary import gguf_tokenizer
 
 
 def cache_folder() -> Path:
-    """Where derived files are kept that any workspace may share; safe to delete."""
-    chosen = os.environ.get("BAKEOFF_CACHE")
-    return Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bakeoff"
+    """Where derived files are kept that any workspace may share; safe to delete. Made when missing.
+
+    Raises: EngineError where this user may not write there, or has no home.
+    """
+    chosen = os.environ.get("BAKEOFF_CACHE") or (os.environ.get("XDG_CACHE_HOME") or "~/.cache") + "/bakeoff"
+    try:
+        folder = Path(chosen).expanduser()
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+            raise PermissionError(None, "Permission denied")
+    except (OSError, RuntimeError) as problem:
+        reason = problem.strerror if isinstance(problem, OSError) else problem
+        raise EngineError(
+            f"The cache folder {chosen} cannot be used: {reason}. Name another: BAKEOFF_CACHE=FOLDER"
+        ) from None
+    return folder
 
 
 def unpacked(path: Path, dtype: str = "") -> Path:

@@ -11,6 +11,10 @@ from contextlib import contextmanager
 from typing import Any
 
 
+TELLING_SECONDS = 10.0
+"""For telling the person, at most, before the process goes on to its end."""
+
+
 class Stop:
     """Set when the process was asked to end: by Ctrl-C or SIGTERM, or by a caller."""
 
@@ -46,6 +50,8 @@ def stop_on_signals(waiting: Callable[[], Any] = bool) -> Iterator[Stop]:
         yield stop
         return
 
+    telling: list[threading.Thread] = []
+
     def asked(number: int, _: Any) -> None:
         if number == signal.SIGHUP:
             _silence_hung_up()
@@ -53,7 +59,8 @@ def stop_on_signals(waiting: Callable[[], Any] = bool) -> Iterator[Stop]:
         if stop.ask(at_once=number == signal.SIGINT):
             raise KeyboardInterrupt
         if first:
-            threading.Thread(target=waiting, daemon=True).start()
+            telling.append(threading.Thread(target=waiting, daemon=True))
+            telling[0].start()
 
     numbers = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # else it was started by nohup
@@ -64,6 +71,8 @@ def stop_on_signals(waiting: Callable[[], Any] = bool) -> Iterator[Stop]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        for thread in telling:  # a process that ends while another of its threads writes is aborted
+            thread.join(TELLING_SECONDS)
 
 
 def _silence_hung_up() -> None:
