@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-
 TELLING_SECONDS = 10.0
 """For telling the person, at most, before the process goes on to its end."""
 
