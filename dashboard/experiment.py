@@ -29,6 +29,7 @@ def form(known_bases: list[str]) -> str:
     sources = left.multiselect(
         "Data", list(SOURCES), list(SOURCES[:1]), accept_new_options=True, help="Hub id, file or built-in"
     )
+    split = left.text_input("Split", "train", help="Of Hub data, of folders with train and test files")
     limit = left.number_input("Rows of each source at most", 10, None, None, placeholder="all")
     clean = left.toggle("Leave out rows that hold HumanEval tasks", value=True)
     steps = right.number_input("Steps", 1, 1_000_000, 100)
@@ -47,10 +48,13 @@ def form(known_bases: list[str]) -> str:
         grid["lora.rank"] = sorted(ranks)
     if seeds > 1:
         grid["training.seed"] = list(range(int(seeds)))
+    kept: dict[str, Any] = {"limit": int(limit)} if limit else {}
+    if split not in ("", "train"):
+        kept["split"] = split
     made: dict[str, Any] = {
         "name": title,
         "bases": base,
-        "data": {"sources": [{"name": name} | ({"limit": int(limit)} if limit else {}) for name in sources]},
+        "data": {"sources": [{"name": name, **kept} for name in sources]},
         "training": {"max_steps": int(steps), "learning_rate": float(rate)},
     }
     if clean:

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from trainer.hub import Upload, push, upload_of
     from trainer.miniatures import miniature
     from trainer.planning import Group, Plan, plan
-    from trainer.previews import Preview, Shown, previews
     from trainer.rehearsals import Rehearsal, rehearsal
     from trainer.report_words import data_words, removed_words
     from trainer.shipping import impossible_forms
+    from trainer.shown_rows import Preview, Shown, previews
     from trainer.training import train
 
 _HOME = {
@@ -37,9 +37,9 @@ _HOME = {
     "LoadedBase": "bases",
     "Plan": "planning",
     "PreparedData": "data",
-    "Preview": "previews",
+    "Preview": "shown_rows",
     "Rehearsal": "rehearsals",
-    "Shown": "previews",
+    "Shown": "shown_rows",
     "TrainerError": "errors",
     "Upload": "hub",
     "base_identity": "bases",
@@ -51,7 +51,7 @@ _HOME = {
     "miniature": "miniatures",
     "plan": "planning",
     "prepare": "data",
-    "previews": "previews",
+    "previews": "shown_rows",
     "push": "hub",
     "rehearsal": "rehearsals",
     "removed_words": "report_words",

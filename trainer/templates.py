@@ -59,12 +59,19 @@ def render(messages: Sequence[Turn], tokenizer: Any, generation: bool = False, t
             return text
     except Exception as error:  # templates are programs: anything may come out
         if not has_system:
-            raise DataInvalid(f"The chat template refuses a conversation: {error}") from error
+            raise _refusal(messages, error) from error
     first: Turn = {"role": "user", "content": f"{messages[0]['content']}\n\n{messages[1]['content']}"}
     try:
         return _apply([first, *messages[2:]], tokenizer, generation, tools)
     except Exception as error:
-        raise DataInvalid(f"The chat template refuses a conversation: {error}") from error
+        raise _refusal(messages, error) from error
+
+
+def _refusal(messages: Sequence[Turn], error: Exception) -> DataInvalid:
+    """What the template said; of rows with tools also what to do."""
+    said = f"The chat template refuses a conversation: {' '.join(str(error).split())[:200]}"
+    calling = any(turn["role"] == "tool" or "tool_calls" in turn for turn in messages)
+    return DataInvalid(f"{said}. {TOOLLESS.format(what='these tool calls')}" if calling else said)
 
 
 def _apply(messages: Sequence[Turn], tokenizer: Any, generation: bool, tools: Sequence[Json]) -> str:

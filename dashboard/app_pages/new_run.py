@@ -15,6 +15,11 @@ else:
 name = experiment.name(written)
 with st.container(horizontal=True):
     st.download_button("Download", written, f"{name}.yaml", icon=":material/download:", on_click="ignore")
+    look = st.button(
+        "Look at the data",
+        icon=":material/table_view:",
+        help="What is read and what is not, and rows as the base reads them",
+    )
     plan = st.button(
         "Plan", icon=":material/fact_check:", help="Runs, tokens, memory and time, before anything is spent"
     )
@@ -22,12 +27,13 @@ with st.container(horizontal=True):
         "Rehearse", icon=":material/theater_comedy:", help="The whole plan in about a minute, with miniatures"
     )
     start = st.button("Run", icon=":material/rocket_launch:", type="primary")
-if plan or rehearse or start:
-    verb, options = ("plan", []) if plan else ("run", ["--rehearse"] if rehearse else [])
+if look or plan or rehearse or start:
+    verb, options = ("data" if look else "plan" if plan else "run"), (["--rehearse"] if rehearse else [])
     place = jobs.folder(data.workspace(), "run", f"{verb}-{name}")
     (place / "experiment.yaml").write_text(written, encoding="utf-8")
-    command = [sys.executable, "-m", "bakeoff", verb, str(place / "experiment.yaml"), *options]
-    jobs.create(place, [*command, "--workspace", str(data.workspace().path)]).start()
+    where = [] if look else ["--workspace", str(data.workspace().path)]
+    command = [sys.executable, "-m", "bakeoff", verb, str(place / "experiment.yaml"), *options, *where]
+    jobs.create(place, command).start()
 if jobs.find(data.workspace(), "run"):
     st.subheader("Started from here")
 frame.jobs_list("run")

@@ -88,6 +88,12 @@ def test_a_run_from_the_form_to_its_end(address: str, page: Any, workspace: Work
     assert trainer.load_experiment(Path(download.value.path())).name == "mini"
     assert yaml.safe_load(written)["bases"] == [str(base)]
 
+    page.get_by_role("button", name="Look at the data", exact=True).click()
+    newest(page, "running")
+    assert "data-mini" in page.get_by_test_id("stExpander").first.inner_text()
+    looked = newest(page, "finished")
+    assert "60 read, 60 usable, 0 unusable" in looked and "⟦It is" in looked
+
     page.get_by_role("button", name="Plan", exact=True).click()
     newest(page, "running")
     assert "plan-mini" in page.get_by_test_id("stExpander").first.inner_text()

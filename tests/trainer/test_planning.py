@@ -12,7 +12,7 @@ import pytest
 
 from engines import A100, T4, Place, places
 from results import Workspace
-from trainer import Plan, load_experiment, plan, rehearsal, variants
+from trainer import Plan, load_experiment, plan, rehearsal, removed_words, variants
 from trainer.estimates import memory, seconds, trained_parameters
 from trainer.experiment import Experiment, Lora, Training
 from trainer.registry import Shape, entry
@@ -27,7 +27,7 @@ def shape(name: str) -> Shape:
     return found.shape
 
 
-def experiment_of(folder: Path, base: Path, rows: list[dict[str, str]], **sections: Any) -> Experiment:
+def experiment_of(folder: Path, base: Path, rows: list[dict[str, Any]], **sections: Any) -> Experiment:
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     data = {"sources": [{"name": "rows.jsonl"}], "validation_fraction": 0.2, **sections.pop("data", {})}
     raw = {"name": "planned", "bases": [str(base)], "data": data, **sections}
@@ -92,6 +92,26 @@ def test_warnings_name_the_setting(small: Callable[[str], Path], tmp_path: Path)
     assert warned(found, "one seed", "sweep.seeds")
     assert warned(found, "latency", "evaluate.forms")
     assert warned(found, "evaluate.base")
+
+
+def test_rows_that_are_lost_or_read_in_part_are_counted_with_their_places(
+    small: Callable[[str], Path], tmp_path: Path
+) -> None:
+    rows: list[dict[str, Any]] = [
+        *({**row, "mood": "calm"} for row in ROWS),
+        {"prompt": "word " * 300, "completion": "Too late."},
+        {"prompt": "Why?", "reasoning": "Let me see.", "completion": "Because."},
+        {"prompt": "Look.", "completion": "A cat.", "images": ["cat.png"]},
+    ]
+    found = plan(experiment_of(tmp_path, small("llama"), rows, training={"max_length": 128}), Workspace(tmp_path / "w"))
+    assert warned(found, "1 row cannot be read: the column 'images' holds images", "rows.jsonl:43")
+    assert warned(found, "2 rows are left out", "does not show the reasoning", "the answer begins beyond 128 tokens")
+    assert warned(found, "columns of", "not used: mood (40 rows)")
+    [group] = found.groups
+    told = removed_words(group.report)
+    assert told == "removed: 1 unreadable, 1 not shown by the template, 1 answered beyond max_length"
+    assert group.rows is not None and group.validation_rows is not None
+    assert group.rows + group.validation_rows == 40
 
 
 def test_what_cannot_be_had_is_a_problem_with_the_memory_still_told(tmp_path: Path) -> None:

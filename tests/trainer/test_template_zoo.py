@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trl
 
 from results import Workspace
 from trainer import Conversation, TrainerError, data_words, prepare, removed_words
@@ -117,6 +118,51 @@ def test_tools_that_a_template_does_not_show_are_named(style: str) -> None:
         [(reason, where)] = found.left_out.items()
         assert not found.examples and where["rows"] == 1
         assert "does not show tool" in reason and "Qwen 2.5" in reason
+
+
+REAL = Path(trl.__file__).parent / "chat_templates"
+"""Templates of published models, as TRL keeps them."""
+
+END = {"llama": "<|eot_id|>", "gemma": "<end_of_turn>", "phi3": "<|end|>", "qwen2": "<|im_end|>"}
+CALLED = '"name": "calc", "arguments": {"sum": "17*3"}}\n</tool_call><|im_end|>'
+LLAMAS_CALL = '{"name": "calc", "parameters": {"sum": "17*3"}}<|eot_id|>'
+
+
+@pytest.mark.parametrize(
+    ("name", "style", "thought", "called"),
+    [
+        ("llama3_1", "llama", "", LLAMAS_CALL),
+        ("llama3_2", "llama", "", LLAMAS_CALL),
+        ("llama3", "llama", "", ""),
+        ("qwen2_5", "qwen2", "", CALLED),
+        ("qwen3", "qwen2", "<think>\n10*3 + 7*3\n</think>\n\n51<|im_end|>", CALLED),
+        ("qwen3_instruct_2507", "qwen2", "", CALLED),
+        ("gemma", "gemma", "", ""),
+        ("gemma3", "gemma", "", ""),
+        ("phi3", "phi3", "", ""),
+    ],
+)
+def test_published_templates_show_all_of_a_row_or_lose_it_by_name(
+    name: str, style: str, thought: str, called: str
+) -> None:
+    tokenizer = miniature_tokenizer(style)
+    tokenizer.chat_template = (REAL / f"{name}.jinja").read_text(encoding="utf-8")
+
+    def texts(turns: list[Turn], tools: list[Any] | None = None) -> list[str]:
+        row = Conversation(tuple(turns), "s", 0, {}, tuple(tools or ()))
+        found = mask_conversations([row], tokenizer, 4000)
+        assert bool(found.examples) != bool(found.left_out)
+        return [
+            tokenizer.decode([label for label in labels if label != IGNORED]) for _, labels, _ in found.examples
+        ] or [next(iter(found.left_out))]
+
+    system: Turn = {"role": "system", "content": "Be brief."}
+    [plain] = texts([system, ASKED, {"role": "assistant", "content": "51"}])
+    assert plain.removeprefix("<think>\n\n</think>\n\n").strip() == f"51{END[style]}"
+    [reasoned] = texts([ASKED, THOUGHT])
+    assert reasoned == thought if thought else "does not show the reasoning" in reasoned
+    [calling] = texts(LOOP, [CALC])
+    assert called in calling and "It is 51." in calling if called else "does not show" in calling
 
 
 def test_text_beside_a_call_is_kept_or_named() -> None:

@@ -94,3 +94,11 @@ def test_a_value_that_does_not_fit_is_refused() -> None:
 
     with pytest.raises(ExperimentInvalid, match=r"lora\.rank"):
         variants(experiment(sweep={"grid": {"lora.rank": [8, -1]}}))
+
+
+def test_a_run_that_says_nothing_of_an_encoding_keeps_the_id_of_before_there_was_one() -> None:
+    [plain] = variants(experiment())
+    keys = {"name", "subset", "split", "revision", "limit", "weight", "format", "columns", "system", "streaming"}
+    assert plain.config["data.sources"][0].keys() == keys
+    [said] = variants(experiment(data={"sources": [{"name": "python-stdlib", "encoding": "cp1252"}]}))
+    assert said.config["data.sources"][0]["encoding"] == "cp1252" and said.id != plain.id
