@@ -54,12 +54,13 @@ class Decoders:
         self._refusal = unpaged(model) if choice == "generate_batch" else ""
         self._answered: Counter[str] = Counter()
         self._elsewhere: Counter[str] = Counter()
+        self._rows: dict[str, int] = {}
         self._notes: list[str] = []
 
     @property
     def record(self) -> dict[str, Any]:
-        """What answered so far: decoder → answers, why not the chosen one → requests, and what went otherwise."""
-        found: dict[str, Any] = {"decoder": self.choice, "answers": dict(self._answered)}
+        """What answered so far: decoder → answers, most rows at once; why not the chosen one → requests; and notes."""
+        found: dict[str, Any] = {"decoder": self.choice, "answers": dict(self._answered), "rows": dict(self._rows)}
         if self._elsewhere:
             found["not_by_generate_batch"] = dict(self._elsewhere)
         if self._notes:
@@ -108,8 +109,11 @@ class Decoders:
                     waiting.remove(asked[place])
                     self._answered[decoder] += 1
                     yield asked[place], answer
+                self._rows[decoder] = max(rows, self._rows.get(decoder, 0))
                 return
             except torch.OutOfMemoryError as error:
+                if rows == 1 and decoder == "generate_batch":
+                    raise PagedFailed(f"continuous batching had no room for one row ({error})") from error
                 if rows == 1:
                     raise EngineError(
                         f"The GPU's memory ran out with one row of up to {longest} tokens beside the weights: use a "

@@ -97,11 +97,11 @@ class PagedDecoder:
         manager = None
         try:
             manager = self._manager(rows)
-            manager.start()
-            for row in rows:
+            for row in rows:  # before the start: a manager whose thread has failed takes none
                 manager.add_request(
                     list(row.request.ids), str(row.index), row.request.sampling.max_tokens, streaming=True
                 )
+            manager.start()
             yield from self._collected(manager, rows, adapter)
         finally:
             hook.remove()
@@ -141,7 +141,7 @@ class PagedDecoder:
             result = manager.get_result(timeout=0.5)
             if result is None:
                 if not manager.is_running():
-                    raise PagedFailed("the thread of transformers' continuous batching ended without a reason")
+                    raise _failure(str(manager.background_thread_status.fatal_error or "its thread ended"))
                 continue
             if result.error is not None:
                 raise _failure(result.error)

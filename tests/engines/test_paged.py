@@ -171,13 +171,18 @@ def test_out_of_memory_halves_the_rows_and_loses_no_answer(
     ]
 
 
-def test_out_of_memory_with_one_row_names_the_remedy(engine: HuggingFaceEngine) -> None:
+def test_one_row_that_does_not_fit_goes_to_our_loop_and_then_names_the_remedy(engine: HuggingFaceEngine) -> None:
     def full(*_: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    engine.model.register_forward_pre_hook(full)
+    request = Request(engine.encode("x"), Sampling(max_tokens=2))
+    hook = engine.model.register_forward_pre_hook(full)
+    assert len(dict(engine.answers([request] * 3))) == 3
+    assert engine.details()["answers"] == {"batched": 3} and "no room for one row" in engine.details()["notes"][-1]
+    hook.remove()
+    engine.model.get_decoder().register_forward_pre_hook(full)
     with pytest.raises(EngineError, match="smaller max_tokens"):
-        list(engine.answers([Request(engine.encode("x"), Sampling(max_tokens=2))] * 3))
+        list(engine.answers([request] * 3))
 
 
 def test_losses_are_the_same_when_memory_runs_out_under_them(
