@@ -14,7 +14,7 @@ from dashboard.errors import ServerSilent
 from tests.dashboard.answers import AnswerServer
 
 
-def until(true: Callable[[], bool], seconds: float = 120.0) -> None:
+def until(true: Callable[[], bool], seconds: float = 600.0) -> None:
     """Wait for something that must come."""
     deadline = time.monotonic() + seconds
     while not true():

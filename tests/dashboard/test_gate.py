@@ -31,7 +31,7 @@ def test_with_a_login_configured_a_stranger_sees_a_button_and_nothing_else(
     workspaces: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BAKEOFF_WORKSPACE", str(workspaces["small"]))
-    page = AppTest.from_file(APP, default_timeout=300)
+    page = AppTest.from_file(APP, default_timeout=900)
     page.secrets["auth"] = AUTH
     page.run()
     assert [button.label for button in page.button] == ["Log in"]
@@ -44,7 +44,7 @@ def test_without_a_login_configured_the_first_page_is_the_decision(
     workspaces: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BAKEOFF_WORKSPACE", str(workspaces["small"]))
-    page = AppTest.from_file(APP, default_timeout=300).run()
+    page = AppTest.from_file(APP, default_timeout=900).run()
     assert page.title[0].value.startswith("Decide")
 
 
@@ -71,11 +71,11 @@ def test_the_command_starts_on_loopback_alone_and_control_c_ends_everything(tmp_
     with (tmp_path / "out").open("wb") as out:
         running = subprocess.Popen(command, env=environment, stdout=out, stderr=out)
     said = tmp_path / "out"
-    until(lambda: f"Dashboard: http://127.0.0.1:{port}" in said.read_text(), 120)
-    assert urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=300).status == 200
+    until(lambda: f"Dashboard: http://127.0.0.1:{port}" in said.read_text())
+    assert urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=900).status == 200
     assert f"0100007F:{port:04X}" in listening()
     assert f"00000000:{port:04X}" not in listening()
     running.send_signal(signal.SIGINT)
-    assert running.wait(300) == 130
+    assert running.wait(900) == 130
     until(lambda: f"0100007F:{port:04X}" not in listening())
     assert "Traceback" not in said.read_text()

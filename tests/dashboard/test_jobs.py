@@ -97,11 +97,11 @@ def test_a_prompt_set_is_answered_by_every_model_and_goes_on_after_a_failure(
     made = jobs.create(place, [sys.executable, "-m", "dashboard.batch", str(place / "request.json")])
     monkeypatch.setenv("BAKEOFF_SERVE_URL", "http://127.0.0.1:9")
     made.start()
-    until(lambda: made.exit_status is not None, 300)
+    until(lambda: made.exit_status is not None)
     assert "No model server" in made.log() or "127.0.0.1:9" in made.log()
     monkeypatch.setenv("BAKEOFF_SERVE_URL", serving.url)
     made.start()
-    until(lambda: made.exit_status == 0, 300)
+    until(lambda: made.exit_status == 0)
     found = small.store().evaluations.list(benchmark=batch.BENCHMARK)
     assert [one.status for one in found] == ["finished", "finished"]
     outcomes = small.store().evaluations.outcomes(found[0].id)

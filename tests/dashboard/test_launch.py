@@ -21,7 +21,7 @@ from tests.dashboard.answers import AnswerServer
 from tests.dashboard.test_chat import until
 from tests.dashboard.test_gate import listening
 
-PATIENCE_SECONDS = 180.0
+PATIENCE_SECONDS = 600.0
 """For starting processes on a machine that others starve."""
 
 

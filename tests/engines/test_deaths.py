@@ -186,7 +186,7 @@ class Assassin(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 900
         while not self.killed and time.monotonic() < deadline:
             for child in psutil.Process().children():
                 with suppress(psutil.Error):
@@ -251,7 +251,7 @@ def test_a_worker_killed_at_any_moment_answers_whole_or_fails_by_name(
 
 def _killed_amid_its_answer(url: str, children: Succession) -> list[str]:
     body, lines = {**ASK, "model": "whole", "stream": True, "max_tokens": 400}, []
-    with httpx.stream("POST", f"{url}/v1/chat/completions", json=body, timeout=120) as answer:
+    with httpx.stream("POST", f"{url}/v1/chat/completions", json=body, timeout=900) as answer:
         for line in answer.iter_lines():
             if '"content": "' in line and '"role"' not in line and not lines:
                 os.kill(children.child().pid, signal.SIGKILL)
@@ -289,7 +289,7 @@ def test_an_answer_that_just_ends_is_no_finished_answer(pieces: tuple[str, ...],
             assert "broke off" in events[-1]["error"]["message"]
             assert not any(event["choices"][0]["finish_reason"] for event in events[:-1])
             body = {**ASK, "model": "whole"}
-            answer = httpx.post(f"{url}/v1/chat/completions", json=body, timeout=120)
+            answer = httpx.post(f"{url}/v1/chat/completions", json=body, timeout=900)
             assert answer.status_code == 503 and "broke off" in json.dumps(answer.json())
         finally:
             stop()

@@ -98,7 +98,7 @@ class Meeting:
     """An engine whose answers begin when `parties` requests have come for one: asked in turn, none would begin."""
 
     def __init__(self, engine: LlamaCppEngine, parties: int) -> None:
-        self.engine, self.barrier = engine, threading.Barrier(parties, timeout=60)
+        self.engine, self.barrier = engine, threading.Barrier(parties, timeout=600)
 
     def stream(self, messages: Sequence[Message], sampling: Sampling) -> LlamaStream:
         self.barrier.wait()

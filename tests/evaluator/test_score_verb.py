@@ -15,7 +15,7 @@ TASKS = load_benchmark("humaneval")[:2]
 
 def score(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "bakeoff", "score", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
 
 
 @pytest.mark.slow

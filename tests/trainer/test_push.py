@@ -140,7 +140,7 @@ def pushed(place: Workspace, url: str, token: str) -> subprocess.CompletedProces
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "HUGGING"))}
     own = {"HF_ENDPOINT": url, "HF_TOKEN": token, "HF_HUB_DISABLE_XET": "1", "HF_HOME": str(place.path / "hf")}
     command = [sys.executable, "-m", "bakeoff", "push", "demo-rank8", "me/small", "--workspace", str(place.path)]
-    return subprocess.run(command, env={**kept, **own}, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(command, env={**kept, **own}, capture_output=True, text=True, timeout=900, check=False)
 
 
 @pytest.mark.slow

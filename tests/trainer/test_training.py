@@ -338,7 +338,7 @@ def test_a_signal_leaves_a_run_that_goes_on(ground: Path, tmp_path: Path) -> Non
         if int(line) >= 3:
             break
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=900)
     assert "KeyboardInterrupt" in errors
     store = Workspace(tmp_path).store()
     (summary,) = store.runs.list()
