@@ -62,33 +62,35 @@ class GgufSource:
     """An existing GGUF: its metadata word for word, its tensors dequantized."""
 
     def __init__(self, path: Path) -> None:
-        import gguf
-
-        self.header = read_header(path)  # refuses hostile files before the package reads them
+        self.header = read_header(path)  # refuses hostile files; the package's reader takes ten seconds a vocabulary
         self.architecture = self.header.architecture
         self.layout = layout_of(self.header)
-        self._reader = gguf.GGUFReader(path)
-        self._tensors = {tensor.name: tensor for tensor in self._reader.tensors}
+        self._path = path
+        self._bytes = np.memmap(path, np.uint8, "r")
+        self._tensors = {tensor.name: tensor for tensor in self.header.tensors}
 
     def names(self) -> list[str]:
         return list(self._tensors)
 
     def shape(self, name: str) -> tuple[int, ...]:
-        return tuple(int(side) for side in reversed(self._tensors[name].shape))
+        return tuple(reversed(self._tensors[name].shape))
 
     def blocks(self, name: str) -> Iterator[Array]:
+        import gguf
         from gguf.quants import dequantize
 
         found, shape = self._tensors[name], self.shape(name)
+        start = self.header.data_offset + found.offset
+        stored = self._bytes[start : start + found.bytes].reshape(shape[0], -1)
         for rows in _row_blocks(shape):
-            part = dequantize(found.data[rows], found.tensor_type).astype(np.float32)
+            part = dequantize(stored[rows], gguf.GGMLQuantizationType(found.kind)).astype(np.float32)
             yield part.reshape(-1, *shape[1:])
 
     def describe(self, writer: Any) -> None:
         import gguf
 
         skipped = ("GGUF.", "general.architecture", "general.file_type", "general.quantization_version")
-        for field in self._reader.fields.values():
+        for field in gguf.GGUFReader(self._path).fields.values():
             if not field.name.startswith(skipped):
                 inner = field.types[-1] if field.types[0] == gguf.GGUFValueType.ARRAY else None
                 writer.add_key_value(field.name, field.contents(), field.types[0], sub_type=inner)

@@ -25,6 +25,7 @@ MAX_PAIRS = 10_000
 MAX_TENSORS = 100_000
 MAX_STRING_BYTES = 16 << 20
 """Longest single string: far above any chat template, far below what exhausts memory."""
+MAX_ROTARY_BYTES = 1 << 16
 KEPT_ITEMS = 64
 """Longer arrays (vocabulary, merges) are walked for their bounds and kept as their length alone."""
 
@@ -67,6 +68,8 @@ class Header:
     """Values by key; arrays longer than KEPT_ITEMS are a `Length`."""
     tensors: tuple[TensorInfo, ...]
     data_offset: int
+    rotary_factors: tuple[float, ...] = ()
+    """What rope_freqs.weight holds, the one tensor that is configuration: divisors of the rotary frequencies."""
 
     @property
     def architecture(self) -> str:
@@ -149,7 +152,13 @@ class _Walk:
                 )
         if len({tensor.name for tensor in described}) != len(described):
             raise _Malformed("two tensors have the same name")
-        return Header(version, metadata, tuple(described), start)
+        return Header(version, metadata, tuple(described), start, self.rotary_factors(described, start))
+
+    def rotary_factors(self, described: Sequence[TensorInfo], start: int) -> tuple[float, ...]:
+        for tensor in described:
+            if tensor.name == "rope_freqs.weight" and tensor.kind == 0 and tensor.bytes <= MAX_ROTARY_BYTES:
+                return struct.unpack_from(f"<{tensor.bytes // 4}f", self.data, start + tensor.offset)
+        return ()
 
     def scalar(self, form: str) -> Any:
         size = struct.calcsize("<" + form)

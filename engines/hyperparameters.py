@@ -16,6 +16,7 @@ import numpy as np
 
 from engines.architectures import FAMILIES, Array, Layout
 from engines.errors import ExportRefused, FileRefused
+from engines.header import Header
 
 REMOTE_CODE = ("auto_map", "trust_remote_code", "custom_pipelines")
 
@@ -150,3 +151,76 @@ def llama3_factors(scaling: Mapping[str, Any], base: float, head: int) -> Array:
             smooth = (context / wavelength - low) / (high - low)
             factors.append(1 / ((1 - smooth) / factor + smooth))
     return np.array(factors, np.float32)
+
+
+READ = {"llama": "llama", "qwen2": "qwen2", "qwen3": "qwen3", "gemma": "gemma", "gemma2": "gemma2",
+        "gemma3": "gemma3_text"}  # fmt: skip
+"""GGUF architecture → transformers' model_type of what `config_of` makes. Mistral is read as llama."""
+
+GEMMA2_27B_LAYERS = 46
+"""The one Gemma 2 that scales queries by width over heads; a GGUF does not say so, and llama.cpp goes by this too."""
+
+
+def config_of(header: Header) -> dict[str, Any]:
+    """A transformers configuration of a GGUF file, the inverse of `hyperparameters`; its architecture is one of `READ`.
+
+    Raises: FileRefused for rotary factors that no scaling known here gives.
+    """
+    get, architecture = header.hyperparameter, header.architecture
+    shapes = {tensor.name: tensor.shape for tensor in header.tensors}
+    heads, width, layers = int(get("attention.head_count")), int(get("embedding_length")), int(get("block_count"))
+    head = int(get("attention.key_length", width // heads))
+    values: dict[str, Any] = {
+        "model_type": READ[architecture],
+        "hidden_size": width,
+        "intermediate_size": int(get("feed_forward_length")),
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "num_key_value_heads": int(get("attention.head_count_kv", heads)),
+        "head_dim": head,
+        "rms_norm_eps": float(get("attention.layer_norm_rms_epsilon", 1e-6)),
+        "max_position_embeddings": int(get("context_length")),
+        "vocab_size": shapes["token_embd.weight"][1],
+        "tie_word_embeddings": "output.weight" not in shapes,
+    }
+    for name in ("bos", "eos", "padding"):
+        values[f"{name.removesuffix('ding')}_token_id"] = header.metadata.get(f"tokenizer.ggml.{name}_token_id")
+    if architecture in ("llama", "qwen3"):
+        values["attention_bias"] = "blk.0.attn_q.bias" in shapes
+    if architecture in ("gemma2", "gemma3"):
+        values["sliding_window"] = int(get("attention.sliding_window", 4096))
+        wide = architecture == "gemma2" and layers == GEMMA2_27B_LAYERS
+        values["query_pre_attn_scalar"] = width // heads if wide else head
+    for key in ("attn_logit_softcapping", "final_logit_softcapping"):
+        if architecture == "gemma2" or get(key):
+            values[key] = float(get(key)) if get(key) else None
+    values["rope_parameters"] = _rope_parameters(header, head)
+    return values
+
+
+def _rope_parameters(header: Header, head: int) -> dict[str, Any]:
+    get = header.hyperparameter
+    base = float(get("rope.freq_base", 1_000_000.0 if header.architecture == "gemma3" else 10_000.0))
+    found: dict[str, Any] = {"rope_type": "default", "rope_theta": base}
+    kind = str(get("rope.scaling.type", "none"))
+    if kind in ("linear", "yarn"):
+        found |= {"rope_type": kind, "factor": float(get("rope.scaling.factor"))}
+    if kind == "yarn":
+        found["original_max_position_embeddings"] = int(get("rope.scaling.original_context_length"))
+    if any(tensor.name == "rope_freqs.weight" for tensor in header.tensors):
+        found |= _llama3_scaling(header, base, head)
+    if header.architecture == "gemma3":
+        local = {"rope_type": "default", "rope_theta": 10_000.0}
+        return {"full_attention": found, "sliding_attention": local}
+    return found
+
+
+def _llama3_scaling(header: Header, base: float, head: int) -> dict[str, Any]:
+    """The scaling whose divisors of the rotary frequencies are those in the file: they are all that a GGUF keeps."""
+    stored = np.array(header.rotary_factors, np.float32)
+    scaling: dict[str, Any] = {"factor": float(stored.max()), "low_freq_factor": 1.0, "high_freq_factor": 4.0}
+    for power in range(5, 18):  # Llama 3's own is 8,192
+        scaling["original_max_position_embeddings"] = 1 << power
+        if np.allclose(llama3_factors(scaling, base, head), stored, rtol=1e-3):
+            return {"rope_type": "llama3", **scaling}
+    raise FileRefused("its rope_freqs.weight is no Llama 3 scaling of rotary frequencies, the only one that is read")
