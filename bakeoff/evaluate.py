@@ -29,6 +29,9 @@ def evaluate(
     samples: Annotated[int, typer.Option(help="Answers to each task; more than one needs --temperature.")] = 1,
     temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.0,
     max_tokens: Annotated[int, typer.Option(help="New tokens of an answer at most.")] = 512,
+    slots: Annotated[
+        int | None, typer.Option(help="Answers at a time, in flight at an endpoint. As many as pay without it.")
+    ] = None,
     engine: Annotated[
         str | None,
         typer.Option(help="What GGUF models are asked through: llamacpp, which will answer, or huggingface."),
@@ -62,7 +65,7 @@ def evaluate(
 
     place = Workspace.open(workspace)
     settings = {"tasks": tasks, "prompting": prompting, "samples": samples, "temperature": temperature}
-    settings["engine"] = engine
+    settings |= {"engine": engine, "slots": slots}
     with place.store() as store, drawn() as progress:
         chosen = evaluator.choose_models(store, place, models or (), forms or (), url)
         if rescore:

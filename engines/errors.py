@@ -2,7 +2,7 @@
 
 EngineError             an engine cannot do what was asked
 ├── EngineCrashed       its process ended amid an answer, or twice before one; only the request at hand is lost
-├── EngineBusy          the memory budget or the queue has no room for one more
+├── EngineBusy          the memory budget, the queue or an endpoint's rate limit has no room for one more
 ├── DeviceUnavailable   a GPU that is asked for is not there, or torch cannot use it
 ├── FileRefused         a weights file, folder or template is hostile, damaged or of a kind that nothing here reads
 └── ExportRefused       an export that would not answer as the model does; the failed check is named
@@ -22,7 +22,12 @@ class EngineCrashed(EngineError):
 
 
 class EngineBusy(EngineError):
-    """The memory budget or the queue has no room for one more."""
+    """The memory budget, the queue or an endpoint's rate limit has no room for one more."""
+
+    def __init__(self, message: str, retry_seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_seconds = retry_seconds
+        """When to ask again, where the endpoint says so."""
 
 
 class DeviceUnavailable(EngineError):

@@ -16,13 +16,16 @@ from typing import Any
 
 import httpx
 
-from engines.errors import EngineCrashed, EngineError
+from engines.errors import EngineBusy, EngineCrashed, EngineError
 from engines.interface import Chunk, Completion, FinishReason, Message, Sampling
 from engines.stops import StopFilter, cut
 from results.records import Model, Progress
 
 AT_ONCE = 8
 """Requests to one endpoint in flight, where there are many to make: it batches what it can."""
+
+FULL = (429, 502, 503, 504, 529)
+"""Statuses by which an endpoint, or what stands before it, says that it has no room now."""
 
 NEUTRAL = {"top_k": -1, "min_p": 0.0, "repeat_penalty": 1.0, "repetition_penalty": 1.0}
 """Beyond the protocol: what llama-server, vLLM and Ollama sample with by themselves unless told not to."""
@@ -149,8 +152,16 @@ class OpenAIEngine:
         except httpx.HTTPError as problem:
             raise self._unreachable(problem) from None
         if answer.status_code != 200:
-            raise EngineError(f"{self._shown} answered {answer.status_code} for {path}: {_message(answer.content)}")
+            raise self._refusal(answer, path)
         return answer.json()
+
+    def _refusal(self, answer: httpx.Response, path: str) -> EngineError:
+        """The error for an answer that is none: EngineBusy where asking again later may help."""
+        said = f"{self._shown} answered {answer.status_code} for {path}: {_message(answer.read())}"
+        if answer.status_code not in FULL:
+            return EngineError(said)
+        wanted = answer.headers.get("retry-after", "")
+        return EngineBusy(said, float(wanted) if wanted.replace(".", "", 1).isdecimal() else 0.0)
 
     def _unreachable(self, problem: Exception) -> EngineError:
         if self._crashed:
@@ -216,7 +227,7 @@ class OpenAIStream(Iterator[Chunk]):
         try:
             self._response = self._engine._send(self._url, self._body, stream=True)
             if self._response.status_code != 200:
-                raise EngineError(f"{self._engine.url}: {_message(self._response.read())}")
+                raise self._engine._refusal(self._response, self._url.removeprefix(self._engine.url))
             for line in self._response.iter_lines():
                 if line.startswith("data: {"):
                     event: dict[str, Any] = json.loads(line[6:])

@@ -139,7 +139,7 @@ class _Batch:
             return question.text
         return self._engine.render(list(question.turns), self._family.row(question.model))
 
-    def answers(self, questions: Sequence[Question], slots: int) -> Iterator[tuple[int, Answer]]:
+    def answers(self, questions: Sequence[Question], slots: int | None) -> Iterator[tuple[int, Answer]]:
         requests = [
             Request(self._engine.encode(self.prompt(one)), one.sampling, self._family.row(one.model), one.end)
             for one in questions

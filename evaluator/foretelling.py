@@ -31,6 +31,9 @@ from evaluator.style import prompt_set
 from evaluator.subsets import choose_tasks
 from results import Form
 
+SLOTS = 64
+"""Rows that transformers answers together unless told (`engines.huggingface`)."""
+
 PROMPT_TOKENS = 220
 """Of a HumanEval task with its instruction and chat template: 150 to 300."""
 
@@ -96,7 +99,7 @@ def humaneval_of(batch: Batch, settings: Mapping[str, Any], where: Where) -> flo
     chosen = HumanEvalSettings.model_validate(dict(settings))
     tasks, _ = choose_tasks(load_benchmark(chosen.benchmark), chosen.tasks)
     answers = len(tasks) * chosen.samples * (batch.models if batch.shared else 1)
-    each = _asked(batch, answers, PROMPT_TOKENS, min(chosen.max_tokens, ANSWER_TOKENS), chosen.slots, where)
+    each = _asked(batch, answers, PROMPT_TOKENS, min(chosen.max_tokens, ANSWER_TOKENS), chosen.slots or SLOTS, where)
     return batch.files * (each + answers / SCORED_A_SECOND)
 
 

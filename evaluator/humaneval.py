@@ -66,8 +66,9 @@ class HumanEvalSettings(BaseModel, frozen=True, extra="forbid"):
     engine: Way | None = None
     """What GGUF models are asked through: llamacpp, which will answer, or huggingface (their dequantized weights).
     Unset: llamacpp, but huggingface for a GGUF base that is measured beside adapters alone. Stored as what it was."""
-    slots: int = Field(64, ge=1)
-    """Answers generated together, at most: each engine takes as many as pay."""
+    slots: int | None = Field(None, ge=1)
+    """Answers generated together, at most; requests in flight at an endpoint. Unset: as many as pay, which an endpoint
+    is asked by trying (`evaluator.pace`)."""
 
 
 @dataclass

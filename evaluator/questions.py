@@ -44,7 +44,7 @@ class Asked(Protocol):
         """The text that the model is given, for the record."""
         ...
 
-    def answers(self, questions: Sequence[Question], slots: int) -> Iterator[tuple[int, Answer]]:
+    def answers(self, questions: Sequence[Question], slots: int | None) -> Iterator[tuple[int, Answer]]:
         """(place of the question, answer), as they are complete. Raises EngineError and its kinds.
 
         `finish_reason` "error": this one cannot be answered by the engine, and the text says why.

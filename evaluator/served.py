@@ -145,7 +145,7 @@ class _Slots:
             self._prompts[key] = self._base.render(question.turns)
         return self._prompts[key]
 
-    def answers(self, questions: Sequence[Question], slots: int) -> Iterator[tuple[int, Answer]]:
+    def answers(self, questions: Sequence[Question], slots: int | None) -> Iterator[tuple[int, Answer]]:
         """One adapter's after another's; at most so many at a time, and never more than there are slots."""
         by_model: dict[str, list[int]] = {}
         for place, question in enumerate(questions):
@@ -155,7 +155,7 @@ class _Slots:
             def answer(number: int, places: list[int] = places) -> Answer:
                 return self._answer(questions[places[number]])
 
-            for number, found in at_once(len(places), answer, min(slots, self._server.slots)):
+            for number, found in at_once(len(places), answer, min(slots or self._server.slots, self._server.slots)):
                 yield places[number], found
 
     def _answer(self, question: Question) -> Answer:

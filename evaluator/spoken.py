@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from engines import AT_ONCE, Answer, Engine, masked, open_engine
+from engines import Answer, Engine, masked, open_engine
 from evaluator.errors import ModelUnmeasurable
+from evaluator.pace import Pace
 from evaluator.prompting import Prompting
 from evaluator.questions import Question, at_once, until_the_end
 from results import Model, Workspace
@@ -24,6 +25,7 @@ class Apart:
     def __init__(self, model: Model, workspace: Workspace) -> None:
         self._model, self._workspace = model, workspace
         self.engine = "openai" if model.form == "remote" else "ctransformers"
+        self._interface: _Interface | None = None
 
     @property
     def members(self) -> tuple[Model, ...]:
@@ -42,22 +44,25 @@ class Apart:
         if self._model.form != "remote":
             return {"reached": {"engine": self.engine, "self_test": said}}
         name = str(self._model.details.get("model", self._model.name))
-        return {"reached": {"engine": self.engine, "url": masked(self._model.path), "model": name, "self_test": said}}
+        reached = {"engine": self.engine, "url": masked(self._model.path), "model": name, "self_test": said}
+        pace = self._interface.pace if self._interface else None
+        return {"reached": {**reached, **({"in_flight": pace.level, "refusals": pace.refusals} if pace else {})}}
 
     @contextmanager
     def opened(self, questions: Sequence[Question]) -> Iterator[_Interface]:
         del questions  # how much room they need is the endpoint's affair
-        engine = open_engine(self._model, self._workspace)
+        self._interface = _Interface(open_engine(self._model, self._workspace), self._model)
         try:
-            yield _Interface(engine, self._model)
+            yield self._interface
         finally:
-            engine.close()
+            self._interface.close()
 
 
 class _Interface:
     def __init__(self, engine: Engine, model: Model) -> None:
         self._engine = engine
-        self._at_once = 1 if model.form == "ggml" else AT_ONCE
+        self._single = model.form == "ggml"
+        self.pace: Pace | None = None
 
     def check(self, model: Model) -> None:
         """Nothing: an interface shows no logits. The details say so."""
@@ -66,11 +71,13 @@ class _Interface:
         """The template is the endpoint's, so what it makes of the turns is not known."""
         return "\n\n".join(turn["content"] for turn in question.turns) or question.text
 
-    def answers(self, questions: Sequence[Question], slots: int) -> Iterator[tuple[int, Answer]]:
-        def answer(place: int) -> Answer:
-            return self._answer(questions[place])
+    def answers(self, questions: Sequence[Question], slots: int | None) -> Iterator[tuple[int, Answer]]:
+        pace = self.pace = Pace(1 if self._single else slots)
 
-        yield from at_once(len(questions), answer, min(slots, self._at_once))
+        def answer(place: int) -> Answer:
+            return pace.ask(lambda: self._answer(questions[place]))
+
+        yield from at_once(len(questions), answer, pace.most)
 
     def _answer(self, question: Question) -> Answer:
         sampling = question.sampling
@@ -79,3 +86,9 @@ class _Interface:
         if question.turns:
             return until_the_end(self._engine.stream(list(question.turns), sampling), question.end)
         return until_the_end(self._engine.stream_text(question.text, sampling), question.end)
+
+    def close(self) -> None:
+        """Hang up; whoever still waits for room is sent away."""
+        if self.pace is not None:
+            self.pace.close()
+        self._engine.close()
