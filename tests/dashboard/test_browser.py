@@ -103,11 +103,11 @@ def test_every_page_is_drawn_wide_and_narrow_light_and_dark(name: str, address: 
     page.emulate_media(color_scheme="dark")
     page.wait_for_timeout(500)
     settle(page)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    page.wait_for_function("document.documentElement.scrollWidth <= 400")
     charts = "[...document.querySelectorAll('[data-testid=stPlotlyChart]')].map(e => e.getBoundingClientRect().right)"
-    assert all(right <= 401 for right in page.evaluate(charts))
+    page.wait_for_function(f"{charts}.every(right => right <= 401)")
     # The charts follow the system into the dark: no ground of their own, words in the page's colour.
-    assert set(page.evaluate(COLOURS)) <= {"rgba(0, 0, 0, 0)", page.evaluate(INK)}
+    page.wait_for_function(f"{COLOURS}.every(colour => colour === 'rgba(0, 0, 0, 0)' || colour === {INK})")
     if name in ("", "loss_curves", "humaneval"):
         shoot(page, f"{name or 'decide'}-narrow-dark")
 
@@ -126,8 +126,8 @@ def test_the_ten_minutes(address: str, page: Any) -> None:
     settle(page)
     assert re.search(r"p = 0?\.\d+", page.inner_text("body"))
     page.get_by_text("Only where models differ").click()
+    page.wait_for_url(re.compile("differ=true"))
     settle(page)
-    assert "differ=true" in page.url
 
     page.get_by_role("link", name="Chat").click()
     box = page.get_by_placeholder("Ask all panes")
@@ -155,6 +155,7 @@ def test_a_link_shows_the_same_view_to_a_colleague(address: str, page: Any, cont
     assert "lora.rank = 16 (2)" in chart
     page.get_by_label("Along").click()
     page.get_by_role("option", name="Tokens").click()
+    page.wait_for_url(re.compile("axis=Tokens"))
     settle(page)
     colleague = context.new_page()
     visit(colleague, page.url)
@@ -199,7 +200,7 @@ def test_a_blind_vote_by_keyboard(address: str, page: Any) -> None:
     assert "tokens/s" not in shown  # the pace would tell who it is
     page.keyboard.press("1")
     page.get_by_role("button", name="Next pair").wait_for(timeout=180_000)
-    assert "tokens/s" in page.inner_text("body").split("Ranking")[0]
+    page.wait_for_function("document.body.innerText.split('Ranking')[0].includes('tokens/s')")
 
 
 def test_two_users_do_not_see_each_others_chat(address: str, browser: Any) -> None:
@@ -222,11 +223,8 @@ def test_one_panes_failure_stays_in_its_pane(address: str, page: Any) -> None:
     page.get_by_placeholder("Ask all panes").fill("Why?")
     page.get_by_placeholder("Ask all panes").press("Enter")
     page.wait_for_function("document.body.innerText.includes('ended by itself')")
-    settle(page)
-    text = page.inner_text("body")
-    assert "does not fit into memory" in text
-    assert "ended before the answer did" in text
-    assert "demo-rank8 heard: Why?" in text
+    for words in ("does not fit into memory", "The answer broke off", "demo-rank8 heard: Why?"):
+        page.wait_for_function("words => document.body.innerText.includes(words)", arg=words)
 
 
 def test_a_closed_tab_stops_its_generation(address: str, context: Any, server: AnswerServer) -> None:
