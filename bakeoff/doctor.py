@@ -88,7 +88,9 @@ def _sandbox(_: Path | None) -> Finding:
     from evaluator import sandbox_available
 
     able, why = sandbox_available()
-    remedy = "" if able else "HumanEval is refused without it. apt-get install bubblewrap, and allow user namespaces"
+    remedy = (
+        "" if able else "HumanEval stays unscored without it. apt-get install bubblewrap, and allow user namespaces"
+    )
     return Finding("sandbox (bubblewrap)", able, why, remedy)
 
 

@@ -18,8 +18,8 @@ from evaluator import Batch, Where
 from results import BakeoffError, Form
 from trainer import Evaluate, Group, Plan
 
-BESIDE_A_BASE: tuple[Form, ...] = ("adapter", "merged", "lora-gguf")
-"""Forms that an untouched base has no export of."""
+BESIDE_A_BASE: tuple[Form, ...] = ("adapter", "merged")
+"""Forms that an untouched base has no export of; that of lora-gguf is the file which the adapters stand beside."""
 
 
 @dataclass(frozen=True)

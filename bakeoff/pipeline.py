@@ -38,6 +38,11 @@ class Outcome:
         return not (self.unfinished or self.failures)
 
     @property
+    def unscored(self) -> tuple[Evaluation, ...]:
+        """Evaluations whose answers are stored and wait for a machine with a sandbox; no failure, and no figure yet."""
+        return tuple(evaluation for evaluation in self.evaluations if evaluation.status == "unscored")
+
+    @property
     def unfinished(self) -> tuple[Run, ...]:
         """Runs that did not finish; their reasons are in the records."""
         return tuple(run for run in self.runs if run.status != "finished")
@@ -102,20 +107,20 @@ def check(experiment: Experiment, store: Store, workspace: Workspace, say: Say) 
     ):
         if settings is not None:  # with no model there is nothing to do but to check the settings
             measure([], store, workspace, _without_forms(settings))
-    if wanted.humaneval is not None and (missing := without_sandbox()):
+    if missing := without_sandbox(experiment):
         say(missing)
 
 
-def without_sandbox() -> str:
-    """What becomes of HumanEval on a machine without a sandbox, and the remedy; "" where there is one."""
+def without_sandbox(experiment: Experiment) -> str:
+    """What becomes of the experiment's HumanEval on a machine without a sandbox, and the remedy; "" if nothing does."""
     import evaluator
 
     available, reason = evaluator.sandbox_available()
-    if available:
+    if available or experiment.evaluate.humaneval is None:
         return ""
     return (
-        f"no sandbox here, so no answer is run: {reason} HumanEval's answers will be generated and stored unscored, "
-        "everything else is measured; score them where there is a sandbox: bakeoff evaluate --rescore"
+        f"HumanEval's answers will be generated and stored unscored, for no sandbox can be entered here: {reason} "
+        "Everything else is measured. Mend that, or score them later, here or elsewhere: bakeoff evaluate --rescore"
     )
 
 

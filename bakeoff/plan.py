@@ -27,6 +27,7 @@ def plan(
     import trainer
     from bakeoff import progress
     from bakeoff.foretelling import foretold
+    from bakeoff.pipeline import without_sandbox
     from bakeoff.plan_text import plan_text
     from results import BakeoffError, Workspace
 
@@ -37,6 +38,8 @@ def plan(
         wholes = foretold(experiment.evaluate, found)
     except BakeoffError as error:
         wholes, found = (), dataclasses.replace(found, problems=(*found.problems, str(error)))
+    if unscored := without_sandbox(experiment):
+        found = dataclasses.replace(found, warnings=(*found.warnings, unscored))
     if json_:
         time = [dataclasses.asdict(whole) for whole in wholes]
         print(json.dumps({**dataclasses.asdict(found), "time": time}, indent=2))

@@ -38,15 +38,19 @@ def show(outcome: Outcome, store: Store) -> None:
     for subset in sorted({row.subset for row in rows if row.subset}):
         console.print(f"HumanEval on a subset: {subset}. All of it: --full", style="dim")
     console.print(decide(store, Limits(), models=contending).paragraph)
-    _show_failures(outcome)
+    _show_missing(outcome)
 
 
-def _show_failures(outcome: Outcome) -> None:
+def _show_missing(outcome: Outcome) -> None:
     """What was not done, with its reason: an experiment is not complete for being over."""
     for run in outcome.unfinished:
         print(f"Not trained: {run.name} is {run.status}: {run.reason or 'no reason recorded'}")
     for line in told(outcome.failures):
         print(f"Not done: {line}")
+    if outcome.unscored:
+        names = ", ".join(evaluation.model_id for evaluation in outcome.unscored)
+        print(f"Answered and not scored: {names}. {outcome.unscored[0].details.get('unscored', '')}".rstrip())
+        print("Where there is a sandbox, score all that wait: bakeoff evaluate --rescore")
     if not outcome.complete:
         print("The same command tries what is missing again.")
 
@@ -60,7 +64,7 @@ def show_rehearsal(outcome: Outcome, seconds: float, workspace: Path, file: Path
         f"Rehearsed in {seconds:.0f} s: {finished} of {len(outcome.runs)} trainings, {len(outcome.models)} models; "
         f"{measured}."
     )
-    _show_failures(outcome)
+    _show_missing(outcome)
     if outcome.complete:
         print(f"Look at it: bakeoff dashboard --workspace {workspace}\nNow in earnest: bakeoff run {file}")
 

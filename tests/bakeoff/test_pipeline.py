@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from typer.testing import CliRunner
 
+from bakeoff import summary
 from bakeoff.failures import Failure, each_measured, ends_everything, told
-from bakeoff.pipeline import Outcome, exports, fits, run_experiment
+from bakeoff.main import app
+from bakeoff.pipeline import Outcome, exports, fits, run_experiment, without_sandbox
+from evaluator.sandbox import sandbox_description
 from results import BakeoffError, Evaluation, Model, Store, StoreError, Workspace
 from trainer import Experiment, miniature
 from trainer.experiment_file import experiment_of
@@ -73,6 +79,52 @@ def test_what_fails_ends_nothing_else_and_alone_is_tried_again(tmp_path: Path) -
         }  # fmt: skip
         files = {model.base_path for model in again.models if model.form == "lora-gguf"}
         assert files == {store.models.find("base-q8_0").path}
+
+
+@pytest.fixture
+def no_sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """bubblewrap fails as it does where user namespaces are off."""
+    place = tmp_path / "refusing"
+    place.mkdir()
+    (place / "bwrap").write_text("#!/bin/sh\necho 'bwrap: No permissions to create new namespace' >&2\nexit 1\n")
+    (place / "bwrap").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{place}:/usr/bin:/bin")
+    sandbox_description.cache_clear()
+    yield
+    sandbox_description.cache_clear()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_sandbox")
+def test_a_missing_sandbox_is_said_first_and_everything_else_is_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    what = experiment(
+        miniature("llama", tmp_path / "base"),
+        **{"evaluate.forms": ["adapter"], "evaluate.humaneval": {"tasks": 2, "max_tokens": 4}, "sweep.grid": {}},
+    )
+    workspace = Workspace(tmp_path / "workspace")
+    with workspace.store() as store:
+        outcome, lines = run(what, store, workspace)
+        assert "stored unscored" in lines[0] and "No permissions" in lines[0] and "--rescore" in lines[0]
+        by_benchmark = {(one.benchmark, one.status) for one in outcome.evaluations}
+        assert by_benchmark == {("humaneval", "unscored"), ("heldout", "finished")}
+        assert outcome.complete and len(outcome.unscored) == 2
+        summary.show(outcome, store)
+    told = capsys.readouterr().out
+    assert "Answered and not scored" in told and "bakeoff evaluate --rescore" in told
+
+
+@pytest.mark.usefixtures("no_sandbox")
+def test_a_plan_says_that_there_is_no_sandbox(tmp_path: Path) -> None:
+    what = experiment(miniature("llama", tmp_path / "base"), **{"evaluate.humaneval": {}})
+    assert "stored unscored" in without_sandbox(what)
+    assert without_sandbox(experiment(tmp_path)) == ""  # nobody asked for HumanEval
+    file = tmp_path / "mine.yaml"
+    file.write_text(yaml.safe_dump(what.model_dump(mode="json")), "utf-8")
+    words = ["plan", str(file), "--json", "--workspace", str(tmp_path / "workspace")]
+    planned = json.loads(CliRunner().invoke(app, words).stdout)
+    assert any("stored unscored" in warning for warning in planned["warnings"])
 
 
 @pytest.mark.parametrize(
