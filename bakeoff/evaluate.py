@@ -13,7 +13,10 @@ from bakeoff.options import JsonOption, WorkspaceOption
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from results import Evaluation, FormCost, Workspace
+    from results import Evaluation, FormCost, Model, Workspace
+
+
+SCORE = ("metric", "value", "low", "high", "n")
 
 
 def evaluate(
@@ -74,13 +77,14 @@ def evaluate(
             rows = _held_out(experiment, place) if benchmark == "heldout" and experiment else None
             settings["max_tokens"] = max_tokens
             found = evaluator.measure(chosen, benchmark, store, place, settings, rows, progress)
-        names = {one.id: one.name for one in store.models.list()}
+        known = {one.id: one for one in store.models.list()}
         costs = {one.model: one for one in form_costs(store, benchmark, chosen)} if forms else {}
-    columns = {name: name for name in ("model", "metric", "value", "low", "high", "n", "subset")}
-    empty = "No models to measure. Make some: bakeoff run EXPERIMENT.yaml"
-    show(_rows(found, names, costs), columns, as_json=json_, empty=empty)
-    for cost in () if json_ else costs.values():
-        output().print(printable(cost.sentence), markup=False, highlight=False)
+    columns = {name: name for name in ("model", *SCORE, "subset", "engine")}
+    unscored = [f"{known[one.model_id].name}: {one.reason}" for one in found if one.status == "unscored"]
+    empty = "No scores." if unscored else "No models to measure. Make some: bakeoff run EXPERIMENT.yaml"
+    show(_rows(found, known, costs), columns, as_json=json_, empty=empty)
+    for sentence in () if json_ else [*(cost.sentence for cost in costs.values()), *unscored]:
+        output().print(printable(sentence), markup=False, highlight=False)
 
 
 def _held_out(experiment: Path, place: Workspace) -> Sequence[Any]:
@@ -90,14 +94,23 @@ def _held_out(experiment: Path, place: Workspace) -> Sequence[Any]:
 
 
 def _rows(
-    found: Iterable[Evaluation], names: Mapping[str, str], costs: Mapping[str, FormCost]
+    found: Iterable[Evaluation], known: Mapping[str, Model], costs: Mapping[str, FormCost]
 ) -> list[dict[str, object]]:
-    """A row for each score, with what the model's form costs beside the score that it is reckoned by."""
+    """A row for each score, with what the model's form costs beside the score that it is reckoned by.
+
+    An evaluation whose answers wait for a sandbox has one row without a score, which says so.
+    """
+    from results import engine_words
+
     rows: list[dict[str, object]] = []
     for one in found:
+        name = known[one.model_id].name
+        about = {"model": name, "subset": one.subset, "engine": engine_words(known[one.model_id], one)}
+        if one.status == "unscored":
+            rows.append({**about, **dict.fromkeys(SCORE), "status": one.status, "reason": one.reason})
         for score in one.scores:
-            row = {"model": names[one.model_id], "subset": one.subset, **dataclasses.asdict(score)}
-            cost = costs.get(names[one.model_id])
+            row = {**about, **dataclasses.asdict(score)}
+            cost = costs.get(name)
             if cost and score.metric == cost.contrast.metric:
                 row["form_cost"] = cost.as_json()
             rows.append(row)

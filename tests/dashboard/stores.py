@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import random
 from collections.abc import Iterator
@@ -106,6 +107,12 @@ def half_written(folder: Path) -> Workspace:
         )
         store.evaluations.add_outcomes(begun.id, [humaneval_outcome(0, "passed", HOSTILE)])
         write_humaneval(store, odd, 0.3, text=HOSTILE)
+        aside = model("aside", "gguf-q8_0", None, 3)
+        store.models.add(aside)
+        waiting = store.evaluations.begin(evaluation(aside, "humaneval", LAPTOP, {"engine": "llamacpp"}))
+        unscored = dataclasses.replace(humaneval_outcome(0, "wrong", HOSTILE), verdict=None, value=None)
+        store.evaluations.add_outcomes(waiting.id, [unscored])
+        store.evaluations.set_aside(waiting.id, "answers stored, not scored: no sandbox")
         failed = store.evaluations.begin(evaluation(half, "latency", LAPTOP, {"threads": 2}))
         store.evaluations.fail(failed.id, "the engine ended: killed by signal 9")
     return workspace

@@ -86,6 +86,19 @@ def test_a_form_says_what_it_costs(small: Workspace, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.slow
+def test_answers_without_verdicts_are_no_score_and_what_answered_is_said(
+    workspaces: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = shown("humaneval", workspaces["half_written"], monkeypatch)
+    told = [one.value.replace("\\", "") for one in page.warning]
+    assert any("aside: unscored, 1 answers so far" in one and "not scored" in one for one in told)
+    said = " ".join(one.value for one in page.caption).replace("\\", "")
+    assert "llama.cpp: aside" in said and "not recorded: " in said
+    decision = shown("decide", workspaces["half_written"], monkeypatch)
+    assert not any("Ship aside" in one.value for one in decision.success)
+
+
+@pytest.mark.slow
 def test_names_tags_and_archive_are_kept(small: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     page = shown("runs", small.path, monkeypatch)
     fields = {field.label: field for field in page.text_input}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from bakeoff.main import app
 from evaluator import (
     evaluate_heldout,
     evaluate_humaneval,
@@ -102,6 +105,11 @@ def test_without_a_sandbox_answers_are_stored_and_scored_later(
         assert len(answers) == 3 and all(one.verdict is None and "answer" in one.details for one in answers)
         assert store.evaluations.scores() == [] and decide(store).best is None and form_costs(store) == []
         assert evaluate_humaneval([model], store, workspace, FEW, never) == [waiting]
+        words = ["evaluate", "base", "--tasks", "3", "--max-tokens", "12", "--workspace", str(workspace.path)]
+        said = CliRunner().invoke(app, words, catch_exceptions=False).stdout
+        assert "base: answers stored, not scored" in " ".join(said.split())
+        (row,) = json.loads(CliRunner().invoke(app, [*words, "--json"], catch_exceptions=False).stdout)
+        assert row["status"] == "unscored" and row["value"] is None
     sandbox_description.cache_clear()
     (scored,) = rescore_stored([model], "humaneval", store)
     assert scored.id == waiting.id and scored.status == "finished" and "unscored" not in scored.details
