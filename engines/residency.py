@@ -16,7 +16,6 @@ from typing import Literal
 import psutil
 
 from engines.errors import EngineBusy
-from engines.gpu_memory import GpuMemory, gpu_memory
 from engines.header import read_header
 from engines.hosts import Host, LlamaHost, RemoteHost, WorkerHost
 from engines.interface import Engine
@@ -29,8 +28,7 @@ OnWait = Callable[[str, int], None]
 """`on_wait(state, position)`: state is "waiting" or "loading", position 1 is next; called at each change."""
 
 BUDGET_SHARE = 0.7
-"""Share of the memory that is free at the start which models may take together, unless told otherwise: of the
-machine's, and of the GPU's for what lies there."""
+"""Share of the memory that is free at the start which models may take together, unless told otherwise."""
 
 
 @dataclass
@@ -53,19 +51,11 @@ class Residency:
         *,
         slots: int = 4,
         context: int | None = None,
-        gpu: GpuMemory | None = None,
     ) -> None:
-        """`slots` answers at once per base, each with `context` tokens (4096, or what the model was trained for).
-
-        What lies on a GPU counts against the GPU's memory alone, anything else against the machine's; `budget_bytes`
-        bounds each. `gpu` is found out unless given.
-        """
+        """`slots` answers at once per base, each with `context` tokens (4096, or what the model was trained for)."""
         self.store = store
         self.workspace = workspace
         self.budget_bytes = budget_bytes or int(BUDGET_SHARE * psutil.virtual_memory().available)
-        self._gpu = gpu_memory() if gpu is None else gpu
-        free = max(self._gpu.llamacpp, self._gpu.transformers)
-        self.gpu_budget_bytes = min(budget_bytes or free, int(BUDGET_SHARE * free))
         self._slots = slots
         self._context = context
         self._resident: dict[str, _Resident] = {}
@@ -87,18 +77,9 @@ class Residency:
 
     @property
     def used_bytes(self) -> int:
-        """The machine's memory that the loaded models count for."""
+        """Memory that the loaded models count for."""
         with self._change:
-            return self._used(on_gpu=False)
-
-    @property
-    def gpu_used_bytes(self) -> int:
-        """The GPU's memory that the loaded models count for."""
-        with self._change:
-            return self._used(on_gpu=True)
-
-    def _used(self, on_gpu: bool) -> int:
-        return sum(resident.bytes for resident in self._resident.values() if resident.host.on_gpu == on_gpu)
+            return sum(resident.bytes for resident in self._resident.values())
 
     @contextmanager
     def lease(
@@ -164,18 +145,13 @@ class Residency:
             outdated.host.close()
         host = self._host(model)
         need = host.expected_bytes
-        budget, whose = (self.gpu_budget_bytes, "GPU's ") if host.on_gpu else (self.budget_bytes, "")
-        if need > budget:
+        if need > self.budget_bytes:
             raise EngineBusy(
-                f"{model.name} needs about {need / 1e9:.1f} GB; the {whose}memory budget is {budget / 1e9:.1f} GB. "
+                f"{model.name} needs about {need / 1e9:.1f} GB; the memory budget is {self.budget_bytes / 1e9:.1f} GB. "
                 "Use a smaller form (gguf-q4_0) or raise it: bakeoff serve --memory"
             )
-        while self._used(host.on_gpu) + need > budget:
-            idle = [
-                other
-                for other, resident in self._resident.items()
-                if resident.users == 0 and resident.host.on_gpu == host.on_gpu
-            ]
+        while sum(resident.bytes for resident in self._resident.values()) + need > self.budget_bytes:
+            idle = [other for other, resident in self._resident.items() if resident.users == 0]
             if not idle:
                 return None
             oldest = min(idle, key=lambda other: self._resident[other].used)
@@ -202,7 +178,7 @@ class Residency:
         if model.form == "remote":
             return RemoteHost(model)
         if model.form == "adapter" or not is_llama(model, self.workspace):
-            return WorkerHost(model, self.workspace, on_gpu=self._gpu.transformers > 0 and model.form != "ggml")
+            return WorkerHost(model, self.workspace)
         base = weights_path(model, self.workspace).resolve()
         siblings = [
             other
@@ -211,9 +187,7 @@ class Residency:
             and weights_path(other, self.workspace).resolve() == base
             and self.workspace.resolve(other.path).exists()
         ]
-        return LlamaHost(
-            base, read_header(base), siblings, self.workspace, self._slots, self._context, self._gpu.llamacpp > 0
-        )
+        return LlamaHost(base, read_header(base), siblings, self.workspace, self._slots, self._context)
 
     def close(self) -> None:
         """End every engine."""

@@ -21,6 +21,7 @@ from engines import (
     FileRefused,
     LlamaCppEngine,
     cache_bytes,
+    llamacpp_gpus,
     open_engines,
     read_header,
     this_device,
@@ -86,7 +87,7 @@ class Served:
         models = [model for model in self.members if model.id in ids]
         context = -(-context // ROUND) * ROUND
         room = CACHE_BYTES // max(1, cache_bytes(read_header(Path(self._family.weights)), context))
-        most = SLOTS_ON_A_GPU if this_device().is_cuda else SLOTS
+        most = SLOTS_ON_A_GPU if this_device().is_cuda and llamacpp_gpus() else SLOTS
         slots = max(1, min(most, room, len(questions)))
         return _Slots(open_engines(models, self._workspace, context=context, slots=slots, reuse=False))
 
@@ -126,6 +127,7 @@ class _Slots:
         return {
             "engine": Served.engine,
             "build": self._server.child().details.get("build", ""),
+            "device": self._server.child().details.get("device", ""),
             "slots": self._server.slots,
             "context": self.context,
             "threads": self._server.threading.threads,

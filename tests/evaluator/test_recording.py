@@ -15,11 +15,12 @@ from evaluator import (
     evaluate_heldout,
     evaluate_humaneval,
     evaluate_stopping,
+    recording,
     rescore_stored,
     sandbox_available,
 )
 from evaluator.sandbox import sandbox_description
-from results import Machine, Model, Store, Workspace, decide, digest, form_costs
+from results import Machine, Model, Outcome, Score, Store, Workspace, decide, digest, form_costs
 from tests.evaluator.test_measurements import ROWS
 from trainer import miniature
 
@@ -80,6 +81,17 @@ def test_a_measurement_of_another_machine_is_found(
     store = far
     assert measured(never) == [done] and [one.machine_id for one in far.evaluations.list()] == ["far"]
     assert old != first.id
+
+
+def test_of_two_processes_that_measure_the_same_the_first_to_finish_has_the_say(store: Store, model: Model) -> None:
+    wanted = recording.planned(model, "humaneval", {"tasks": 1}, "here")
+    one, two = (recording.begun(wanted, store) for _ in range(2))
+    assert one.id == two.id
+    recording.add(store, one.id, [Outcome("T/0", 0, "passed")])
+    done = recording.finish(store, one.id, [Score("pass@1", 1.0, None, None, 1)])
+    recording.add(store, two.id, [Outcome("T/0", 0, "wrong")])
+    assert recording.finish(store, two.id, [Score("pass@1", 0.0, None, None, 1)]) == done
+    assert [outcome.verdict for outcome in store.evaluations.outcomes(one.id)] == ["passed"]
 
 
 @pytest.fixture

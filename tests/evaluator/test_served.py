@@ -16,9 +16,9 @@ import pytest
 from engines import EngineError, FolderSource, Sampling, Threading, file_sha256, open_engine, write_model
 from engines.header import read_header
 from engines.lora import Delta, write_lora
-from evaluator import IdentityFailed, ModelUnmeasurable, evaluate_humaneval, sandbox_available
+from evaluator import IdentityFailed, ModelUnmeasurable, evaluate_humaneval, evaluate_stopping, sandbox_available
 from evaluator.asking import groups
-from results import Evaluation, Model, Store, Workspace
+from results import Evaluation, Model, Run, Store, Workspace
 from tests.engines.weights import write_adapters
 from trainer import miniature
 
@@ -110,6 +110,25 @@ def test_the_way_through_transformers_is_another_measurement(
     assert other.id != shipped.id and other.settings == {**shipped.settings, "engine": "huggingface"}
     assert "dequantized" in other.details["reached"]["weights"] and other.details["near_ties"] is not None
     assert evaluate_humaneval(models[:1], store, workspace, {**FEW, "engine": "llamacpp"}) == [shipped]
+
+
+def test_stopping_is_measured_on_what_ships_and_set_against_its_own_base(
+    store: Store, workspace: Workspace, models: list[Model]
+) -> None:
+    base, lora = models[0], dataclasses.replace(models[1], id="run-1", name="run", run_id="run")
+    store.runs.add(Run("run", "run", "e", "mini", {}, 0))
+    tuned, untouched = evaluate_stopping(
+        [store.models.add(lora), base], store, workspace, {"prompts": "study-d", "max_tokens": 8}
+    )
+    for one in (tuned, untouched):
+        assert one.settings["engine"] == "llamacpp" and one.details["reached"]["engine"] == "llamacpp"
+        assert all(0 < outcome.details["tokens"] <= 8 for outcome in store.evaluations.outcomes(one.id))
+    assert "length_over_base" in {score.metric for score in tuned.scores}
+    assert tuned.details["length_against"] == "base"
+    (other,) = evaluate_stopping(
+        [lora], store, workspace, {"prompts": "study-d", "max_tokens": 8, "engine": "huggingface"}
+    )
+    assert "length_over_base" not in {score.metric for score in other.scores}, "of another engine is no yardstick"
 
 
 def test_a_base_beside_adapters_that_only_transformers_runs_is_asked_as_they_are(

@@ -21,14 +21,14 @@ def race(work: Work, url: str, processes: int) -> None:
     barrier = fork.Barrier(processes)
 
     def begin(number: int) -> None:
-        barrier.wait(600)
+        barrier.wait(60)
         work(url, number)
 
     started = [fork.Process(target=begin, args=(number,)) for number in range(processes)]
     for process in started:
         process.start()
     for process in started:
-        process.join(900)
+        process.join(240)
     assert [process.exitcode for process in started] == [0] * processes
 
 
