@@ -17,7 +17,10 @@ def serve(
     port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8791,
     api_key: Annotated[str, typer.Option(envvar="BAKEOFF_API_KEY", help="Bearer token that requests must carry.")] = "",
     memory: Annotated[
-        float, typer.Option(help="Memory that models may take together, GB; 0: 70 % of what is free.")
+        float,
+        typer.Option(
+            help="Memory that models may take together, GB; of the GPU's where they lie there. 0: 70 % of what is free."
+        ),
     ] = 0,
     slots: Annotated[int, typer.Option(help="Answers at once per base.")] = 4,
     context: Annotated[int, typer.Option(help="Tokens of one conversation; 0: 4096 or what the model has.")] = 0,

@@ -1,9 +1,11 @@
-"""What `bakeoff plan` says a training takes on this CPU, against what it took: peak memory and seconds a step.
+"""What `bakeoff plan` says an experiment takes on this CPU, against what it took: memory, seconds a step, every stage.
 
 Variants of SmolLM2-135M train together for a few steps, each setting in its own process. The plan knows the base's
-shape, the file's settings and the speed of one large matrix product; nothing else of this machine.
+shape, the file's settings, the speed of one large matrix product and of memory; nothing else of this machine. With
+`--experiment` a whole one is run in a workspace of its own, and each stage's time is read off the store's records.
 
-    python benchmarks/plan.py            # some three minutes on two quiet cores
+    python benchmarks/plan.py                                       # some three minutes on two quiet cores
+    python benchmarks/plan.py --experiment experiments/demo.yaml    # four more
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +31,64 @@ def main() -> None:
     """Run every setting and print measured, planned and their ratio as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--experiment", type=Path, help="foretell and run this one instead")
     parser.add_argument("--worker", type=int, nargs=4, help=argparse.SUPPRESS)
     parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
         print(json.dumps(measure(*arguments.worker, arguments.steps, arguments.data)))
         return
+    if arguments.experiment:
+        with tempfile.TemporaryDirectory() as folder:
+            print(json.dumps({**sweep._machine(), **whole(arguments.experiment, Path(folder))}, indent=1))
+        return
     with tempfile.TemporaryDirectory() as folder:
         found = [_setting(setting, arguments.steps, Path(folder)) for setting in SETTINGS]
     print(json.dumps({**sweep._machine(), "settings": found}, indent=1))
+
+
+def whole(experiment: Path, folder: Path) -> dict[str, Any]:
+    """Stage by stage, seconds that the plan said and that the run took."""
+    bakeoff = [sys.executable, "-m", "bakeoff"]
+    planned = subprocess.run(
+        [*bakeoff, "plan", str(experiment), "--json", "--workspace", str(folder)], capture_output=True, check=True
+    )
+    place = json.loads(planned.stdout)["time"][0]
+    said: dict[str, float] = {}
+    for part in place["parts"]:
+        said[part["stage"]] = said.get(part["stage"], 0.0) + part["seconds"]
+    began = datetime.now(UTC)
+    subprocess.run([*bakeoff, "run", str(experiment), "--workspace", str(folder)], stdout=sys.stderr, check=True)
+    took = stages(folder, began, datetime.now(UTC))
+    rows = {
+        stage: {"said": round(said.get(stage, 0.0), 1), "took": round(seconds, 1),
+                "ratio": round(said.get(stage, 0.0) / seconds, 2) if seconds else None}
+        for stage, seconds in took.items()
+    }  # fmt: skip
+    total = sum(took.values())
+    return {"experiment": experiment.name, "stages": rows, "said": place["seconds"], "took": total}
+
+
+def stages(folder: Path, began: datetime, ended: datetime) -> dict[str, float]:
+    """Seconds of each stage, from when the one before it was over: runs, exported files and evaluations say when."""
+    from results import Workspace
+
+    with Workspace(folder).store() as store:
+        over = {"training": [summary.run.finished_at for summary in store.runs.list()]}
+        over["export"] = [model.created_at for model in store.models.list()]
+        for one in store.evaluations.list():
+            over.setdefault(one.benchmark, []).append(one.finished_at)
+    moments = {stage: max(_utc(moment) for moment in found if moment) for stage, found in over.items()}
+    order = sorted(moments.items(), key=lambda pair: pair[1])
+    seconds, before = {}, began
+    for stage, moment in order:
+        seconds[stage], before = (moment - before).total_seconds(), moment
+    seconds["rest"] = (ended - before).total_seconds()
+    return seconds
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _setting(setting: tuple[int, int, int, int], steps: int, folder: Path) -> dict[str, Any]:

@@ -23,6 +23,8 @@ class Host(Protocol):
     """One loadable thing. Created cheaply; `load` does the work."""
 
     expected_bytes: int
+    on_gpu: bool
+    """Whether its weights lie in a GPU's memory; `expected_bytes` and `memory_bytes` are then of that memory."""
 
     def load(self) -> None:
         """Bring it into memory. Raises what the engine raises."""
@@ -37,7 +39,7 @@ class Host(Protocol):
         ...
 
     def memory_bytes(self) -> int:
-        """Resident memory now."""
+        """Memory that it takes now."""
         ...
 
     def close(self) -> None:
@@ -56,7 +58,9 @@ class LlamaHost:
         workspace: Workspace,
         slots: int,
         context: int | None,
+        on_gpu: bool = False,
     ) -> None:
+        self.on_gpu = on_gpu
         self._base = base
         self._adapters = {model.id: workspace.resolve(model.path) for model in siblings}
         self._identities = {model.id: model.identity for model in siblings}
@@ -82,7 +86,7 @@ class LlamaHost:
         return LlamaCppEngine(self._server, place, model.identity)
 
     def memory_bytes(self) -> int:
-        return self._server.children.memory_bytes() if self._server else 0
+        return self._server.children.memory_bytes(self.on_gpu) if self._server else 0
 
     def close(self) -> None:
         if self._server:
@@ -92,7 +96,8 @@ class LlamaHost:
 class WorkerHost:
     """Any other local engine in a worker process, which speaks the same protocol as `serve` itself."""
 
-    def __init__(self, model: Model, workspace: Workspace) -> None:
+    def __init__(self, model: Model, workspace: Workspace, on_gpu: bool = False) -> None:
+        self.on_gpu = on_gpu
         self._model = model
         self._workspace = workspace
         self.expected_bytes = int(1.3 * model.bytes) + (600 << 20)  # torch itself takes about half a gigabyte
@@ -114,7 +119,7 @@ class WorkerHost:
         return WorkerEngine(self._children, model)
 
     def memory_bytes(self) -> int:
-        return self._children.memory_bytes() if self._children else 0
+        return self._children.memory_bytes(self.on_gpu) if self._children else 0
 
     def close(self) -> None:
         if self._children:
@@ -164,6 +169,7 @@ class RemoteHost:
     """A foreign endpoint: nothing to load, no memory of ours."""
 
     expected_bytes = 0
+    on_gpu = False
 
     def __init__(self, model: Model) -> None:
         self._model = model

@@ -16,6 +16,7 @@ from typing import Literal
 import psutil
 
 from engines.errors import EngineBusy
+from engines.gpu_memory import GpuMemory, gpu_memory
 from engines.header import read_header
 from engines.hosts import Host, LlamaHost, RemoteHost, WorkerHost
 from engines.interface import Engine
@@ -28,7 +29,8 @@ OnWait = Callable[[str, int], None]
 """`on_wait(state, position)`: state is "waiting" or "loading", position 1 is next; called at each change."""
 
 BUDGET_SHARE = 0.7
-"""Share of the memory that is free at the start which models may take together, unless told otherwise."""
+"""Share of the memory that is free at the start which models may take together, unless told otherwise: of the
+machine's, and of the GPU's for what lies there."""
 
 
 @dataclass
@@ -51,11 +53,19 @@ class Residency:
         *,
         slots: int = 4,
         context: int | None = None,
+        gpu: GpuMemory | None = None,
     ) -> None:
-        """`slots` answers at once per base, each with `context` tokens (4096, or what the model was trained for)."""
+        """`slots` answers at once per base, each with `context` tokens (4096, or what the model was trained for).
+
+        What lies on a GPU counts against the GPU's memory alone, anything else against the machine's; `budget_bytes`
+        bounds each. `gpu` is found out unless given.
+        """
         self.store = store
         self.workspace = workspace
         self.budget_bytes = budget_bytes or int(BUDGET_SHARE * psutil.virtual_memory().available)
+        self._gpu = gpu_memory() if gpu is None else gpu
+        free = max(self._gpu.llamacpp, self._gpu.transformers)
+        self.gpu_budget_bytes = min(budget_bytes or free, int(BUDGET_SHARE * free))
         self._slots = slots
         self._context = context
         self._resident: dict[str, _Resident] = {}
@@ -77,9 +87,18 @@ class Residency:
 
     @property
     def used_bytes(self) -> int:
-        """Memory that the loaded models count for."""
+        """The machine's memory that the loaded models count for."""
         with self._change:
-            return sum(resident.bytes for resident in self._resident.values())
+            return self._used(on_gpu=False)
+
+    @property
+    def gpu_used_bytes(self) -> int:
+        """The GPU's memory that the loaded models count for."""
+        with self._change:
+            return self._used(on_gpu=True)
+
+    def _used(self, on_gpu: bool) -> int:
+        return sum(resident.bytes for resident in self._resident.values() if resident.host.on_gpu == on_gpu)
 
     @contextmanager
     def lease(
@@ -145,13 +164,18 @@ class Residency:
             outdated.host.close()
         host = self._host(model)
         need = host.expected_bytes
-        if need > self.budget_bytes:
+        budget, whose = (self.gpu_budget_bytes, "GPU's ") if host.on_gpu else (self.budget_bytes, "")
+        if need > budget:
             raise EngineBusy(
-                f"{model.name} needs about {need / 1e9:.1f} GB; the memory budget is {self.budget_bytes / 1e9:.1f} GB. "
+                f"{model.name} needs about {need / 1e9:.1f} GB; the {whose}memory budget is {budget / 1e9:.1f} GB. "
                 "Use a smaller form (gguf-q4_0) or raise it: bakeoff serve --memory"
             )
-        while sum(resident.bytes for resident in self._resident.values()) + need > self.budget_bytes:
-            idle = [other for other, resident in self._resident.items() if resident.users == 0]
+        while self._used(host.on_gpu) + need > budget:
+            idle = [
+                other
+                for other, resident in self._resident.items()
+                if resident.users == 0 and resident.host.on_gpu == host.on_gpu
+            ]
             if not idle:
                 return None
             oldest = min(idle, key=lambda other: self._resident[other].used)
@@ -178,7 +202,7 @@ class Residency:
         if model.form == "remote":
             return RemoteHost(model)
         if model.form == "adapter" or not is_llama(model, self.workspace):
-            return WorkerHost(model, self.workspace)
+            return WorkerHost(model, self.workspace, on_gpu=self._gpu.transformers > 0 and model.form != "ggml")
         base = weights_path(model, self.workspace).resolve()
         siblings = [
             other
@@ -187,7 +211,9 @@ class Residency:
             and weights_path(other, self.workspace).resolve() == base
             and self.workspace.resolve(other.path).exists()
         ]
-        return LlamaHost(base, read_header(base), siblings, self.workspace, self._slots, self._context)
+        return LlamaHost(
+            base, read_header(base), siblings, self.workspace, self._slots, self._context, self._gpu.llamacpp > 0
+        )
 
     def close(self) -> None:
         """End every engine."""

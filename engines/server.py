@@ -52,7 +52,10 @@ def create_app(residency: Residency, key: str = "") -> FastAPI:
 
     @app.get("/health")
     def health() -> dict[str, Any]:
-        return {"status": "ok", "memory_bytes": residency.used_bytes, "budget_bytes": residency.budget_bytes}
+        return {
+            "status": "ok", "memory_bytes": residency.used_bytes, "budget_bytes": residency.budget_bytes,
+            "gpu_memory_bytes": residency.gpu_used_bytes, "gpu_budget_bytes": residency.gpu_budget_bytes,
+        }  # fmt: skip
 
     @app.get("/v1/models")
     def models() -> dict[str, Any]:

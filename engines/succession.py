@@ -78,9 +78,12 @@ class Succession:
         except EngineCrashed:
             raise self.crashed(child) from None
 
-    def memory_bytes(self) -> int:
-        """Resident memory of the present process; 0 if it has ended, which starts no new one."""
-        return self._present.memory_bytes()
+    def memory_bytes(self, on_gpu: bool = False) -> int:
+        """Resident memory of the present process, 0 if it has ended, which starts no new one.
+
+        on_gpu: the GPU's memory instead, as the process said when it had loaded.
+        """
+        return int(self._present.details.get("gpu_bytes", 0)) if on_gpu else self._present.memory_bytes()
 
     def close(self) -> None:
         """End it; there is no successor."""

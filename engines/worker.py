@@ -5,6 +5,7 @@ Task: workspace, store, model (id), key. Started by `engines.hosts.WorkerHost`; 
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from results import BakeoffError, Model, Store, Workspace
 class OneModel:
     """A `Residency` of exactly one model, one request at a time: the engines behind it are not thread-safe."""
 
-    budget_bytes = used_bytes = 0
+    budget_bytes = used_bytes = gpu_budget_bytes = gpu_used_bytes = 0
 
     def __init__(self, store: Store, model: Model, engine: Engine) -> None:
         self.store = store
@@ -66,8 +67,14 @@ def main() -> None:
     app: Any = create_app(OneModel(store, model, engine), task["key"])  # type: ignore[arg-type]
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
     threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True).start()
-    child.answer(reply, address=f"127.0.0.1:{listener.getsockname()[1]}")
+    child.answer(reply, address=f"127.0.0.1:{listener.getsockname()[1]}", gpu_bytes=_gpu_bytes())
     child.serve_until_orphaned()
+
+
+def _gpu_bytes() -> int:
+    """What torch holds of the GPU's memory; 0 where this engine does not use torch."""
+    torch = sys.modules.get("torch")
+    return int(torch.cuda.memory_reserved()) if torch is not None and torch.cuda.is_available() else 0
 
 
 if __name__ == "__main__":

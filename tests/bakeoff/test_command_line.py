@@ -7,19 +7,24 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
 from results import Model, Workspace
+from tests.stand_in_gpu import board
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-def bakeoff(*words: str, workspace: Path, programs: str = "/usr/bin:/bin") -> subprocess.CompletedProcess[str]:
-    """Run a verb in a workspace of its own. programs: where the system's are looked for."""
+def bakeoff(
+    *words: str, workspace: Path, programs: str = "/usr/bin:/bin", more: Mapping[str, str] = MappingProxyType({})
+) -> subprocess.CompletedProcess[str]:
+    """Run a verb in a workspace of its own. programs: where the system's are looked for; more: variables beside it."""
     command = [sys.executable, "-m", "bakeoff", *words]
-    environment = {"BAKEOFF_WORKSPACE": str(workspace), "PATH": programs, "HF_HUB_OFFLINE": "1"}
+    environment = {"BAKEOFF_WORKSPACE": str(workspace), "PATH": programs, "HF_HUB_OFFLINE": "1", **more}
     return subprocess.run(command, capture_output=True, text=True, timeout=900, env=environment, cwd=REPOSITORY)
 
 
@@ -129,17 +134,49 @@ def test_doctor_says_that_torch_cannot_use_a_gpu_and_what_to_install(listed_gpu:
     assert "https://download.pytorch.org/whl/cu126" in found["remedy"]
 
 
-def test_plan_calls_a_gpu_that_torch_cannot_use_a_problem(listed_gpu: str, tmp_path: Path) -> None:
+def small_experiment(folder: Path) -> str:
+    """An experiment file over a miniature, two runs of it."""
     from trainer import miniature
 
-    miniature("llama", tmp_path / "base")
+    miniature("llama", folder / "base")
     rows = "".join(json.dumps({"prompt": f"What is {n}?", "completion": f"It is {n}."}) + "\n" for n in range(30))
-    (tmp_path / "rows.jsonl").write_text(rows)
-    (tmp_path / "mine.yaml").write_text("name: mine\nbases: [./base]\ndata: {sources: [{name: rows.jsonl}]}\n")
-    done = bakeoff("plan", str(tmp_path / "mine.yaml"), "--json", workspace=tmp_path / "w", programs=listed_gpu)
+    (folder / "rows.jsonl").write_text(rows)
+    file = folder / "mine.yaml"
+    file.write_text(
+        "name: mine\nbases: [./base]\ndata: {sources: [{name: rows.jsonl}]}\n"
+        "sweep: {grid: {lora.rank: [4, 8]}}\nevaluate: {forms: [adapter, gguf-q8_0]}\n"
+    )
+    return str(file)
+
+
+def test_plan_calls_a_gpu_that_torch_cannot_use_a_problem(listed_gpu: str, tmp_path: Path) -> None:
+    done = bakeoff("plan", small_experiment(tmp_path), "--json", workspace=tmp_path / "w", programs=listed_gpu)
     planned = json.loads(done.stdout)
     assert done.returncode == 1
     assert "Tesla T4 (driver 535.104.05)" in planned["problems"][0] and "pip install torch" in planned["problems"][0]
     assert planned["time"][0]["device"] == "this CPU"
-    assert {part["stage"] for part in planned["time"][0]["parts"]} == {"training", "heldout"}
+    assert {part["stage"] for part in planned["time"][0]["parts"]} == {"training", "export", "heldout"}
     assert planned["time"][0]["seconds"] == pytest.approx(sum(part["seconds"] for part in planned["time"][0]["parts"]))
+
+
+@pytest.mark.slow
+def test_doctor_and_plan_name_the_gpus_that_torch_uses(tmp_path: Path) -> None:
+    board.skip_without()
+    gpus = board.environment("2xt4", tmp_path)
+    more = {key: gpus[key] for key in ("PYTHONPATH", "BAKEOFF_STAND_IN_GPU", "BAKEOFF_STAND_IN_GPU_RECORD", "HOME")}
+    done = bakeoff("doctor", "--json", workspace=tmp_path / "w", more=more)
+    assert done.stdout, done.stderr
+    found = {finding["subject"]: finding for finding in json.loads(done.stdout)}
+    assert found["GPU"]["ok"] and "2 x Tesla T4, 15.6 GB; trains and answers in float16" in found["GPU"]["found"]
+    assert "GGUF files are asked there" in found["llama.cpp (xllamacpp)"]["found"]
+    assert "--index-url https://xorbitsai.github.io/xllamacpp/whl/" in found["llama.cpp (xllamacpp)"]["remedy"]
+    done = bakeoff("plan", small_experiment(tmp_path), "--json", workspace=tmp_path / "w", more=more)
+    planned = json.loads(done.stdout)
+    assert done.returncode == 0, planned["problems"]
+    needs = {need["device"]: need for need in planned["groups"][0]["needs"]}
+    assert list(needs) == ["this CPU", "this machine's 2 Tesla T4", "RTX 4090 24 GB", "A100 80 GB"]
+    own = needs["this machine's 2 Tesla T4"]
+    assert (own["at_once"], own["dtype"], own["device_bytes"]) == (2, "float16", 15_636_000_000)
+    assert any("llama.cpp, whose build here is for processors" in warning for warning in planned["warnings"])
+    times = {whole["device"]: whole for whole in planned["time"]}
+    assert times["this machine's 2 Tesla T4"]["llamacpp"] == "this CPU"

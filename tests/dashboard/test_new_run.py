@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +14,12 @@ import pytest
 import yaml
 
 import trainer
+from dashboard import jobs
 from results import Workspace
 from tests.dashboard.answers import AnswerServer
 from tests.dashboard.conftest import opened
 from tests.dashboard.test_browser import settle, visit
+from tests.dashboard.test_chat import until
 
 pytestmark = pytest.mark.slow
 STEPS = 300
@@ -68,6 +73,30 @@ def write(page: Any, base: Path, rows: Path) -> None:
         settle(page)
 
 
+@contextmanager
+def held_while_training(workspace: Workspace) -> Iterator[None]:
+    """The newest job's processes stand still from its first step on, until they were asked to stop.
+
+    So the browser may be as slow and the machine as fast as they like: the training does not end before the click.
+    """
+    (job, *_) = jobs.find(workspace, "run")
+    until(lambda: f"/{STEPS}" in job.log())
+    group = int((job.folder / "pid").read_text())
+    os.killpg(group, signal.SIGSTOP)
+    try:
+        yield
+        until(lambda: asked_to_stop(group))
+    finally:
+        os.killpg(group, signal.SIGCONT)
+
+
+def asked_to_stop(process: int) -> bool:
+    """Whether Ctrl-C waits for a process that stands still."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    pending = next(line.split()[1] for line in lines if line.startswith("ShdPnd:"))
+    return bool(int(pending, 16) & 1 << (signal.SIGINT - 1))
+
+
 def newest(page: Any, state: str) -> str:
     """Wait until the newest job is in a state; its log."""
     job = page.get_by_test_id("stExpander").first
@@ -102,8 +131,9 @@ def test_a_run_from_the_form_to_its_end(address: str, page: Any, workspace: Work
 
     page.get_by_role("button", name="Run", exact=True).click()
     page.get_by_text("run-mini").wait_for()
-    page.get_by_text(f"/{STEPS}").first.wait_for()
-    page.get_by_role("button", name="Stop", exact=True).click()
+    with held_while_training(workspace):
+        page.get_by_text(f"/{STEPS}").first.wait_for()
+        page.get_by_role("button", name="Stop", exact=True).click()
     assert "goes on where it stopped" in newest(page, "stopped")
     with workspace.store() as store:
         (before,) = store.runs.list()

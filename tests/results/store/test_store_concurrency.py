@@ -21,14 +21,14 @@ def race(work: Work, url: str, processes: int) -> None:
     barrier = fork.Barrier(processes)
 
     def begin(number: int) -> None:
-        barrier.wait(60)
+        barrier.wait(600)
         work(url, number)
 
     started = [fork.Process(target=begin, args=(number,)) for number in range(processes)]
     for process in started:
         process.start()
     for process in started:
-        process.join(240)
+        process.join(900)
     assert [process.exitcode for process in started] == [0] * processes
 
 
