@@ -25,7 +25,7 @@ from engines.devices import Device, this_device
 from engines.errors import EngineError, FileRefused
 from engines.interface import Chunk, Completion, Message, Sampling
 from engines.rows import Answer, Request
-from engines.unpacking import silence, unpacked
+from engines.unpacking import model_of, read_directly, silence, unpacked
 from results.records import Progress
 
 TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<|end|>", "<|endoftext|>", "</s>")
@@ -60,11 +60,17 @@ def load_base(base: str | Path, dtype: torch.dtype | None = None) -> tuple[Any, 
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     dtype, device = dtype or weights_dtype(), engine_device()
-    if Path(base).suffix == ".gguf":
-        base = unpacked(Path(base), str(dtype).removeprefix("torch."))
+    file, named = Path(base), str(dtype).removeprefix("torch.")
+    direct = file.suffix == ".gguf" and read_directly(file, named)
+    if file.suffix == ".gguf":
+        base = unpacked(file, "" if direct else named)
     try:
         with silence():
             tokenizer = AutoTokenizer.from_pretrained(base, trust_remote_code=False)
+            if direct:
+                with torch.device(device.name):
+                    model = model_of(file, Path(base), named, attn_implementation=IMPLEMENTATION)
+                return model.eval().requires_grad_(False), tokenizer
             model = AutoModelForCausalLM.from_pretrained(
                 base, dtype=dtype, attn_implementation=IMPLEMENTATION, trust_remote_code=False, use_safetensors=True,
                 device_map={"": device.name} if device.is_cuda else None,
@@ -88,13 +94,13 @@ def own_template(folder: Path) -> str | None:
 
 
 def chat_template(base: str | Path, adapter: Path | None = None) -> str:
-    """The chat template of a base, or the one its adapter brings; reads no weights but to unpack a new GGUF file."""
+    """The chat template of a base, or the one its adapter brings; reads no weights."""
     from transformers import AutoTokenizer
 
     if adapter is not None and (own := own_template(adapter)) is not None:
         return own
     if Path(base).suffix == ".gguf":
-        base = unpacked(Path(base), str(weights_dtype()).removeprefix("torch."))
+        base = unpacked(Path(base))
     return str(AutoTokenizer.from_pretrained(base, trust_remote_code=False).chat_template or "")
 
 

@@ -1,17 +1,16 @@
-"""GGUF files for transformers, to measure and to train: dequantized once, kept as a safetensors folder in the cache.
+"""GGUF files for transformers: dequantized into memory to be measured, into a safetensors folder to be trained.
 
 transformers keeps GGUF weights packed unless told otherwise (not trainable), parses a header in ten seconds, three
 times over, and leaves out rotary scaling, which Llama 3 has. The families that we write we read ourselves:
-configuration from the header, weights a block of rows at a time; others through transformers. The weights are the
-dequantized ones, rounded to the dtype: what is measured on them is the quantization's own error. The cache is
-`$BAKEOFF_CACHE`, else `~/.cache/bakeoff`.
+configuration from the header, weights a block of rows at a time; others through transformers, which needs the folder.
+The weights are the dequantized ones, rounded to the dtype: what is measured on them is the quantization's own error.
+Folders are kept in the cache, `$BAKEOFF_CACHE`, else `~/.cache/bakeoff`; one that is there is read again.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
-import json
 import os
 import shutil
 import tempfile
@@ -31,9 +30,6 @@ from engines.vocabulary import gguf_tokenizer
 
 if TYPE_CHECKING:
     import torch
-
-SHARD_BYTES = 512 << 20
-"""Of one file of the unpacked folder, and so in memory while it is written; a larger tensor is a file of its own."""
 
 
 def cache_folder() -> Path:
@@ -61,7 +57,7 @@ def unpacked(path: Path, dtype: str = "") -> Path:
     Made when missing. Raises: FileRefused when the file cannot be read, or its architecture is unknown to transformers.
     """
     read_header(path)  # within bounds, before a parser that trusts the file's own counts
-    folder = cache_folder() / "bases" / f"{file_sha256(path)[:24]}-{dtype or 'tokenizer'}-3"
+    folder = _place(path, dtype)
     if (folder / "complete").is_file():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -78,6 +74,10 @@ def unpacked(path: Path, dtype: str = "") -> Path:
     return folder
 
 
+def _place(path: Path, dtype: str) -> Path:
+    return cache_folder() / "bases" / f"{file_sha256(path)[:24]}-{dtype or 'tokenizer'}-3"
+
+
 def _write(path: Path, folder: Path, dtype: str) -> None:
     header = read_header(path)
     with silence():
@@ -87,7 +87,7 @@ def _write(path: Path, folder: Path, dtype: str) -> None:
             return
         _write_config(header, folder)
     if dtype:
-        _write_weights(path, folder, dtype)
+        model_of(path, folder, dtype).save_pretrained(folder)
 
 
 def _write_config(header: Header, folder: Path) -> None:
@@ -99,42 +99,46 @@ def _write_config(header: Header, folder: Path) -> None:
     GenerationConfig.from_model_config(config).save_pretrained(folder)
 
 
-def _write_weights(path: Path, folder: Path, dtype: str) -> None:
-    """Dequantized tensors under transformers' names, in shards: one shard in memory at a time."""
+def read_directly(path: Path, dtype: str) -> bool:
+    """Whether `model_of` is the way to a file's weights: we read its family, and no folder of them was made before."""
+    return read_header(path).architecture in READ and not (_place(path, dtype) / "complete").is_file()
+
+
+def model_of(path: Path, folder: Path, dtype: str, **options: Any) -> Any:
+    """A transformers model with a GGUF file's dequantized weights, of the configuration in `folder` (`unpacked`).
+
+    Beside the model itself a few megabytes are in memory. options: of transformers' `from_config`.
+    Raises: FileRefused if the file lacks a tensor that such a model has.
+    """
     import torch
-    from safetensors.torch import save_file
     from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers.initialization import no_init_weights
 
-    source, places = GgufSource(path), dict[str, str]()
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder))
-    tied = model.config.tie_word_embeddings
-    wanted = [name for name in model.state_dict() if not (tied and name == "lm_head.weight")]
-    shard: dict[str, torch.Tensor] = {}
-    for name in wanted:
-        shard[name] = _tensor(source, source.layout.name(name), getattr(torch, dtype))
-        if sum(part.nbytes for part in shard.values()) >= SHARD_BYTES or name == wanted[-1]:
-            file = f"model-{len(set(places.values())) + 1:05}.safetensors"
-            save_file(shard, folder / file, {"format": "pt"})
-            places |= dict.fromkeys(shard, file)
-            shard.clear()
-    index = {"metadata": {}, "weight_map": places}
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=1), "utf-8")
+    source = GgufSource(path)
+    with no_init_weights():
+        model = AutoModelForCausalLM.from_config(
+            AutoConfig.from_pretrained(folder), dtype=getattr(torch, dtype), **options
+        )
+    model.tie_weights()
+    known = set(source.names())
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():  # tied ones once
+            tensor = source.layout.name(name)
+            if tensor not in known or source.shape(tensor) != tuple(parameter.shape):
+                raise FileRefused(f"{path} has no {tensor} of {tuple(parameter.shape)}, which its kind of model needs.")
+            _fill(parameter, source, tensor)
+    return model
 
 
-def _tensor(source: GgufSource, name: str, dtype: torch.dtype) -> torch.Tensor:
-    """One tensor in transformers' layout. Raises: FileRefused if the file has none of that name."""
+def _fill(parameter: torch.Tensor, source: GgufSource, name: str) -> None:
+    """Copy one tensor into a parameter, in transformers' layout."""
     import torch
 
-    if name not in source.names():
-        raise FileRefused(f"it has no tensor {name}, which a {source.architecture} model needs")
-    made, first = torch.empty(source.shape(name), dtype=dtype), 0
-    blocks = source.blocks(name)
+    first, blocks = 0, source.blocks(name)
     for block in [np.concatenate(list(blocks))] if source.layout.moves_rows(name) else blocks:
         part = torch.from_numpy(np.ascontiguousarray(source.layout.from_gguf(name, block)))
-        made[first : first + len(part)] = part
+        parameter[first : first + len(part)] = part
         first += len(part)
-    return made
 
 
 def _write_through_transformers(path: Path, folder: Path, dtype: str) -> None:

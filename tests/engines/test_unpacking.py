@@ -33,6 +33,7 @@ def test_every_family_answers_as_the_folder_it_was_written_from(
     folder, file = miniature(family), tmp_path / "model.gguf"
     write_model(file, FolderSource(folder), "gguf-f16")
     engines = [HuggingFaceEngine(path, dtype=torch.float32) for path in (folder, file)]
+    assert not list((tmp_path / "cache").rglob("*.safetensors"))  # what is only measured is not written
     wanted, got = (engine.mixed_logits(PROMPT, [""]) for engine in engines)
     assert float((wanted - got).abs().max()) < 0.02 * float(wanted.std())
     assert engines[0].end_ids == engines[1].end_ids
