@@ -80,6 +80,9 @@ def opened(family: Family, workspace: Workspace) -> Iterator[HuggingFaceEngine]:
         model.id: workspace.resolve(model.path) for model in family.members if model.form in ADAPTED
     }
     engine = HuggingFaceEngine(family.weights, adapters)
+    for model in family.members:
+        if model.form not in ADAPTED and (template := model.details.get("chat_template")):
+            engine.templates[BASE_ROW] = str(template)  # a base that brings none is spoken to in training's
     try:
         yield engine
     finally:

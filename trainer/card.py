@@ -127,7 +127,8 @@ def _use(model: Model, repository: str) -> str:
         return f"## How to use\n\n```python\n{code}\n```"
     file = PurePosixPath(model.path).name
     if model.form == "lora-gguf":
-        command = f'llama-cli -m BASE.gguf --lora {file} -p "Why is the sky blue?"   # BASE.gguf: {base} as GGUF'
+        beside = model.details.get("over_form", "GGUF")
+        command = f'llama-cli -m BASE.gguf --lora {file} -p "Why is the sky blue?"   # BASE.gguf: {base} as {beside}'
     else:
         command = f'llama-cli -m {file} -p "Why is the sky blue?"'
     return f"## How to use\n\n```sh\nhf download {repository} {file} --local-dir .\n{command}\n```"

@@ -81,6 +81,20 @@ def test_what_fails_ends_nothing_else_and_alone_is_tried_again(tmp_path: Path) -
         assert files == {store.models.find("base-q8_0").path}
 
 
+@pytest.mark.slow
+def test_a_base_without_a_chat_template_is_measured_and_exported_in_that_of_its_training(tmp_path: Path) -> None:
+    base = miniature("llama", tmp_path / "base")
+    (base / "chat_template.jinja").unlink()
+    workspace = Workspace(tmp_path / "workspace")
+    with workspace.store() as store:
+        what = experiment(base, **{"evaluate.forms": ["adapter", "lora-gguf"], "sweep.grid": {}})
+        outcome, _ = run(what, store, workspace)
+    assert outcome.failures == () and {model.name for model in outcome.models} == {
+        "base", "base-q8_0", "mini", "mini-lora-q8_0"
+    }  # fmt: skip
+    assert {one.status for one in outcome.evaluations} == {"finished"} and len(outcome.evaluations) == 4
+
+
 @pytest.fixture
 def no_sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """bubblewrap fails as it does where user namespaces are off."""
