@@ -40,6 +40,8 @@ CACHE_BYTES = 1 << 30
 
 BYTES_A_TOKEN = 2.5
 """Of prompts with code; a tokenizer that needs more tokens is noticed, and the file opened again with more room."""
+FEW_MERGES = 8192
+"""A tokenizer of fewer merges, as test models have, is taken to need a token for each byte."""
 TEMPLATE_TOKENS = 64
 """What a chat template adds to a conversation, about."""
 ROUND = 128
@@ -70,7 +72,10 @@ class Served:
     @contextmanager
     def opened(self, questions: Sequence[Question]) -> Iterator[_Slots]:
         """The file with the adapters that are asked. Raises FileRefused, EngineError and their kinds."""
-        needed = max((_estimate(question) for question in questions), default=ROUND)
+        merges = read_header(Path(self._family.weights)).metadata.get("tokenizer.ggml.merges")
+        count = len(merges) if isinstance(merges, list) else getattr(merges, "items", FEW_MERGES)
+        bytes_a_token = 1.0 if count < FEW_MERGES else BYTES_A_TOKEN
+        needed = max((_estimate(question, bytes_a_token) for question in questions), default=ROUND)
         asked = self._open(questions, needed)
         try:
             exact = asked.context_needed(questions)
@@ -92,10 +97,10 @@ class Served:
         return _Slots(open_engines(models, self._workspace, context=context, slots=slots, reuse=False))
 
 
-def _estimate(question: Question) -> int:
+def _estimate(question: Question, bytes_a_token: float) -> int:
     """Tokens of a prompt and its answer, about."""
     text = "".join(turn["content"] for turn in question.turns) or question.text
-    return int(len(text.encode()) / BYTES_A_TOKEN) + TEMPLATE_TOKENS + question.sampling.max_tokens
+    return int(len(text.encode()) / bytes_a_token) + TEMPLATE_TOKENS + question.sampling.max_tokens
 
 
 class _Slots:
