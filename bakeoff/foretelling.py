@@ -103,13 +103,15 @@ def batches(wanted: Evaluate, group: Group) -> list[Batch]:
     assert group.shape is not None
     shape = group.shape
     sizes = Sizes(shape.layers, shape.linear_parameters, shape.vocabulary * shape.hidden)
-    beside: Form = "lora-gguf" if group.base_is_gguf else "adapter"
+    own: Form = "lora-gguf" if group.base_is_gguf else "adapter"
+    beside: Form = "gguf-other" if group.base_is_gguf else wanted.lora_base
     found = []
     for form in wanted.forms:
-        base = form == beside if group.base_is_gguf or form in BESIDE_A_BASE else True
-        shared = form in ("adapter", "lora-gguf")
-        found.append(Batch(form, len(group.runs) + int(wanted.base and base), sizes, shared))
-    if wanted.base and beside not in wanted.forms:
+        exported = not group.base_is_gguf and form not in ("adapter", "merged")
+        models = len(group.runs) + int(wanted.base and (form == own or exported))
+        written = form == "lora-gguf" and not group.base_is_gguf and beside not in wanted.forms
+        found.append(Batch(form, models, sizes, form in ("adapter", "lora-gguf"), beside, written))
+    if wanted.base and own not in wanted.forms:
         found.append(Batch("gguf-other" if group.base_is_gguf else "base", 1, sizes, True))
     return found
 

@@ -40,12 +40,13 @@ def _group_lines(group: Group) -> list[str]:
     width = max((len(need.device) for need in group.needs), default=0)
     for need in group.needs:
         fits = "fits" if need.fits else f"does not fit {need.device_bytes / 1e9:.0f} GB"
-        checkpointing = ", recomputing activations" if need.checkpointing else ""
+        how = f", in micro-batches of {need.micro_batch}" if need.micro_batch else ""
+        how += ", recomputing activations" if need.checkpointing else ""
         duration = f", about {duration_text(need.seconds)} of training" if need.seconds else ""
         beside = f", {need.at_once} runs at once" if need.at_once > 1 else ""
         lines.append(
             f"  {need.device:<{width}} about {need.memory_bytes / 1e9:.1f} of {need.device_bytes / 1e9:.0f} GB "
-            f"({need.dtype}, {fits}{checkpointing}){duration}{beside}"
+            f"({need.dtype}, {fits}{how}){duration}{beside}"
         )
         if need.note:
             lines.append(f"  {'':<{width}} {need.note}")

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from engines.estimates import (
         EngineName,
         Sizes,
-        answering_seconds,
         engine_of,
         export_seconds,
         loading_seconds,
@@ -67,7 +66,6 @@ _LAZY = {
     "T4": "speeds",
     "Threading": "llamaserver",
     "advise": "advisor",
-    "answering_seconds": "estimates",
     "base_in_gguf": "forms",
     "cache_bytes": "llamaserver",
     "cache_folder": "unpacking",
@@ -138,7 +136,6 @@ __all__ = [
     "Sizes",
     "Threading",
     "advise",
-    "answering_seconds",
     "base_in_gguf",
     "cache_bytes",
     "cache_folder",

@@ -88,12 +88,6 @@ def reading_seconds(sizes: Sizes, tokens: float, place: Place, answers: float | 
     return operations / (place.flops * READING_SHARE[place.kind])
 
 
-def answering_seconds(sizes: Sizes, answers: float, tokens: float, form: Form, place: Place, slots: int) -> float:
-    """So many answers of so many tokens each, `slots` of them at a time; their prompts are not in it."""
-    rows = max(1.0, min(answers, slots))
-    return answers * tokens / rows * step_seconds(sizes, rows, form, place, engine_of(form))
-
-
 def step_seconds(sizes: Sizes, rows: float, form: Form, place: Place, engine: EngineName) -> float:
     """One token for each of so many rows."""
     share = DECODING_SHARE[engine] if place.kind == "cpu" else READING_SHARE["gpu"]

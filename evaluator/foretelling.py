@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from engines import (
+    EngineName,
     Place,
     Sizes,
-    answering_seconds,
     engine_of,
     export_seconds,
     loading_seconds,
@@ -26,13 +26,18 @@ from evaluator.benchmarks import load_benchmark
 from evaluator.humaneval import HumanEvalSettings
 from evaluator.latency import PROMPTS, LatencySettings
 from evaluator.latency_prompts import NATURAL
+from evaluator.served import SLOTS as SERVED_SLOTS
+from evaluator.served import SLOTS_ON_A_GPU
 from evaluator.stopping import StoppingSettings
 from evaluator.style import prompt_set
 from evaluator.subsets import choose_tasks
 from results import Form
 
-SLOTS = 64
-"""Rows that transformers answers together unless told (`engines.huggingface`)."""
+SLOTS: dict[tuple[EngineName, str], int] = {
+    ("huggingface", "cpu"): 64, ("huggingface", "gpu"): 128,
+    ("llamacpp", "cpu"): SERVED_SLOTS, ("llamacpp", "gpu"): SLOTS_ON_A_GPU,
+}  # fmt: skip
+"""Answers given together unless told; on a GPU transformers takes as many as its memory holds, which differs."""
 
 PROMPT_TOKENS = 220
 """Of a HumanEval task with its instruction and chat template: 150 to 300."""
@@ -42,6 +47,9 @@ ANSWER_TOKENS = 110
 
 STOPPING_TOKENS = 220
 """Of an answer to the stopping prompts, on average, unless the limit is lower."""
+
+LORA_SLOWER = 1.25
+"""llama.cpp's step with a LoRA-GGUF over one without: 169 against 134 tokens a second for SmolLM2 at rank 8."""
 
 SCORED_A_SECOND = 40
 """Answers that two sandboxes run in a second."""
@@ -67,11 +75,20 @@ class Batch:
     sizes: Sizes
     shared: bool
     """One file in memory serves them all: a base and what stands beside it."""
+    beside: Form = "gguf-q8_0"
+    """Of a LoRA-GGUF: the form of the file that it stands beside."""
+    base_written: bool = False
+    """That file is exported for them, once."""
 
     @property
     def files(self) -> int:
         """Loaded one after the other."""
         return 1 if self.shared else self.models
+
+    @property
+    def read(self) -> Form:
+        """The form of the weights that an answer reads."""
+        return self.beside if self.form == "lora-gguf" else self.form
 
 
 @dataclass(frozen=True)
@@ -82,46 +99,57 @@ class Where:
     llamacpp: Place
     cpu: Place
 
-    def of(self, form: Form) -> Place:
-        """The place of the engine that answers for a form."""
-        return self.llamacpp if engine_of(form) == "llamacpp" else self.torch
+    def of(self, engine: EngineName) -> Place:
+        """The engine's place."""
+        return self.llamacpp if engine == "llamacpp" else self.torch
 
 
 def export_of(batch: Batch, where: Where) -> float:
-    """Seconds until all models of a batch are written in their form; nothing for what training leaves."""
-    if batch.form in ("adapter", "base"):
+    """Seconds until all models of a batch are written in their form; nothing for what is there already."""
+    if batch.form in ("adapter", "base", "gguf-other"):
         return 0.0
-    return batch.models * export_seconds(batch.sizes, batch.form, where.cpu)
+    written = batch.models * export_seconds(batch.sizes, batch.form, where.cpu)
+    return written + (export_seconds(batch.sizes, batch.beside, where.cpu) if batch.base_written else 0.0)
 
 
 def humaneval_of(batch: Batch, settings: Mapping[str, Any], where: Where) -> float:
     """Seconds to answer and score a batch's tasks. Raises: as `evaluate_humaneval` for wrong settings."""
     chosen = HumanEvalSettings.model_validate(dict(settings))
     tasks, _ = choose_tasks(load_benchmark(chosen.benchmark), chosen.tasks)
-    answers = len(tasks) * chosen.samples * (batch.models if batch.shared else 1)
-    each = _asked(batch, answers, PROMPT_TOKENS, min(chosen.max_tokens, ANSWER_TOKENS), chosen.slots or SLOTS, where)
-    return batch.files * (each + answers / SCORED_A_SECOND)
+    each, tokens = len(tasks) * chosen.samples, min(chosen.max_tokens, ANSWER_TOKENS)
+    asked = _asked(batch, (each, PROMPT_TOKENS, tokens), chosen.slots, chosen.engine, where)
+    return asked + batch.models * each / SCORED_A_SECOND
 
 
 def stopping_of(batch: Batch, settings: Mapping[str, Any], where: Where) -> float:
     """Seconds to answer the stopping prompts. Raises: as `evaluate_stopping` for wrong settings."""
     chosen = StoppingSettings.model_validate(dict(settings))
-    answers = len(prompt_set(chosen.prompts)) * (batch.models if batch.shared else 1)
     tokens = min(chosen.max_tokens, STOPPING_TOKENS)
-    return batch.files * _asked(batch, answers, 2 * TEMPLATE_TOKENS, tokens, chosen.slots, where)
+    return _asked(batch, (len(prompt_set(chosen.prompts)), 2 * TEMPLATE_TOKENS, tokens), chosen.slots, None, where)
 
 
-def _asked(batch: Batch, answers: int, prompt: float, tokens: float, slots: int, where: Where) -> float:
-    """One file loaded, its prompts read, its answers given."""
-    place = where.of(batch.form)
-    loading = loading_seconds(batch.sizes, batch.form, place, engine_of(batch.form))
-    reading = reading_seconds(batch.sizes, answers * prompt, place, answers)
-    return loading + reading + answering_seconds(batch.sizes, answers, tokens, batch.form, place, slots)
+def _asked(
+    batch: Batch, each: tuple[int, float, float], slots: int | None, way: EngineName | None, where: Where
+) -> float:
+    """Files loaded, prompts read, answers given. `each`: a model's questions, tokens of a prompt and of an answer.
+
+    transformers answers all adapters of a base in one batch; llama.cpp one adapter's questions after another's.
+    """
+    questions, prompt, tokens = each
+    engine = way if way and engine_of(batch.form) == "llamacpp" else engine_of(batch.form)
+    place, sizes, form = where.of(engine), batch.sizes, batch.read
+    together = batch.models if batch.shared and engine == "huggingface" else 1
+    rows = min(questions * together, slots or SLOTS[engine, place.kind])
+    answers = questions * batch.models
+    seconds = batch.files * loading_seconds(sizes, form, place, engine)
+    seconds += reading_seconds(sizes, answers * prompt, place, answers)
+    slower = LORA_SLOWER if batch.form == "lora-gguf" and engine == "llamacpp" else 1.0
+    return seconds + slower * answers * tokens / rows * step_seconds(sizes, rows, form, place, engine)
 
 
 def heldout_of(batch: Batch, tokens: float, where: Where) -> float:
     """Seconds to read held-out rows of so many tokens in all, by every model of a batch."""
-    loading = loading_seconds(batch.sizes, batch.form, where.torch, "huggingface")
+    loading = loading_seconds(batch.sizes, batch.read, where.torch, "huggingface")
     return batch.files * loading + batch.models * reading_seconds(batch.sizes, tokens, where.torch)
 
 
@@ -131,8 +159,9 @@ def latency_of(batch: Batch, settings: Mapping[str, Any], where: Where) -> float
     if engine_of(batch.form) != "llamacpp":
         return 0.0
     place, sizes = where.llamacpp, batch.sizes
-    opening = loading_seconds(sizes, batch.form, place, "llamacpp")
-    step = step_seconds(sizes, chosen.concurrency, batch.form, place, "llamacpp")
+    opening = loading_seconds(sizes, batch.read, place, "llamacpp")
+    step = step_seconds(sizes, chosen.concurrency, batch.read, place, "llamacpp")
+    step *= LORA_SLOWER if batch.form == "lora-gguf" else 1.0
     finding = 0.0 if chosen.threads else CALIBRATED_OPENINGS * opening + CALIBRATED_TOKENS * step
     rounds = 0.0
     for name in chosen.prompts:

@@ -31,7 +31,7 @@ OVERHEAD_BYTES = {"cpu": 0.8e9, "gpu": 0.6e9}
 """Libraries, or CUDA's context and workspaces, before the first weight."""
 
 FULL = 0.9
-"""Share of a place's memory from which activations are recomputed: the allocator loses some to gaps."""
+"""Share of a place's memory that a step may take: the allocator loses some to gaps."""
 
 TILE_TOKENS, TILE_VOCABULARY = 4096, 32768
 """Positions and words whose scores TRL 1.16 holds at a time (`trl.kernels.chunked_logprob`): never the whole table."""
@@ -95,6 +95,8 @@ class Memory:
     overhead: float
     checkpointing: bool
     """Activations are recomputed to fit, or because the file asks for it."""
+    micro_batch: int
+    """Rows of a forward pass: the file's, or fewer to fit."""
 
     @property
     def total(self) -> float:
@@ -105,7 +107,7 @@ class Memory:
 def memory(shape: Shape, training: Training, lora: Lora, row_tokens: int, runs: int, place: Place) -> Memory:
     """Peak memory of one device of a place: of `runs` variants of one base in the shared loop, or of one through TRL.
 
-    `row_tokens`: length of a long row. Checkpointing is what the file says; unset, it is chosen when needed to fit.
+    `row_tokens`: length of a long row. Recomputing activations is what the file says; unset, it is the last resort.
     Validation takes no more: it keeps nothing for a way back.
     """
     dtype = dtype_of(training, place)
@@ -147,37 +149,48 @@ def _together(shape: Shape, training: Training, lora: Lora, row_tokens: int, run
     if row_tokens <= LONGEST:
         kept += width * shape.heads * row_tokens  # shares of attention (`trainer.short_rows`)
     scores = min(tokens, PIECE * place.cores) * shape.vocabulary * width
-    return Memory(weights, trained, tokens * shape.layers * kept, scores, OVERHEAD_BYTES["cpu"], False)
+    kept *= tokens * shape.layers
+    return Memory(weights, trained, kept, scores, OVERHEAD_BYTES["cpu"], False, training.batch_size)
 
 
 def _alone(shape: Shape, training: Training, lora: Lora, row_tokens: int, place: Place) -> Memory:
-    """TRL's trainer: what autograd keeps of each operation of transformers' decoder under PEFT."""
+    """TRL's trainer. Where a step does not fit it is taken in smaller micro-batches, and at one row by recomputing."""
+    asked, rows = bool(training.gradient_checkpointing), training.batch_size
+    found = _counted(shape, training, lora, (rows, row_tokens), asked, place)
+    while rows > 1 and found.total > place.memory_bytes * FULL:
+        rows //= 2
+        found = _counted(shape, training, lora, (rows, row_tokens), asked, place)
+    if training.gradient_checkpointing is None and found.total > place.memory_bytes * FULL:
+        return _counted(shape, training, lora, (rows, row_tokens), True, place)
+    return found
+
+
+def _counted(
+    shape: Shape, training: Training, lora: Lora, batch: tuple[int, int], checkpointing: bool, place: Place
+) -> Memory:
+    """What autograd keeps of each operation of transformers' decoder under PEFT. `batch`: rows, tokens of a row."""
     width = 2 if dtype_of(training, place) in HALF else 4
     full = lora.method == "full"
     # Full fine-tuning keeps one fp32 copy, counted among the trained, and autocast's copies in the dtype.
     weights = (width * shape.parameters if width < 4 else 0.0) if full else _weights(shape, training, width)
     trained = trained_parameters(shape, lora) * (TRAINED_BYTES + (width if width < 4 and not full else 0))
-    tokens = training.batch_size * row_tokens
-    layer = tokens * _kept_by_layer(shape, training, lora, width)
+    rows, tokens = batch[0], batch[0] * batch[1]
+    layer = tokens * _kept_by_layer(shape, training, lora, width, rows)
     way_back = tokens * (3 * width * shape.intermediate + 16 * shape.hidden)
     if training.quantization == "nf4":
         way_back += width * max(inputs * outputs for inputs, outputs in shape.linears.values())
     passing = max(way_back, _scores(shape, tokens, width, place.triton))
     kept = layer * shape.layers + 6 * tokens * shape.hidden
-    fixed = weights + trained + passing + OVERHEAD_BYTES[place.kind]
-    checkpointing = training.gradient_checkpointing
-    if checkpointing is None:
-        checkpointing = fixed + kept > place.memory_bytes * FULL
     if checkpointing:
         kept = layer + tokens * shape.hidden * shape.layers * (4 if full else width)
-    return Memory(weights, trained, kept, passing, OVERHEAD_BYTES[place.kind], checkpointing)
+    return Memory(weights, trained, kept, passing, OVERHEAD_BYTES[place.kind], checkpointing, rows)
 
 
-def _kept_by_layer(shape: Shape, training: Training, lora: Lora, width: int) -> float:
+def _kept_by_layer(shape: Shape, training: Training, lora: Lora, width: int, rows: int) -> float:
     """Bytes a token that one layer keeps for the way back."""
     hidden, inner = shape.hidden, shape.intermediate
     attention, kv = shape.heads * shape.head, shape.kv_heads * shape.head
-    keys = attention if training.batch_size > 1 else kv  # a mask for padding makes transformers repeat them
+    keys = attention if rows > 1 else kv  # a mask for padding makes transformers repeat them
     norms = 8 * hidden + (8 * hidden if lora.method == "full" else 0)
     # Without a cast of PEFT's or autocast's own, maps of one input keep one copy of it.
     own_copies = width < 4 and training.quantization == "none"

@@ -41,6 +41,8 @@ class Need:
     """Of all its runs with their validations, several at once where there are several GPUs; no measurements."""
     dtype: str = ""
     """What it computes in there."""
+    micro_batch: int = 0
+    """Rows of a forward pass where the file's do not fit; 0 where they do."""
     at_once: int = 1
     """Runs that train at the same time, one a GPU."""
     note: str = ""
@@ -218,7 +220,7 @@ def _need(shape: Shape, members: Sequence[Variant], long_row: int, work: Work | 
         memory(shape, variant.experiment.training, variant.experiment.lora, long_row, len(members), place)
         for variant in members
     ]
-    at_once = min(place.count, len(members))
+    at_once, batch = min(place.count, len(members)), members[0].experiment.training.batch_size
     duration = 0.0
     if work is not None:
         each = [
@@ -234,6 +236,7 @@ def _need(shape: Shape, members: Sequence[Variant], long_row: int, work: Work | 
         checkpointing=any(one.checkpointing for one in found),
         seconds=duration,
         dtype=dtype_of(members[0].experiment.training, place),
+        micro_batch=min((one.micro_batch for one in found if one.micro_batch < batch), default=0),
         at_once=at_once,
         note=place.note,
     )

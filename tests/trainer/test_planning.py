@@ -145,11 +145,16 @@ def test_memory_is_the_right_size() -> None:
     # TRL holds a tile of the vocabulary's scores, never the table: 4 x 2,048 x 128,256 of them would be 2.1 GB in bf16.
     wide = memory(one, Training(batch_size=4), Lora(), 2048, 1, A100)
     assert wide.passing < 1e9
-    # Checkpointing is chosen where it is needed to fit, and shrinks the activations.
-    tight = memory(eight, qlora.model_copy(update={"batch_size": 4}), Lora(), 2048, 1, T4)
-    assert tight.checkpointing
-    asked = qlora.model_copy(update={"batch_size": 4, "gradient_checkpointing": False})
-    assert tight.activations < memory(eight, asked, Lora(), 2048, 1, T4).activations / 4
+    # What does not fit is taken in smaller micro-batches first, and recomputed where one row is too much.
+    four = qlora.model_copy(update={"batch_size": 4})
+    smaller = memory(eight, four, Lora(), 1024, 1, T4)
+    assert (smaller.micro_batch, smaller.checkpointing) == (1, False)
+    tight = memory(eight, four, Lora(), 4096, 1, T4)
+    assert (tight.micro_batch, tight.checkpointing) == (1, True)
+    asked = memory(eight, four.model_copy(update={"gradient_checkpointing": False}), Lora(), 4096, 1, T4)
+    assert not asked.checkpointing and tight.activations < asked.activations / 8
+    roomy = memory(eight, four, Lora(), 1024, 1, A100)
+    assert (roomy.micro_batch, roomy.checkpointing) == (4, False)
 
 
 def test_trained_parameters_are_pefts() -> None:
