@@ -178,7 +178,7 @@ def _listed() -> list[tuple[str, str]]:
         return []
     query = [program, "--query-gpu=name,driver_version", "--format=csv,noheader"]
     try:
-        answer = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True)
+        answer = subprocess.run(query, capture_output=True, text=True, timeout=120, check=True)
     except (OSError, subprocess.SubprocessError):
         return []
     lines = (line.rpartition(",") for line in answer.stdout.splitlines())

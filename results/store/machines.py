@@ -120,7 +120,7 @@ def _listed(program: str) -> str:
     answer that fails now and then would make two machines of one."""
     query = [program, "--query-gpu=name,memory.total", "--format=csv,noheader"]
     try:
-        answer = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True)
+        answer = subprocess.run(query, capture_output=True, text=True, timeout=120, check=True)
     except (OSError, subprocess.SubprocessError):
         return ""
     return "; ".join(line.strip() for line in answer.stdout.splitlines() if line.strip())
