@@ -24,7 +24,7 @@ print(json.dumps([one["description"] or one["name"] for one in found if one["typ
 def llamacpp_gpus() -> tuple[str, ...]:
     """GPUs that the installed xllamacpp computes on; none for a CPU build, and none where it cannot be asked."""
     try:
-        asked = subprocess.run([sys.executable, "-c", QUESTION], capture_output=True, text=True, timeout=300, check=True)
+        asked = subprocess.run([sys.executable, "-c", QUESTION], capture_output=True, text=True, timeout=99, check=True)
         return tuple(json.loads(asked.stdout.strip().splitlines()[-1]))
     except (OSError, subprocess.SubprocessError, ValueError, IndexError):
         return ()
