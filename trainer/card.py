@@ -7,12 +7,13 @@ measured is not mentioned; paths of this machine are not either.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
 import yaml
 
-from results import Model, Run, ScoreRow, Store
+from results import Model, Run, ScoreRow, Store, engine_words
 from trainer.registry import entry
 
 CURVE_ROWS = 12
@@ -137,29 +138,46 @@ def _use(model: Model, repository: str) -> str:
 def _scores(model: Model, store: Store) -> str:
     rows = store.evaluations.scores()
     base = next((one for one in store.models.list() if one.form == "base" and one.base == model.base), None)
-    bases = {_question(row): row for row in rows if base and row.model_id == base.id}
+    of_base = [row for row in rows if base and row.model_id == base.id and base.id != model.id]
     own = [row for row in rows if row.model_id == model.id and row.origin == "measured"]
     if not own:
         return ""
     lines = ["| benchmark | metric | this model | 95 % interval | the base | n |", "|---|---|---|---|---|---|"]
     for row in own:
-        beside = bases.get(_question(row)) if base and base.id != model.id else None
+        beside = _beside(row, of_base)
         subset = f" ({row.subset})" if row.subset else ""
         lines.append(
             f"| {_plain(row.benchmark + subset)} | {_plain(row.metric)} | {_figure(row.value)} | {_interval(row)} "
-            f"| {_figure(beside.value) if beside else '–'} | {row.n} |"
+            f"| {_base_figure(beside, row)} | {row.n} |"
         )
     machines = {row.machine_id for row in own}
     seen = [store.machines.get(machine) for machine in sorted(machines)]
     where = "; ".join(
         f"{_plain(one.cpu)}, {one.cores} cores{', ' + _plain(one.gpu) if one.gpu else ''}" for one in seen
     )
-    return "\n".join(["## Scores", "", *lines, "", f"Measured by Bakeoff on: {where}."])
+    engines = ", ".join(sorted({_plain(engine_words(model, row)) for row in own} - {""}))
+    through = f" Answered through: {engines}." if engines else ""
+    return "\n".join(["## Scores", "", *lines, "", f"Measured by Bakeoff on: {where}.{through}"])
+
+
+def _beside(row: ScoreRow, of_base: Sequence[ScoreRow]) -> ScoreRow | None:
+    """The base's score of the same question, through the same engine if there is one, else the newest."""
+    alike = [one for one in of_base if _question(one) == _question(row)]
+    same = [one for one in alike if one.settings.get("engine") == row.settings.get("engine")]
+    return next(reversed(same or alike), None)
 
 
 def _question(row: ScoreRow) -> tuple[str, str, str, str]:
-    """What must agree for two scores to stand beside each other."""
-    return row.benchmark, row.metric, row.subset, row.machine_id
+    """What must agree for two scores to stand beside each other: for latency the machine, which quality knows not."""
+    return row.benchmark, row.metric, row.subset, row.machine_id if row.benchmark == "latency" else ""
+
+
+def _base_figure(beside: ScoreRow | None, row: ScoreRow) -> str:
+    """The base's score, with its engine where that is another one."""
+    if beside is None:
+        return "–"
+    engine, own = beside.settings.get("engine"), row.settings.get("engine")
+    return _figure(beside.value) + (f" (through {_plain(str(engine))})" if engine and own and engine != own else "")
 
 
 def _interval(row: ScoreRow) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from results.analysis.snapshot import Reading
-from results.records import Evaluation, Model, Outcome, Score
+from results.records import Evaluation, Model, Outcome, Score, ScoreRow
 
 if TYPE_CHECKING:
     from results.store.store import Store
@@ -125,8 +125,8 @@ def score_of(evaluation: Evaluation, metric: str) -> Score | None:
     return None
 
 
-def engine_words(model: Model, evaluation: Evaluation) -> str:
-    """What answered in an evaluation; empty where it was not recorded."""
+def engine_words(model: Model, evaluation: Evaluation | ScoreRow) -> str:
+    """What answered in an evaluation, or for its score; empty where it was not recorded."""
     engine = str(evaluation.settings.get("engine", ""))
     gguf = model.form != "adapter" and (model.form.startswith("gguf-") or model.path.endswith(".gguf"))
     return "transformers over dequantized weights" if gguf and engine == "huggingface" else ENGINES.get(engine, engine)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import os
@@ -104,6 +105,24 @@ def test_the_card_says_what_the_store_knows(place: Workspace) -> None:
         "Some \\| CPU",
     ):
         assert part in body, part
+
+
+def test_the_base_beside_it_was_asked_through_the_same_engine_or_it_is_said(place: Workspace) -> None:
+    def measured(store: Store, model: str, engine: str, value: float, machine: str = "m1") -> None:
+        one = Evaluation(f"{model}-{engine}", model, "humaneval", {"engine": engine}, machine, subset="41 tasks")
+        store.evaluations.begin(one)
+        store.evaluations.finish(one.id, [Score("pass@1", value, None, None, 41)], {})
+
+    with place.store() as store:
+        measured(store, "demo-1", "huggingface", 0.5)
+        measured(store, "base-1", "llamacpp", 0.1)
+        said = model_card(store.models.find("demo-rank8"), store, "me/small")
+        assert "| pass@1 | 0.5 | – | 0.1 (through llamacpp) | 41 |" in said
+        assert "Answered through: transformers." in said
+        store.machines.add(dataclasses.replace(MACHINE, id="m2"))
+        measured(store, "base-1", "huggingface", 0.2, "m2")
+        said = model_card(store.models.find("demo-rank8"), store, "me/small")
+        assert "| pass@1 | 0.5 | – | 0.2 | 41 |" in said, "quality is compared whatever the machine"
 
 
 def test_nothing_of_this_machine_is_published(place: Workspace) -> None:
