@@ -25,7 +25,7 @@ def judge(
     Example: bakeoff judge demo-rank8 demo-rank32 --url http://127.0.0.1:11434/v1 --name qwen3:8b
     """
     import evaluator
-    from bakeoff.listing import show
+    from bakeoff.listing import output, show
     from bakeoff.progress import drawn
     from engines import open_engine
     from results import Model, Workspace
@@ -44,6 +44,7 @@ def judge(
             "prompt": one.prompt,
             "better": winners.get(one.winner, one.winner),
             "consistent": one.details.get("consistent"),
+            "engines": one.details.get("engines"),
         }
         for one in votes
     ]
@@ -53,3 +54,6 @@ def judge(
         as_json=json_,
         empty="Judged before: no new vote.",
     )
+    engines = next((one.details["engines"] for one in votes if "engines" in one.details), None)
+    if engines and not json_:
+        output().print(f"The answers came through different engines: {engines[0]} and {engines[1]}.", markup=False)

@@ -15,7 +15,7 @@ from typing import Literal
 
 from engines import Engine, Message, Sampling
 from evaluator.errors import ModelUnmeasurable
-from results import Model, Outcome, Progress, Store, Vote, Winner, digest
+from results import Evaluation, Model, Outcome, Progress, Store, Vote, Winner, digest, engine_words
 
 INSTRUCTION = (
     "Two assistants answered the same prompt. Judge which answer helps the person who asked more: correct first, then "
@@ -40,11 +40,17 @@ def judge_answers(
 ) -> list[Vote]:
     """Vote on every prompt that both models answered in a benchmark (`stopping`, `humaneval`); returns the new votes.
 
+    Answers through one engine where both have them; else the votes' details name the two `engines`.
     Raises: ModelUnmeasurable if the models share no answered prompt, or a judge would judge itself.
     """
     if judge_name in (model_a.name, model_b.name):
         raise ModelUnmeasurable(f"{judge_name} cannot judge its own answers; name another judge")
-    pairs = list(_pairs(_answers(model_a, benchmark, store), _answers(model_b, benchmark, store)))
+    first, second = _evaluations(model_a, model_b, benchmark, store)
+    keys = {one.settings.get("engine") for one in (first, second) if one is not None} - {None}
+    about: dict[str, object] = {"benchmark": benchmark}
+    if first and second and len(keys) > 1:
+        about["engines"] = [engine_words(model_a, first), engine_words(model_b, second)]
+    pairs = list(_pairs(_answers(first, store), _answers(second, store)))
     if not pairs:
         raise ModelUnmeasurable(
             f"{model_a.name} and {model_b.name} have answered no prompt of {benchmark!r} both. "
@@ -58,7 +64,7 @@ def judge_answers(
             winner, details = compared(judge, prompt, answer_a, answer_b)
             vote = Vote(
                 identity, prompt, model_a.id, model_b.id, answer_a, answer_b, winner,
-                judge=judge_name, details={**details, "benchmark": benchmark},
+                judge=judge_name, details={**details, **about},
             )  # fmt: skip
             store.votes.add(vote)
             votes.append(vote)
@@ -95,16 +101,27 @@ def _ask(judge: Engine, prompt: str, first: str, second: str) -> tuple[Verdict |
     return (_WORDS[words[0]] if len(set(words)) == 1 else None), reply
 
 
-def _answers(model: Model, benchmark: str, store: Store) -> dict[str, Outcome]:
-    """The model's latest finished answers by prompt."""
-    for evaluation in reversed(store.evaluations.list(model_id=model.id, benchmark=benchmark)):
-        if evaluation.status == "finished":
-            return {
-                outcome.item: outcome
-                for outcome in store.evaluations.outcomes(evaluation.id)
-                if outcome.sample == 0 and "answer" in outcome.details
-            }
-    return {}
+def _evaluations(a: Model, b: Model, benchmark: str, store: Store) -> tuple[Evaluation | None, Evaluation | None]:
+    """The newest whole answers of both, through one engine if there are such."""
+    found = [
+        [
+            one
+            for one in reversed(store.evaluations.list(model_id=model.id, benchmark=benchmark))
+            if one.status in ("finished", "unscored")
+        ]
+        for model in (a, b)
+    ]
+    for first in found[0]:
+        for second in found[1]:
+            if first.settings.get("engine") == second.settings.get("engine"):
+                return first, second
+    return next(iter(found[0]), None), next(iter(found[1]), None)
+
+
+def _answers(evaluation: Evaluation | None, store: Store) -> dict[str, Outcome]:
+    """The first answers by prompt."""
+    outcomes = store.evaluations.outcomes(evaluation.id) if evaluation else []
+    return {one.item: one for one in outcomes if one.sample == 0 and "answer" in one.details}
 
 
 def _pairs(a: dict[str, Outcome], b: dict[str, Outcome]) -> Iterator[tuple[str, str, str]]:

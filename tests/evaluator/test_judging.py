@@ -91,3 +91,22 @@ def test_votes_are_stored_once_under_the_judges_name(store: Store) -> None:
         judge_answers(judge, "one", one, two, "stopping", store)
     with pytest.raises(ModelUnmeasurable, match="bakeoff evaluate"):
         judge_answers(judge, "gpt", one, two, "humaneval", store)
+
+
+def test_answers_of_one_engine_are_judged_where_there_are_such(store: Store) -> None:
+    def answered(name: str, engine: str, text: str) -> None:
+        one = Evaluation(f"{name}-{engine}", f"{name}-1", "humaneval", {"engine": engine}, "m")
+        store.evaluations.begin(one)
+        store.evaluations.add_outcomes(one.id, [Outcome("T/0", details={"answer": text})])
+        store.evaluations.finish(one.id, [])
+
+    one, two = store.models.find("one"), store.models.find("two")
+    answered("one", "huggingface", "of transformers")
+    answered("two", "llamacpp", "of llama.cpp, the second")
+    (mixed,) = judge_answers(Judge(longer), "gpt", one, two, "humaneval", store)
+    assert mixed.details["engines"] == ["transformers", "llama.cpp"]
+    answered("two", "huggingface", "of transformers, the second")
+    answered("one", "llamacpp", "of llama.cpp")
+    (like,) = judge_answers(Judge(longer), "gpt", one, two, "humaneval", store)
+    assert (like.answer_a, like.answer_b) == ("of llama.cpp", "of llama.cpp, the second")
+    assert "engines" not in like.details
