@@ -16,8 +16,9 @@ import streamlit as st
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # before this folder, which has a dashboard.py too
 
-from dashboard import data, selection
-from dashboard.curves import smooth, unit
+from dashboard.views import data
+from dashboard.views.curves import smooth, unit
+from dashboard.widgets import selection
 
 st.set_page_config(layout="wide")
 st.title("Loss curves")

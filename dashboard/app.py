@@ -1,11 +1,12 @@
-"""The app's script: the gate, the navigation, the page. Run for each visitor by entrance.py."""
+"""The app's script: the gate, the navigation, the page. Run for each visitor by app_server.py."""
 
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-from dashboard import charts, frame
+from dashboard import charts
+from dashboard.widgets import login, page
 from results.errors import BakeoffError
 
 FOLDER = Path(__file__).parent
@@ -20,32 +21,32 @@ st.html(
 )
 
 
-def page(name: str, title: str, icon: str, default: bool = False) -> Any:
+def listed(name: str, title: str, icon: str, default: bool = False) -> Any:
     """One page of `app_pages/`."""
     return st.Page(PAGES / f"{name}.py", title=title, icon=f":material/{icon}:", default=default)
 
 
-if not frame.admitted():
+if not login.admitted():
     st.stop()
 
 # One list, without sections: Streamlit's sections put headings into the list, which screen readers stumble over.
 chosen = st.navigation(
     [
-        page("decide", "Decide", "verified", default=True),
-        page("runs", "Runs", "table_rows"),
-        page("loss_curves", "Loss curves", "show_chart"),
-        page("latency", "Latency", "timer"),
-        page("humaneval", "HumanEval", "code"),
-        page("chat", "Chat", "forum"),
-        page("arena", "Arena", "swords"),
-        page("prompt_sets", "Prompt sets", "checklist"),
-        page("studies", "Studies", "menu_book"),
-        page("new_run", "New run", "rocket_launch"),
+        listed("decide", "Decide", "verified", default=True),
+        listed("runs", "Runs", "table_rows"),
+        listed("loss_curves", "Loss curves", "show_chart"),
+        listed("latency", "Latency", "timer"),
+        listed("humaneval", "HumanEval", "code"),
+        listed("chat", "Chat", "forum"),
+        listed("arena", "Arena", "swords"),
+        listed("prompt_sets", "Prompt sets", "checklist"),
+        listed("studies", "Studies", "menu_book"),
+        listed("new_run", "New run", "rocket_launch"),
     ],
     expanded=True,
 )
-frame.way_out()
+login.way_out()
 try:
     chosen.run()
 except BakeoffError as error:
-    frame.failed(error)
+    page.failed(error)

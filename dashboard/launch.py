@@ -26,7 +26,7 @@ from typing import Any
 from dashboard.errors import DashboardError, PortInUse
 from results import Workspace
 
-APP = Path(__file__).with_name("entrance.py")
+APP = Path(__file__).with_name("app_server.py")
 GRACE_SECONDS = 8.0
 PORTS = range(20_000, 32_000)
 """Where a free port is looked for: below those that systems give to outgoing connections (Linux: from 32,768 on)."""

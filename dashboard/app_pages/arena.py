@@ -2,9 +2,11 @@
 
 import streamlit as st
 
-from dashboard import charts, data, frame, panes, stage, tables
+from dashboard import charts
 from dashboard.errors import ServerSilent
-from dashboard.selection import URL
+from dashboard.views import data, tables
+from dashboard.widgets import arena, chart, page, panes
+from dashboard.widgets.selection import URL
 
 st.title("Arena")
 st.caption("Two models answer the same prompt. Vote by what you read: their names are shown after it.")
@@ -13,7 +15,7 @@ try:
     served = [name for name in data.served() if name in set(names.values())]
 except ServerSilent as silent:
     served = []
-    frame.failed(silent)
+    page.failed(silent)
 written: list[panes.Writing] = []
 if len(served) < 2:
     st.info("Two models of this store must be served to be compared.", icon=":material/inbox:")
@@ -21,10 +23,10 @@ if len(served) < 2:
 else:
     with st.popover("Sampling", icon=":material/tune:"):
         sampling = panes.sampling("arena", expanded=True)
-    written = stage.show(served, sampling)
+    written = arena.show(served, sampling)
     # In a container: pinned to the page's end it would also have the page open there, below its own heading.
     if prompt := st.container().chat_input("Or ask your own", max_chars=20_000):
-        stage.begin(prompt, served, sampling)
+        arena.begin(prompt, served, sampling)
         st.rerun()
 
 
@@ -42,7 +44,7 @@ def standings() -> None:
     if ranking is None:
         return
     table = tables.ranking(ranking, names)
-    frame.chart(charts.ranking(table, data.styles()), key="ranking", alt="Ranking, 95 % intervals")
+    chart.show(charts.ranking(table, data.styles()), key="ranking", alt="Ranking, 95 % intervals")
     shown = table.drop(columns="model_id").rename(columns=str.capitalize).rename(columns={"Strength": "Chance to win"})
     shares = ["Chance to win", "Low", "High"]
     shown[shares] *= 100
@@ -50,7 +52,7 @@ def standings() -> None:
     st.dataframe(shown, hide_index=True, alt="Ranking", column_config=dict.fromkeys(shares, percent))
     if ranking.length_effect is not None:
         st.caption(f"Twice as long is worth {ranking.length_effect:+.2f} log odds.")
-    frame.download(lambda: table.drop(columns="model_id"), "arena")
+    page.download(lambda: table.drop(columns="model_id"), "arena")
 
 
 standings()

@@ -4,17 +4,20 @@ import json
 
 import streamlit as st
 
-from dashboard import chat, conversation, data, frame, inert, panes
+from dashboard import escaping
+from dashboard.chat import client, conversation
 from dashboard.errors import ServerSilent
+from dashboard.views import data
+from dashboard.widgets import page, panes
 
 st.title("Chat")
 try:
     names = data.served()
 except ServerSilent as silent:
-    frame.failed(silent)
-    frame.empty("The models answer over HTTP, from a server of their own.", "bakeoff serve")
+    page.failed(silent)
+    page.empty("The models answer over HTTP, from a server of their own.", "bakeoff serve")
 if not names:
-    frame.empty("The server has no model yet.", "bakeoff demo")
+    page.empty("The server has no model yet.", "bakeoff demo")
 talk = st.session_state.setdefault("conversation", conversation.Conversation())
 chosen = panes.chosen(names, data.base_name(names))
 talk.system = panes.system_prompt()
@@ -42,5 +45,5 @@ else:
 if prompt := st.chat_input("Ask all panes", max_chars=20_000):
     talk.ask(prompt, chosen)
     st.rerun()
-st.caption(inert.label(f"Answered by {chat.masked()}"))
+st.caption(escaping.label(f"Answered by {client.masked()}"))
 panes.follow(written, begun=streaming)

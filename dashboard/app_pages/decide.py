@@ -2,14 +2,16 @@
 
 import streamlit as st
 
-from dashboard import charts, data, frame, inert, limits, record
-from dashboard.selection import URL
+from dashboard import charts, escaping
+from dashboard.views import data, record
+from dashboard.widgets import chart, limits, page
+from dashboard.widgets.selection import URL
 from results import decision_markdown
 from results.errors import BakeoffError
 
 st.title("Decide: which one to ship")
 if not data.models():
-    frame.empty("Nothing to choose from yet.", "bakeoff demo")
+    page.empty("Nothing to choose from yet.", "bakeoff demo")
 machines = data.machines()
 
 
@@ -34,12 +36,12 @@ def choice() -> None:
     box = st.success if decided.chosen else st.warning
     verdict, _, evidence = decided.paragraph.partition(". ")
     box(
-        f"**{inert.label(verdict, 300)}.** {inert.label(evidence, 4000)}",
+        f"**{escaping.label(verdict, 300)}.** {escaping.label(evidence, 4000)}",
         icon=":material/verified:" if decided.chosen else ":material/help:",
     )
     points = limits.candidates(decided)
     if len(points):
-        frame.chart(
+        chart.show(
             charts.tradeoff(
                 points, data.styles(), x="Seconds to an answer of 128 tokens (median)",
                 y=NAMES[decided.benchmark], percent=decided.metric == "pass@1",
@@ -48,15 +50,15 @@ def choice() -> None:
         )  # fmt: skip
         st.caption(
             "Ringed: tied with the best. Large: recommended. Pale: fails a limit. "
-            + inert.label(machines.get(decided.machine_id or "", ""), 200)
+            + escaping.label(machines.get(decided.machine_id or "", ""), 200)
         )
     st.dataframe(limits.table(decided), hide_index=True, placeholder="–", alt="Candidates")
     with st.expander("Why, step by step", icon=":material/format_list_numbered:"):
         for reason in decided.reasons:
-            st.markdown("- " + inert.label(reason, 1000))
+            st.markdown("- " + escaping.label(reason, 1000))
     st.subheader("What would change my mind")
     for change in decided.would_change[:12]:
-        st.markdown("- " + inert.label(change.sentence, 1000))
+        st.markdown("- " + escaping.label(change.sentence, 1000))
     if not decided.would_change:
         st.caption("Nothing that is known: the choice is clear on what was measured.")
     with st.container(horizontal=True):
@@ -70,9 +72,9 @@ def choice() -> None:
         name = st.text_input("Name", placeholder="Name to freeze it under", label_visibility="collapsed", width=240)
         if st.button("Freeze", icon=":material/ac_unit:", disabled=decided.chosen is None):
             try:
-                st.toast(f"Kept as {inert.label(data.freeze(decided, name).id)}")
+                st.toast(f"Kept as {escaping.label(data.freeze(decided, name).id)}")
             except BakeoffError as error:
-                frame.failed(error)
+                page.failed(error)
 
 
 NAMES = {"humaneval": "HumanEval pass@1", "heldout": "Held-out bits per byte"}
@@ -82,10 +84,10 @@ if frozen:
     st.subheader("Frozen decisions")
     for kept, check in reversed(frozen):
         if check is None:
-            st.warning(inert.label(f"{kept.id}: its model is no longer in the store."), icon=":material/warning:")
+            st.warning(escaping.label(f"{kept.id}: its model is no longer in the store."), icon=":material/warning:")
             continue
         with st.expander(
-            inert.label(f"{kept.id}: {check.shipped} " + ("still holds" if check.holds else "should be looked at"))
+            escaping.label(f"{kept.id}: {check.shipped} " + ("still holds" if check.holds else "should be looked at"))
         ):
             for finding in check.findings:
-                st.markdown("- " + inert.label(finding.sentence, 1000))
+                st.markdown("- " + escaping.label(finding.sentence, 1000))

@@ -2,13 +2,15 @@
 
 import streamlit as st
 
-from dashboard import charts, data, frame, humaneval, inert, selection
-from dashboard.selection import URL
+from dashboard import charts, escaping
+from dashboard.views import data, humaneval
+from dashboard.widgets import answers, chart, page, selection
+from dashboard.widgets.selection import URL
 
 st.title("HumanEval")
 evaluations = data.newest("humaneval")
 if not evaluations:
-    frame.empty("No model has answered HumanEval yet.", "bakeoff evaluate --benchmark humaneval")
+    page.empty("No model has answered HumanEval yet.", "bakeoff evaluate --benchmark humaneval")
 styles, known = data.styles(), {model.id: model for model in data.models(archived=True)}
 by_model = {one.model_id: one for one in evaluations}
 chosen = selection.models([known[id] for id in by_model])
@@ -25,7 +27,7 @@ subsets = sorted({by_model[model.id].subset or "all 164 tasks" for model in chos
 published = data.published()
 published = published[published["metric"] == "pass@1"].assign(label=lambda f: f["study"] + ", " + f["subject"])
 with_published = st.toggle("Published figures too", key="published", bind=URL, disabled=published.empty)
-frame.chart(
+chart.show(
     charts.scores_with_intervals(
         rows,
         styles,
@@ -37,7 +39,7 @@ frame.chart(
     alt="Share of tasks passed, with 95 % intervals",
 )
 st.caption(
-    inert.label(
+    escaping.label(
         f"pass@1 with 95 % intervals (Wilson) on {'; '.join(subsets)}."
         + (" Clean tasks only." if clean_only else "")
         + f" Answered through {through}.",
@@ -47,18 +49,18 @@ st.caption(
 for one in evaluations:
     if one.status != "finished" and one.model_id in frames:
         st.warning(
-            inert.label(
+            escaping.label(
                 f"{known[one.model_id].name}: {one.status}, {len(frames[one.model_id])} answers so far. {one.reason}",
                 300,
             )
         )
-frame.download(lambda: rows.drop(columns="model_id"), "humaneval")
+page.download(lambda: rows.drop(columns="model_id"), "humaneval")
 
 costs = data.form_costs("humaneval")
 if costs:
     st.subheader("What the forms cost")
     for sentence in costs:
-        st.markdown("- " + inert.label(sentence, 500))
+        st.markdown("- " + escaping.label(sentence, 500))
 
 verdicts = humaneval.verdicts({model.name: frames[model.id] for model in chosen}, excluded)
 
@@ -72,7 +74,7 @@ def pair() -> None:
     if a == b:
         st.caption("Choose two different models.")
     else:
-        st.markdown(inert.label(data.compared(a, b, "humaneval"), 2000))
+        st.markdown(escaping.label(data.compared(a, b, "humaneval"), 2000))
 
 
 if len(verdicts) > 1:
@@ -81,7 +83,7 @@ if len(verdicts) > 1:
 if verdicts.empty:
     st.stop()
 st.subheader("Every task")
-frame.chart(charts.task_matrix(verdicts), key="matrix", alt="Verdict of every model on every task")
+chart.show(charts.task_matrix(verdicts), key="matrix", alt="Verdict of every model on every task")
 
 
 @st.fragment
@@ -93,7 +95,7 @@ def task() -> None:
         verdicts.columns
     )
     item = left.selectbox("Task", tasks, key="task", bind=URL)
-    frame.answers({name: data.answer(frames[model.id], item) for name, model in labels.items()})
+    answers.of_one_task({name: data.answer(frames[model.id], item) for name, model in labels.items()})
 
 
 task()

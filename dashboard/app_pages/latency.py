@@ -2,13 +2,15 @@
 
 import streamlit as st
 
-from dashboard import charts, data, frame, inert, selection, tables
-from dashboard.selection import URL
+from dashboard import charts, escaping
+from dashboard.views import data, tables
+from dashboard.widgets import chart, page, selection
+from dashboard.widgets.selection import URL
 
 st.title("Latency")
 evaluations = [one for one in data.evaluations("latency") if one.scores or one.status == "running"]
 if not evaluations:
-    frame.empty("No latency measured yet.", "bakeoff latency")
+    page.empty("No latency measured yet.", "bakeoff latency")
 machines, names, styles = data.machines(), data.model_names(), data.styles()
 measured = sorted(
     {one.machine_id for one in evaluations}, key=lambda id: (-sum(e.machine_id == id for e in evaluations), id)
@@ -32,7 +34,7 @@ candidates = [known[id] for id in dict.fromkeys(one.model_id for one in here) if
 chosen = {model.id for model in selection.models(candidates)} if candidates else set()
 requests = data.latency_requests([one for one in here if one.model_id in chosen])
 if requests.empty:
-    frame.empty("These models have no timed requests here.", "bakeoff latency")
+    page.empty("These models have no timed requests here.", "bakeoff latency")
 
 QUANTITIES = {
     "Seconds to first token": "ttft_seconds",
@@ -52,21 +54,21 @@ def view() -> None:
     prompts = right.multiselect("Prompt", items, key="prompt", bind=URL, placeholder="All")
     rows = requests[requests["item"].isin(prompts)] if prompts else requests
     distributions = charts.distributions(rows, styles, quantity=present[title], title=title)
-    frame.chart(distributions, key="distribution", alt=f"{title}: distribution of each model")
+    chart.show(distributions, key="distribution", alt=f"{title}: distribution of each model")
     if {"ttft_seconds", "total_seconds"} <= set(rows.columns):
         st.subheader("Seconds per answer: to the first token, and the rest")
-        frame.chart(charts.split_seconds(rows, styles), key="split", alt="Median seconds per answer of each model")
+        chart.show(charts.split_seconds(rows, styles), key="split", alt="Median seconds per answer of each model")
     st.subheader("By prompt")
     prompts_chart = charts.by_prompt(rows, styles, quantity=present[title], title=title)
-    frame.chart(prompts_chart, key="prompts", alt=f"{title} by prompt")
+    chart.show(prompts_chart, key="prompts", alt=f"{title} by prompt")
     st.subheader(f"Percentiles: {title[0].lower()}{title[1:]}")
     st.dataframe(tables.percentiles(rows, present[title]), hide_index=True, placeholder="–", alt="Percentiles")
 
 
 view()
-frame.download(lambda: requests, "latency")
+page.download(lambda: requests, "latency")
 st.caption(
-    inert.label(
+    escaping.label(
         f"Measured on {machines.get(machine, machine)}; settings: " + "; ".join(sorted(set(requests["settings"]))), 500
     )
 )

@@ -2,15 +2,17 @@
 
 import streamlit as st
 
-from dashboard import charts, curves, data, frame, inert, selection
-from dashboard.selection import URL
+from dashboard import charts, escaping
+from dashboard.views import curves, data
+from dashboard.widgets import chart, page, selection
+from dashboard.widgets.selection import URL
 
 st.title("Loss curves")
 rows = selection.runs()
 ids, names, styles = [row.run.id for row in rows], data.run_names(), data.styles()
 metrics = data.metrics(ids)
 if not metrics:
-    frame.empty("These runs have recorded nothing yet.", "bakeoff runs")
+    page.empty("These runs have recorded nothing yet.", "bakeoff runs")
 live = any(row.run.status == "running" for row in rows)
 axes = {"Step": "", "Tokens": "tokens_seen", "Seconds": "elapsed_seconds", "Epoch": "epoch"}
 axes = {axis: recorded for axis, recorded in axes.items() if recorded in ("", *metrics)}
@@ -28,7 +30,7 @@ def view() -> None:
     logarithmic = second.toggle("Logarithmic", key="log", bind=URL)
     drawn = data.curves(ids, metric)
     if not drawn:
-        st.info(f"None of these runs recorded {inert.label(metric)}.")
+        st.info(f"None of these runs recorded {escaping.label(metric)}.")
         return
     if group != "run":
         groups: dict[str, list[curves.Curve]] = {}
@@ -47,7 +49,7 @@ def view() -> None:
             weight=weight,
             logarithmic=logarithmic,
         )
-    frame.chart(figure, key="losses", alt=f"{metric} of {len(drawn)} runs")
+    chart.show(figure, key="losses", alt=f"{metric} of {len(drawn)} runs")
     notes = curves.remarks(drawn, names)
     if len(notes):
         label = f"Spikes and breaks ({len(notes):,})"
@@ -61,4 +63,4 @@ def view() -> None:
 
 
 view()
-frame.download(lambda: curves.table(data.curves(ids, metrics[0]), names), "losses")
+page.download(lambda: curves.table(data.curves(ids, metrics[0]), names), "losses")

@@ -4,7 +4,9 @@ import sys
 
 import streamlit as st
 
-from dashboard import data, experiment, frame, jobs
+from dashboard.jobs import jobs
+from dashboard.views import data, experiment
+from dashboard.widgets import job_list
 
 st.title("New run")
 written = experiment.form(sorted({row.run.base for row in data.runs()}))
@@ -36,4 +38,4 @@ if look or plan or rehearse or start:
     jobs.create(place, command).start()
 if jobs.find(data.workspace(), "run"):
     st.subheader("Started from here")
-frame.jobs_list("run")
+job_list.show("run")

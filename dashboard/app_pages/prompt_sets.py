@@ -4,10 +4,13 @@ import sys
 
 import streamlit as st
 
-from dashboard import batch, data, frame, inert, jobs, panes
-from dashboard.conversation import EXAMPLES
+from dashboard import escaping
+from dashboard.chat.conversation import EXAMPLES
 from dashboard.errors import ServerSilent
-from dashboard.selection import URL
+from dashboard.jobs import batch, jobs
+from dashboard.views import data
+from dashboard.widgets import answers, job_list, page, panes
+from dashboard.widgets.selection import URL
 
 st.title("Prompt sets")
 with st.expander(
@@ -17,7 +20,7 @@ with st.expander(
         served = data.served()
     except ServerSilent as silent:
         served = []
-        frame.failed(silent)
+        page.failed(silent)
     name = st.text_input("Name of the set", "my prompts", max_chars=80)
     file = st.file_uploader("Upload", ["txt", "jsonl", "json"], help="A prompt a line; or JSON with `prompt`.")
     written = st.text_area("Or write them, one a line", "\n".join(EXAMPLES), height=160)
@@ -29,13 +32,13 @@ with st.expander(
         prompts = batch.parse(text, file.name if file else "")
     except ValueError as error:
         prompts = []
-        st.error(inert.label(f"{file.name if file else 'The text'} cannot be read: {error}", 400))
+        st.error(escaping.label(f"{file.name if file else 'The text'} cannot be read: {error}", 400))
     if st.button(f"Ask {len(chosen)} models {len(prompts)} prompts", disabled=not (prompts and chosen), type="primary"):
         place = jobs.folder(data.workspace(), "prompts", name)
         request = batch.Request(name, tuple(prompts), tuple(chosen), sampling)
         request.write(place / "request.json")
-        jobs.create(place, [sys.executable, "-m", "dashboard.batch", str(place / "request.json")]).start()
-frame.jobs_list("prompts")
+        jobs.create(place, [sys.executable, "-m", "dashboard.jobs.batch", str(place / "request.json")]).start()
+job_list.show("prompts")
 
 sets = data.prompt_sets()
 if not sets:
@@ -45,7 +48,7 @@ which = st.selectbox("Set", list(sets), key="set", bind=URL)
 names = data.model_names()
 found = {names[one.model_id]: data.outcomes(one) for one in sets[which]}
 st.dataframe(data.prompt_table(found), hide_index=True, alt="Answers to the set")
-frame.download(lambda: data.prompt_table(found), "prompt-set")
+page.download(lambda: data.prompt_table(found), "prompt-set")
 
 
 @st.fragment
@@ -54,7 +57,7 @@ def reading() -> None:
     items = {row["item"]: str(row["prompt"]) for rows in found.values() for row in rows.to_dict("records")}
     item = st.selectbox("Prompt", sorted(items), format_func=lambda key: items[key][:100], key="item", bind=URL)
     st.text(items[item])
-    frame.side_by_side({model: data.answer(rows, item) for model, rows in found.items()})
+    answers.side_by_side({model: data.answer(rows, item) for model, rows in found.items()})
 
 
 reading()

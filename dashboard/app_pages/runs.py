@@ -4,8 +4,10 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from dashboard import charts, data, frame, inert, selection, tables
-from dashboard.selection import URL
+from dashboard import charts, escaping
+from dashboard.views import data, tables
+from dashboard.widgets import chart, page, selection
+from dashboard.widgets.selection import URL
 
 st.title("Runs")
 rows = selection.runs()
@@ -30,7 +32,7 @@ def listing() -> None:
 
 
 listing()
-frame.download(lambda: tables.runs_table(rows, names, data.machines(), datetime.now(UTC)), "runs")
+page.download(lambda: tables.runs_table(rows, names, data.machines(), datetime.now(UTC)), "runs")
 
 st.subheader("What differs")
 settings = data.settings_of([row.run.id for row in rows[:100]]) if len(rows) > 1 else {}
@@ -40,7 +42,7 @@ if settings:
     results = tables.effect_of(setting, settings, rows, names)
     if len(results) > 1:
         figure = charts.effects(results, setting=setting, metric="Best validation loss, nats per token")
-        frame.chart(figure, key="effects", alt=f"Best validation loss by {setting}")
+        chart.show(figure, key="effects", alt=f"Best validation loss by {setting}")
         spread = tables.noise(results)
         st.caption(
             f"Seeds alone move this by ±{spread:.4f} (standard deviation): smaller differences say nothing."
@@ -64,4 +66,4 @@ with st.form(f"edit-{run.id}"):
         st.rerun()
 if (whole := st.expander("Whole configuration", key="whole", on_change="rerun")).open:
     whole.json(dict(run.config))
-    whole.caption(inert.label(f"{run.id} · {run.base} · {run.source}"))
+    whole.caption(escaping.label(f"{run.id} · {run.base} · {run.source}"))

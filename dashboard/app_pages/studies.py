@@ -3,14 +3,16 @@
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, data, frame, inert, studies
-from dashboard.selection import URL
+from dashboard import charts, escaping
+from dashboard.views import data, studies
+from dashboard.widgets import chart, page
+from dashboard.widgets.selection import URL
 
 st.title("Studies")
 st.caption("Figures that others published, beside yours. They were measured elsewhere, otherwise, by others.")
 published = data.published()
 if published.empty:
-    frame.empty("No published figures are at hand.", "bakeoff import FILE")
+    page.empty("No published figures are at hand.", "bakeoff import FILE")
 study = st.selectbox(
     "Study",
     sorted(published["study"].unique(), key=lambda name: -(published["study"] == name).sum()),
@@ -19,13 +21,13 @@ study = st.selectbox(
 )
 rows = published[published["study"] == study]
 st.dataframe(studies.table(rows), hide_index=True, placeholder="–", alt="The study's own figures")
-frame.download(lambda: studies.table(rows), "study")
-st.caption(inert.label("Source: " + "; ".join(sorted(set(rows["source"]))), 300))
+page.download(lambda: studies.table(rows), "study")
+st.caption(escaping.label("Source: " + "; ".join(sorted(set(rows["source"]))), 300))
 
 decision = studies.judged(rows)
 if decision is not None:
     st.subheader("What these totals support")
-    st.info(inert.label(decision.paragraph, 3000), icon=":material/gavel:")
+    st.info(escaping.label(decision.paragraph, 3000), icon=":material/gavel:")
     mine = data.scores("humaneval", "pass@1")
     mine = mine.assign(
         label=[
@@ -34,7 +36,7 @@ if decision is not None:
         ]
     )
     both = pd.concat([studies.with_intervals(rows), mine], ignore_index=True)
-    frame.chart(
+    chart.show(
         charts.scores_with_intervals(
             both, data.styles(), title="HumanEval, tasks passed at the first answer", percent=True
         ),
@@ -70,4 +72,4 @@ if len(seconds):
 curve = studies.curve(rows)
 if len(curve):
     st.subheader("Published curve")
-    frame.chart(charts.published_curve(curve), key="curve", alt="The study's training loss")
+    chart.show(charts.published_curve(curve), key="curve", alt="The study's training loss")

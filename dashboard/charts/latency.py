@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard.charts.layout import downwards, figure, looks
-from dashboard.inert import chart_label
+from dashboard.escaping import chart_label
 from dashboard.palette import GREY, Style, translucent
 
 CROWD = 24

@@ -10,9 +10,9 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard.charts.layout import figure
-from dashboard.curves import Curve, Floats, band, smooth, spread_out
-from dashboard.inert import chart_label
+from dashboard.escaping import chart_label
 from dashboard.palette import COLOURS, GREY, Style, translucent
+from dashboard.views.curves import Curve, Floats, band, smooth, spread_out
 
 CROWD = 24
 """More curves than this are drawn as one faint trace: a legend of a thousand is none."""

@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard.charts.layout import downwards, figure, interval, looks
-from dashboard.inert import chart_label
+from dashboard.escaping import chart_label
 from dashboard.palette import Style
 
 VERDICTS = ("passed", "wrong", "timed_out", "truncated", "no_code", "syntax_error", "memory", "forbidden", "error")

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from dashboard.curves import Floats
+from dashboard.views.curves import Floats
 
 SIZE = 2000
 """The picture's own units on both axes: finer than any screen's pixels, so that whole numbers will do."""

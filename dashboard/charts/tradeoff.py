@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard.charts.layout import downwards, figure, interval, looks
-from dashboard.inert import chart_label
+from dashboard.escaping import chart_label
 from dashboard.palette import Style
 
 NAMED = 20

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.dashboard.answers import AnswerServer
-from tests.dashboard.test_chat import until
+from tests.dashboard.chat.test_chat import until
 
 pytestmark = pytest.mark.slow
 PAGES = ["", "runs", "loss_curves", "latency", "humaneval", "studies", "chat", "arena", "prompt_sets", "new_run"]

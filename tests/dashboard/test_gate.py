@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 
 import dashboard
 from dashboard.launch import free_port, require_free
-from tests.dashboard.test_chat import until
+from tests.dashboard.chat.test_chat import until
 
 APP = str(Path(dashboard.__file__).with_name("app.py"))
 AUTH = {

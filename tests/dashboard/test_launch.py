@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from dashboard import chat
-from dashboard.chat import Answer, Sampling
+from dashboard.chat import client
+from dashboard.chat.client import Answer, Sampling
 from dashboard.errors import ServerSilent
 from dashboard.launch import LIFELINE, ModelServer, free_port
 from results import Workspace
 from tests.dashboard.answers import AnswerServer
-from tests.dashboard.test_chat import until
+from tests.dashboard.chat.test_chat import until
 from tests.dashboard.test_gate import listening
 
 PATIENCE_SECONDS = 600.0
@@ -46,7 +46,7 @@ def model_server(small: Workspace, said: list[str], monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.slow
 def test_a_model_server_that_is_killed_is_followed_by_the_next(model_server: ModelServer, said: list[str]) -> None:
-    names = [row["id"] for row in chat.served(PATIENCE_SECONDS)]  # asked before it is up: the socket is open already
+    names = [row["id"] for row in client.served(PATIENCE_SECONDS)]  # asked before it is up: the socket is open already
     assert names
     for moment in ("right before the request", "while it holds the request"):
         killed = model_server.process.pid
@@ -55,7 +55,7 @@ def test_a_model_server_that_is_killed_is_followed_by_the_next(model_server: Mod
         else:
             os.kill(killed, signal.SIGSTOP)  # takes the request and answers nothing
             threading.Timer(0.5, os.kill, (killed, signal.SIGKILL)).start()
-        assert [row["id"] for row in chat.served(PATIENCE_SECONDS)] == names
+        assert [row["id"] for row in client.served(PATIENCE_SECONDS)] == names
         until(lambda killed=killed: model_server.process.pid != killed, PATIENCE_SECONDS)  # type: ignore[misc]
     assert said == ["The model server ended with signal 9; it is started again"] * 2
 
@@ -69,7 +69,7 @@ def test_a_model_server_that_cannot_run_is_given_up_with_a_word(
     server = ModelServer(tmp_path / "file", dict(os.environ), lifeline, said.append)
     monkeypatch.setenv("BAKEOFF_SERVE_URL", server.url)
     with pytest.raises(ServerSilent, match="No model server"):  # not for ever: whoever waits is refused in the end
-        chat.served(PATIENCE_SECONDS)
+        client.served(PATIENCE_SECONDS)
     until(lambda: not server.keeping, PATIENCE_SECONDS)
     server.stop()
     assert said[-1].endswith("exit status 2, 3 times in a row; the pages stay without it")

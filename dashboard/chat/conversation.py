@@ -8,7 +8,7 @@ from itertools import combinations
 from typing import Any
 from uuid import uuid4
 
-from dashboard.chat import Answer, Sampling, Snapshot
+from dashboard.chat.client import Answer, Sampling, Snapshot
 from results.records import Vote, Winner, now
 
 EXAMPLES = (

@@ -17,8 +17,9 @@ import pandas as pd
 import streamlit as st
 
 import results
-from dashboard import chat, palette
-from dashboard.curves import Curve
+from dashboard import palette
+from dashboard.chat import client
+from dashboard.views.curves import Curve
 from results.errors import BakeoffError
 from results.records import (
     DecisionRecord,
@@ -426,12 +427,12 @@ def find_run(run_id: str) -> Run | None:
 
 @st.cache_data(ttl=5, max_entries=4, show_spinner=False)
 def _served(url: str) -> list[str]:
-    return [str(row["id"]) for row in chat.served()]
+    return [str(row["id"]) for row in client.served()]
 
 
 def served() -> list[str]:
     """Names that the model server answers to. Raises ServerSilent."""
-    return _served(chat.address())
+    return _served(client.address())
 
 
 def base_name(names: Sequence[str]) -> str | None:

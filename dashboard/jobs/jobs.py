@@ -3,7 +3,7 @@
 A job is a folder in the workspace: what is run, its log, its exit status. Whether it still runs is told by a lock that
 its process holds, so neither a restart of the dashboard nor a reused process number can deceive.
 
-Try: python -m dashboard.jobs FOLDER runs the command in FOLDER/command.json
+Try: python -m dashboard.jobs.jobs FOLDER runs the command in FOLDER/command.json
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Job:
                 (self.folder / name).unlink(missing_ok=True)
             # The lock is handed over, so that the job runs from this moment on and not from when Python is up.
             process = subprocess.Popen(
-                [sys.executable, "-m", "dashboard.jobs", str(self.folder), str(lock.fileno())],
+                [sys.executable, "-m", "dashboard.jobs.jobs", str(self.folder), str(lock.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 import streamlit as st
 
-from dashboard.selection import URL
+from dashboard.widgets.selection import URL
 from results import Decision
 
 

@@ -8,9 +8,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard import charts, curves
-from dashboard.curves import Curve
+from dashboard import charts
 from dashboard.palette import Style
+from dashboard.views import curves
+from dashboard.views.curves import Curve
 
 
 def curve(values: np.ndarray, run_id: str = "a", broken: tuple[int, ...] = ()) -> Curve:

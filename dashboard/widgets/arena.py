@@ -6,11 +6,14 @@ import random
 
 import streamlit as st
 
-from dashboard import data, duel, frame, inert
-from dashboard.chat import Sampling, Snapshot
-from dashboard.conversation import EXAMPLES, figures
-from dashboard.duel import Duel
-from dashboard.panes import Writing
+from dashboard import escaping
+from dashboard.chat import duel
+from dashboard.chat.client import Sampling, Snapshot
+from dashboard.chat.conversation import EXAMPLES, figures
+from dashboard.chat.duel import Duel
+from dashboard.views import data
+from dashboard.widgets import answers, login
+from dashboard.widgets.panes import Writing
 from results.records import Winner
 
 CHOICES: tuple[tuple[str, str, Winner], ...] = (
@@ -51,7 +54,7 @@ def show(served: list[str], sampling: Sampling) -> list[Writing]:
 
 def _judge(current: Duel, winner: Winner) -> None:
     ids = {name: model for model, name in data.model_names().items()}
-    data.add_vote(current.judge(winner, ids, frame.visitor()))
+    data.add_vote(current.judge(winner, ids, login.visitor()))
 
 
 def _answers(current: Duel) -> list[Writing]:
@@ -62,7 +65,7 @@ def _answers(current: Duel) -> list[Writing]:
         for column, side, answer in zip(st.columns(2), ("Left", "Right"), (current.left, current.right), strict=True):
             with column, st.container(border=True):
                 if current.vote is not None:
-                    frame.model_name(answer.model)
+                    answers.model_name(answer.model)
                 else:
                     st.markdown(f"**{side}**")
                 if answer.active:
@@ -78,7 +81,9 @@ def _length(shot: Snapshot) -> str:
 
 
 def _side(shot: Snapshot, *, revealed: bool) -> None:
-    frame.model_text(shot.text)
+    answers.model_text(shot.text)
     if shot.message:  # it may name the model
-        st.error(inert.label(shot.message, 300) if revealed else "This side could not answer.", icon=":material/error:")
+        st.error(
+            escaping.label(shot.message, 300) if revealed else "This side could not answer.", icon=":material/error:"
+        )
     st.caption(figures(shot) if revealed else _length(shot))

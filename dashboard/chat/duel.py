@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
-from dashboard.chat import Answer, Sampling
-from dashboard.conversation import exported
+from dashboard.chat.client import Answer, Sampling
+from dashboard.chat.conversation import exported
 from results import Ratings, uncertain_pairs
 from results.records import Vote, Winner, now
 

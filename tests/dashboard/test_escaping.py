@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from dashboard import inert
+from dashboard import escaping
 from tests.dashboard.stores import HOSTILE
 
 READER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
@@ -25,7 +25,7 @@ def kinds(text: str) -> set[str]:
 
 @given(st.text())
 def test_a_label_is_nothing_but_text(text: str) -> None:
-    assert kinds(inert.label(text)) <= {"paragraph_open", "paragraph_close", "inline", "text"}
+    assert kinds(escaping.label(text)) <= {"paragraph_open", "paragraph_close", "inline", "text"}
 
 
 def test_without_escaping_the_renderer_would_see_more() -> None:
@@ -34,19 +34,19 @@ def test_without_escaping_the_renderer_would_see_more() -> None:
 
 @given(st.text(alphabet=st.sampled_from("htps:/w.a@b c"), max_size=40))
 def test_a_label_holds_no_address_that_could_be_linked(text: str) -> None:
-    label = inert.label(f"http://{text} www.{text} a@b.c").replace("\\", "")
+    label = escaping.label(f"http://{text} www.{text} a@b.c").replace("\\", "")
     assert not re.search(r"https?://|www\.|\w@\w+\.\w", label, re.IGNORECASE)
 
 
 @given(st.text())
 def test_a_chart_label_has_no_tag_and_no_formula(text: str) -> None:
-    shown = inert.chart_label(text)
+    shown = escaping.chart_label(text)
     assert "<" not in shown
     assert "$" not in shown
 
 
 def test_prose_and_code_are_told_apart() -> None:
-    parts = inert.parts("Before\n```python\nx = 1\n```\nAfter")
+    parts = escaping.parts("Before\n```python\nx = 1\n```\nAfter")
     assert [(part.code, part.body, part.language) for part in parts] == [
         (False, "Before", ""),
         (True, "x = 1", "python"),
@@ -55,25 +55,25 @@ def test_prose_and_code_are_told_apart() -> None:
 
 
 def test_an_open_fence_runs_to_the_end() -> None:
-    assert inert.parts("```\nx = 1\ny")[-1] == inert.Part(True, "x = 1\ny", "")
+    assert escaping.parts("```\nx = 1\ny")[-1] == escaping.Part(True, "x = 1\ny", "")
 
 
 @given(st.text())
 def test_parts_lose_no_word(text: str) -> None:
-    shown = " ".join(part.body for part in inert.parts(text))
+    shown = " ".join(part.body for part in escaping.parts(text))
     for word in text.replace("\x00", "\ufffd").split():
         if "`" not in word and "~" not in word and "```" not in text and "~~~" not in text:
             assert word in shown
 
 
 def test_a_huge_answer_is_cut() -> None:
-    assert sum(len(part.body) for part in inert.parts("x" * 5_000_000)) <= inert.SHOWN_CHARACTERS
+    assert sum(len(part.body) for part in escaping.parts("x" * 5_000_000)) <= escaping.SHOWN_CHARACTERS
 
 
 @given(st.lists(st.text(min_size=1), min_size=1))
 def test_no_cell_of_a_csv_begins_a_formula(values: list[str]) -> None:
     frame = pd.DataFrame({"=name": values, "number": [-1.5] * len(values)})
-    rows = list(csv.reader(io.StringIO(inert.csv(frame).decode("utf-8-sig", "replace"), newline="")))
+    rows = list(csv.reader(io.StringIO(escaping.csv(frame).decode("utf-8-sig", "replace"), newline="")))
     assert rows[0][0] == "'=name"
     for row in rows[1:]:
         assert not row[0].lstrip(" ").startswith(("=", "+", "-", "@", "\t", "\r"))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 
-from dashboard import duel
-from dashboard.chat import Sampling
+from dashboard.chat import duel
+from dashboard.chat.client import Sampling
 from results import Vote, rate
 from tests.dashboard.answers import AnswerServer
-from tests.dashboard.test_chat import until
+from tests.dashboard.chat.test_chat import until
 
 
 def vote(number: int, a: str, b: str, winner: str) -> Vote:

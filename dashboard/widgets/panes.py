@@ -9,10 +9,12 @@ from itertools import zip_longest
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard import data, frame, inert
-from dashboard.chat import Answer, Sampling, Snapshot
-from dashboard.conversation import MOST_PANES, Conversation, Pane, Turn, figures, votes
-from dashboard.selection import URL
+from dashboard import escaping
+from dashboard.chat.client import Answer, Sampling, Snapshot
+from dashboard.chat.conversation import MOST_PANES, Conversation, Pane, Turn, figures, votes
+from dashboard.views import data
+from dashboard.widgets import answers, login
+from dashboard.widgets.selection import URL
 from results.records import Winner
 
 LOOK_SECONDS = 0.3
@@ -77,7 +79,7 @@ def turn(talk: Conversation, position: int, one: Turn, chosen_panes: Sequence[Pa
     last = position == len(talk.turns) - 1
     for (number, answer), column in zip(sorted(one.answers.items()), st.columns(len(one.answers)), strict=True):
         with column, st.container(border=True):
-            frame.model_name(answer.model)
+            answers.model_name(answer.model)
             if active := answer.active:
                 written.append(Writing(answer))
             else:
@@ -101,7 +103,7 @@ class Writing:
         self.answer, self.tell = answer, tell
         self.words, self.figures = st.container(), st.empty()
         self.slots: list[DeltaGenerator] = []
-        self.shown: list[inert.Part] = []
+        self.shown: list[escaping.Part] = []
         self.told = 0.0
         self.show()
 
@@ -111,13 +113,13 @@ class Writing:
         So that something is always sent: Streamlit heeds a click no sooner.
         """
         shot = self.answer.snapshot()
-        parts = inert.parts(shot.text)
+        parts = escaping.parts(shot.text)
         self.slots += [self.words.empty() for _ in parts[len(self.slots) :]]
         for slot, part, before in zip_longest(self.slots, parts, self.shown):
             if part is None:
                 slot.empty()
             elif part != before:
-                frame.part(slot, part)
+                answers.part(slot, part)
         late = time.monotonic() - self.told > FIGURES_SECONDS
         if late or not self.shown or parts == self.shown:
             self.figures.caption(self.tell(shot))
@@ -144,15 +146,15 @@ def follow(written: Sequence[Writing], *, begun: bool = False) -> None:
 def _body(shot: Snapshot) -> None:
     """An answer as it stands, and its figures."""
     if shot.text:
-        frame.model_text(shot.text)
+        answers.model_text(shot.text)
     elif shot.state == "waiting":
         st.caption("…")
     elif shot.state == "finished":
         st.caption("The answer is empty.")
     if shot.message:
-        st.error(inert.label(shot.message, 400), icon=":material/error:")
+        st.error(escaping.label(shot.message, 400), icon=":material/error:")
     for note in shot.notes:
-        st.caption(inert.label(note, 300))
+        st.caption(escaping.label(note, 300))
     st.caption(figures(shot))
 
 
@@ -163,7 +165,7 @@ def _difference(position: int, one: Turn) -> None:
         left, right = st.columns(2)
         a = left.selectbox("From", list(labels), key=f"from-{position}")
         b = right.selectbox("To", list(labels), index=1, key=f"to-{position}")
-        frame.difference(one.answers[labels[a]].snapshot().text, one.answers[labels[b]].snapshot().text)
+        answers.difference(one.answers[labels[a]].snapshot().text, one.answers[labels[b]].snapshot().text)
 
 
 def vote(one: Turn) -> None:
@@ -172,7 +174,7 @@ def vote(one: Turn) -> None:
         st.caption("Thank you: your vote is kept.")
         return
     for number, answer in sorted(one.answers.items()):
-        label = f"{number + 1} is best: {inert.label(answer.model, 30)}"
+        label = f"{number + 1} is best: {escaping.label(answer.model, 30)}"
         st.button(label, key=f"best-{number}", on_click=_keep, args=(one, number, "a"))
     st.button("Tie", on_click=_keep, args=(one, None, "tie"))
     st.button("All bad", on_click=_keep, args=(one, None, "both_bad"))
@@ -180,6 +182,6 @@ def vote(one: Turn) -> None:
 
 def _keep(one: Turn, best: int | None, winner: Winner) -> None:
     ids = {name: model for model, name in data.model_names().items()}
-    for made in votes(one, best, winner, ids, voter=frame.visitor()):
+    for made in votes(one, best, winner, ids, voter=login.visitor()):
         data.add_vote(made)
     st.session_state["voted"] = one

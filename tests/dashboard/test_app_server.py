@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from dashboard import entrance
+from dashboard import app_server
 
 
 def answered(path: str, method: str = "GET") -> tuple[list[dict[str, Any]], bool]:
@@ -26,20 +26,20 @@ def answered(path: str, method: str = "GET") -> tuple[list[dict[str, Any]], bool
     async def receive() -> Any:
         return {"type": "http.request"}
 
-    request = entrance.Scripts(inner)({"type": "http", "method": method, "path": path}, receive, send)
+    request = app_server.Scripts(inner)({"type": "http", "method": method, "path": path}, receive, send)
     with ThreadPoolExecutor(1) as pool:  # in this thread a browser of other tests may have a loop running
         pool.submit(asyncio.run, request).result()
     return sent, bool(passed)
 
 
 def test_every_file_named_in_the_first_page_is_answered_whole() -> None:
-    scripts = [path for path in entrance.files() if path.endswith(".js")]
+    scripts = [path for path in app_server.files() if path.endswith(".js")]
     assert len(scripts) > 50
-    for path in [scripts[0], next(path for path in entrance.files() if path.endswith(".woff2"))]:
+    for path in [scripts[0], next(path for path in app_server.files() if path.endswith(".woff2"))]:
         (start, body), passed = answered(path)
         headers = dict(start["headers"])
         assert not passed
-        assert body["body"] == (entrance.STATIC / path.lstrip("/")).read_bytes()
+        assert body["body"] == (app_server.STATIC / path.lstrip("/")).read_bytes()
         assert int(headers[b"content-length"]) == len(body["body"])
         assert headers[b"content-type"] == (
             b"text/javascript; charset=utf-8" if path.endswith(".js") else b"font/woff2"
@@ -47,7 +47,7 @@ def test_every_file_named_in_the_first_page_is_answered_whole() -> None:
 
 
 def test_everything_else_is_streamlits() -> None:
-    known = next(iter(entrance.files()))
+    known = next(iter(app_server.files()))
     for path, method in [("/", "GET"), ("/decide", "GET"), ("/static/../../secrets.toml", "GET"), (known, "POST")]:
         sent, passed = answered(path, method)
         assert passed
@@ -59,7 +59,7 @@ def test_accepted_connections_do_not_wait_for_acknowledgements() -> None:
         for one in (listening, untouched):
             one.bind(("127.0.0.1", 0))
             one.listen()
-        entrance.hurry(listening.getsockname()[1])
+        app_server.hurry(listening.getsockname()[1])
         found = []
         for one in (listening, untouched):
             with socket.create_connection(one.getsockname()), one.accept()[0] as accepted:
@@ -72,14 +72,14 @@ def test_looking_for_the_socket_leaves_no_file_open() -> None:
         return len(list(Path("/dev/fd").iterdir()))
 
     before = count()
-    entrance.hurry(1)
+    app_server.hurry(1)
     assert count() == before
 
 
 def test_what_is_loaded_is_out_of_the_collectors_reach() -> None:
     loaded: list[Any] = []
     loaded.append(loaded)  # a circle, which the collector looks at
-    entrance.settle()
+    app_server.settle()
     try:
         assert gc.get_freeze_count() > 100_000
         assert not any(one is loaded for one in gc.get_objects())

@@ -3,7 +3,7 @@
 A page asks for sixty small files of Streamlit before it shows anything: they are kept in memory, and sent at once. The
 imports and the first reading of the store do not wait for the first visitor.
 
-    BAKEOFF_WORKSPACE=FOLDER streamlit run dashboard/entrance.py
+    BAKEOFF_WORKSPACE=FOLDER streamlit run dashboard/app_server.py
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ class Scripts:
 
 def warm() -> None:
     """Import what the pages import, read what most of them read first."""
-    from dashboard import charts, data
+    from dashboard import charts
+    from dashboard.views import data
     from results.errors import BakeoffError
 
     charts.figure("", "").to_json()

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from dashboard import chat
-from dashboard.chat import Answer, Sampling
-from dashboard.conversation import Conversation, Pane, figures, votes
+from dashboard.chat import client
+from dashboard.chat.client import Answer, Sampling
+from dashboard.chat.conversation import Conversation, Pane, figures, votes
 from dashboard.errors import ServerSilent
 from tests.dashboard.answers import AnswerServer
 
@@ -60,7 +60,7 @@ def test_stopping_ends_the_generation_on_the_server(serving: AnswerServer) -> No
 
 
 def test_an_answer_nobody_looks_at_stops(serving: AnswerServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chat, "ABANDONED_SECONDS", 0.2)
+    monkeypatch.setattr(client, "ABANDONED_SECONDS", 0.2)
     before = serving.cancelled
     answer = ask("slow-one")
     until(lambda: not answer.active)
@@ -86,7 +86,7 @@ def test_a_refusal_is_told_in_the_servers_words(serving: AnswerServer) -> None:
 def test_no_server_is_one_line_without_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BAKEOFF_SERVE_URL", "http://me:secret@127.0.0.1:9")
     with pytest.raises(ServerSilent) as caught:
-        chat.served()
+        client.served()
     assert "127.0.0.1:9" in str(caught.value)
     assert "secret" not in str(caught.value)
     answer = ask("any")

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from dashboard import batch, jobs
-from dashboard.chat import Sampling
+from dashboard.chat.client import Sampling
+from dashboard.jobs import batch, jobs
 from results import Workspace
 from tests.dashboard.answers import AnswerServer
-from tests.dashboard.test_chat import until
+from tests.dashboard.chat.test_chat import until
 
 pytestmark = pytest.mark.slow
 
@@ -94,7 +94,7 @@ def test_a_prompt_set_is_answered_by_every_model_and_goes_on_after_a_failure(
     request = batch.Request("mine", ("One?", "Two?"), ("demo-rank8", "tiny-base"), Sampling(max_tokens=32))
     request.write(place / "request.json")
     assert batch.Request.read(place / "request.json") == request
-    made = jobs.create(place, [sys.executable, "-m", "dashboard.batch", str(place / "request.json")])
+    made = jobs.create(place, [sys.executable, "-m", "dashboard.jobs.batch", str(place / "request.json")])
     monkeypatch.setenv("BAKEOFF_SERVE_URL", "http://127.0.0.1:9")
     made.start()
     until(lambda: made.exit_status is not None)

@@ -2,7 +2,7 @@
 
 Killed and started again, it goes on at the first prompt without an answer.
 
-Try: python -m dashboard.batch REQUEST.json
+Try: python -m dashboard.jobs.batch REQUEST.json
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from dashboard.chat import Answer, Sampling, Snapshot
+from dashboard.chat.client import Answer, Sampling, Snapshot
 from results import Evaluation, Outcome, Score, Store, Workspace, digest, this_machine
 
 BENCHMARK = "prompts"

@@ -7,7 +7,8 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import data, frame
+from dashboard.views import data
+from dashboard.widgets import page
 from results.records import Model, RunSummary
 
 URL: Any = "query-params"
@@ -17,9 +18,7 @@ def runs() -> list[RunSummary]:
     """The runs that pass the filters, and of them the named ones if any are named. Ends the page without any run."""
     every = data.runs()
     if not every:
-        frame.empty(
-            "No runs yet. Train something, or bring runs from elsewhere.", "bakeoff demo\nbakeoff import FOLDER"
-        )
+        page.empty("No runs yet. Train something, or bring runs from elsewhere.", "bakeoff demo\nbakeoff import FOLDER")
     names = data.run_names()
     with st.expander("Filter and choose", icon=":material/filter_alt:", expanded=False):
         columns = st.columns(4)

@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 
 from dashboard import charts
 from dashboard.charts.still import SIZE
-from dashboard.inert import chart_label
+from dashboard.escaping import chart_label
 from dashboard.palette import COLOURS, Style
 
 SVG = "{http://www.w3.org/2000/svg}"

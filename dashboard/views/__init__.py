@@ -1,0 +1,1 @@
+"""What pages show, as frames and plain values: `data` reads the store (the only cached module), the others shape it."""

@@ -1,0 +1,91 @@
+"""Models' words on a page, always inert: one answer, several side by side, the difference of two."""
+
+from __future__ import annotations
+
+import difflib
+import html
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from dashboard import escaping, palette
+from dashboard.views import data
+
+SIDES = 9
+"""Answers side by side: of more models the reader says whose."""
+
+
+def model_name(name: str) -> None:
+    """A model's name behind a dot of its colour."""
+    ids = {known: model for model, known in data.model_names().items()}
+    style = data.styles().get(ids.get(name, ""), palette.Style(palette.GREY))
+    st.html(f'<span style="color:{style.colour}" aria-hidden="true">●</span> <strong>{html.escape(name)}</strong>')
+
+
+def model_text(text: str, folded: bool = False) -> None:
+    """A model's words, inert: prose as plain text, code with its highlighting. folded: a long one scrolls in a box."""
+    with st.container(height=360 if folded and (len(text) > 800 or text.count("\n") > 16) else "content", border=False):
+        for each in escaping.parts(text):
+            part(st, each)
+        if len(text) > escaping.SHOWN_CHARACTERS:
+            st.caption(f"{len(text) - escaping.SHOWN_CHARACTERS:,} more characters are not shown.")
+
+
+def part(place: Any, shown: escaping.Part) -> None:
+    """One part of a model's words, in a place of the page or in `st`, the present one."""
+    if shown.code:
+        place.code(shown.body, language=shown.language or None, wrap_lines=True)
+    else:
+        place.text(shown.body)
+
+
+def of_one_task(found: Mapping[str, Mapping[str, object]]) -> None:
+    """One task's prompt, then what each model answered, side by side: verdict, words, code, output of the test."""
+    prompt = next((str(row["prompt"]) for row in found.values() if row.get("prompt")), "")
+    if prompt:
+        st.code(prompt, language="python", wrap_lines=True)
+    side_by_side(found)
+
+
+def side_by_side(found: Mapping[str, Mapping[str, object]]) -> None:
+    """Answers of several models to one prompt, two or three in a row, and the difference of two."""
+    every = names = list(found)
+    if len(every) > SIDES:
+        names = st.multiselect("Answers of", every, every[:SIDES], key="sides", max_selections=SIDES)
+    across = 2 if len(names) in (2, 4) else 3
+    for start in range(0, len(names), across):
+        for column, name in zip(st.columns(across), names[start : start + across], strict=False):
+            with column:
+                _answer(name, found[name])
+    if len(every) > 1:
+        with st.expander("Difference between two answers", icon=":material/difference:"):
+            left, right = st.columns(2)
+            a = left.selectbox("From", every, key="diff-a")
+            b = right.selectbox("To", every, index=1, key="diff-b")
+            difference(
+                str(found[a].get("code") or found[a].get("answer") or ""),
+                str(found[b].get("code") or found[b].get("answer") or ""),
+            )
+
+
+def _answer(name: str, row: Mapping[str, object]) -> None:
+    model_name(name)
+    if not row:
+        st.caption("Not answered.")
+        return
+    verdict = str(row.get("verdict") or "")
+    if verdict == "passed":
+        st.badge("passed", color="green", icon=":material/check:")
+    elif verdict:
+        st.badge(verdict.replace("_", " "), color="gray" if verdict == "error" else "orange", icon=":material/close:")
+    model_text(str(row.get("answer") or ""), folded=True)
+    if row.get("message"):
+        st.caption("Output of the test")
+        st.code(str(row["message"])[:4000], language=None, wrap_lines=True)
+
+
+def difference(a: str, b: str) -> None:
+    """Two texts as a line diff, inert."""
+    lines = difflib.unified_diff(a.splitlines(), b.splitlines(), "from", "to", lineterm="", n=3)
+    st.code("\n".join(lines) or "The two are the same.", language="diff")

@@ -1,0 +1,33 @@
+"""The login gate: who may see pages, and who is looking."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dashboard import escaping
+
+
+def admitted() -> bool:
+    """Whether this visitor may see pages: always, unless `[auth]` is configured and nobody is logged in."""
+    try:
+        configured = "auth" in st.secrets
+    except FileNotFoundError:
+        configured = False
+    if not configured or st.user.get("is_logged_in"):
+        return True
+    st.title("Bakeoff")
+    st.write("This dashboard is for its team.")
+    st.button("Log in", icon=":material/login:", on_click=st.login)
+    return False
+
+
+def way_out() -> None:
+    """Who is logged in, and the button that ends it; nothing without a login."""
+    if st.user.get("is_logged_in"):
+        st.sidebar.caption(escaping.label(visitor()))
+        st.sidebar.button("Log out", icon=":material/logout:", on_click=st.logout)
+
+
+def visitor() -> str:
+    """Who is logged in, as votes record it; empty without a login."""
+    return str(st.user.get("email") or st.user.get("name") or "") if st.user.get("is_logged_in") else ""

@@ -1,0 +1,36 @@
+"""What every page shares: the empty and the failed state, table downloads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import escaping
+from results.errors import BakeoffError
+
+
+def empty(what: str, command: str) -> None:
+    """An empty state: what is missing, and the command that makes it. Ends the page."""
+    st.info(what, icon=":material/inbox:")
+    st.code(command, language="bash")
+    st.stop()
+
+
+def failed(error: BakeoffError) -> None:
+    """A failure in one sentence, as its message says it; no traceback."""
+    st.error(escaping.label(str(error), 600), icon=":material/error:")
+
+
+def download(make: Callable[[], pd.DataFrame], name: str) -> None:
+    """A table as CSV, made when it is asked for, its cells safe to open in a spreadsheet."""
+    st.download_button(
+        "CSV",
+        lambda: escaping.csv(make()),
+        file_name=f"{name}.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+        key=f"csv-{name}",
+    )
