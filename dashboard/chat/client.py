@@ -3,7 +3,7 @@
 An `Answer` is filled by its own thread and read by the page, so that several panes stream at once and a page that polls
 never waits for a model. An answer that nobody looks at any more (a closed tab) stops by itself.
 
-Try: bakeoff serve, then `python -c "from dashboard import chat; print(chat.served())"`
+Try: bakeoff serve, then `python -c "from dashboard.chat import client; print(client.served())"`
 """
 
 from __future__ import annotations
