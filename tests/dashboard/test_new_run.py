@@ -14,12 +14,12 @@ import pytest
 import yaml
 
 import trainer
-from dashboard import jobs
+from dashboard.jobs import jobs
 from results import Workspace
 from tests.dashboard.answers import AnswerServer
+from tests.dashboard.chat.test_chat import until
 from tests.dashboard.conftest import opened
 from tests.dashboard.test_browser import settle, visit
-from tests.dashboard.test_chat import until
 
 pytestmark = pytest.mark.slow
 STEPS = 300
