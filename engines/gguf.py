@@ -8,6 +8,7 @@ package has no code that writes them. In Q4_0 files embeddings and output are Q8
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections import deque
@@ -22,6 +23,7 @@ from engines.architectures import Array
 from engines.errors import ExportRefused
 from engines.header import read_header
 from engines.hyperparameters import hyperparameters, read_config
+from engines.identity import remember_sha256
 from engines.llamacpp import NORMALIZER
 from engines.lora import Delta, layout_of
 from engines.vocabulary import Vocabulary, read_vocabulary
@@ -176,8 +178,9 @@ def write_model(
 ) -> dict[str, int]:
     """Write a GGUF with `deltas` merged in; returns how many tensors have which type.
 
-    A few megabytes of weights are in memory at a time, on as many threads as there are cores. A `template` replaces
-    the source's own. Raises: ExportRefused if an adapter changes a tensor that the model lacks.
+    A few megabytes of weights are in memory at a time, on as many threads as there are cores; the file's digest is
+    taken on the way (`engines.identity`). A `template` replaces the source's own.
+    Raises: ExportRefused if an adapter changes a tensor that the model lacks.
     """
     import gguf
 
@@ -201,15 +204,20 @@ def write_model(
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
+    writer.flush()
+    digest = hashlib.sha256(path.read_bytes())
     with ThreadPoolExecutor(THREADS) as pool:
         for name, kind in kinds.items():
-            _write_tensor(writer, source.blocks(name), deltas.get(name), kind, pool)
+            _write_tensor(writer, source.blocks(name), deltas.get(name), kind, pool, digest)
     writer.close()
+    remember_sha256(path, digest.hexdigest())
     return {kind: list(kinds.values()).count(kind) for kind in sorted(set(kinds.values()))}
 
 
-def _write_tensor(writer: Any, blocks: Iterable[Array], delta: Delta | None, kind: str, pool: Executor) -> None:
-    """Merge, quantize and write a tensor's blocks in their order; a few are under way at once."""
+def _write_tensor(
+    writer: Any, blocks: Iterable[Array], delta: Delta | None, kind: str, pool: Executor, digest: hashlib._Hash
+) -> None:
+    """Merge, quantize and write a tensor's blocks in their order, and digest them; a few are under way at once."""
     import gguf
     from gguf.quants import quantize
 
@@ -219,16 +227,21 @@ def _write_tensor(writer: Any, blocks: Iterable[Array], delta: Delta | None, kin
         return np.asarray(quantize(np.ascontiguousarray(block, np.float32), gguf.GGMLQuantizationType[kind]))
 
     (file,) = writer.fout
-    writer.write_padding(file, file.tell())
+
+    def put(part: bytes | memoryview) -> None:
+        file.write(part)
+        digest.update(part)
+
+    put(bytes(-file.tell() % writer.data_alignment))
     begun, first = deque[Future[Array]](), 0
     for block in blocks:
         begun.append(pool.submit(made, block, first))
         first += len(block)
         if len(begun) > 2 * THREADS:
-            begun.popleft().result().tofile(file)
+            put(begun.popleft().result().data.cast("B"))
     for waiting in begun:
-        waiting.result().tofile(file)
-    writer.write_padding(file, file.tell())
+        put(waiting.result().data.cast("B"))
+    put(bytes(-file.tell() % writer.data_alignment))
 
 
 def _row_blocks(shape: tuple[int, ...]) -> list[slice]:

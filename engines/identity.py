@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import re
-from functools import lru_cache
 from pathlib import Path
 
 from results.records import digest
 
+_known: dict[tuple[int, int, int, int], str] = {}
+"""SHA-256 by device, inode, size and time of change: a renamed file is still known, a changed one is read again."""
+
 
 def file_sha256(path: Path) -> str:
     """SHA-256 (64 hex digits) of a file's bytes."""
+    key = _key(path)
+    if key not in _known:
+        with path.open("rb") as file:
+            _known[key] = hashlib.file_digest(file, "sha256").hexdigest()
+    return _known[key]
+
+
+def remember_sha256(path: Path, sha256: str) -> None:
+    """Keep the digest of a file that was taken while it was written, so that nobody reads it again for that."""
+    _known[_key(path)] = sha256
+
+
+def _key(path: Path) -> tuple[int, int, int, int]:
     stat = path.stat()
-    return _sha256(str(path.resolve()), stat.st_size, stat.st_mtime_ns)
-
-
-@lru_cache(maxsize=1024)
-def _sha256(path: str, size: int, changed_ns: int) -> str:
-    del size, changed_ns  # the memory's key only: a changed file is read again
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 def folder_sha256(folder: Path) -> str:

@@ -15,6 +15,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engines.errors import EngineError, FileRefused
-from engines.gguf import GgufSource
+from engines.gguf import THREADS, GgufSource
 from engines.header import Header, read_header
 from engines.hyperparameters import READ, config_of
 from engines.identity import file_sha256
@@ -121,17 +122,19 @@ def model_of(path: Path, folder: Path, dtype: str, **options: Any) -> Any:
         )
     model.tie_weights()
     known = set(source.names())
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():  # tied ones once
-            tensor = source.layout.name(name)
-            if tensor not in known or source.shape(tensor) != tuple(parameter.shape):
-                raise FileRefused(f"{path} has no {tensor} of {tuple(parameter.shape)}, which its kind of model needs.")
-            _fill(parameter, source, tensor)
+    wanted = {
+        source.layout.name(name): parameter.data for name, parameter in model.named_parameters()
+    }  # tied ones once
+    for name, parameter in wanted.items():
+        if name not in known or source.shape(name) != tuple(parameter.shape):
+            raise FileRefused(f"{path} has no {name} of {tuple(parameter.shape)}, which its kind of model needs.")
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(lambda name: _fill(wanted[name], source, name), wanted))
     return model
 
 
 def _fill(parameter: torch.Tensor, source: GgufSource, name: str) -> None:
-    """Copy one tensor into a parameter, in transformers' layout."""
+    """Copy one tensor into a parameter's data, in transformers' layout."""
     import torch
 
     first, blocks = 0, source.blocks(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engines import ExportRefused, References, export, open_engines, why_not
+from engines import ExportRefused, References, export, file_sha256, open_engines, why_not
 from engines.gguf import FolderSource, write_model
 from engines.header import read_header
 from results import Model, Workspace
@@ -172,6 +173,10 @@ def test_blocks_of_rows_make_the_same_file_as_whole_tensors(
         files.append(tmp_path / f"{name}.gguf")
         write_model(files[-1], FolderSource(miniature("llama"), "mini"), "gguf-q4_0")
     assert files[0].read_bytes() == files[1].read_bytes()
+    moved = files[1].rename(tmp_path / "moved.gguf")
+    assert file_sha256(moved) == hashlib.sha256(moved.read_bytes()).hexdigest()  # taken while it was written
+    moved.write_bytes(b"other")
+    assert file_sha256(moved) == hashlib.sha256(b"other").hexdigest()
     assert dataclasses.asdict(read_header(files[0]))["tensors"]
 
 
