@@ -190,7 +190,7 @@ def _parquet_rows(path: Path) -> Rows:
         file = parquet.ParquetFile(path)
     except (OSError, ValueError) as error:
         raise DataInvalid(f"{path} is not a Parquet file: {_one_line(error)}") from error
-    yield from _batches(path, file.iter_batches(1024), file.schema_arrow, pa)
+    yield from _batches(path, file.iter_batches(1024), pa)
 
 
 def _arrow_rows(path: Path) -> Rows:
@@ -199,25 +199,26 @@ def _arrow_rows(path: Path) -> Rows:
     try:
         with pa.memory_map(str(path)) as mapped:
             reader = pa.ipc.open_stream(mapped)
-            yield from _batches(path, iter(reader), reader.schema, pa)
+            yield from _batches(path, iter(reader), pa)
     except (OSError, pa.ArrowInvalid) as error:
         raise DataInvalid(f"{path} is not an Arrow stream: {_one_line(error)}") from error
 
 
-def _batches(path: Path, batches: Iterator[Any], schema: Any, pa: Any) -> Rows:
-    """Rows of Arrow batches. A null in a nested struct is an absent key: Arrow gives all structs all keys."""
-    nested = {field.name for field in schema if pa.types.is_nested(field.type)}
+def _batches(path: Path, batches: Iterator[Any], pa: Any) -> Rows:
+    """Rows of Arrow batches."""
     number = 0
     try:
         for batch in batches:
             for row in batch.to_pylist():
-                yield (
-                    f"{path.name}[{number}]",
-                    {name: _without_nulls(value) if name in nested else value for name, value in row.items()},
-                )
+                yield f"{path.name}[{number}]", without_nulls_inside(row)
                 number += 1
     except (OSError, ValueError, pa.ArrowException, OverflowError) as error:
         raise DataInvalid(f"{path} is damaged after row {number}: {_one_line(error)}") from error
+
+
+def without_nulls_inside(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row whose nested values have no keys of null: Arrow gives all structs of a column all keys."""
+    return {name: _without_nulls(value) if isinstance(value, dict | list) else value for name, value in row.items()}
 
 
 def _without_nulls(value: Any) -> Any:

@@ -39,7 +39,7 @@ def source_files(source: Source, tell: Callable[[str], None]) -> list[Path]:
         return _of_split(path, source, tell)
     if not path.is_file():
         raise DataInvalid(f"No data file {path}; paths are relative to the experiment file. Built in: python-stdlib")
-    if path.suffix.lower() not in READABLE:
+    if path.suffix.lower() not in (*READABLE, ARROW):
         remedy = "unpack it first; " if path.suffix.lower() in PACKED else ""
         raise DataInvalid(
             f"{path}: files of type {path.suffix or '(none)'} are not read; {remedy}{', '.join(READABLE)} are"

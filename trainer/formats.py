@@ -241,7 +241,8 @@ def _columns(fields: Fields, source: Source) -> list[Turn]:
     if columns.system:
         messages.insert(0, {"role": "system", "content": fill(columns.system, fields.row)})
     for template in (columns.prompt, columns.answer, columns.system):
-        fields.used.update((match.group(1) or match.group(2)).split(".")[0] for match in NAMED.finditer(template))
+        names = [match.group(1) or match.group(2) for match in NAMED.finditer(template)]
+        fields.used.update(name if name in fields.row else name.split(".")[0] for name in names)
     return messages
 
 
@@ -269,7 +270,7 @@ def fill(template: str, row: Mapping[str, Any]) -> str:
     def value(match: re.Match[str]) -> str:
         found: Any = row
         name = match.group(1) or match.group(2)
-        for part in name.split("."):
+        for part in [name] if name in row else name.split("."):
             found = found.get(part) if isinstance(found, Mapping) else None
         if found is None:
             raise BadRow(f"column {name!r} is missing or null; columns are {', '.join(sorted(map(str, row)))[:120]}")

@@ -12,7 +12,7 @@ import shutil
 import socket
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlparse
@@ -24,7 +24,7 @@ from trainer.conversations import Conversation
 from trainer.errors import DataInvalid, SourceUnreachable
 from trainer.experiment import Data, Source
 from trainer.fields import BadRow
-from trainer.files import READABLE, Rows, Tell, rows_of_file
+from trainer.files import READABLE, Rows, Tell, rows_of_file, without_nulls_inside
 from trainer.folders import source_files
 from trainer.formats import converted
 from trainer.stdlib import stdlib_rows
@@ -162,8 +162,15 @@ def _hub_rows(source: Source) -> Rows:
         )
     except Exception as error:
         raise _hub_error(source, error) from error
-    for number, row in enumerate(rows):
-        yield f"{source.name}[{number}]", row
+    found = iter(rows)
+    for number in count():
+        try:
+            row = next(found, None)
+        except Exception as error:  # streamed rows are fetched and decoded here
+            raise _hub_error(source, error) from error
+        if row is None:
+            return
+        yield f"{source.name}[{number}]", without_nulls_inside(row)
 
 
 def _without_network() -> bool:
