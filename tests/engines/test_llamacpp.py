@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -168,14 +169,26 @@ def test_closing_from_another_thread_stops_it_too(engines: list[LlamaCppEngine],
     assert text(engines[1]) == alone[1]
 
 
+@contextmanager
+def in_turns(engine: LlamaCppEngine) -> Iterator[None]:
+    """As if another adapter's request waited: the answer comes in turns of a few tokens, none before it is wanted."""
+    lanes = engine.server.lanes
+    lanes.contested = lambda _: True  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del lanes.contested  # type: ignore[misc]
+
+
 def test_a_crash_costs_one_request(engines: list[LlamaCppEngine], alone: list[str]) -> None:
     server = engines[0].server
     before = server.children.restarts
     stream = engines[2].stream(HELLO, Sampling(200, ignore_end=True))
-    next(stream)
-    os.kill(server.child().pid, signal.SIGSEGV)
-    with pytest.raises(EngineCrashed, match="signal 11"):
-        list(stream)
+    with in_turns(engines[2]):
+        next(stream)
+        os.kill(server.child().pid, signal.SIGSEGV)
+        with pytest.raises(EngineCrashed, match="signal 11"):
+            list(stream)
     assert text(engines[2]) == alone[2]
     assert server.children.restarts == before + 1
 
