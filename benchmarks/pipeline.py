@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -114,6 +115,7 @@ def measured(file: Path, workspace: Path, code: Path) -> dict[str, Any]:
             starts[stage] = time.monotonic() - began
     status, seconds = running.wait(), time.monotonic() - began
     memory.join()
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
     ends = [*list(starts.values())[1:], seconds]
     scores = subprocess.run(
         [*command, "scores", "--json"], cwd=code, env=environment, capture_output=True, text=True, check=False
@@ -121,6 +123,7 @@ def measured(file: Path, workspace: Path, code: Path) -> dict[str, Any]:
     return {
         "status": status,
         "seconds": round(seconds, 1),
+        "cpu_seconds": round(used.ru_utime + used.ru_stime, 1),
         "peak_gb": round(memory.peak / 1e9, 2),
         "stages": {stage: round(end - start, 1) for (stage, start), end in zip(starts.items(), ends, strict=True)},
         "scores": [
