@@ -14,13 +14,14 @@ import os
 import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from engines.header import read_header
 from engines.interface import Sampling
 from engines.llamacpp import LlamaCppEngine
 from engines.llamaserver import Threading
+from results import digest
 
 PROMPT = "Count the stars: one, two, three,"
 TOKENS = 12
@@ -70,15 +71,19 @@ def measured(openers: Mapping[str, Opener], tokens: int = TOKENS) -> list[Trial]
 
 
 def calibrated(path: Path) -> Threading:
-    """The fastest choice for this file now; remembered while this process lives."""
-    stat = path.stat()
-    return _calibrated(str(path.resolve()), stat.st_mtime_ns)
+    """The fastest choice for this file now; remembered while this process lives.
+
+    Files of equal tensors (a base and what is merged into it) are equally fast, and tried once for all of them.
+    """
+    tensors = read_header(path).tensors
+    key = digest(sorted((tensor.name, tensor.shape, tensor.kind) for tensor in tensors))
+    if key not in _calibrated:
+        opener = {key: lambda choice: LlamaCppEngine.open(path, **trial_options(choice))}
+        _calibrated[key] = measured(opener)[0].choice
+    return _calibrated[key]
 
 
-@lru_cache(maxsize=64)
-def _calibrated(path: str, changed_ns: int) -> Threading:
-    del changed_ns  # only the memory's key: a changed file is tried again
-    return measured({path: lambda choice: LlamaCppEngine.open(Path(path), **trial_options(choice))})[0].choice
+_calibrated: dict[str, Threading] = {}
 
 
 def trial_options(choice: Threading) -> dict[str, Any]:
