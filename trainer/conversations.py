@@ -52,9 +52,11 @@ class Conversation:
     def answers(self) -> tuple[str, ...]:
         """Texts of the assistant turns that are trained, with what they think and call."""
         return tuple(
-            turn_text(message)
-            for message in self.messages
-            if message["role"] == "assistant" and message.get("train", True)
+            [
+                message["content"] if len(message) == 2 else turn_text(message)
+                for message in self.messages
+                if message["role"] == "assistant" and message.get("train", True)
+            ]
         )
 
     @property

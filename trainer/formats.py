@@ -50,6 +50,7 @@ SYSTEMS = ("system", "system_prompt", "system_message")
 REASONINGS = ("reasoning_content", "reasoning", "thinking", "thought")
 TOOLS = ("tools", "functions")
 SHAREGPT = ("conversations", "conversation", "dialog", "dialogue")
+OPTIONAL = frozenset((*SYSTEMS, *REASONINGS, *TOOLS, *CONTEXTS, "history"))
 WANTED_PAIR = (("chosen", "rejected"), ("preferred_output", "non_preferred_output"))
 
 
@@ -74,7 +75,7 @@ def converted(row: Mapping[str, Any], source: Source) -> Converted:
     kind = _format(known, source)
     turns = _CONVERTERS[kind](fields, source)
     tools: tuple[Json, ...] = ()
-    if kind != "columns":
+    if kind != "columns" and _optional(tuple(known)):
         turns = _with_system(turns, fields)
         if not empty(given := fields.take(*TOOLS)):
             tools = tools_of(given)
@@ -99,6 +100,12 @@ def _named(row: Mapping[str, Any]) -> Mapping[str, Any]:
 @lru_cache(4096)
 def _in_lower_case(names: tuple[Any, ...]) -> bool:
     return all(str(name) == str(name).strip().lower() for name in names)
+
+
+@lru_cache(4096)
+def _optional(names: tuple[Any, ...]) -> bool:
+    """Whether a row has one of the columns that stand beside its turns or its question and answer."""
+    return not OPTIONAL.isdisjoint(names)
 
 
 @lru_cache(4096)
@@ -193,6 +200,8 @@ def _pairs(fields: Fields, _: Source) -> list[Turn]:
         raise BadRow(f"none of the column pairs {', '.join('/'.join(pair) for pair in PAIRS[:8])}")
     question, answer = names
     asked, told = fields.take(question), fields.take(answer)
+    if isinstance(asked, str) and isinstance(told, str) and not _optional(tuple(row)):
+        return [{"role": "user", "content": asked}, {"role": "assistant", "content": told}]
     if isinstance(asked, list) and asked and isinstance(asked[0], Mapping):  # TRL's conversational prompt/completion
         told = told if isinstance(told, list) else [{"role": "assistant", "content": told}]
         return turns_of([*asked, *told], fields)

@@ -190,6 +190,8 @@ def checked(turns: list[Turn], fields: Fields) -> tuple[Turn, ...]:
 
     Raises: BadRow when their order is another, one is empty or broken, or none is trained.
     """
+    if len(turns) == 2 and _plain_pair(*turns):  # most rows: nothing in them needs a closer look
+        return tuple(turns)
     system = [turn for turn in turns[:1] if turn["role"] == "system"]
     rest = turns[len(system) :]
     if any(turn["role"] == "system" for turn in rest):
@@ -211,12 +213,23 @@ def checked(turns: list[Turn], fields: Fields) -> tuple[Turn, ...]:
     return kept
 
 
+def _plain_pair(question: Turn, answer: Turn) -> bool:
+    """Whether two turns are a question and an answer of ASCII text alone."""
+    if len(question) != 2 or len(answer) != 2 or question["role"] != "user" or answer["role"] != "assistant":
+        return False
+    asked, told = question["content"], answer["content"]
+    return asked.isascii() and told.isascii() and not (asked.isspace() or told.isspace() or not asked or not told)
+
+
+FOLLOWERS = {"": ("user",), "user": ("assistant",), "assistant": ("user",), "calls": ("tool",)}
+"""What may follow: nothing, a question, an answer, a call; after a tool's result another one or an answer."""
+
+
 def _check_order(turns: list[Turn]) -> None:
     before = ""
     for turn in turns:
         role = turn["role"]
-        allowed = {"": ("user",), "user": ("assistant",), "assistant": ("user",), "calls": ("tool",)}
-        if role not in allowed.get(before, ("tool", "assistant")):
+        if role not in FOLLOWERS.get(before, ("tool", "assistant")):
             if before == "calls" or role == "tool":
                 raise BadRow("a tool's answer follows no call, or a call has no answer")
             raise BadRow("turns do not alternate between user and assistant")
