@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from engines.huggingface import HuggingFaceEngine, chat_template
     from engines.identity import file_sha256, folder_sha256, model_id
     from engines.llamacpp import LlamaCppEngine
-    from engines.llamaserver import Threading, cache_bytes
+    from engines.llamaserver import DEFAULT_CONTEXT, Threading, cache_bytes, expected_bytes
     from engines.openai import AT_ONCE, masked
     from engines.opening import open_engine, open_engines
     from engines.possible import why_not
@@ -52,6 +52,7 @@ _LAZY = {
     "Answer": "rows",
     "BF16_FLAGS": "devices",
     "CUDA_WHEELS": "builds",
+    "DEFAULT_CONTEXT": "llamaserver",
     "Device": "devices",
     "EngineName": "estimates",
     "FolderSource": "gguf",
@@ -73,6 +74,7 @@ _LAZY = {
     "chat_template": "huggingface",
     "cpu_flags": "devices",
     "engine_of": "estimates",
+    "expected_bytes": "llamaserver",
     "export": "forms",
     "export_seconds": "estimates",
     "file_sha256": "identity",
@@ -112,6 +114,7 @@ __all__ = [
     "CUDA_WHEELS",
     "Chunk",
     "Completion",
+    "DEFAULT_CONTEXT",
     "Device",
     "DeviceUnavailable",
     "Engine",
@@ -143,6 +146,7 @@ __all__ = [
     "chat_template",
     "cpu_flags",
     "engine_of",
+    "expected_bytes",
     "export",
     "export_seconds",
     "file_sha256",

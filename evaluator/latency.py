@@ -1,8 +1,9 @@
 """Latency of the file that ships: time to first token, time per further token, cold start, memory.
 
 Definitions: TTFT is from submission to the first non-empty piece of text, template and tokenization included;
-TPOT = (total - TTFT) / (tokens - 1); ITL the gaps between pieces. Requests of all models are interleaved A B A B, in
-turned order each round, so that drift of the machine hits all alike; each model's first request is dropped.
+TPOT = (total - TTFT) / (tokens - 1); ITL the gaps between pieces. Requests of models are interleaved A B A B, in turned
+order each round, so that drift of the machine hits all alike; each model's first request is dropped. As many are open
+beside each other as a quarter of the memory holds; who was measured beside whom is recorded.
 The grid's answers have equal length: the end-of-turn token is suppressed. Natural answers end where the model ends
 them, which tells its length from its speed. Prompts are never taken from a cache.
 
@@ -13,24 +14,29 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, Field, ValidationError
 
 from engines import (
+    DEFAULT_CONTEXT,
     LlamaCppEngine,
     Message,
     Sampling,
     Threading,
     calibrated,
+    expected_bytes,
+    llamacpp_gpus,
     memory_bandwidth,
     open_engines,
     read_header,
+    this_device,
 )
 from evaluator.latency_prompts import GRID, NATURAL
 from results import (
@@ -49,6 +55,12 @@ from results import (
 from results.analysis.statistics import percentile_interval
 
 BENCHMARK = "latency"
+
+SHARE = 4
+"""Models are open together in one part of so many of the memory, or one file alone that takes more."""
+
+Open = tuple[Model, Evaluation]
+"""A model and its evaluation under way."""
 PROMPTS = {**GRID, **NATURAL}
 
 
@@ -139,10 +151,74 @@ def _measure(
     bandwidth = memory_bandwidth()
     choices = {model.id: _threading(model, workspace, chosen) for model in models}
     starts = {model.id: _start(model, workspace, chosen, choices[model.id]) for model in models}
-    load_before = os.getloadavg()[0]
-    outcomes: dict[str, list[Outcome]] = {model.id: [] for model in models}
     total = len(models) * len(chosen.prompts) * chosen.repetitions * chosen.concurrency
     done = 0
+
+    def told(made: int) -> None:
+        nonlocal done
+        done += made
+        if progress:
+            progress("latency", done, total)
+
+    for group in groups_that_fit(open_ones, workspace, chosen.concurrency):
+        share = chosen.model_copy(update={"seconds": chosen.seconds * len(group) / len(open_ones)})
+        load_before = os.getloadavg()[0]
+        outcomes, builds = _interleaved(group, store, workspace, share, choices, told)
+        for model, evaluation in group:
+            details = {
+                "threads": choices[model.id].threads,
+                "patient_threads": choices[model.id].patient,
+                "engine": builds[model.id]["build"],
+                "engine_system": builds[model.id]["system"],
+                "device": builds[model.id]["device"],
+                "gpu_bytes": builds[model.id]["gpu_bytes"],
+                "isa": list(this_machine().isa),
+                "load_average_before": load_before,
+                "load_average_after": os.getloadavg()[0],
+                "memory_bandwidth_bytes_per_second": bandwidth,
+                "measured_beside": [other.id for other, _ in group if other.id != model.id],
+                "warm_up_dropped": 1,
+                "rounds": len(outcomes[model.id]) // (len(chosen.prompts) * chosen.concurrency),
+            }
+            scores = _scores(model, workspace, outcomes[model.id], starts[model.id], bandwidth)
+            store.evaluations.finish(evaluation.id, scores, details)
+
+
+def groups_that_fit(
+    open_ones: Sequence[Open], workspace: Workspace, slots: int, room: int | None = None
+) -> list[list[Open]]:
+    """Models that are open together, in their order: those of one base file always, others as far as they fit `room`.
+
+    room: bytes; by default a part of the memory where llama.cpp computes (`SHARE`).
+    """
+    if room is None:
+        room = (this_device() if llamacpp_gpus() else this_device("cpu")).memory_bytes // SHARE
+    by_file: dict[Path, list[Open]] = {}
+    for model, evaluation in open_ones:
+        by_file.setdefault(workspace.resolve(model.base_path or model.path), []).append((model, evaluation))
+    groups: list[list[Open]] = []
+    taken = 0
+    for file, members in by_file.items():
+        size = expected_bytes(read_header(file), DEFAULT_CONTEXT * slots)
+        if not groups or taken + size > room:
+            groups.append([])
+            taken = 0
+        groups[-1] += members
+        taken += size
+    return groups
+
+
+def _interleaved(
+    group: Sequence[Open],
+    store: Store,
+    workspace: Workspace,
+    chosen: LatencySettings,
+    choices: Mapping[str, Threading],
+    told: Callable[[int], None],
+) -> tuple[dict[str, list[Outcome]], dict[str, dict[str, Any]]]:
+    """(timed requests, what their processes said of themselves) of models that are open together, by model id."""
+    models = [model for model, _ in group]
+    outcomes: dict[str, list[Outcome]] = {model.id: [] for model in models}
     with ExitStack() as stack:
         engines = _opened(models, workspace, choices, chosen.concurrency, stack)
         pool = stack.enter_context(ThreadPoolExecutor(chosen.concurrency))
@@ -154,32 +230,12 @@ def _measure(
                 break
             for number, prompt in enumerate(chosen.prompts):
                 turned = (repetition + number) % len(models)
-                for model, evaluation in [*open_ones[turned:], *open_ones[:turned]]:
+                for model, evaluation in [*group[turned:], *group[:turned]]:
                     made = ask_at_once(engines[model.id], prompt, repetition, chosen, pool)
                     outcomes[model.id] += made
                     store.evaluations.add_outcomes(evaluation.id, made)
-                    done += len(made)
-                    if progress:
-                        progress("latency", done, total)
-        builds = {model.id: engines[model.id].server.child().details for model in models}
-    for model, evaluation in open_ones:
-        details = {
-            "threads": choices[model.id].threads,
-            "patient_threads": choices[model.id].patient,
-            "engine": builds[model.id]["build"],
-            "engine_system": builds[model.id]["system"],
-            "device": builds[model.id]["device"],
-            "gpu_bytes": builds[model.id]["gpu_bytes"],
-            "isa": list(this_machine().isa),
-            "load_average_before": load_before,
-            "load_average_after": os.getloadavg()[0],
-            "memory_bandwidth_bytes_per_second": bandwidth,
-            "measured_beside": [other.id for other in models if other.id != model.id],
-            "warm_up_dropped": 1,
-            "rounds": len(outcomes[model.id]) // (len(chosen.prompts) * chosen.concurrency),
-        }
-        scores = _scores(model, workspace, outcomes[model.id], starts[model.id], bandwidth)
-        store.evaluations.finish(evaluation.id, scores, details)
+                    told(len(made))
+        return outcomes, {model.id: engines[model.id].server.child().details for model in models}
 
 
 def _threading(model: Model, workspace: Workspace, chosen: LatencySettings) -> Threading:

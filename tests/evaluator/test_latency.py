@@ -10,10 +10,19 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from engines import FolderSource, Message, Sampling, open_engines, write_model
+from engines import (
+    DEFAULT_CONTEXT,
+    FolderSource,
+    Message,
+    Sampling,
+    expected_bytes,
+    open_engines,
+    read_header,
+    write_model,
+)
 from evaluator import evaluate_latency
-from evaluator.latency import LatencySettings, ask_at_once
-from results import BakeoffError, Model, Workspace
+from evaluator.latency import LatencySettings, ask_at_once, groups_that_fit
+from results import BakeoffError, Evaluation, Model, Workspace
 from trainer.miniatures import miniature
 
 if TYPE_CHECKING:
@@ -118,3 +127,22 @@ def test_requests_of_one_repetition_are_under_way_together(tmp_path: Path) -> No
         assert [one.sample for one in made] == [3, 4, 5]
     finally:
         engine.close()
+
+
+@pytest.mark.slow
+def test_models_are_open_together_as_far_as_memory_holds_and_a_base_with_its_adapters_always(tmp_path: Path) -> None:
+    open_ones = []
+    for name in ("a", "b", "c"):
+        write_model(tmp_path / f"{name}.gguf", FolderSource(miniature("llama", tmp_path / name)), "gguf-q8_0")
+        whole = Model(name, name, "gguf-q8_0", "miniature", name, 1, str(tmp_path / f"{name}.gguf"))
+        lora = Model(f"{name}-lora", f"{name}-lora", "lora-gguf", "m", name, 1, "x", base_path=whole.path)
+        open_ones += [(one, Evaluation(one.id, one.id, "latency", {}, "m")) for one in (whole, lora)]
+    each = expected_bytes(read_header(tmp_path / "a.gguf"), DEFAULT_CONTEXT)
+
+    def grouped(room: int) -> list[list[str]]:
+        found = groups_that_fit(open_ones, Workspace(tmp_path), 1, room)
+        return [[model.id for model, _ in group] for group in found]
+
+    assert grouped(10 * each) == [["a", "a-lora", "b", "b-lora", "c", "c-lora"]]
+    assert grouped(2 * each) == [["a", "a-lora", "b", "b-lora"], ["c", "c-lora"]]
+    assert grouped(0) == [["a", "a-lora"], ["b", "b-lora"], ["c", "c-lora"]]
