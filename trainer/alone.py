@@ -1,7 +1,8 @@
 """One run at a time through TRL's `SFTTrainer`: what cannot share a base, and what its callbacks bring.
 
-Full fine-tuning, QLoRA (nf4), DoRA, fp16, gradient checkpointing, `report_to`. Data order, checkpoints, validation and
-curves are ours, so that a run resumes as those of `trainer.lockstep` do; the step itself is TRL's.
+Everything on a GPU; on a CPU full fine-tuning, QLoRA (nf4), DoRA, gradient checkpointing, `report_to`. Data order,
+checkpoints, validation and curves are ours, so that a run resumes as those of `trainer.lockstep` do; the step itself is
+TRL's.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ import json
 import math
 import shutil
 import warnings
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +26,19 @@ from torch.utils.data import Sampler, SequentialSampler
 from transformers.trainer_callback import PrinterCallback
 from trl import SFTConfig, SFTTrainer
 
-from results import RunStatus, Store
-from trainer import checkpoints, reporters
+from engines import free_bytes, this_device
+from trainer import checkpoints, reporters, validation
 from trainer.bases import LoadedBase
-from trainer.data import Example, PreparedData
+from trainer.data import Example
+from trainer.division import Division, out_of_memory
+from trainer.ended import Ended
 from trainer.experiment import Experiment, Training
+from trainer.first_pass import first_pass
 from trainer.row_order import RowOrder
 from trainer.rows import Rows
 from trainer.shared_linear import ATTENTION, MLP
 from trainer.signals import Stop
-from trainer.watch import Watch
+from trainer.watch import Curves, Watch
 
 
 class Alone(SFTTrainer):  # type: ignore[misc]
@@ -47,7 +53,11 @@ class Alone(SFTTrainer):  # type: ignore[misc]
         self.validation = validation
         self.before_save: Callable[[], Any] = bool
         self.remembered: Callable[[], dict[str, Any]] = dict
+        self._validation_tokens = 0
         self.mirror: checkpoints.Mirror | None = None
+        self.dtype = ""
+        self.careful = False
+        """Whether the largest pass is tried before the first step."""
         self.best: Path | None = None
         """The weights of the best validation so far, for the mirror: whole, as this process wrote or checked them."""
 
@@ -61,13 +71,18 @@ class Alone(SFTTrainer):  # type: ignore[misc]
         training = model.training
         model.eval()
         nats = 0.0
-        with torch.no_grad():
-            for start in range(0, len(rows.ids), self.args.per_device_eval_batch_size):
-                part = range(start, min(start + self.args.per_device_eval_batch_size, len(rows.ids)))
-                batch = self.data_collator([self.eval_dataset[index] for index in part])
-                with self.compute_loss_context_manager():
-                    outputs = model(**self._prepare_inputs(batch), use_cache=False, fused_lm_head=True)
-                nats -= float(outputs.log_probs.float().sum())
+        waiting = deque(self._validation_batches())
+        while waiting:
+            part = waiting.popleft()
+            try:
+                nats -= self._log_likelihood(part)
+                continue
+            except RuntimeError as error:
+                if len(part) == 1 or not out_of_memory(error):
+                    raise
+            self._validation_tokens //= 2
+            torch.cuda.empty_cache()
+            waiting.extendleft([part[len(part) // 2 :], part[: len(part) // 2]])
         model.train(training)
         metrics = {
             "eval_loss": nats / max(1, sum(rows.trained)),
@@ -76,6 +91,26 @@ class Alone(SFTTrainer):  # type: ignore[misc]
         self.log(metrics)
         self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
+
+    def _validation_batches(self) -> list[list[int]]:
+        """Rows of each validation pass: in the rows' order and as many as a training pass has on a CPU; on a GPU as
+        many as its free memory holds, rows of like length together."""
+        lengths = self.validation.lengths
+        if self.args.device.type != "cuda":
+            each = self.args.per_device_eval_batch_size
+            return [list(range(start, min(start + each, len(lengths)))) for start in range(0, len(lengths), each)]
+        if not self._validation_tokens:
+            width = 4 if self.model.dtype == torch.float32 else 2
+            free = free_bytes(this_device(str(self.args.device)))
+            self._validation_tokens = validation.tokens_of_a_pass(free, self.model.config, width)
+        return validation.batches(lengths, self._validation_tokens)
+
+    def _log_likelihood(self, part: Sequence[int]) -> float:
+        """Of the answer tokens of these validation rows, in nats."""
+        batch = self.data_collator([self.eval_dataset[index] for index in part])
+        with torch.no_grad(), self.compute_loss_context_manager():
+            outputs = self.model(**self._prepare_inputs(batch), use_cache=False, fused_lm_head=True)
+        return float(outputs.log_probs.float().sum())
 
     def _save_checkpoint(self, *_: Any) -> None:
         self.before_save()
@@ -106,25 +141,14 @@ class Alone(SFTTrainer):  # type: ignore[misc]
                 shutil.rmtree(older, ignore_errors=True)
 
 
-@dataclass
-class Ended:
-    """What became of a run trained alone."""
-
-    status: RunStatus
-    reason: str
-    best: Path | None
-    """Folder of the weights with the best validation loss."""
-    details: dict[str, Any] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-
-
 def train_alone(
-    run_id: str, trl: Alone, store: Store, progress: Callable[[int], None], stop: Stop, until: int, training: Training
+    run_id: str, trl: Alone, curves: Curves, progress: Callable[[int], None], stop: Stop, until: int, training: Training
 ) -> Ended:
     """Train to step `until`, from the newest whole checkpoint where there is one, here or at the mirror.
 
     The caller holds the folder's lock.
-    Raises: CheckpointInvalid when the folder belongs to another training, or cannot be written.
+    Raises: CheckpointInvalid when the folder belongs to another training, or cannot be written; TooLarge and
+    TrainingFailed as `first_pass` does, where the caller asked for one.
     """
     fetched: list[str] = []
     if training.mirror:
@@ -138,11 +162,12 @@ def train_alone(
         checkpoints.verify_identity(good[0], trl.identity)
         remembered = json.loads((good[0] / "state.json").read_text(encoding="utf-8"))
         notes.append(f"goes on from step {checkpoints.step_of(good[0])}")
-    store.curves.truncate(run_id, checkpoints.step_of(good[0]) if good else 0)
-    with store.curves.writer(run_id) as writer:
+    curves.truncate(run_id, checkpoints.step_of(good[0]) if good else 0)
+    with curves.writer(run_id) as writer:
         watch = Watch(trl.save_best, writer, stop, until, training.early_stopping, progress, remembered)
         trl.before_save, trl.remembered = writer.flush, watch.state
-        watch.lengths = _step_lengths(trl)
+        watch.lengths, watch.dtype = _step_lengths(trl), trl.dtype
+        watch.before_first = partial(first_pass, trl, trl.dtype) if trl.careful else bool
         trl.add_callback(watch)
         if not good or checkpoints.step_of(good[0]) < until:
             try:
@@ -151,6 +176,8 @@ def train_alone(
                 reporters.finish(training.report_to)
     best = trl.folder / "best" / f"step-{watch.best_step:08d}"
     details = {"best_step": watch.best_step, "validation_loss": watch.best_loss, "steps": trl.state.global_step}
+    if trl.args.device.type == "cuda":
+        details["peak_gpu_bytes"] = torch.cuda.max_memory_allocated(trl.args.device)
     if watch.diverged:
         return Ended("diverged", watch.diverged, None, details, notes)
     if watch.interrupted:
@@ -167,37 +194,46 @@ def _step_lengths(trl: Alone) -> list[int]:
     return [sum(lengths[start : start + each]) for start in range(0, len(lengths), each)]
 
 
+@dataclass(frozen=True)
+class Ground:
+    """What a run trains on and where it keeps what it learns."""
+
+    base: LoadedBase
+    train: Sequence[Example]
+    validation: Sequence[Example]
+    folder: Path
+    identity: dict[str, Any]
+    """What its checkpoints must have in common with it."""
+
+
 def build(
-    experiment: Experiment,
-    base: LoadedBase,
-    data: PreparedData,
-    folder: Path,
-    identity: dict[str, Any],
-    order: RowOrder,
-    steps: int,
+    experiment: Experiment, ground: Ground, order: RowOrder, steps: int, division: Division, careful: bool = False
 ) -> Alone:
-    """TRL's trainer for a variant, with its rows laid out for all steps."""
-    training = experiment.training
-    each = training.batch_size * training.gradient_accumulation
-    rows = laid_out(order, steps * each)
+    """TRL's trainer for a variant, with its rows laid out for all steps.
+
+    `careful`: the largest pass is tried before the first step.
+    """
+    base, training = ground.base, experiment.training
+    rows = laid_out(order, steps * training.batch_size * training.gradient_accumulation)
     if experiment.lora.method == "full":
         base.model.float().requires_grad_(True)  # bf16 weights would lose small updates; autocast does the products
     with warnings.catch_warnings():
         # PEFT 0.21 still asks for a property that transformers 5.23 has renamed; there is nothing a person could do.
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
         trl = Alone(
-            folder=folder,
-            identity=identity,
+            folder=ground.folder,
+            identity=ground.identity,
             keep=training.save_total_limit,
-            validation=Rows(data.validation),
+            validation=Rows(ground.validation),
             model=base.model,
-            args=_arguments(experiment, base, folder, steps),
-            train_dataset=_dataset(data.train).select(rows),
-            eval_dataset=_dataset(data.validation),
+            args=_arguments(experiment, base, ground.folder, steps, division),
+            train_dataset=_dataset(ground.train).select(rows),
+            eval_dataset=_dataset(ground.validation),
             processing_class=base.tokenizer,
             peft_config=_peft_config(experiment),
         )
     _steady(trl.model)
+    trl.dtype, trl.careful = base.dtype, careful
     return trl
 
 
@@ -227,16 +263,18 @@ def laid_out(order: RowOrder, count: int) -> list[int]:
     return rows[:count]
 
 
-def _arguments(experiment: Experiment, base: LoadedBase, folder: Path, steps: int) -> SFTConfig:
+def _arguments(experiment: Experiment, base: LoadedBase, folder: Path, steps: int, division: Division) -> SFTConfig:
     training = experiment.training
     schedule = {"constant": "constant_with_warmup"}.get(training.schedule, training.schedule)
-    cuda = base.device.startswith("cuda")
+    # On a GPU the adapters stay fp32 and autocast computes with them in bf16; a CPU casts slower than it multiplies.
+    bf16 = base.dtype == "bfloat16" and (base.device.startswith("cuda") or experiment.lora.method == "full")
+    ampere = (this_device(base.device).capability or (0, 0)) >= (8, 0)
     return SFTConfig(
         output_dir=str(folder / "trl"),
         max_steps=steps,
-        per_device_train_batch_size=training.batch_size,
+        per_device_train_batch_size=division.rows,
         per_device_eval_batch_size=training.batch_size,
-        gradient_accumulation_steps=training.gradient_accumulation,
+        gradient_accumulation_steps=division.passes,
         learning_rate=training.learning_rate,
         lr_scheduler_type=schedule,
         warmup_steps=training.warmup,
@@ -250,10 +288,9 @@ def _arguments(experiment: Experiment, base: LoadedBase, folder: Path, steps: in
         eval_steps=training.eval_steps or max(1, steps // 10),
         save_strategy="steps",
         save_steps=training.save_steps,
-        activation_checkpointing=bool(
-            training.gradient_checkpointing if training.gradient_checkpointing is not None else cuda
-        ),
-        bf16=base.dtype == "bfloat16" and experiment.lora.method == "full",
+        activation_checkpointing=division.checkpointing,
+        bf16=bf16,
+        tf32=True if bf16 and ampere else None,
         fp16=base.dtype == "float16",
         use_cpu=base.device == "cpu",
         report_to=list(training.report_to) or "none",

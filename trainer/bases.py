@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from engines import FileRefused, file_sha256, silence, unpacked
 from results import digest
-from trainer.devices import Choice, choose
+from trainer.devices import choose
 from trainer.errors import BaseUnavailable
 from trainer.registry import hub_id, packaged_path, short_names
 from trainer.templates import PLAIN_TEMPLATE
@@ -25,12 +25,10 @@ HASHED = ("*.safetensors", "*.gguf", "config.json", "tokenizer*", "*.model", "*.
 """The files of a folder that decide what a base answers."""
 
 
-@dataclass(frozen=True)
-class LoadedBase:
-    """A base in memory, ready for adapters."""
+@dataclass(frozen=True, kw_only=True)
+class Base:
+    """What is known of a base before its weights are read."""
 
-    model: Any
-    """transformers' causal LM, in evaluation mode, its parameters frozen."""
     tokenizer: Any
     name: str
     """As the experiment file has it."""
@@ -38,57 +36,115 @@ class LoadedBase:
     """Where the weights are: a folder, or the GGUF file."""
     identity: str
     """SHA-256 over weights, configuration and tokenizer."""
+    parameters: int
+    """Of the architecture: what a quantized base packs into fewer numbers is counted unpacked."""
+    context_length: int | None
     dtype: str
     """bfloat16, float16 or float32."""
     device: str
     """cpu, cuda:0, mps."""
     quantization: Literal["none", "nf4"]
-    attention: str
-    """transformers' attention implementation: sdpa, eager, …"""
     notes: tuple[str, ...] = ()
     """What was chosen and why, a sentence each: to be shown to the person."""
 
 
-def load_base(name: str, quantization: str = "none", dtype: str = "auto", device: str = "auto") -> LoadedBase:
-    """Load a base with its tokenizer.
+@dataclass(frozen=True, kw_only=True)
+class LoadedBase(Base):
+    """A base in memory, ready for adapters."""
 
+    model: Any
+    """transformers' causal LM, in evaluation mode, its parameters frozen."""
+    attention: str
+    """transformers' attention implementation: sdpa, eager, …"""
+
+
+def describe_base(
+    name: str, quantization: str = "none", dtype: str = "auto", device: str = "auto", identity: str = ""
+) -> Base:
+    """What is known of a base without reading its weights, but to hash them where the `identity` is not known.
+
+    Raises: BaseUnavailable when it is missing, gated, hostile, or the device cannot do what is asked.
+    """
+    path = base_path(name)
+    folder = base_folder(path)
+    refuse_hostile(folder, name)
+    config = _config(folder, name)
+    choice = choose(dtype, device, quantization, str(getattr(config, "model_type", "")))
+    return Base(
+        tokenizer=base_tokenizer(name),
+        name=name,
+        path=str(path),
+        identity=identity or base_identity(name),
+        parameters=_parameters(config, name),
+        context_length=getattr(config, "max_position_embeddings", None),
+        dtype=choice.dtype,
+        device=choice.device,
+        quantization=choice.quantization,
+        notes=choice.notes,
+    )
+
+
+def load_base(
+    name: str, quantization: str = "none", dtype: str = "auto", device: str = "auto", identity: str = ""
+) -> LoadedBase:
+    """Load a base with its tokenizer, its weights straight to the device.
+
+    `identity`: its SHA-256 where somebody has computed it already.
     Raises: BaseUnavailable when it is missing, gated, hostile, or the device cannot do what is asked.
     """
     from transformers import AutoModelForCausalLM
 
     # bitsandbytes asks for a package that would fetch code from the Hub; it is not wanted, and so no news.
     logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
-    choice = choose(dtype, device, quantization)
-    path = base_path(name)
-    folder = base_folder(path, choice.dtype)
-    refuse_hostile(folder, name)
+    base = describe_base(name, quantization, dtype, device, identity)
+    folder = base_folder(Path(base.path), base.dtype)
     try:
         with silence():
             model = AutoModelForCausalLM.from_pretrained(
                 folder,
-                dtype=_torch_dtype(choice.dtype),
+                dtype=_torch_dtype(base.dtype),
                 use_safetensors=True,
                 trust_remote_code=False,
                 local_files_only=True,
-                **_placement(choice),
+                **_placement(base),
             )
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise BaseUnavailable(f"Cannot load the base {name!r} from {folder}: {' '.join(str(error).split())}") from error
     model.eval()
     model.requires_grad_(False)
     model.config.use_cache = False
-    return LoadedBase(
-        model=model,
-        tokenizer=base_tokenizer(name),
-        name=name,
-        path=str(path),
-        identity=base_identity(name),
-        dtype=choice.dtype,
-        device=choice.device,
-        quantization=choice.quantization,
-        attention=str(model.config._attn_implementation),
-        notes=(*choice.notes, f"attention: {model.config._attn_implementation}, transformers' choice for this base"),
-    )
+    attention = str(model.config._attn_implementation)
+    known = {field.name: getattr(base, field.name) for field in fields(base)}
+    notes = (*base.notes, f"attention: {attention}, transformers' choice for this base")
+    return LoadedBase(**{**known, "notes": notes}, model=model, attention=attention)
+
+
+def _config(folder: Path, name: str) -> Any:
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BaseUnavailable(
+            f"The base {name!r} has a config.json in {folder} that transformers does not read: "
+            f"{' '.join(str(error).split())[:200]}"
+        ) from error
+
+
+def _parameters(config: Any, name: str) -> int:
+    """Weights of the architecture, shared ones once: laid out without memory."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    try:
+        with torch.device("meta"), silence():
+            model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+        raise BaseUnavailable(
+            f"The base {name!r} is no causal language model that transformers builds: "
+            f"{' '.join(str(error).split())[:200]}"
+        ) from error
+    return sum(weight.numel() for weight in model.parameters())
 
 
 def base_folder(path: Path, dtype: str = "") -> Path:
@@ -213,15 +269,15 @@ def _torch_dtype(name: str) -> Any:
     return getattr(torch, name)
 
 
-def _placement(choice: Choice) -> dict[str, Any]:
-    if choice.quantization == "none":
-        return {"device_map": {"": choice.device}}
+def _placement(base: Base) -> dict[str, Any]:
+    if base.quantization == "none":
+        return {"device_map": {"": base.device}}
     from transformers import BitsAndBytesConfig
 
     nf4 = BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=_torch_dtype(choice.dtype),
+        bnb_4bit_compute_dtype=_torch_dtype(base.dtype),
     )
-    return {"quantization_config": nf4, "device_map": {"": choice.device}}
+    return {"quantization_config": nf4, "device_map": {"": base.device}}

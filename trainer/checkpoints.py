@@ -16,15 +16,19 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from trainer.errors import CheckpointInvalid
 
 MARKER = "COMPLETE"
+
+ORPHAN_SECONDS = 30.0
+"""How long a training process that has lost its parent may take to end."""
 
 
 def save(folder: Path, step: int, identity: Mapping[str, Any], write: Callable[[Path], None]) -> Path:
@@ -106,25 +110,47 @@ def prune(folder: Path, keep: int) -> None:
 
 
 @contextmanager
-def lock(folder: Path) -> Iterator[None]:
+def lock(folder: Path) -> Iterator[IO[str]]:
     """Hold a run's folder. The system lets go of it when the process dies, however it dies.
 
+    Yields the locked file: a process that inherits it holds the lock too, until both are gone. Such a one that has lost
+    its parent is about to end, and is waited for.
     Raises: CheckpointInvalid when another process holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        patience = time.monotonic() + ORPHAN_SECONDS
+        while not _locked(file):
             file.seek(0)
-            raise CheckpointInvalid(
-                f"{folder} is being trained by another process (id {file.read().strip() or 'unknown'}); "
-                "wait for it or stop it"
-            ) from error
+            holder = file.read().strip()
+            if not _gone(holder) or time.monotonic() > patience:
+                raise CheckpointInvalid(
+                    f"{folder} is being trained by another process (id {holder or 'unknown'}); wait for it or stop it"
+                )
+            time.sleep(0.1)
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
-        yield
+        yield file
+
+
+def _locked(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _gone(process_id: str) -> bool:
+    """Whether no process of this machine has that id."""
+    try:
+        os.kill(int(process_id), 0)
+    except (ValueError, PermissionError):
+        return False
+    except (ProcessLookupError, OverflowError):
+        return True
+    return False
 
 
 def mirror(checkpoint: Path, url: str, run_id: str) -> None:

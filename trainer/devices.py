@@ -17,6 +17,14 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Of glibc's mallopt(3)."""
 
 
+OVERFLOWS = {
+    "qwen2": "Qwen2 and Qwen2.5 have activations beyond fp16's largest number, which end in NaN",
+    "gemma3_text": "Gemma 3 has activations beyond fp16's largest number, which end in NaN",
+    "gemma3": "Gemma 3 has activations beyond fp16's largest number, which end in NaN",
+}
+"""Architectures (config.json's `model_type`) that fp16 is known not to hold, and why."""
+
+
 @dataclass(frozen=True)
 class Choice:
     """Device, dtype and quantization, and why."""
@@ -27,9 +35,9 @@ class Choice:
     notes: tuple[str, ...]
 
 
-def choose(dtype: str = "auto", device: str = "auto", quantization: str = "none") -> Choice:
+def choose(dtype: str = "auto", device: str = "auto", quantization: str = "none", architecture: str = "") -> Choice:
     """Resolve `auto`. bf16 where the hardware multiplies it (CPU with AMX or AVX512-BF16, Ampere and newer), fp16 on
-    older GPUs (T4), fp32 elsewhere.
+    older GPUs (T4) but for the architectures that overflow in it, fp32 elsewhere.
 
     Raises: BaseUnavailable when the device is not there or cannot do the dtype.
     """
@@ -38,6 +46,8 @@ def choose(dtype: str = "auto", device: str = "auto", quantization: str = "none"
     except DeviceUnavailable as error:
         raise BaseUnavailable(str(error)) from error
     device, best, reason = found.name, found.dtype, found.reason
+    if best == "float16" and architecture in OVERFLOWS:
+        best, reason = "float32", f"{reason}, and {OVERFLOWS[architecture]}"
     if dtype == "auto":
         note = f"{best} on {device}: {reason}"
     elif dtype == "float16" and device == "cpu":

@@ -19,7 +19,7 @@ from typing import Any
 
 from results import Point, Progress, RunStatus, Store
 from results.curves.writer import CurveWriter
-from trainer import checkpoints
+from trainer import checkpoints, divergence
 from trainer.devices import settled_objects
 from trainer.signals import Stop
 from trainer.together import Step, Together
@@ -132,10 +132,7 @@ def _advance(together: Together, active: Sequence[Member], writers: Mapping[str,
         else:
             number = trainee.step + 1
             member.status = "diverged"
-            member.reason = (
-                f"the loss became {step.loss} at step {number}; try a lower training.learning_rate than "
-                f"{trainee.settings.learning_rate:g}"
-            )
+            member.reason = divergence.words(step.loss, number, trainee.settings.learning_rate, together.dtype)
         writers[trainee.run_id].add(_points(trainee, step, number))
     due = [member for member in alive if _validation_due(member)]
     if due:

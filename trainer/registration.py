@@ -9,11 +9,11 @@ from typing import Any
 
 from engines import file_sha256, folder_sha256, model_id
 from results import Form, Model, Store, Workspace, digest
-from trainer.bases import LoadedBase
+from trainer.bases import Base
 from trainer.templates import PLAIN_TEMPLATE
 
 
-def register_base(base: LoadedBase, store: Store, workspace: Workspace) -> Model:
+def register_base(base: Base, store: Store, workspace: Workspace) -> Model:
     """The untouched base, under its own name. A GGUF base keeps the path of the GGUF."""
     path = Path(base.path)
     template = template_sha256(base.tokenizer)
@@ -32,8 +32,8 @@ def register_base(base: LoadedBase, store: Store, workspace: Workspace) -> Model
             weights_sha256=base.identity,
             template_sha256=template,
             details={
-                "parameters": sum(weight.numel() for weight in base.model.parameters()),
-                "context_length": getattr(base.model.config, "max_position_embeddings", None),
+                "parameters": base.parameters,
+                "context_length": base.context_length,
                 **ours,
             },
         )
@@ -41,7 +41,7 @@ def register_base(base: LoadedBase, store: Store, workspace: Workspace) -> Model
 
 
 def register_adapter(
-    run_id: str, name: str, base: LoadedBase, best: Path, store: Store, workspace: Workspace, details: dict[str, Any]
+    run_id: str, name: str, base: Base, best: Path, store: Store, workspace: Workspace, details: dict[str, Any]
 ) -> Model:
     """Copy a run's best adapter, with the tokenizer, to `models/<run id>` and register it."""
     folder = _published(best, workspace.folder("models") / run_id, base.tokenizer)
@@ -70,7 +70,7 @@ def register_adapter(
 
 
 def register_whole(
-    run_id: str, name: str, base: LoadedBase, best: Path, store: Store, workspace: Workspace, details: dict[str, Any]
+    run_id: str, name: str, base: Base, best: Path, store: Store, workspace: Workspace, details: dict[str, Any]
 ) -> Model:
     """Copy the weights of a full fine-tuning to `models/<run id>` and register them as a merged model."""
     folder = _published(best, workspace.folder("models") / run_id, base.tokenizer)

@@ -47,9 +47,15 @@ LEAST_TOKENS = 256
 """Tokens that a core's passes may hold, however many cores there are."""
 
 
+ON_A_GPU = "a GPU trains run by run"
+"""Why nothing trains together there: TRL fills a GPU with one run, and our loop's kernels are for CPUs."""
+
+
 def trains_together(experiment: Experiment, model: nn.Module) -> str:
     """Empty when this module can train such variants of the model, else the reason why not."""
     lora, training = experiment.lora, experiment.training
+    if next(model.parameters()).is_cuda:
+        return ON_A_GPU
     if lora.method == "full":
         return "full fine-tuning changes the base"
     if lora.dora:
@@ -105,6 +111,8 @@ class Together:
         self._head: Any = self.model.get_output_embeddings()
         self._weight = next(model.parameters())
         self._device, self._dtype = self._weight.device, self._weight.dtype
+        self.dtype = str(self._dtype).removeprefix("torch.")
+        """The base's."""
 
     def adapter(self, experiment: Experiment) -> Adapter:
         """A fresh adapter as an experiment describes it. Raises ValueError when its target names no layer."""

@@ -2,9 +2,10 @@
 
     runs = train(load_experiment("experiments/demo.yaml"), workspace.store(), workspace, progress)
 
-Variants that share base, data and dtype train together in one process (`trainer.lockstep`); those that cannot are
-trained one by one through TRL (`trainer.alone`). A finished run is reused, a stopped one goes on at its newest whole
-checkpoint, and one failed variant does not end the rest.
+On a CPU, variants that share base, data and dtype train together in this process (`trainer.lockstep`); those that
+cannot are trained one by one through TRL (`trainer.alone`). On GPUs every run is TRL's, one a GPU, in a process of its
+own (`trainer.isolated`), and this one loads no weights and opens no GPU. A finished run is reused, a stopped one goes
+on at its newest whole checkpoint, and one failed variant does not end the rest.
 """
 
 from __future__ import annotations
@@ -12,38 +13,50 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO
 
+from engines import Device, gpus, unusable_gpu
 from results import Progress, Report, Run, RunStatus, Store, Workspace, digest, this_machine
 from trainer import checkpoints, reporters
-from trainer.bases import LoadedBase, load_base
+from trainer.assignment import Assignment, assign, identity_of, row_order, settle
+from trainer.bases import Base, LoadedBase, describe_base, load_base
 from trainer.data import PreparedData, prepare
-from trainer.errors import CheckpointInvalid, TrainerError
+from trainer.division import Division
+from trainer.ended import Ended
+from trainer.errors import BaseUnavailable, CheckpointInvalid, TrainerError
 from trainer.experiment import Experiment
+from trainer.handover import keep
+from trainer.isolated import train_isolated
 from trainer.lockstep import Member, train_group
-from trainer.registration import register_adapter, register_base, register_whole
-from trainer.row_order import RowOrder
+from trainer.registration import register_adapter, register_base
 from trainer.signals import Stop, stop_on_signals
 from trainer.sweeps import halve, summarize
-from trainer.together import Together, trains_together
+from trainer.together import ON_A_GPU, Together, trains_together
 from trainer.trainee import Trainee
 from trainer.variants import Variant, variants
-
-if TYPE_CHECKING:
-    from trainer.alone import Ended
-
 
 WAITING = "stopping after this step; once more stops at once"
 """Progress after the first Ctrl-C."""
 
 
-def train(experiment: Experiment, store: Store, workspace: Workspace, progress: Progress) -> list[Run]:
+def train(
+    experiment: Experiment,
+    store: Store,
+    workspace: Workspace,
+    progress: Progress,
+    devices: Sequence[Device] | None = None,
+) -> list[Run]:
     """Train every variant that is not finished yet, and register the bases and the fine-tunes as models.
 
+    devices: where runs train one a device, each in a process of its own. Default: the GPUs that torch can use, or none,
+    and then all train in this process.
     Raises: TrainerError for what the user must mend before anything can train; KeyboardInterrupt after Ctrl-C, with
     every run resumable. A run that fails or diverges does not raise: its record says so.
     """
+    if devices is None:
+        if problem := unusable_gpu():
+            raise BaseUnavailable(problem)
+        devices = gpus()
     planned = variants(experiment)
     reporters.require({name for variant in planned for name in variant.experiment.training.report_to})
     for variant in planned:
@@ -51,7 +64,7 @@ def train(experiment: Experiment, store: Store, workspace: Workspace, progress: 
     with stop_on_signals(lambda: progress(WAITING, 0, 1)) as stop:
 
         def train_until(some: Sequence[Variant], step: int | None) -> bool:
-            train_variants(some, store, workspace, progress, stop, step)
+            train_variants(some, store, workspace, progress, stop, step, devices)
             return not stop.asked
 
         if experiment.sweep.halving:
@@ -72,17 +85,27 @@ def train_variants(
     progress: Progress,
     stop: Stop,
     until: int | None = None,
+    devices: Sequence[Device] = (),
 ) -> None:
-    """Train variants, each to step `until` at most; one that is cut there is left stopped, to go on later."""
+    """Train variants, each to step `until` at most; one that is cut there is left stopped, to go on later.
+
+    devices: as for `train`; without any, all train in this process.
+    """
     groups: dict[str, list[Variant]] = {}
     for variant in planned:
         groups.setdefault(_group_key(variant), []).append(variant)
-    for group in groups.values():
-        waiting = [variant for variant in group if store.runs.get(variant.id).status != "finished"]
+    open_groups = [
+        unfinished
+        for group in groups.values()
+        if (unfinished := [variant for variant in group if store.runs.get(variant.id).status != "finished"])
+    ]
+    if devices:
+        _train_isolated(open_groups, devices, store, workspace, progress, stop, until)
+        return
+    for group in open_groups:
         if stop.asked:
             return
-        if waiting:
-            _train_group(waiting, store, workspace, progress, stop, until)
+        _train_group(group, store, workspace, progress, stop, until)
 
 
 def _run(variant: Variant) -> Run:
@@ -119,13 +142,11 @@ class Ground:
     data: PreparedData
 
 
-def _train_group(
-    group: Sequence[Variant], store: Store, workspace: Workspace, progress: Progress, stop: Stop, until: int | None
-) -> None:
+def _prepared(
+    group: Sequence[Variant], base: Base, store: Store, workspace: Workspace, progress: Progress
+) -> PreparedData:
+    """The group's data; what it is goes to the store, and the base and the machine."""
     own = group[0].experiment
-    progress(f"loading {group[0].base}", 0, 1)
-    base = load_base(group[0].base, own.training.quantization, own.training.dtype)
-    progress(f"loading {group[0].base}", 1, 1)
     data = prepare(own.data, base.tokenizer, own.training.max_length, workspace, progress)
     store.reports.put(Report(own.name, "data", {**data.report, "identity": data.identity}))
     for variant in group:  # variants of one experiment may have data of their own
@@ -133,6 +154,38 @@ def _train_group(
         store.reports.put(Report(variant.id, "contamination", data.report["contamination"]))
     register_base(base, store, workspace)
     store.machines.add(this_machine())
+    return data
+
+
+def _train_isolated(
+    groups: Sequence[Sequence[Variant]],
+    devices: Sequence[Device],
+    store: Store,
+    workspace: Workspace,
+    progress: Progress,
+    stop: Stop,
+    until: int | None,
+) -> None:
+    """Train groups one run a device. All data is prepared first: a bad row is found before any device works."""
+    with ExitStack() as kept:
+        assignments: list[tuple[Assignment, IO[bytes]]] = []
+        for group in groups:
+            training = group[0].experiment.training
+            base = describe_base(group[0].base, training.quantization, training.dtype, devices[0].name)
+            data = _prepared(group, base, store, workspace, progress)
+            examples = kept.enter_context(keep(data.train, data.validation, workspace.folder("cache")))
+            assignments += [(assign(variant, base, data, workspace, until, ON_A_GPU), examples) for variant in group]
+        train_isolated(assignments, devices, store, workspace, progress, stop)
+
+
+def _train_group(
+    group: Sequence[Variant], store: Store, workspace: Workspace, progress: Progress, stop: Stop, until: int | None
+) -> None:
+    own = group[0].experiment
+    progress(f"loading {group[0].base}", 0, 1)
+    base = load_base(group[0].base, own.training.quantization, own.training.dtype)
+    progress(f"loading {group[0].base}", 1, 1)
+    data = _prepared(group, base, store, workspace, progress)
     ground = Ground(base, data)
     reasons = {variant.id: trains_together(variant.experiment, base.model) for variant in group}
     alone = [variant for variant in group if reasons[variant.id]]
@@ -145,7 +198,8 @@ def _train_group(
             return
         if together or number:  # TRL changes the model it trains
             ground = replace(ground, base=load_base(variant.base, own.training.quantization, own.training.dtype))
-        _train_alone(variant, ground, store, workspace, progress, stop, until, reasons[variant.id])
+        assignment = assign(variant, ground.base, data, workspace, until, reasons[variant.id])
+        _train_alone(assignment, ground, store, workspace, progress, stop)
 
 
 def _train_together(
@@ -204,60 +258,35 @@ def _run_group(
 
 
 def _train_alone(
-    variant: Variant,
-    ground: Ground,
-    store: Store,
-    workspace: Workspace,
-    progress: Progress,
-    stop: Stop,
-    until: int | None,
-    why: str,
+    assignment: Assignment, ground: Ground, store: Store, workspace: Workspace, progress: Progress, stop: Stop
 ) -> None:
-    training = variant.experiment.training
-    order = row_order(variant, [len(example.input_ids) for example in ground.data.train], packing=False)
-    steps = training.max_steps or order.steps_of(training.epochs)
-    folder = workspace.folder("runs") / variant.id
-    with checkpoints.lock(folder):
-        ended = _run_alone(variant, ground, folder, order, steps, store, progress, stop, until)
-    if ended is None:
-        return
-    notes = [f"trained alone through TRL: {why}", *ended.notes]
-    notes += ["packing is ignored: TRL packs correctly with FlashAttention only"] if training.packing else []
-    with stop.orderly():
-        if ended.best is not None:
-            register = register_whole if variant.experiment.lora.method == "full" else register_adapter
-            details = {**ended.details, "dtype": ground.base.dtype, "notes": [*ground.base.notes, *notes]}
-            register(variant.id, variant.name, ground.base, ended.best, store, workspace, details)
-        store.runs.finish(variant.id, ended.status, ended.reason)
-        store.reports.put(Report(variant.id, "training", {"notes": notes}))
-
-
-def _run_alone(
-    variant: Variant,
-    ground: Ground,
-    folder: Path,
-    order: RowOrder,
-    steps: int,
-    store: Store,
-    progress: Progress,
-    stop: Stop,
-    until: int | None,
-) -> Ended | None:
-    """What became of the run; None when it failed, which its record says."""
-    from trainer.alone import build, train_alone  # TRL takes seconds to import, and most experiments never need it
-
-    store.runs.start(variant.id, this_machine().id, steps)
-    try:
-        trl = build(variant.experiment, ground.base, ground.data, folder, identity_of(variant, ground), order, steps)
+    with checkpoints.lock(assignment.folder):
+        ended = _run_alone(assignment, ground, store, progress, stop)
+    if ended is not None:
         with stop.orderly():
-            return train_alone(
+            settle(assignment, ground.base.notes, ended, store, workspace)
+
+
+def _run_alone(assignment: Assignment, ground: Ground, store: Store, progress: Progress, stop: Stop) -> Ended | None:
+    """What became of the run; None when it failed, which its record says."""
+    from trainer import alone  # TRL takes seconds to import, and most experiments never need it
+
+    variant, data = assignment.variant, ground.data
+    training = variant.experiment.training
+    store.runs.start(variant.id, this_machine().id, assignment.steps)
+    try:
+        order = row_order(training, [len(example.input_ids) for example in data.train], packing=False)
+        place = alone.Ground(ground.base, data.train, data.validation, assignment.folder, assignment.identity)
+        trl = alone.build(variant.experiment, place, order, assignment.steps, Division.of(training))
+        with stop.orderly():
+            return alone.train_alone(
                 variant.id,
                 trl,
-                store,
-                lambda step: progress(f"training {variant.name}", step, steps),
+                store.curves,
+                lambda step: progress(f"training {variant.name}", step, assignment.steps),
                 stop,
-                steps if until is None else min(until, steps),
-                variant.experiment.training,
+                assignment.until,
+                training,
             )
     except BaseException as error:
         status: RunStatus = "failed" if isinstance(error, Exception) else "stopped"
@@ -268,22 +297,11 @@ def _run_alone(
         return None
 
 
-def row_order(variant: Variant, lengths: Sequence[int], packing: bool) -> RowOrder:
-    """A variant's data order."""
-    training = variant.experiment.training
-    return RowOrder(
-        lengths,
-        training.batch_size * training.gradient_accumulation,
-        training.max_length if packing else None,
-        training.seed,
-    )
-
-
 def _member(variant: Variant, compute: Together, ground: Ground, workspace: Workspace, until: int | None) -> Member:
     """A run ready to train. Raises ValueError when its adapter fits no layer."""
     own = variant.experiment
     training = own.training
-    order = row_order(variant, compute.train.lengths, training.packing)
+    order = row_order(training, compute.train.lengths, training.packing)
     steps = training.max_steps or order.steps_of(training.epochs)
     trainee = Trainee(
         run_id=variant.id,
@@ -298,14 +316,9 @@ def _member(variant: Variant, compute: Together, ground: Ground, workspace: Work
     return Member(
         trainee=trainee,
         folder=workspace.folder("runs") / variant.id,
-        identity=identity_of(variant, ground),
+        identity=identity_of(variant, ground.base, ground.data.identity),
         until=steps if until is None else min(until, steps),
     )
-
-
-def identity_of(variant: Variant, ground: Ground) -> dict[str, Any]:
-    """What a checkpoint must have in common with a run: base, data, and every setting that decides the weights."""
-    return {**variant.config, "base.identity": ground.base.identity, "data.identity": ground.data.identity}
 
 
 def _register(member: Member, ground: Ground, store: Store, workspace: Workspace) -> None:

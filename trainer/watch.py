@@ -4,15 +4,36 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
 from transformers import TrainerCallback
 
 from results import Point
-from results.curves.writer import CurveWriter
+from trainer import divergence
 from trainer.lockstep import peak_rss_bytes
 from trainer.signals import Stop
+
+
+class Writer(Protocol):
+    """Takes a run's points: the store's own writer, or what hands them to the process that has the store."""
+
+    def add(self, points: Iterable[Point]) -> None:
+        """Take points; returns at once."""
+
+    def flush(self) -> bool:
+        """Wait until everything added so far is safe."""
+
+
+class Curves(Protocol):
+    """Where a run's points go: `store.curves`, or what hands them to the process that has the store."""
+
+    def truncate(self, run_id: str, after_step: int) -> None:
+        """Forget what came after a step."""
+
+    def writer(self, run_id: str) -> AbstractContextManager[Writer]:
+        """A writer for the run."""
 
 
 class Watch(TrainerCallback):  # type: ignore[misc]
@@ -21,7 +42,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
     def __init__(
         self,
         save_best: Callable[[], None],
-        writer: CurveWriter,
+        writer: Writer,
         stop: Stop,
         until: int,
         patience: int | None,
@@ -39,6 +60,10 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         self.interrupted = False
         self.lengths: Sequence[int] = ()
         """Tokens of each step."""
+        self.dtype = ""
+        """The base's."""
+        self.before_first: Callable[[], Any] = bool
+        """Called when everything is ready for the first step."""
 
     def state(self) -> dict[str, Any]:
         """What a resumed run has to remember."""
@@ -51,6 +76,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
 
     def on_train_begin(self, _args: Any, _state: Any, control: Any, **_: Any) -> Any:
         """Time counts from here, loading apart."""
+        self.before_first()
         self._began = time.monotonic()
         return control
 
@@ -68,7 +94,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         """As long without a better validation loss as allowed?"""
         return self._patience is not None and self.without_better >= self._patience
 
-    def on_log(self, _args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> Any:
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> Any:
         """One point a metric; a loss that is not finite ends the run before anything is saved."""
         logs = logs or {}
         step = state.global_step
@@ -91,7 +117,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
                 }.items()
             )
             if not math.isfinite(float(logs["loss"])):
-                self.diverged = f"the loss became {logs['loss']} at step {step}; try a lower training.learning_rate"
+                self.diverged = divergence.words(float(logs["loss"]), step, args.learning_rate, self.dtype)
                 control.should_training_stop, control.should_save, control.should_evaluate = True, False, False
         return control
 

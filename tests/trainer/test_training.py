@@ -18,24 +18,14 @@ import torch
 from safetensors.torch import load_file
 
 from results import Run, Workspace
+from tests.trainer.small_runs import curves, experiment, laid_ground, losses
 from trainer import checkpoints, miniature, reporters, train, variants
 from trainer.errors import CheckpointInvalid, TrainerError
 from trainer.experiment import Experiment
-from trainer.experiment_file import experiment_of
 from trainer.signals import Stop
 from trainer.training import train_variants
 
 pytestmark = pytest.mark.slow
-
-UNTIMED = (
-    "loss",
-    "learning_rate",
-    "gradient_norm",
-    "tokens_seen",
-    "epoch",
-    "validation_loss",
-    "validation_bits_per_byte",
-)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -48,30 +38,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def ground(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a miniature base and 40 rows of very different lengths."""
-    folder = tmp_path_factory.mktemp("ground")
-    miniature("llama", folder / "base")
-    rows = [{"prompt": f"Count to {n} please.", "completion": " ".join(map(str, range(n % 17 + 1)))} for n in range(40)]
-    (folder / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    return folder
-
-
-def experiment(ground: Path, **sections: Any) -> Experiment:
-    raw: dict[str, Any] = {
-        "name": "mini",
-        "bases": [str(ground / "base")],
-        "data": {
-            "sources": [{"name": str(ground / "rows.jsonl")}],
-            "quality": {"near_duplicates": None, "max_repetition": None},
-            "decontaminate": [],
-            "validation_fraction": 0.2,
-        },
-        "training": {"max_steps": 10, "learning_rate": 0.02, "batch_size": 2, "dtype": "float32", "eval_steps": 5},
-        "lora": {"rank": 4},
-    }
-    for name, section in sections.items():
-        raw[name] = {**raw.get(name, {}), **section} if isinstance(section, dict) else section
-    return experiment_of(raw, "test")
+    return laid_ground(tmp_path_factory.mktemp("ground"))
 
 
 def trained(made: Experiment, folder: Path) -> list[Run]:
@@ -90,21 +57,6 @@ def cut(made: Experiment, folder: Path, step: int) -> None:
         store.runs.add(Run(variant.id, variant.name, made.name, variant.base, variant.config, variant.seed))
     train_variants(planned, store, workspace, lambda *_: None, Stop(), until=step)
     store.close()
-
-
-def curves(folder: Path, run_id: str) -> dict[str, list[tuple[int, str]]]:
-    """Every untimed point, exactly."""
-    store = Workspace(folder).store()
-    found = {}
-    for metric in UNTIMED:
-        steps, values = store.curves.read(run_id, metric)
-        found[metric] = [(int(step), float(value).hex()) for step, value in zip(steps, values, strict=True)]
-    store.close()
-    return found
-
-
-def losses(folder: Path, run_id: str, metric: str = "loss") -> list[float]:
-    return [float.fromhex(value) for _, value in curves(folder, run_id)[metric]]
 
 
 def test_a_run_learns_leaves_its_curves_and_becomes_a_model(ground: Path, tmp_path: Path) -> None:
@@ -319,7 +271,6 @@ SCRIPT = """
 import json, sys, torch
 from results import Workspace
 from trainer import train
-from trainer.experiment_file import experiment_of
 torch.set_num_threads(1)
 workspace = Workspace(sys.argv[2])
 def progress(what, done, total):
