@@ -21,7 +21,7 @@ from engines.adapters import Routing
 from engines.batching import BatchedDecoder
 from engines.devices import Device
 from engines.errors import EngineError
-from engines.paged import PagedDecoder, PagedFailed, unpaged, unpaged_request
+from engines.paged import MASKED_ROWS, PagedDecoder, PagedFailed, flash_attention, unpaged, unpaged_request
 from engines.room import Room
 from engines.rows import Answer, Request
 from engines.strands import answers as strands_answers
@@ -99,6 +99,8 @@ class Decoders:
     ) -> Iterator[tuple[int, Answer]]:
         """Ask those that wait, with half of the rows whenever memory runs out; `waiting` loses what is answered."""
         most = slots
+        if decoder == "generate_batch" and not flash_attention(self._device):
+            most = min(slots or MASKED_ROWS, MASKED_ROWS)
         while waiting:
             asked = list(waiting)
             longest = max(len(requests[i].ids) + requests[i].sampling.max_tokens for i in asked)
@@ -124,7 +126,7 @@ class Decoders:
             torch.cuda.empty_cache()  # here the failed pass's tensors are gone with its traceback
 
     def _paged(self, requests: Sequence[Request], rows: int) -> Iterator[tuple[int, Answer]]:
-        return PagedDecoder(*self._parts, rows).run(requests)
+        return PagedDecoder(*self._parts, rows, flash_attention(self._device)).run(requests)
 
     def _batched(self, requests: Sequence[Request], rows: int) -> Iterator[tuple[int, Answer]]:
         strands = 1 if self._device.is_cuda else strand_count(len(requests), rows)

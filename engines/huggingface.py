@@ -21,7 +21,8 @@ from engines.adapters import BASE, Routing, install, load_adapter
 from engines.attention import IMPLEMENTATION
 from engines.batching import head_logits
 from engines.decoders import Decoders, chosen
-from engines.devices import Device, this_device
+from engines.devices import VARIABLE as DEVICE_VARIABLE
+from engines.devices import Device, free_bytes, this_device
 from engines.errors import EngineError, FileRefused
 from engines.interface import Chunk, Completion, Message, Sampling
 from engines.rows import Answer, Request
@@ -75,6 +76,12 @@ def load_base(base: str | Path, dtype: torch.dtype | None = None) -> tuple[Any, 
                 base, dtype=dtype, attn_implementation=IMPLEMENTATION, trust_remote_code=False, use_safetensors=True,
                 device_map={"": device.name} if device.is_cuda else None,
             )  # fmt: skip
+    except torch.OutOfMemoryError as error:
+        raise WeightsRefused(
+            f"{base} does not fit the {device.label}'s memory in {str(dtype).removeprefix('torch.')} "
+            f"({free_bytes(device) / 1e9:.1f} of {device.memory_bytes / 1e9:.1f} GB are free): measure its gguf-q8_0 "
+            f"or gguf-q4_0 form, or compute on the CPU with {DEVICE_VARIABLE}=cpu"
+        ) from error
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise WeightsRefused(f"Cannot load {base}: {reason}") from error

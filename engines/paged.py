@@ -25,6 +25,7 @@ import torch
 from engines.adapters import Routing
 from engines.attention import IMPLEMENTATION
 from engines.batching import head_logits, leads
+from engines.devices import Device
 from engines.errors import EngineError
 from engines.rows import Answer, Request, Row, in_order
 
@@ -34,6 +35,9 @@ FLASH_PAGE = 256
 
 PASS_TOKENS = 1024
 """Most tokens of one forward: prompts in pieces, and one token of every row that is being answered."""
+
+MASKED_ROWS = 64
+"""Most rows at once without flash attention, where every row's token meets the keys of all rows."""
 
 REREAD = 16
 """Finished answers that wait for one another before they are read again."""
@@ -70,12 +74,16 @@ def unpaged_request(request: Request) -> str:
 class PagedDecoder:
     """Decodes greedy requests on one model whose layers carry a bank (`engines.adapters.install`). Not thread-safe."""
 
-    def __init__(self, model: Any, tokenizer: Any, routing: Routing, end_ids: frozenset[int], slots: int) -> None:
+    def __init__(
+        self, model: Any, tokenizer: Any, routing: Routing, end_ids: frozenset[int], slots: int, flash: bool
+    ) -> None:
+        """flash: attend by the installed flash attention (`flash_attention`), else by sdpa under a mask."""
         self.model = model
         self.tokenizer = tokenizer
         self.routing = routing
         self.end_ids = end_ids
         self.slots = slots
+        self.flash = flash
 
     def run(self, requests: Sequence[Request]) -> Iterator[tuple[int, Answer]]:
         """Yield (index of the request, answer) as rows finish. Closing the iterator stops.
@@ -114,8 +122,7 @@ class PagedDecoder:
     def _manager(self, rows: Sequence[Row]) -> Any:
         from transformers import ContinuousBatchingConfig, GenerationConfig
 
-        flash = flash_attention(self.model.device)
-        page = FLASH_PAGE if flash else PAGE
+        page = FLASH_PAGE if self.flash else PAGE
         longest = max(len(row.request.ids) + row.request.sampling.max_tokens for row in rows)
         slots = min(self.slots, len(rows))
         return self.model.init_continuous_batching(
@@ -127,7 +134,7 @@ class PagedDecoder:
                 max_batch_tokens=max(slots, PASS_TOKENS),
                 max_requests_per_batch=slots,
                 allow_block_sharing=False,
-                auto_switch_to_flash=flash,
+                auto_switch_to_flash=self.flash,
                 use_cuda_graph=False,
                 use_async_batching=False,
             ),
@@ -186,11 +193,11 @@ class PagedDecoder:
         return ties
 
 
-def flash_attention(device: torch.device) -> bool:
+def flash_attention(device: Device) -> bool:
     """Whether an installed flash attention runs here: from Ampere on, and none is fetched from the Hub."""
     from transformers.utils import is_flash_attn_2_available
 
-    return device.type == "cuda" and torch.cuda.get_device_capability(device)[0] >= 8 and is_flash_attn_2_available()
+    return device.is_cuda and (device.capability or (0, 0)) >= (8, 0) and is_flash_attn_2_available()
 
 
 def _first_tie(logits: torch.Tensor, ids: Sequence[int]) -> int | None:

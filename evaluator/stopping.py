@@ -37,7 +37,7 @@ class StoppingSettings(BaseModel, frozen=True, extra="forbid"):
     system: str = ""
     engine: Way | None = None
     """What GGUF models are asked through (`HumanEvalSettings.engine`)."""
-    slots: int = Field(64, ge=1)
+    slots: int | None = Field(None, ge=1)
 
 
 def evaluate_stopping(

@@ -95,3 +95,20 @@ def test_rows_at_once_follow_the_memory_that_is_free(
     assert full["drawn"] == on_cpu["drawn"]
     assert 0 < full["details"]["rows"][decoder] < roomy["details"]["rows"][decoder]
     assert full["details"]["answers"] == roomy["details"]["answers"], "nobody stood in"
+
+
+TOO_LARGE = """
+import sys, torch
+from engines import HuggingFaceEngine
+taken = torch.empty(torch.cuda.mem_get_info()[0] - 100_000, dtype=torch.uint8, device="cuda")
+HuggingFaceEngine(sys.argv[1])
+"""
+
+
+def test_a_base_that_does_not_fit_is_refused_with_the_remedy(place: Path, record: Path) -> None:
+    board.skip_without()
+    command = [sys.executable, "-c", TOO_LARGE, str(place / "base")]
+    done = subprocess.run(command, cwd=ROOT, env=board.environment("t4", record), capture_output=True, text=True)
+    said = done.stderr.strip().splitlines()[-1]
+    assert "does not fit the Tesla T4's memory in float16 (0.0 of 15.6 GB are free)" in said
+    assert "BAKEOFF_DEVICE=cpu" in said
