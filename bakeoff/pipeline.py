@@ -62,12 +62,14 @@ def run_experiment(
     Raises: BakeoffError for what the user must mend, before the first step; KeyboardInterrupt, a full disk and a store
     out of reach leave everything resumable.
     """
+    import engines
     import trainer
 
     check(experiment, store, workspace, say)
     done_before = {summary.run.id for summary in store.runs.list() if summary.run.status == "finished"}
     measured_before = {evaluation.id for evaluation in store.evaluations.list() if evaluation.status == "finished"}
     runs = tuple(trainer.train(experiment, store, workspace, progress))
+    engines.give_back()
     reports = [report.payload for run in runs if (report := store.reports.get(run.id, "data"))]
     words = [f"data: {trainer.removed_words(report)}" for report in reports]
     words += [line for report in reports for line in trainer.data_words(report)]

@@ -25,6 +25,7 @@ from engines.devices import VARIABLE as DEVICE_VARIABLE
 from engines.devices import Device, free_bytes, this_device
 from engines.errors import EngineError, FileRefused
 from engines.interface import Chunk, Completion, Message, Sampling
+from engines.memory import give_back
 from engines.rows import Answer, Request
 from engines.unpacking import model_of, read_directly, silence, unpacked
 from results.records import Progress
@@ -300,6 +301,7 @@ class HuggingFaceEngine:
         self.model = None
         self.layers = {}
         del self.decoders
+        give_back()
 
     def _open(self) -> None:
         if self.model is None:
