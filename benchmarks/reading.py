@@ -1,8 +1,8 @@
 """Reading training rows: Bakeoff against `datasets.load_dataset("json")` and the same filters, each in its process.
 
 Both read one file of JSON Lines, drop answers that are empty or repeat themselves, and exact duplicates. The peer gets
-its filters in one pass over its table, which is its fastest way. CPU time is what the machine's other work cannot change:
-the ratio is taken of it and of the clock. Memory is each process' peak, less what it had after its imports.
+its filters in one pass over its table, its fastest way. CPU time is what the machine's other work cannot change: the
+ratio is taken of it and of the clock. Memory is each process' peak, less what it had after its imports.
 
 Gate: both keep the same number of rows, before any figure is printed.
 
