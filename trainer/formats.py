@@ -54,6 +54,10 @@ OPTIONAL = frozenset((*SYSTEMS, *REASONINGS, *TOOLS, *CONTEXTS, "history"))
 WANTED_PAIR = (("chosen", "rejected"), ("preferred_output", "non_preferred_output"))
 
 
+HEADING_CHARACTERS = 60
+"""A longer name of a column is a row's text more likely."""
+
+
 @dataclass(frozen=True)
 class Converted:
     """A row as a conversation, and what became of its columns."""
@@ -166,6 +170,10 @@ def _unknown(row: Mapping[str, Any]) -> str:
         return "tokenised already (input_ids), for one tokenizer: give the text, each base has its own"
     if isinstance(row.get("text"), str) and not any(empty(row.get(key)) is False for key in ("answer", "label")):
         return f"plain text has no answer to learn; columns are {names}: split it into `prompt` and `completion`"
+    if len(row) == 1 and any(mark in names for mark in "^~:;|#\t"):
+        return f"the row is one column, {names}: tables are read by commas, semicolons, tabs or bars"
+    if any(len(str(name)) > HEADING_CHARACTERS for name in row):
+        return f"no known format; the first line was taken for names: {names}: is the line of column names missing?"
     return f"no known format; columns are {names}: give `columns`"
 
 

@@ -19,7 +19,7 @@ import pyarrow.parquet as parquet
 import pytest
 
 from trainer import TrainerError
-from trainer.experiment import Source
+from trainer.experiment import Columns, Source
 from trainer.masks import mask_conversations
 from trainer.miniature_tokenizers import miniature_tokenizer
 from trainer.sources import examined
@@ -83,6 +83,14 @@ def columns(rows: list[dict[str, Any]]) -> bytes:
     return sink.getvalue()
 
 
+def stream() -> bytes:
+    sink = io.BytesIO()
+    table = pa.Table.from_pylist(TABLE)
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue()
+
+
 KINDS: list[tuple[str, Callable[[], bytes]]] = [
     (".jsonl", json_lines),
     (".jsonl", array),
@@ -94,6 +102,7 @@ KINDS: list[tuple[str, Callable[[], bytes]]] = [
     (".csv", lambda: table(";", "cp1252")),
     (".tsv", lambda: table("\t", "utf-16-le")),
     (".parquet", lambda: columns(TABLE)),
+    (".arrow", stream),
     (".parquet", lambda: columns([ROWS[2], ROWS[1]])),
 ]
 
@@ -132,8 +141,9 @@ def test_a_damaged_file_is_read_or_refused_and_loses_no_row(tmp_path: Path, part
         suffix, content = draws.choice(made)
         path = tmp_path / f"rows{suffix}"
         path.write_bytes(mutated(content, draws))
+        mapped = Columns(prompt="{prompt}", answer="{completion}") if seed % 7 == 0 else None
         try:
-            rows, report = examined(Source(name=str(path)))
+            rows, report = examined(Source(name=str(path), columns=mapped))
         except TrainerError as error:
             assert str(path) in str(error) and "\n" not in str(error).strip(), seed
             continue

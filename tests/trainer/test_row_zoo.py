@@ -195,6 +195,8 @@ IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}
         ({"text": "Once upon a time"}, "plain text has no answer to learn"),
         ({"input_ids": [1, 2], "labels": [1, 2]}, "tokenised already"),
         ({"role": "user", "content": "q"}, "one turn, not a conversation"),
+        ({"prompt^completion": "q^a"}, "one column, .*: tables are read by commas, semicolons, tabs or bars"),
+        ({"How long is the river that flows through Cairo, in kilometres?": "x", "6,650": "y"}, "column names missing"),
         ({"question": "q", "answer": {"a": 1}}, "answer is an object, not one text"),
         ({"question": "q", "answer": float("nan")}, "an empty assistant turn"),
         ({"messages": [CHAT["messages"][0], {"role": "tool", "content": "x"}]}, "no assistant turn"),
