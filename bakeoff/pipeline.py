@@ -70,10 +70,7 @@ def run_experiment(
     measured_before = {evaluation.id for evaluation in store.evaluations.list() if evaluation.status == "finished"}
     runs = tuple(trainer.train(experiment, store, workspace, progress))
     engines.give_back()
-    reports = [report.payload for run in runs if (report := store.reports.get(run.id, "data"))]
-    words = [f"data: {trainer.removed_words(report)}" for report in reports]
-    words += [line for report in reports for line in trainer.data_words(report)]
-    for line in dict.fromkeys(words):
+    for line in data_lines(runs, store):
         say(line)
     reused_runs = [run for run in runs if run.id in done_before]
     if reused_runs:
@@ -124,6 +121,21 @@ def without_sandbox(experiment: Experiment) -> str:
         f"HumanEval's answers will be generated and stored unscored, for no sandbox can be entered here: {reason} "
         "Everything else is measured. Mend that, or score them later, here or elsewhere: bakeoff evaluate --rescore"
     )
+
+
+def data_lines(runs: Sequence[Run], store: Store) -> list[str]:
+    """What became of the data, each line once; what holds for some bases only says for which."""
+    import trainer
+
+    bases: dict[str, list[str]] = {}
+    for run in runs:
+        report = store.reports.get(run.id, "data")
+        payload = report.payload if report else {}
+        for line in (f"data: {trainer.removed_words(payload)}", *trainer.data_words(payload)) if payload else ():
+            if run.base not in bases.setdefault(line, []):
+                bases[line].append(run.base)
+    every = {base for named in bases.values() for base in named}
+    return [line if len(named) == len(every) else f"{', '.join(named)}: {line}" for line, named in bases.items()]
 
 
 def whole(experiment: Experiment) -> Experiment:

@@ -197,8 +197,8 @@ def _arrow_rows(path: Path) -> Rows:
     import pyarrow as pa
 
     try:
-        with pa.memory_map(str(path)) as mapped:
-            reader = pa.ipc.open_stream(mapped)
+        with pa.OSFile(str(path)) as file:
+            reader = pa.ipc.open_stream(file)
             yield from _batches(path, iter(reader), pa)
     except (OSError, pa.ArrowInvalid) as error:
         raise DataInvalid(f"{path} is not an Arrow stream: {_one_line(error)}") from error
@@ -209,6 +209,7 @@ def _batches(path: Path, batches: Iterator[Any], pa: Any) -> Rows:
     number = 0
     try:
         for batch in batches:
+            batch.validate(full=True)  # damaged offsets would be followed into foreign memory
             for row in batch.to_pylist():
                 yield f"{path.name}[{number}]", without_nulls_inside(row)
                 number += 1
