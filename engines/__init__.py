@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from engines.advisor import Advice, advise
     from engines.bandwidth import memory_bandwidth
     from engines.builds import CUDA_WHEELS, llamacpp_gpus
-    from engines.devices import BF16_FLAGS, Device, cpu_flags, free_bytes, gpus, this_device, unusable_gpu
+    from engines.devices import BF16_FLAGS, OVERFLOWS, Device, cpu_flags, free_bytes, gpus, this_device, unusable_gpu
     from engines.estimates import (
         EngineName,
         Sizes,
@@ -59,6 +59,7 @@ _LAZY = {
     "HuggingFaceEngine": "huggingface",
     "LISTED": "speeds",
     "LlamaCppEngine": "llamacpp",
+    "OVERFLOWS": "devices",
     "Place": "speeds",
     "RTX_4090": "speeds",
     "References": "references",
@@ -131,6 +132,7 @@ __all__ = [
     "LISTED",
     "LlamaCppEngine",
     "Message",
+    "OVERFLOWS",
     "Place",
     "RTX_4090",
     "References",

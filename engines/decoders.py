@@ -60,7 +60,9 @@ class Decoders:
     @property
     def record(self) -> dict[str, Any]:
         """What answered so far: decoder → answers, most rows at once; why not the chosen one → requests; and notes."""
-        found: dict[str, Any] = {"decoder": self.choice, "answers": dict(self._answered), "rows": dict(self._rows)}
+        found: dict[str, Any] = {}
+        if self._answered:
+            found |= {"decoder": self.choice, "answers": dict(self._answered), "rows": dict(self._rows)}
         if self._elsewhere:
             found["not_by_generate_batch"] = dict(self._elsewhere)
         if self._notes:

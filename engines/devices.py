@@ -29,6 +29,13 @@ BUILDS = ((580, "cu130"), (525, "cu126"))
 """(oldest driver, wheel index of torch), newest first: CUDA 13 needs driver 580, CUDA 12 by its minor-version
 compatibility 525 (NVIDIA, CUDA compatibility guide, table 1)."""
 
+OVERFLOWS = {
+    "qwen2": "Qwen2 and Qwen2.5 have activations beyond fp16's largest number, which end in NaN",
+    "gemma3_text": "Gemma 3 has activations beyond fp16's largest number, which end in NaN",
+    "gemma3": "Gemma 3 has activations beyond fp16's largest number, which end in NaN",
+}
+"""Architectures (config.json's `model_type`) that fp16 is known not to hold, and why."""
+
 CGROUP = Path("/sys/fs/cgroup")
 
 

@@ -21,9 +21,10 @@ from engines.adapters import BASE, Routing, install, load_adapter
 from engines.attention import IMPLEMENTATION
 from engines.batching import head_logits
 from engines.decoders import Decoders, chosen
+from engines.devices import OVERFLOWS, Device, free_bytes, this_device
 from engines.devices import VARIABLE as DEVICE_VARIABLE
-from engines.devices import Device, free_bytes, this_device
 from engines.errors import EngineError, FileRefused
+from engines.header import read_header
 from engines.interface import Chunk, Completion, Message, Sampling
 from engines.memory import give_back
 from engines.rows import Answer, Request
@@ -47,10 +48,25 @@ def engine_device() -> Device:
     return device if device.is_cuda else this_device("cpu")
 
 
-def weights_dtype() -> torch.dtype:
-    """What the device computes best."""
-    dtype: torch.dtype = getattr(torch, engine_device().dtype)
+def weights_dtype(base: str | Path) -> torch.dtype:
+    """What the device computes best; where that is float16, float32 for an architecture that overflows in it."""
+    best = engine_device().dtype
+    if best == "float16" and _architecture(base) in OVERFLOWS:
+        best = "float32"
+    dtype: torch.dtype = getattr(torch, best)
     return dtype
+
+
+def _architecture(base: str | Path) -> str:
+    """The `model_type` of a folder or Hub name, the architecture of a GGUF file; empty where there is none to read."""
+    if Path(base).suffix == ".gguf":
+        return read_header(Path(base)).architecture
+    from transformers import AutoConfig
+
+    try:
+        return str(AutoConfig.from_pretrained(base, trust_remote_code=False).model_type)
+    except (OSError, ValueError, KeyError):
+        return ""  # loading it says why
 
 
 def load_base(base: str | Path, dtype: torch.dtype | None = None) -> tuple[Any, Any]:
@@ -61,7 +77,7 @@ def load_base(base: str | Path, dtype: torch.dtype | None = None) -> tuple[Any, 
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    dtype, device = dtype or weights_dtype(), engine_device()
+    dtype, device = dtype or weights_dtype(base), engine_device()
     file, named = Path(base), str(dtype).removeprefix("torch.")
     direct = file.suffix == ".gguf" and read_directly(file, named)
     if file.suffix == ".gguf":

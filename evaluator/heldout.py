@@ -97,7 +97,7 @@ def evaluate_heldout(
                     done += measured
                     if progress is not None:
                         progress("held-out rows", done, total)
-                found[model.id] = _conclude(evaluation, tokenizer, reached_by(family), store)
+                found[model.id] = _conclude(evaluation, tokenizer, {**reached_by(family), **engine.details()}, store)
     return [found[model.id] for model in models]
 
 
@@ -201,7 +201,7 @@ def _outcome(place: int, text: _Text, losses: torch.Tensor) -> Outcome:
     return Outcome(str(place), value=nats / tokens if tokens else None, details=details)
 
 
-def _conclude(evaluation: Evaluation, tokenizer: str, reached: Mapping[str, str], store: Store) -> Evaluation:
+def _conclude(evaluation: Evaluation, tokenizer: str, reached: Mapping[str, Any], store: Store) -> Evaluation:
     outcomes = store.evaluations.outcomes(evaluation.id)
     scores = [
         score for prefix, suffix in (("", ""), ("whole_", "_whole")) for score in _scores(outcomes, prefix, suffix)

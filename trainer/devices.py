@@ -10,19 +10,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
-from engines import DeviceUnavailable, this_device
+from engines import OVERFLOWS, DeviceUnavailable, this_device
 from trainer.errors import BaseUnavailable
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Of glibc's mallopt(3)."""
-
-
-OVERFLOWS = {
-    "qwen2": "Qwen2 and Qwen2.5 have activations beyond fp16's largest number, which end in NaN",
-    "gemma3_text": "Gemma 3 has activations beyond fp16's largest number, which end in NaN",
-    "gemma3": "Gemma 3 has activations beyond fp16's largest number, which end in NaN",
-}
-"""Architectures (config.json's `model_type`) that fp16 is known not to hold, and why."""
 
 
 @dataclass(frozen=True)

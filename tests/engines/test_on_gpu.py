@@ -112,3 +112,19 @@ def test_a_base_that_does_not_fit_is_refused_with_the_remedy(place: Path, record
     said = done.stderr.strip().splitlines()[-1]
     assert "does not fit the Tesla T4's memory in float16 (0.0 of 15.6 GB are free)" in said
     assert "BAKEOFF_DEVICE=cpu" in said
+
+
+DTYPE = """
+import sys
+from engines import HuggingFaceEngine
+print(*(HuggingFaceEngine(base).details()["dtype"] for base in sys.argv[1:]))
+"""
+
+
+def test_what_overflows_in_float16_is_computed_in_float32(place: Path, tmp_path: Path, record: Path) -> None:
+    board.skip_without()
+    qwen2 = miniature("qwen2", tmp_path / "qwen2")
+    command = [sys.executable, "-c", DTYPE, str(place / "base"), str(qwen2)]
+    for kind, expected in (("t4", "float16 float32"), ("a100", "bfloat16 bfloat16")):
+        done = subprocess.run(command, cwd=ROOT, env=board.environment(kind, record), capture_output=True, text=True)
+        assert done.stdout.strip() == expected, done.stderr
