@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
+from dashboard.launch import free_port
 from results import Store, Workspace
 from tests.dashboard.test_browser import settle
 
@@ -141,9 +142,7 @@ def address(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
     Started as a newcomer does: it would open a browser, were there a display, and nobody has answered questions before.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     newcomer = {"HOME": str(tmp_path_factory.mktemp("home")), "DISPLAY": "", "WAYLAND_DISPLAY": ""}
     running = start("dashboard", "--port", str(port), workspace=finished, **newcomer)
     deadline = time.monotonic() + 900
