@@ -188,7 +188,7 @@ def _parquet_rows(path: Path) -> Rows:
 
     try:
         file = parquet.ParquetFile(path)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise DataInvalid(f"{path} is not a Parquet file: {_one_line(error)}") from error
     yield from _batches(path, file.iter_batches(1024), pa)
 
@@ -200,7 +200,7 @@ def _arrow_rows(path: Path) -> Rows:
         with pa.OSFile(str(path)) as file:
             reader = pa.ipc.open_stream(file)
             yield from _batches(path, iter(reader), pa)
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise DataInvalid(f"{path} is not an Arrow stream: {_one_line(error)}") from error
 
 
