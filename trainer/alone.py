@@ -119,8 +119,18 @@ class Alone(SFTTrainer):  # type: ignore[misc]
             self.mirror.keep(path, self.best)
         checkpoints.prune(self.folder, self.keep)
 
-    def _write(self, folder: Path) -> None:
+    def _save_weights(self, folder: Path) -> None:
+        """The model's files, the same bytes in every process: PEFT writes a set in the order of its hashes."""
         self.save_model(str(folder), _internal_call=True)
+        config = folder / "adapter_config.json"
+        if config.is_file():
+            known = json.loads(config.read_text(encoding="utf-8"))
+            if isinstance(known.get("target_modules"), list):
+                known["target_modules"].sort()
+            config.write_text(json.dumps(known, indent=2, sort_keys=True), encoding="utf-8")
+
+    def _write(self, folder: Path) -> None:
+        self._save_weights(folder)
         self._save_optimizer_and_scheduler(str(folder))
         self._save_scaler(str(folder))
         self._save_rng_state(str(folder))
@@ -130,12 +140,7 @@ class Alone(SFTTrainer):  # type: ignore[misc]
     def save_best(self) -> None:
         """Keep the present weights as the best ones so far."""
         best = self.folder / "best"
-        self.best = path = checkpoints.save(
-            best,
-            self.state.global_step,
-            self.identity,
-            lambda folder: self.save_model(str(folder), _internal_call=True),
-        )
+        self.best = path = checkpoints.save(best, self.state.global_step, self.identity, self._save_weights)
         for older in best.glob("step-*"):
             if older != path:
                 shutil.rmtree(older, ignore_errors=True)

@@ -6,7 +6,7 @@ memory and time and nothing else, but for what dropout draws.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from trainer.experiment import Training
 
@@ -21,21 +21,25 @@ class Division:
     """Of an optimizer step: the accumulation."""
     checkpointing: bool
     """Whether activations are recomputed on the way back instead of kept."""
+    may_recompute: bool = True
+    """Whether they may be, where nothing else fits: the file does not forbid it."""
 
     @classmethod
     def of(cls, training: Training) -> Division:
         """As the experiment file has it; unset, nothing is recomputed."""
-        return cls(training.batch_size, training.gradient_accumulation, bool(training.gradient_checkpointing))
+        recomputes = training.gradient_checkpointing
+        return cls(training.batch_size, training.gradient_accumulation, bool(recomputes), recomputes is not False)
 
     def smaller(self, fitting: int | None = None) -> Division | None:
         """What to try after an out-of-memory: half the rows, or `fitting` where so many were seen to fit; for a single
-        row recomputed activations; None when nothing is left."""
+        row recomputed activations, unless the file forbids them; None when nothing is left."""
+        step = self.rows * self.passes
         most = self.rows // 2 if fitting is None else min(fitting, self.rows - 1)
         if most < 1:
-            return None if self.checkpointing else Division(1, self.rows * self.passes, True)
-        step = self.rows * self.passes
+            can = self.may_recompute and not self.checkpointing
+            return replace(self, checkpointing=True, rows=1, passes=step) if can else None
         rows = next(rows for rows in range(most, 0, -1) if step % rows == 0)
-        return Division(rows, step // rows, self.checkpointing)
+        return replace(self, rows=rows, passes=step // rows)
 
     @property
     def words(self) -> str:

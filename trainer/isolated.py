@@ -11,7 +11,7 @@ import queue
 from collections import deque
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import IO, Any
 
 from engines import Device
@@ -241,11 +241,13 @@ class _Crew:
             ended.notes = [*run.notes, *ended.notes]
             settle(run.assignment, last["base_notes"], ended, self._store, self._workspace)
         elif "out_of_memory" in last:
-            what = f"even {run.division.words}" if last["loaded"] else "the base itself"
+            tried = replace(run.division, rows=1) if last["fitting"] == 0 else run.division
+            what = f"even {tried.words}" if last["loaded"] else "the base itself"
+            freed = "" if run.division.may_recompute else "leave out training.gradient_checkpointing: false, "
             finish(
                 run_id,
                 "stopped" if self._asked else "failed",
-                f"out of memory on {run.device.label}: {what} does not fit ({last['out_of_memory']}); {REMEDY}",
+                f"out of memory on {run.device.label}: {what} does not fit ({last['out_of_memory']}); {freed}{REMEDY}",
             )
         elif "failed" in last:
             finish(run_id, last["status"], last["failed"])

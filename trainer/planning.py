@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
-from engines import CUDA_WHEELS, Place, gpus, llamacpp_gpus, places, unusable_gpu
+from engines import CUDA_WHEELS, OVERFLOWS, Place, gpus, llamacpp_gpus, places, unusable_gpu
 from results import Json, Progress, Workspace, digest
 from trainer import reporters
 from trainer.bases import base_folder, base_path, base_tokenizer
@@ -157,7 +157,7 @@ def _group(
     else:
         lengths = sorted(len(example.input_ids) for example in prepared.train)
         long_row, work = lengths[int(0.95 * (len(lengths) - 1))], _work(members, prepared)
-    needs = tuple(_need(shape, members, long_row, work, place) for place in named or places(cpu))
+    needs = tuple(_need(shape, members, long_row, work, _for(place, shape)) for place in named or places(cpu))
     warned = _memory_warnings(base, needs, own)
     is_gguf = base.lower() == PACKAGED or base.endswith(".gguf")
     if prepared is None or work is None:
@@ -212,6 +212,13 @@ def _steps(experiment: Experiment, rows: int) -> int:
     if training.max_steps is not None:
         return training.max_steps
     return max(1, math.ceil(rows * training.epochs / (training.batch_size * training.gradient_accumulation)))
+
+
+def _for(place: Place, shape: Shape) -> Place:
+    """A place as it computes this base: what float16 does not hold is computed in float32."""
+    if place.dtype != "float16" or shape.architecture not in OVERFLOWS:
+        return place
+    return replace(place, dtype="float32", note=f"{place.note}; {OVERFLOWS[shape.architecture]}".lstrip("; "))
 
 
 def _need(shape: Shape, members: Sequence[Variant], long_row: int, work: Work | None, place: Place) -> Need:

@@ -35,10 +35,14 @@ def test_a_division_is_halved_until_one_row_then_recomputes_then_has_nothing_lef
         (Division(7, 1, True), None, Division(1, 7, True)),
         (Division(8, 1, False), 1, Division(1, 8, False)),
         (Division(8, 1, False), 0, Division(1, 8, True)),
-        (Division(4, 1, False), 4, Division(2, 2, False)),
+        (Division(4, 1, False), 3, Division(2, 2, False)),
+        (Division(2, 1, False, may_recompute=False), 1, Division(1, 2, False, may_recompute=False)),
+        (Division(1, 2, False, may_recompute=False), None, None),
     ],
 )
-def test_passes_stay_equal_whatever_the_batch(division: Division, fitting: int | None, smaller: Division) -> None:
+def test_passes_stay_equal_whatever_the_batch(
+    division: Division, fitting: int | None, smaller: Division | None
+) -> None:
     assert division.smaller(fitting) == smaller
 
 

@@ -74,6 +74,14 @@ def warned(found: Plan, *parts: str) -> bool:
     return any(all(part in warning for part in parts) for warning in found.warnings)
 
 
+def test_a_base_that_float16_does_not_hold_is_planned_in_float32(small: Callable[[str], Path], tmp_path: Path) -> None:
+    for architecture, dtype in (("qwen2", "float32"), ("llama", "float16")):
+        made = experiment_of(tmp_path, small(architecture), ROWS)
+        [group] = plan(made, Workspace(tmp_path / "w"), named=(T4, A100)).groups
+        assert [need.dtype for need in group.needs] == [dtype, "bfloat16"]
+        assert ("fp16's largest number" in group.needs[0].note) is (dtype == "float32")
+
+
 def test_warnings_name_the_setting(small: Callable[[str], Path], tmp_path: Path) -> None:
     experiment = experiment_of(
         tmp_path,
