@@ -135,6 +135,11 @@ class LlamaServer:
         """The running process; a new one if the last one died. Raises: EngineCrashed after `close`."""
         return self.children.child()
 
+    @property
+    def restarts(self) -> int:
+        """How often a new process took the place of one that ended: what is timed meanwhile is no latency."""
+        return self.children.restarts
+
     def wire(self, child: ChildProcess | None = None) -> Wire:
         """The connection to this process, by default the running one."""
         child = child or self.child()

@@ -12,6 +12,7 @@ from engines.interface import Chunk, Completion, FinishReason, Sampling
 from engines.lanes import FIRST_TURN_TOKENS, TURN_TOKENS
 from engines.process import ChildProcess
 from engines.stops import StopFilter
+from engines.succession import ASKED_AGAIN
 from engines.wire import EventStream, Wire
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class LlamaStream(Iterator[Chunk]):
         self.prompt: list[int] = []
         self.generated: list[int] = []
         self.tokens = 0
-        self.note = ""
+        self.note = self._untold = ""
         self.finish_reason: FinishReason = "cancelled"
         self.ttft_seconds: float | None = None
         self.total_seconds: float | None = None
@@ -88,7 +89,8 @@ class LlamaStream(Iterator[Chunk]):
 
     def _turns(self, slot: int, lane: int) -> Iterator[Chunk]:
         """Turn after turn until the answer ends, and its text through the stop filter."""
-        lanes, filtered, note = self._server.lanes, StopFilter(self._sampling.stop), self.note
+        lanes, filtered = self._server.lanes, StopFilter(self._sampling.stop)
+        self._untold = self.note
         most = min(self._sampling.max_tokens, self._server.context - len(self.prompt))
         finish: FinishReason | None = None
         while finish is None:
@@ -102,8 +104,7 @@ class LlamaStream(Iterator[Chunk]):
                     text = filtered.feed(event.get("content", ""))
                     if text:
                         self._clock()
-                        yield Chunk(text, len(event.get("tokens", ())) or 1, note=note)
-                        note = ""
+                        yield Chunk(text, len(event.get("tokens", ())) or 1, note=self._tell())
                     if filtered.stopped:
                         finish = "stop"
                         break
@@ -117,7 +118,11 @@ class LlamaStream(Iterator[Chunk]):
         if rest:
             self._clock()
         self.finish_reason = finish
-        yield Chunk(rest, 0, finish, note)
+        yield Chunk(rest, 0, finish, self._tell())
+
+    def _tell(self) -> str:
+        note, self._untold = self._untold, ""
+        return note
 
     def _clock(self) -> None:
         self.token_seconds.append(time.perf_counter() - self._began)
@@ -145,6 +150,7 @@ class LlamaStream(Iterator[Chunk]):
         else:
             return
         self._again = True
+        self.note = self._untold = f"{self.note} {ASKED_AGAIN}".strip()
         if self._events:
             self._events.close()
         self._server.children.lost(child)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from engines.errors import EngineCrashed
@@ -16,6 +17,9 @@ from engines.interface import Chunk
 from engines.process import ChildProcess
 
 T = TypeVar("T")
+
+ASKED_AGAIN = "The engine's process ended before the answer began; a new one was started and asked, which took time."
+"""The note of an answer whose first token waited for that."""
 
 
 class Succession:
@@ -128,6 +132,8 @@ class Stream(Iterator[Chunk]):
                 self._children.lost(self._child)
                 self._stream, self._again = None, True
                 continue
+            if self._again and not self._begun:
+                piece = replace(piece, note=f"{piece.note} {ASKED_AGAIN}".strip())
             self._begun = True
             return piece
         raise StopIteration

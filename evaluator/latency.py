@@ -26,6 +26,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from engines import (
     DEFAULT_CONTEXT,
+    EngineCrashed,
     LlamaCppEngine,
     Message,
     Sampling,
@@ -295,8 +296,14 @@ def _answer(engine: LlamaCppEngine, prompt: str, sample: int, chosen: LatencySet
     """One timed request: value is the total seconds."""
     natural = prompt in NATURAL
     sampling = Sampling(chosen.natural_tokens if natural else chosen.tokens, ignore_end=not natural)
+    restarts = engine.server.restarts
     stream = engine.stream(_conversation(prompt), sampling)
     text = "".join(chunk.text for chunk in stream)
+    if engine.server.restarts != restarts:
+        raise EngineCrashed(
+            f"The engine of {engine.server.path.name} ended during a timed request and was started again: the time "
+            "would be of that, not of the model. Measure again."
+        )
     if stream.ttft_seconds is None or stream.total_seconds is None:
         raise BakeoffError(f"{engine.server.path.name} answered the prompt {prompt!r} without any text.")
     tpot = (stream.total_seconds - stream.ttft_seconds) / max(1, stream.tokens - 1)

@@ -25,7 +25,7 @@ from engines import EngineCrashed, LlamaCppEngine, Sampling
 from engines.llamaserver import LlamaServer, Threading
 from engines.process import ChildProcess
 from engines.residency import Residency
-from engines.succession import Succession
+from engines.succession import ASKED_AGAIN, Succession
 from engines.wire import Wire
 from engines.worker import OneModel
 from results import Model, Workspace
@@ -102,6 +102,7 @@ def test_the_answer_itself_is_asked_again_not_only_its_prompt(engine: LlamaCppEn
         answer._prepare = lambda: (prompt, note)
         with how, dying(engine.server.child().pid):
             assert answered(answer) == (wanted, None)
+        assert answer.note == ASKED_AGAIN  # its first token took longer than the model needs
 
 
 def test_killed_at_any_moment_llama_answers_whole_or_fails_by_name(engine: LlamaCppEngine, wanted: str) -> None:
@@ -232,7 +233,9 @@ def test_a_worker_killed_at_any_moment_answers_whole_or_fails_by_name(
             (resident,) = residency._resident.values()
             children: Succession = resident.host._children  # type: ignore[attr-defined]
             with dying(children.child().pid):
-                assert said(stream(url, {**ASK, "model": "whole"})) == first
+                events = stream(url, {**ASK, "model": "whole"})
+            assert said(events) == first
+            assert [event["bakeoff"]["notes"] for event in events if "bakeoff" in event][-1] == [ASKED_AGAIN]
             for _ in range(20):  # until the kill comes before the answer's end, which a late reader has not seen yet
                 lines = _killed_amid_its_answer(url, children)
                 failed = any('"error"' in line and "signal 9" in line and "whole" in line for line in lines)

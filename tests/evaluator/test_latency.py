@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +14,7 @@ import pytest
 
 from engines import (
     DEFAULT_CONTEXT,
+    EngineCrashed,
     FolderSource,
     Message,
     Sampling,
@@ -108,6 +111,7 @@ class Meeting:
 
     def __init__(self, engine: LlamaCppEngine, parties: int) -> None:
         self.engine, self.barrier = engine, threading.Barrier(parties, timeout=600)
+        self.server = engine.server
 
     def stream(self, messages: Sequence[Message], sampling: Sampling) -> LlamaStream:
         self.barrier.wait()
@@ -125,6 +129,27 @@ def test_requests_of_one_repetition_are_under_way_together(tmp_path: Path) -> No
         with ThreadPoolExecutor(3) as pool:
             made = ask_at_once(cast("LlamaCppEngine", Meeting(engine, 3)), "short", 1, chosen, pool)
         assert [one.sample for one in made] == [3, 4, 5]
+    finally:
+        engine.close()
+
+
+class Struck(Meeting):
+    """An engine whose process is killed as a request is timed."""
+
+    def stream(self, messages: Sequence[Message], sampling: Sampling) -> LlamaStream:
+        os.kill(self.server.child().pid, signal.SIGKILL)
+        return self.engine.stream(messages, sampling)
+
+
+@pytest.mark.slow
+def test_a_restart_is_no_latency(tmp_path: Path) -> None:
+    weights = tmp_path / "small.gguf"
+    write_model(weights, FolderSource(miniature("llama", tmp_path / "small")), "gguf-q8_0")
+    model = Model("one", "one", "gguf-q8_0", "miniature", "1" * 64, 1, str(weights))
+    engine = open_engines([model], Workspace(tmp_path), reuse=False)["one"]
+    try:
+        with ThreadPoolExecutor(1) as pool, pytest.raises(EngineCrashed, match="Measure again"):
+            ask_at_once(cast("LlamaCppEngine", Struck(engine, 1)), "short", 0, LatencySettings(tokens=2), pool)
     finally:
         engine.close()
 
