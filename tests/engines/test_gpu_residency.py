@@ -65,7 +65,9 @@ def test_a_worker_on_a_gpu_counts_there(place: Workspace, tmp_path: Path, monkey
         assert residency.gpu_budget_bytes == int(BUDGET_SHARE * 15_636_000_000)
         with residency.lease(store.models.find("folder")) as engine:
             assert engine is not None and engine.complete(["Hello"], Sampling(2))[0].tokens <= 2
-            assert residency.gpu_used_bytes > 0 and residency.used_bytes == 0
+            (loaded,) = residency._resident.values()
+            assert 0 < loaded.host.memory_bytes() < 10_000_000, "of the GPU's memory, not the process's hundreds of MB"
+            assert residency.gpu_used_bytes == loaded.host.expected_bytes and residency.used_bytes == 0
             with residency.lease(store.models.find("base")):
                 assert residency.used_bytes > 0, "this llama.cpp is a CPU build"
         residency.close()
