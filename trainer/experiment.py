@@ -152,7 +152,7 @@ class Training(Section):
     max_gradient_norm: float = Field(default=1.0, gt=0)
     """transformers' default."""
     batch_size: int = Field(default=4, gt=0)
-    """Rows a forward pass."""
+    """Rows a forward pass; on a GPU fewer, and more passes a step, where so many do not fit its memory."""
     gradient_accumulation: int = Field(default=1, gt=0)
     """Forward passes an optimizer step."""
     max_length: int = Field(default=1024, gt=7)
@@ -160,7 +160,7 @@ class Training(Section):
     packing: bool = False
     """Several rows a sequence, each blind to the others; ignored, and said, where the device cannot do it correctly."""
     gradient_checkpointing: bool | None = None
-    """Recompute activations to save memory. Unset: when training would not fit otherwise."""
+    """Recompute activations to save memory. Unset: on a GPU on which not even one row fits otherwise."""
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     eval_steps: int | None = Field(default=None, gt=0)
     """Steps between validations. Unset: ten a run."""
