@@ -140,6 +140,7 @@ def engine_answers_as_transformers(folder: Path, _: bool) -> None:
     requests = [Request(ids, Sampling(24), who) for who in ("", "tuned") for ids in prompts]
     found = {index: answer.ids for index, answer in engine.answers(requests)}
     ends = engine.end_ids
+    tell(engine=engine.details())
     engine.close()
     model = AutoModelForCausalLM.from_pretrained(base(folder), dtype=torch.float32, device_map={"": name})
     tuned = PeftModel.from_pretrained(model, str(adapter)).eval()

@@ -282,6 +282,7 @@ def generate(folder: Path, miniature: bool, name: str, _quantization: str) -> No
         began = _now(here)
         tokens = sum(answer.tokens for _, answer in engine.answers([Request(ids, sampling, who) for ids in prompts]))
         tell(**{f"tokens_per_second_of_{who or 'base'}": tokens / (_now(here) - began)})
+    tell(engine=engine.details())
     began = _now(here)
     rows = [list(ids) for ids in prompts]
     engine.token_losses(rows, "tuned")

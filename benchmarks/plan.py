@@ -12,15 +12,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psutil
 import sweep
 
 SETTINGS = ((1, 8, 4, 512), (1, 64, 16, 512), (5, 16, 4, 512), (5, 16, 4, 192))
@@ -48,7 +51,7 @@ def main() -> None:
 
 
 def whole(experiment: Path, folder: Path) -> dict[str, Any]:
-    """Stage by stage, seconds that the plan said and that the run took."""
+    """Stage by stage, seconds that the plan said, that the run took, and of processors, which others do not stretch."""
     bakeoff = [sys.executable, "-m", "bakeoff"]
     planned = subprocess.run(
         [*bakeoff, "plan", str(experiment), "--json", "--workspace", str(folder)], capture_output=True, check=True
@@ -57,20 +60,38 @@ def whole(experiment: Path, folder: Path) -> dict[str, Any]:
     said: dict[str, float] = {}
     for part in place["parts"]:
         said[part["stage"]] = said.get(part["stage"], 0.0) + part["seconds"]
-    began = datetime.now(UTC)
-    subprocess.run([*bakeoff, "run", str(experiment), "--workspace", str(folder)], stdout=sys.stderr, check=True)
-    took = stages(folder, began, datetime.now(UTC))
-    rows = {
-        stage: {"said": round(said.get(stage, 0.0), 1), "took": round(seconds, 1),
-                "ratio": round(said.get(stage, 0.0) / seconds, 2) if seconds else None}
-        for stage, seconds in took.items()
-    }  # fmt: skip
-    total = sum(took.values())
-    return {"experiment": experiment.name, "stages": rows, "said": place["seconds"], "took": total}
+    process = subprocess.Popen([*bakeoff, "run", str(experiment), "--workspace", str(folder)], stdout=sys.stderr)
+    samples = [(datetime.now(UTC), 0.0)]
+    while process.poll() is None:
+        samples.append((datetime.now(UTC), max(samples[-1][1], _processor_seconds(process.pid))))
+        time.sleep(0.3)
+    rows, before = {}, samples[0]
+    for stage, moment in [*stages(folder), ("rest", samples[-1][0])]:
+        after = next((sample for sample in samples if sample[0] >= moment), samples[-1])
+        rows[stage] = {
+            "said": round(said.get(stage, 0.0), 1),
+            "took": round((after[0] - before[0]).total_seconds(), 1),
+            "processor_seconds": round(after[1] - before[1], 1),
+        }
+        before = after
+    took = (samples[-1][0] - samples[0][0]).total_seconds()
+    return {"experiment": experiment.name, "cores": len(os.sched_getaffinity(0)), "exit_status": process.returncode,
+            "stages": rows, "said": place["seconds"], "took": took, "processor_seconds": samples[-1][1]}  # fmt: skip
 
 
-def stages(folder: Path, began: datetime, ended: datetime) -> dict[str, float]:
-    """Seconds of each stage, from when the one before it was over: runs, exported files and evaluations say when."""
+def _processor_seconds(pid: int) -> float:
+    """Of a process, all that it started, and all that of these has ended."""
+    total = 0.0
+    with suppress(psutil.Error):
+        root = psutil.Process(pid)
+        for process in (root, *root.children(recursive=True)):
+            with suppress(psutil.Error):
+                total += sum(process.cpu_times()[:4])
+    return total
+
+
+def stages(folder: Path) -> list[tuple[str, datetime]]:
+    """When each stage was over: runs, exported files and evaluations say so."""
     from results import Workspace
 
     with Workspace(folder).store() as store:
@@ -79,12 +100,7 @@ def stages(folder: Path, began: datetime, ended: datetime) -> dict[str, float]:
         for one in store.evaluations.list():
             over.setdefault(one.benchmark, []).append(one.finished_at)
     moments = {stage: max(_utc(moment) for moment in found if moment) for stage, found in over.items()}
-    order = sorted(moments.items(), key=lambda pair: pair[1])
-    seconds, before = {}, began
-    for stage, moment in order:
-        seconds[stage], before = (moment - before).total_seconds(), moment
-    seconds["rest"] = (ended - before).total_seconds()
-    return seconds
+    return sorted(moments.items(), key=lambda pair: pair[1])
 
 
 def _utc(moment: datetime) -> datetime:

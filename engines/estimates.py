@@ -25,28 +25,34 @@ WEIGHT_BYTES: dict[Form, float] = {
 PROCESS_SECONDS: dict[EngineName, float] = {"huggingface": 4.0, "llamacpp": 0.7}
 """Before the first weight is read: libraries, a process of its own."""
 
-LOADED_BYTES = 0.6e9
-"""Bytes a second that weights are read and laid out from disk or its cache."""
+LOADED_BYTES: dict[EngineName, float] = {"huggingface": 0.6e9, "llamacpp": 2e9}
+"""Bytes a second that weights are read and laid out from the disk's cache; llama.cpp maps its file."""
 
 UNPACKED_WEIGHTS = 120e6
 """Weights a second that a GGUF file is unpacked for transformers."""
 
-READING_SHARE: dict[str, float] = {"cpu": 0.5, "gpu": 0.4}
-"""Of a large matrix product's speed, when a prompt or a text is read."""
+GPU_SHARE = 0.4
+"""Of a large matrix product's speed on a GPU, when a text is read or a batch answered."""
 
-DECODING_SHARE: dict[EngineName, float] = {"huggingface": 0.25, "llamacpp": 0.25}
-"""Of a large matrix product's speed, when a batch is answered on a CPU: its products are thin."""
+READING_SHARE: dict[EngineName, float] = {"huggingface": 0.45, "llamacpp": 0.3}
+"""The same on a CPU, when a prompt or a text is read."""
+
+DECODING_SHARE: dict[EngineName, float] = {"huggingface": 0.15, "llamacpp": 0.2}
+"""The same on a CPU, when a batch is answered: its products are thin."""
+
+UNTURNED = 0.3
+"""Of llama.cpp's speed with Q8_0 and Q4_0, where a file has other blocks, for which it has no packed products."""
 
 BANDWIDTH_SHARE = 0.7
 """Of reading memory in order, when weights are read for a step."""
 
-LAYER_SECONDS: dict[EngineName, float] = {"huggingface": 7e-4, "llamacpp": 4e-5}
+LAYER_SECONDS: dict[EngineName, float] = {"huggingface": 7e-4, "llamacpp": 1.5e-4}
 """A layer's operations are launched in no less: by Python, or by llama.cpp."""
 
-EXPORTED_WEIGHTS = 120e6
+EXPORTED_WEIGHTS = 200e6
 """Weights a second that are read, quantized, written and hashed by one core."""
 
-GATE_TOKENS = 1500
+GATE_TOKENS = 150
 """Tokens that the parity gate has read by both engines (`engines.parity`)."""
 
 
@@ -78,19 +84,28 @@ def weight_bytes(form: Form, place: Place) -> float:
 
 def loading_seconds(sizes: Sizes, form: Form, place: Place, engine: EngineName) -> float:
     """From nothing to the first question. A GGUF file for transformers is unpacked first."""
-    seconds = PROCESS_SECONDS[engine] + sizes.weights * weight_bytes(form, place) / LOADED_BYTES
+    seconds = PROCESS_SECONDS[engine] + sizes.weights * weight_bytes(form, place) / LOADED_BYTES[engine]
     return seconds + (sizes.weights / UNPACKED_WEIGHTS if engine == "huggingface" and engine_of(form) != engine else 0)
 
 
-def reading_seconds(sizes: Sizes, tokens: float, place: Place, answers: float | None = None) -> float:
-    """A prompt's or a text's tokens; the head reads only `answers` of them, where that is less."""
-    operations = 2 * (sizes.linear * tokens + sizes.head * (tokens if answers is None else answers))
-    return operations / (place.flops * READING_SHARE[place.kind])
+def reading_seconds(sizes: Sizes, tokens: float, place: Place, heads: float, form: Form = "base") -> float:
+    """Time to read so many tokens of prompts or texts, `heads` of which the vocabulary's head reads too.
+
+    `form`: of the weights that llama.cpp reads; base for transformers.
+    """
+    operations = 2 * (sizes.linear * tokens + sizes.head * heads)
+    share = GPU_SHARE if place.kind == "gpu" else READING_SHARE[engine_of(form)] * _packed(form)
+    return operations / (place.flops * share)
+
+
+def _packed(form: Form) -> float:
+    return UNTURNED if form == "gguf-other" else 1.0
 
 
 def step_seconds(sizes: Sizes, rows: float, form: Form, place: Place, engine: EngineName) -> float:
     """One token for each of so many rows."""
-    share = DECODING_SHARE[engine] if place.kind == "cpu" else READING_SHARE["gpu"]
+    share = GPU_SHARE if place.kind == "gpu" else DECODING_SHARE[engine]
+    share *= _packed(form) if engine == "llamacpp" and place.kind == "cpu" else 1.0
     computing = 2 * sizes.weights * rows / (place.flops * share)
     reading = sizes.weights * weight_bytes(form, place) / (place.bytes_per_second * BANDWIDTH_SHARE)
     return max(computing, reading) + sizes.layers * LAYER_SECONDS[engine]
@@ -101,5 +116,5 @@ def export_seconds(sizes: Sizes, form: Form, place: Place) -> float:
     written = sizes.weights / EXPORTED_WEIGHTS if form != "lora-gguf" else 0.5
     if form == "merged":
         return written
-    gate = 2 * reading_seconds(sizes, GATE_TOKENS, place)
-    return written + gate + loading_seconds(sizes, form, place, "llamacpp") + sizes.weights * 2 / LOADED_BYTES
+    gate = 2 * reading_seconds(sizes, GATE_TOKENS, place, GATE_TOKENS)
+    return written + gate + loading_seconds(sizes, form, place, "llamacpp")

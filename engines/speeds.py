@@ -16,6 +16,8 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal
 
+import numpy as np
+
 from engines.bandwidth import memory_bandwidth
 from engines.devices import Device, gpus, this_device
 
@@ -107,7 +109,7 @@ def places(cpu_dtype: str) -> tuple[Place, ...]:
 
 
 def this_cpu(dtype: str) -> Place:
-    """This machine's CPU, with what a second's trial found."""
+    """This machine's CPU, with what a short trial found: as it is alone, whatever else runs at the moment."""
     import torch
 
     memory = float(this_device("cpu").memory_bytes)
@@ -148,21 +150,33 @@ def alone(place: Place) -> Place:
 
 @cache
 def _matmul_flops(dtype: str) -> float:
-    """Operations a second of a 1,024³ matrix product here, over a second: shared machines change their pace in less.
+    """Operations a second of one core in a 512³ matrix product, in processor time: other work does not lower it.
 
-    Of each few the fastest, so that a busy moment counts little.
+    The faster quarter of many counts, since a core shares its clock and caches with others that may be busy.
     """
     import torch
 
-    size = 1024
+    size, threads = 512, torch.get_num_threads()
     left = torch.ones(size, size, dtype=getattr(torch, dtype))
-    fastest = []
-    for _ in range(10):
-        taken = []
-        for _ in range(3):
-            began = time.perf_counter()
+    taken = []
+    torch.set_num_threads(1)  # waiting for a second thread would count
+    try:
+        for _ in range(40):
+            began = time.thread_time()
             torch.mm(left, left)
-            taken.append(time.perf_counter() - began)
-        fastest.append(min(taken))
-        time.sleep(0.08)
-    return float(2 * size**3 / statistics.mean(fastest))
+            taken.append(time.thread_time() - began)
+    finally:
+        torch.set_num_threads(threads)
+    return float(2 * size**3 / statistics.quantiles(taken)[0])
+
+
+@cache
+def _bandwidth() -> float:
+    """Bytes of memory read a second by all cores; at least what one core reads in processor time."""
+    block = np.ones(2**24)
+    taken = []
+    for _ in range(3):
+        began = time.thread_time()
+        np.sum(block)
+        taken.append(time.thread_time() - began)
+    return max(memory_bandwidth(), block.nbytes / min(taken))

@@ -62,7 +62,7 @@ TEMPLATE_TOKENS = 25
 
 CHARACTERS_A_TOKEN = 4.5
 
-CALIBRATED_OPENINGS, CALIBRATED_TOKENS = 9, 400
+CALIBRATED_OPENINGS, CALIBRATED_TOKENS = 9, 300
 """Processes and tokens until llama.cpp's number of threads is found (`engines.threads`)."""
 
 
@@ -142,7 +142,7 @@ def _asked(
     rows = min(questions * together, slots or SLOTS[engine, place.kind])
     answers = questions * batch.models
     seconds = batch.files * loading_seconds(sizes, form, place, engine)
-    seconds += reading_seconds(sizes, answers * prompt, place, answers)
+    seconds += reading_seconds(sizes, answers * prompt, place, answers, form if engine == "llamacpp" else "base")
     slower = LORA_SLOWER if batch.form == "lora-gguf" and engine == "llamacpp" else 1.0
     return seconds + slower * answers * tokens / rows * step_seconds(sizes, rows, form, place, engine)
 
@@ -150,7 +150,7 @@ def _asked(
 def heldout_of(batch: Batch, tokens: float, where: Where) -> float:
     """Seconds to read held-out rows of so many tokens in all, by every model of a batch."""
     loading = loading_seconds(batch.sizes, batch.read, where.torch, "huggingface")
-    return batch.files * loading + batch.models * reading_seconds(batch.sizes, tokens, where.torch)
+    return batch.files * loading + batch.models * reading_seconds(batch.sizes, tokens, where.torch, tokens)
 
 
 def latency_of(batch: Batch, settings: Mapping[str, Any], where: Where) -> float:
@@ -167,7 +167,7 @@ def latency_of(batch: Batch, settings: Mapping[str, Any], where: Where) -> float
     for name in chosen.prompts:
         prompt = chosen.concurrency * (len(PROMPTS[name]) / CHARACTERS_A_TOKEN + TEMPLATE_TOKENS)
         answer = min(chosen.natural_tokens, STOPPING_TOKENS) if name in NATURAL else chosen.tokens
-        rounds += reading_seconds(sizes, prompt, place, chosen.concurrency) + answer * step
+        rounds += reading_seconds(sizes, prompt, place, chosen.concurrency, batch.read) + answer * step
     timed = batch.models * rounds
     timed = max(2 * timed, min(chosen.repetitions * timed, chosen.seconds))
     return batch.files * (finding + opening) + batch.models * (opening + rounds) + timed

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engines import Place
+from engines import OVERFLOWS, Place
 from trainer.answer_loss import PIECE
 from trainer.experiment import Lora, Training
 from trainer.registry import Shape
@@ -39,10 +39,10 @@ TILE_TOKENS, TILE_VOCABULARY = 4096, 32768
 FOLDED_BYTES = 28
 """A score's fp32 copies on the way back where TRL's loss is folded by torch, without Triton."""
 
-CPU_SHARE = 0.35
+CPU_SHARE = 0.45
 """What a whole training step reaches of a large matrix product's speed in the shared loop (`trainer.together`)."""
 
-CPU_ALONE_SHARE = 0.1
+CPU_ALONE_SHARE = 0.12
 """The same through TRL on a CPU: a quarter to a third of the shared loop's pace (docs/benchmarks.md)."""
 
 GPU_SHARE = {"bfloat16": 0.4, "float16": 0.25, "float32": 0.5}
@@ -110,15 +110,17 @@ def memory(shape: Shape, training: Training, lora: Lora, row_tokens: int, runs: 
     `row_tokens`: length of a long row. Recomputing activations is what the file says; unset, it is the last resort.
     Validation takes no more: it keeps nothing for a way back.
     """
-    dtype = dtype_of(training, place)
+    dtype = dtype_of(shape, training, place)
     if shares_passes(training, lora, dtype, place):
         return _together(shape, training, lora, row_tokens, runs, place)
     return _alone(shape, training, lora, row_tokens, place)
 
 
-def dtype_of(training: Training, place: Place) -> str:
-    """What a training computes in there, by what the file says."""
-    return place.dtype if training.dtype == "auto" else training.dtype
+def dtype_of(shape: Shape, training: Training, place: Place) -> str:
+    """What a training computes in there, by what the file says: `auto` is float32 where the base overflows fp16."""
+    if training.dtype != "auto":
+        return training.dtype
+    return "float32" if place.dtype == "float16" and shape.architecture in OVERFLOWS else place.dtype
 
 
 def shares_passes(training: Training, lora: Lora, dtype: str, place: Place) -> bool:
@@ -135,7 +137,7 @@ def _weights(shape: Shape, training: Training, width: int) -> float:
 
 def _together(shape: Shape, training: Training, lora: Lora, row_tokens: int, runs: int, place: Place) -> Memory:
     """The shared loop: bases are read once, rows laid end to end, and each core has a pass of its own."""
-    width = 2 if dtype_of(training, place) in HALF else 4
+    width = 2 if dtype_of(shape, training, place) in HALF else 4
     weights, frozen = _weights(shape, training, width), shape.linear_parameters * width
     if frozen <= TURNED_BYTES:
         weights += frozen
@@ -169,7 +171,7 @@ def _counted(
     shape: Shape, training: Training, lora: Lora, batch: tuple[int, int], checkpointing: bool, place: Place
 ) -> Memory:
     """What autograd keeps of each operation of transformers' decoder under PEFT. `batch`: rows, tokens of a row."""
-    width = 2 if dtype_of(training, place) in HALF else 4
+    width = 2 if dtype_of(shape, training, place) in HALF else 4
     full = lora.method == "full"
     # Full fine-tuning keeps one fp32 copy, counted among the trained, and autocast's copies in the dtype.
     weights = (width * shape.parameters if width < 4 else 0.0) if full else _weights(shape, training, width)
@@ -223,7 +225,7 @@ def seconds(
     passes = 6 if lora.method == "full" else 4
     if training.gradient_checkpointing:
         passes += 2
-    computing = _operations(shape, training, passes, tokens, answers) / _reached(training, lora, place)
+    computing = _operations(shape, training, passes, tokens, answers) / _reached(shape, training, lora, place)
     if place.kind == "cpu":
         return max(computing, steps * CPU_STEP_SECONDS)
     return max(computing, steps * training.gradient_accumulation * shape.layers * LAYER_SECONDS * passes / 4)
@@ -233,12 +235,12 @@ def validation_seconds(
     shape: Shape, training: Training, lora: Lora, tokens: float, answers: float, place: Place
 ) -> float:
     """Time of one validation of so many tokens by one run: forward only, in batches that fill the device."""
-    return _operations(shape, training, 2, tokens, answers) / _reached(training, lora, place)
+    return _operations(shape, training, 2, tokens, answers) / _reached(shape, training, lora, place)
 
 
 def starting_seconds(shape: Shape, training: Training, place: Place) -> float:
     """Until the first step: a process, its libraries, the base read from its file."""
-    width = 4 if dtype_of(training, place) == "float32" else 2
+    width = 4 if dtype_of(shape, training, place) == "float32" else 2
     return START_SECONDS[place.kind] + shape.parameters * width / LOADED_BYTES
 
 
@@ -247,9 +249,9 @@ def _operations(shape: Shape, training: Training, passes: int, tokens: float, an
     return passes * (tokens * shape.linear_parameters * slower + answers * shape.vocabulary * shape.hidden)
 
 
-def _reached(training: Training, lora: Lora, place: Place) -> float:
+def _reached(shape: Shape, training: Training, lora: Lora, place: Place) -> float:
     """Operations a second in training."""
-    dtype = dtype_of(training, place)
+    dtype = dtype_of(shape, training, place)
     if place.kind == "cpu":
         return place.flops * (CPU_SHARE if shares_passes(training, lora, dtype, place) else CPU_ALONE_SHARE)
     return place.flops * GPU_SHARE[dtype] * (FP32_OF_HALF if dtype == "float32" else 1.0)

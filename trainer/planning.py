@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
@@ -157,7 +157,7 @@ def _group(
     else:
         lengths = sorted(len(example.input_ids) for example in prepared.train)
         long_row, work = lengths[int(0.95 * (len(lengths) - 1))], _work(members, prepared)
-    needs = tuple(_need(shape, members, long_row, work, _for(place, shape)) for place in named or places(cpu))
+    needs = tuple(_need(shape, members, long_row, work, place) for place in named or places(cpu))
     warned = _memory_warnings(base, needs, own)
     is_gguf = base.lower() == PACKAGED or base.endswith(".gguf")
     if prepared is None or work is None:
@@ -214,19 +214,14 @@ def _steps(experiment: Experiment, rows: int) -> int:
     return max(1, math.ceil(rows * training.epochs / (training.batch_size * training.gradient_accumulation)))
 
 
-def _for(place: Place, shape: Shape) -> Place:
-    """A place as it computes this base: what float16 does not hold is computed in float32."""
-    if place.dtype != "float16" or shape.architecture not in OVERFLOWS:
-        return place
-    return replace(place, dtype="float32", note=f"{place.note}; {OVERFLOWS[shape.architecture]}".lstrip("; "))
-
-
 def _need(shape: Shape, members: Sequence[Variant], long_row: int, work: Work | None, place: Place) -> Need:
     """What the runs take there. Without their `work`, which needs the data, time is 0: not known."""
     found = [
         memory(shape, variant.experiment.training, variant.experiment.lora, long_row, len(members), place)
         for variant in members
     ]
+    dtype = dtype_of(shape, members[0].experiment.training, place)
+    overflow = OVERFLOWS.get(shape.architecture, "") if (place.dtype, dtype) == ("float16", "float32") else ""
     at_once, batch = min(place.count, len(members)), members[0].experiment.training.batch_size
     duration = 0.0
     if work is not None:
@@ -242,10 +237,10 @@ def _need(shape: Shape, members: Sequence[Variant], long_row: int, work: Work | 
         device_bytes=place.memory_bytes,
         checkpointing=any(one.checkpointing for one in found),
         seconds=duration,
-        dtype=dtype_of(members[0].experiment.training, place),
+        dtype=dtype,
         micro_batch=min((one.micro_batch for one in found if one.micro_batch < batch), default=0),
         at_once=at_once,
-        note=place.note,
+        note="; ".join(note for note in (place.note, overflow) if note),
     )
 
 

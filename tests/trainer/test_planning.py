@@ -13,7 +13,7 @@ import pytest
 from engines import A100, T4, Place, places
 from results import Workspace
 from trainer import Plan, load_experiment, plan, rehearsal, removed_words, variants
-from trainer.estimates import memory, seconds, trained_parameters
+from trainer.estimates import dtype_of, memory, seconds, trained_parameters
 from trainer.experiment import Experiment, Lora, Training
 from trainer.registry import Shape, entry
 
@@ -163,6 +163,15 @@ def test_memory_is_the_right_size() -> None:
     assert not asked.checkpointing and tight.activations < asked.activations / 8
     roomy = memory(eight, four, Lora(), 1024, 1, A100)
     assert (roomy.micro_batch, roomy.checkpointing) == (4, False)
+
+
+def test_a_base_that_overflows_fp16_is_planned_in_float32_on_a_t4() -> None:
+    qwen, llama = shape("qwen2.5-1.5b-instruct"), shape("llama-3.2-1b-instruct")
+    assert [dtype_of(one, Training(), T4) for one in (qwen, llama)] == ["float32", "float16"]
+    assert [dtype_of(one, Training(), A100) for one in (qwen, llama)] == ["bfloat16", "bfloat16"]
+    assert memory(qwen, Training(), Lora(), 512, 1, T4).weights == pytest.approx(4 * qwen.parameters)
+    slow = seconds(qwen, Training(), Lora(), 10, 1e6, 5e5, T4)
+    assert slow > 3 * seconds(qwen, Training(dtype="float16"), Lora(), 10, 1e6, 5e5, T4)
 
 
 def test_trained_parameters_are_pefts() -> None:
