@@ -5,7 +5,10 @@ Reading sources is in `trainer.sources`, recognising formats in `trainer.formats
 
 from __future__ import annotations
 
+import gc
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Required, TypedDict
 
@@ -90,3 +93,16 @@ def _identifying(turn: Turn) -> list[Any]:
     """Role and content, and what else a turn has: plain rows keep the identity that they always had."""
     more = {key: value for key, value in turn.items() if key not in ("role", "content")}
     return [turn["role"], turn["content"], *([more] if more else [])]
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Without the cycle collector: rows have no cycles, and looking for some while a million are made takes a fifth
+    of the time."""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from results.records import Progress
-from trainer.conversations import Conversation
+from trainer.conversations import Conversation, uncollected
 from trainer.errors import DataInvalid
 from trainer.experiment import Quality
 
@@ -53,15 +53,16 @@ def filtered(
 
     Raises: DataInvalid when a filter needs a column that no row has, or nothing is left.
     """
-    removed: dict[str, Removal] = {}
-    kept = list(rows)
-    for name, reason_of in _checks(rows, quality):
-        kept = _without(kept, reason_of, removed.setdefault(name, Removal()))
+    checks = _checks(rows, quality)
     if quality.deduplicate:
-        kept = _without(kept, _seen(lambda row: row.key), removed.setdefault("exact_duplicates", Removal()))
+        checks.append(("exact_duplicates", _seen(lambda row: row.key)))
+    removed = {name: Removal() for name, _ in checks}
+    with uncollected():
+        kept = _without(rows, [(reason_of, removed[name]) for name, reason_of in checks])
     if quality.near_duplicates is not None:
         near = _near_duplicates(kept, quality.near_duplicates, progress)
-        kept = _without(kept, lambda row: near.get(id(row), ""), removed.setdefault("near_duplicates", Removal()))
+        removed["near_duplicates"] = Removal()
+        kept = _without(kept, [(lambda row: near.get(id(row), ""), removed["near_duplicates"])])
     report = {name: {"removed": one.rows, "examples": one.examples} for name, one in removed.items()}
     if not kept:
         counts = ", ".join(f"{name} removed {one.rows}" for name, one in removed.items() if one.rows)
@@ -73,12 +74,14 @@ Reason = Callable[[Conversation], str]
 """Why a row goes; empty when it stays."""
 
 
-def _without(rows: Sequence[Conversation], reason_of: Reason, removal: Removal) -> list[Conversation]:
+def _without(rows: Sequence[Conversation], checks: Sequence[tuple[Reason, Removal]]) -> list[Conversation]:
+    """The rows that pass every check; one that fails is counted by the first that it fails."""
     kept = []
     for row in rows:
-        reason = reason_of(row)
-        if reason:
-            removal.add(row, reason)
+        for reason_of, removal in checks:
+            if reason := reason_of(row):
+                removal.add(row, reason)
+                break
         else:
             kept.append(row)
     return kept
@@ -106,7 +109,9 @@ def _need_column(rows: Sequence[Conversation], column: str, key: str) -> None:
 
 
 def _length_reason(row: Conversation, quality: Quality) -> str:
-    size = sum(map(len, row.answers))
+    size = 0
+    for answer in row.answers:
+        size += len(answer)
     if size < quality.min_answer_characters:
         return f"{size} answer characters, fewer than {quality.min_answer_characters}"
     if quality.max_answer_characters is not None and size > quality.max_answer_characters:

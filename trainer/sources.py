@@ -6,13 +6,11 @@ business, what is counted of it `trainer.tally`'s. Nothing from a data set is ex
 
 from __future__ import annotations
 
-import gc
 import os
 import random
 import shutil
 import socket
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
@@ -22,7 +20,7 @@ from urllib.request import getproxies
 
 from engines import cache_folder
 from results.records import Progress, digest
-from trainer.conversations import Conversation
+from trainer.conversations import Conversation, uncollected
 from trainer.errors import DataInvalid, SourceUnreachable
 from trainer.experiment import Data, Source
 from trainer.fields import BadRow
@@ -53,7 +51,7 @@ def read_sources(data: Data, progress: Progress | None = None) -> Reading:
     parts: list[list[Conversation]] = []
     reports: list[dict[str, Any]] = []
     for number, source in enumerate(data.sources):
-        with _uncollected():
+        with uncollected():
             rows, report = _conversations(source, data)
         parts.append(rows)
         reports.append(report)
@@ -61,19 +59,6 @@ def read_sources(data: Data, progress: Progress | None = None) -> Reading:
             progress("reading sources", number + 1, len(data.sources))
     rows = mix(parts, [source.weight for source in data.sources], data.seed)
     return Reading(rows, {"sources": reports, "rows": len(rows)})
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without the cycle collector: rows have no cycles, and looking for some while a million are made takes a fifth
-    of the time."""
-    before = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if before:
-            gc.enable()
 
 
 def mix(parts: list[list[Conversation]], weights: list[float | None], seed: int) -> list[Conversation]:
