@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from engines import export, model_id
+from engines import References, export, model_id
 from evaluator.benchmarks import benchmark_name, load_benchmark
 from evaluator.concluding import rescore
 from evaluator.errors import ModelUnmeasurable
@@ -34,7 +34,12 @@ def choose_models(
         return [register_endpoint(store, name, url) for name in names]
     if names:
         named = [store.models.find(name) for name in names]
-        made = [export(model, cast("Form", form), workspace, store) for model in named for form in forms]
+        references = References(workspace, named)
+        made = [
+            export(model, cast("Form", form), workspace, store, references=references)
+            for form in forms
+            for model in named
+        ]
         return list({model.id: model for model in (*named, *made)}.values())
     here = [model for model in store.models.list() if not model.archived and model.form not in SPOKEN_TO]
     return [model for model in here if not forms or model.form in forms]
