@@ -87,7 +87,8 @@ def make_base(folder: Path, shape: dict[str, int]) -> None:
     model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
     with torch.no_grad():
         rows = model.get_input_embeddings().weight
-        rows[[*range(len(tokenizer), len(rows)), *tokenizer.all_special_ids]] = 0
+        rows[len(tokenizer) :] = 0
+        rows[tokenizer.all_special_ids] *= 0.01  # seldom answered; of a zero first token no gradient is finite
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
