@@ -8,8 +8,8 @@ reads LoRA-GGUFs too. No keys are shared between prompts, so none of one adapter
 Near ties are found afterwards: a finished answer is read once more in one forward, and its first token that led by less
 than the arithmetic's resolution, or did not lead there, is one.
 
-Does not cover, and `unpaged` says so: drawing with a seed of one's own for each row, going on past the end of turn,
-attention with a soft cap. CUDA graphs stay off: they were never tried.
+Does not cover, and says so by name: drawing with a seed of one's own for each row, attention with a soft cap. CUDA
+graphs stay off: they were never tried.
 """
 
 from __future__ import annotations
@@ -66,9 +66,7 @@ def unpaged(model: Any) -> str:
 
 def unpaged_request(request: Request) -> str:
     """Why continuous batching cannot answer a request; empty if it can."""
-    if request.sampling.temperature:
-        return "continuous batching has one seed for all rows"
-    return "continuous batching cannot hide the end-of-turn tokens" if request.sampling.ignore_end else ""
+    return "continuous batching has one seed for all rows" if request.sampling.temperature else ""
 
 
 class PagedDecoder:
@@ -90,12 +88,15 @@ class PagedDecoder:
 
         Raises: torch.OutOfMemoryError; PagedFailed naming what transformers said.
         """
-        order = in_order(requests)
-        for adapter, places in itertools.groupby(order, key=lambda i: requests[i].adapter):
+
+        def kind(place: int) -> tuple[str, bool]:
+            return requests[place].adapter, requests[place].sampling.ignore_end
+
+        for (adapter, _), places in itertools.groupby(sorted(in_order(requests), key=kind), key=kind):
             yield from self._group(adapter, [Row.of(i, requests[i]) for i in places])
 
     def _group(self, adapter: str, rows: list[Row]) -> Iterator[tuple[int, Answer]]:
-        """Answer requests of one adapter with a manager and a cache of their own."""
+        """Answer requests of one adapter, which all end by a token or none does, with a cache of their own."""
         # The manager computes in a thread of its own, and which adapter is on is each thread's.
         hook = self.model.register_forward_pre_hook(lambda *_: self.routing.set([adapter]))
         self.model.set_attn_implementation("sdpa")
@@ -125,8 +126,15 @@ class PagedDecoder:
         page = FLASH_PAGE if self.flash else PAGE
         longest = max(len(row.request.ids) + row.request.sampling.max_tokens for row in rows)
         slots = min(self.slots, len(rows))
+        ends = sorted(self.end_ids)
+        endless = rows[0].request.sampling.ignore_end
         return self.model.init_continuous_batching(
-            generation_config=GenerationConfig(do_sample=False, eos_token_id=sorted(self.end_ids), max_new_tokens=1),
+            generation_config=GenerationConfig(
+                do_sample=False,
+                eos_token_id=-1 if endless else ends,
+                suppress_tokens=ends if endless else None,
+                max_new_tokens=1,
+            ),
             continuous_batching_config=ContinuousBatchingConfig(
                 page_size=page,
                 num_blocks=slots * (-(-longest // page) + 1),  # room for every row at its longest: nothing is evicted
@@ -189,7 +197,10 @@ class PagedDecoder:
             for place, (row, answer) in enumerate(finished[start : start + most]):
                 first = len(row.request.ids) - 1
                 states = hidden[place, first : first + answer.tokens]
-                ties.append(_first_tie(head_logits(self.model, states[None])[0], answer.ids))
+                logits = head_logits(self.model, states[None])[0]
+                if row.request.sampling.ignore_end:
+                    logits[:, sorted(self.end_ids)] = float("-inf")
+                ties.append(_first_tie(logits, answer.ids))
         return ties
 
 
