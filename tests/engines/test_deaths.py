@@ -175,7 +175,7 @@ class Assassin(threading.Thread):
     """Kills the first new child of this process as soon as it is seen to run the module, once."""
 
     def __init__(self, module: str, after_seconds: float) -> None:
-        super().__init__()
+        super().__init__(daemon=True)  # a test that fails before there is a victim leaves nobody waiting
         self._module, self._after = module, after_seconds
         self._known = {child.pid for child in psutil.Process().children()}
         self.killed: list[int] = []
