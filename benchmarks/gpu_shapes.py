@@ -278,10 +278,15 @@ def generate(folder: Path, miniature: bool, name: str, _quantization: str) -> No
     prompts = [_prompt(engine, number, size.prompt_tokens) for number in range(size.answers)]
     sampling = Sampling(size.answer_tokens, ignore_end=True)
     list(engine.answers([Request(prompts[0], Sampling(4, ignore_end=True), "tuned")]))
-    for who in ("", "tuned"):
-        began = _now(here)
-        tokens = sum(answer.tokens for _, answer in engine.answers([Request(ids, sampling, who) for ids in prompts]))
-        tell(**{f"tokens_per_second_of_{who or 'base'}": tokens / (_now(here) - began)})
+    chosen = engine.decoders.choice
+    for decoder in dict.fromkeys((chosen, "batched")):  # on a GPU transformers' continuous batching, then our loop
+        engine.decoders.choice = decoder
+        for who in ("", "tuned"):
+            began = _now(here)
+            answers = engine.answers([Request(ids, sampling, who) for ids in prompts])
+            tokens = sum(answer.tokens for _, answer in answers)
+            key = f"tokens_per_second_of_{who or 'base'}" + ("" if decoder == chosen else "_by_our_loop")
+            tell(**{key: tokens / (_now(here) - began)})
     tell(engine=engine.details())
     began = _now(here)
     rows = [list(ids) for ids in prompts]
