@@ -54,6 +54,10 @@ class Conversation:
     @property
     def answers(self) -> tuple[str, ...]:
         """Texts of the assistant turns that are trained, with what they think and call."""
+        if len(self.messages) == 2 and self.messages[0]["role"] == "user":  # most rows: one question, one answer
+            answer = self.messages[1]
+            if len(answer) == 2 and answer["role"] == "assistant":
+                return (answer["content"],)
         return tuple(
             [
                 message["content"] if len(message) == 2 else turn_text(message)
@@ -70,9 +74,9 @@ class Conversation:
     @property
     def key(self) -> tuple[str, ...]:
         """Equal for rows of one identity, and for no others: what exact duplicates are found by, without a digest."""
-        if self.tools or any(len(message) > 2 for message in self.messages):
+        if self.tools or max(map(len, self.messages)) > 2:
             return ("", self.identity)
-        return tuple(text for message in self.messages for text in (message["role"], message["content"]))
+        return tuple([text for message in self.messages for text in (message["role"], message["content"])])
 
     @property
     def identity(self) -> str:
