@@ -8,12 +8,14 @@ Try: bakeoff --help · bakeoff demo
 
 from __future__ import annotations
 
+import _thread
 import errno
 import importlib
 import io
 import os
 import signal
 import sys
+import threading
 
 import typer
 
@@ -96,6 +98,17 @@ def listen_to_signals() -> None:
     signal.signal(signal.SIGTERM, _terminated)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         signal.signal(signal.SIGHUP, _hung_up)
+    sys.unraisablehook = _dropped
+
+
+def _dropped(what: sys.UnraisableHookArgs) -> None:
+    """Raise an interrupt again that Python dropped, as it does with what is raised in a weak reference's callback."""
+    if what.exc_type is not KeyboardInterrupt:
+        sys.__unraisablehook__(what)
+        return
+    again = threading.Timer(0.1, _thread.interrupt_main)  # not at once: here it would be dropped, too
+    again.daemon = True
+    again.start()
 
 
 def _terminated(number: int, _: object) -> None:

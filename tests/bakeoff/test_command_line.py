@@ -52,6 +52,26 @@ def test_control_c_ends_a_command_that_was_started_with_it_ignored(tmp_path: Pat
     assert running.returncode == 130 and "Traceback" not in said
 
 
+DROPPING = """
+import signal, time, weakref
+from bakeoff.main import listen_to_signals
+listen_to_signals()
+class Thing: pass
+thing = Thing()
+reference = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIG{0}))
+del thing  # what is raised in the callback is dropped
+while True:
+    time.sleep(0.1)
+"""
+
+
+@pytest.mark.parametrize("name", ["INT", "TERM"])
+def test_an_interrupt_that_python_drops_ends_the_command_all_the_same(name: str) -> None:
+    command = [sys.executable, "-c", DROPPING.format(name)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, timeout=900, check=False)
+    assert done.returncode == -signal.SIGINT and "KeyboardInterrupt" in done.stderr
+
+
 def test_help_imports_nothing_heavy() -> None:
     code = "import sys, bakeoff.main; print(sorted({'torch', 'streamlit', 'scipy', 'transformers'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=900, check=True)

