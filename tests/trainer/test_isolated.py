@@ -212,15 +212,17 @@ wanted = json.loads(os.environ["TOO_LARGE"])
 if "trainer.child" in sys.orig_argv:
     import torch
     passes = []
-    def check(module, args, kwargs):
-        ids = kwargs.get("input_ids")
-        if ids is None or not hasattr(module, "get_output_embeddings") or not torch.is_grad_enabled():
+    def check(module, args):
+        if not args or not torch.is_grad_enabled():
             return
-        passes.append(len(ids))
-        recomputes = getattr(module, "is_activation_checkpointing", False)
-        if len(ids) > wanted["rows"] and len(passes) > wanted["after"] and not (recomputes and wanted["recomputing"]):
+        if isinstance(module, torch.nn.Embedding):
+            passes.append(len(args[0]))
+        if not type(module).__name__.endswith("DecoderLayer"):
+            return
+        recomputes = wanted["recomputing"] and getattr(module, "gradient_checkpointing", False)
+        if len(args[0]) > wanted["rows"] and len(passes) > wanted["after"] and not recomputes:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-    torch.nn.modules.module.register_module_forward_pre_hook(check, with_kwargs=True)
+    torch.nn.modules.module.register_module_forward_pre_hook(check)
 """
 """A sitecustomize: models in training processes run out of memory with more than so many rows, after so many passes."""
 
