@@ -64,7 +64,7 @@ def skip_without() -> None:
 def environment(kind: str, record: Path, **more: str) -> dict[str, str]:
     """This process's environment with stand-in GPUs of a kind, whose use is recorded in a folder."""
     path = os.pathsep.join(part for part in (str(HERE), os.environ.get("PYTHONPATH", "")) if part)
-    kept = {key: value for key, value in os.environ.items() if key != "CUDA_VISIBLE_DEVICES"}
+    kept = {key: value for key, value in os.environ.items() if key not in ("CUDA_VISIBLE_DEVICES", "BAKEOFF_DEVICE")}
     own = {"PYTHONPATH": path, "BAKEOFF_STAND_IN_GPU": kind, "BAKEOFF_STAND_IN_GPU_RECORD": str(record)}
     return kept | own | {"OMP_NUM_THREADS": "1"} | more
 
