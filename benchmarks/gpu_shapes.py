@@ -121,7 +121,7 @@ def settings(folder: Path, miniature: bool, name: str, quantization: str) -> Any
         "name": f"{name}-{quantization}".replace(".", "-"),
         "bases": [str(made(folder, miniature, name))],
         "data": {
-            "sources": [{"name": str(rows)}], "decontaminate": [], "validation_fraction": 0.2, "validation_limit": 8,
+            "sources": [{"name": str(rows)}], "decontaminate": [], "validation_fraction": 0.2, "validation_limit": 2,
             "quality": {"near_duplicates": None, "max_repetition": None},
         },
         "training": {

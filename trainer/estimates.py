@@ -108,7 +108,7 @@ def memory(shape: Shape, training: Training, lora: Lora, row_tokens: int, runs: 
     """Peak memory of one device of a place: of `runs` variants of one base in the shared loop, or of one through TRL.
 
     `row_tokens`: length of a long row. Recomputing activations is what the file says; unset, it is the last resort.
-    Validation takes no more: it keeps nothing for a way back.
+    Validation needs no more, since it keeps nothing for a way back; on a GPU it takes as many rows as are free to hold.
     """
     dtype = dtype_of(shape, training, place)
     if shares_passes(training, lora, dtype, place):

@@ -1,14 +1,19 @@
-"""The script for ten minutes on a real GPU: whatever goes wrong in a part ends nothing else."""
+"""The script for ten minutes on a real GPU: nothing ends it early, and it runs to its end where there is no GPU."""
 
 from __future__ import annotations
 
 import importlib.util
+import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+
+from tests.stand_in_gpu import board
 
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "gpu.py"
 
@@ -63,3 +68,24 @@ def test_a_part_that_goes_wrong_is_reported_and_keeps_what_it_had_found(script: 
     assert (late.outcome, late.error) == ("skipped", "2 s are left, 5 are needed")
     table = script.table([fine, raised, hung, dead, late])
     assert all(f"| {one.outcome} |" in table for one in (fine, raised, hung, dead, late))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_every_part_ends_on_the_stand_in(tmp_path: Path) -> None:
+    board.skip_without()
+    environment = {**os.environ, **board.environment("t4", tmp_path), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(SCRIPT), "--miniature", "--minutes", "60", "--out", str(tmp_path / "out.json")]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False)
+    assert (tmp_path / "out.json").exists(), done.stderr[-2000:]
+    parts = {part["part"]: part for part in json.loads((tmp_path / "out.json").read_text())["parts"]}
+    failed = {name: part for name, part in parts.items() if part["outcome"] != "ok"}
+    assert not failed and done.returncode == 0, json.dumps(failed, indent=1)[:4000]
+    found = {name: {key: value for one in part["found"] for key, value in one.items()} for name, part in parts.items()}
+    assert found["device"]["device"] == "Tesla T4"
+    for name, part in found.items():
+        if name.startswith("train "):
+            assert part["seconds_a_step"] > 0 and part["peak_bytes"] > 0, name
+        if name.startswith("generate "):
+            assert part["tokens_per_second_of_tuned"] > 0, name
+    assert all(f"| {name} | ok |" in done.stdout for name in parts)
