@@ -288,7 +288,8 @@ def test_a_base_without_a_finite_loss_is_not_blamed_on_the_learning_rate(
     broken = laid_ground(tmp_path / "broken")
     file = broken / "base" / "model.safetensors"
     weights = load_file(file)
-    save_file({name: weight * 1e30 for name, weight in weights.items()}, file, metadata={"format": "pt"})
+    broken_one = {"model.norm.weight": weights["model.norm.weight"] * float("nan")}
+    save_file({**weights, **broken_one}, file, metadata={"format": "pt"})
     store = Workspace(tmp_path / "ws").store()
     (run,) = train(experiment(broken), store, Workspace(tmp_path / "ws"), lambda *_: None, devices)
     store.close()
