@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -226,3 +227,124 @@ def test_a_decision_over_all_of_them_comes_out(t4: Machine) -> None:
     judged = {names[candidate["model_id"]] for candidate in decision["candidates"]}
     assert judged >= {f"job-{base}{form}" for base in ("llama", "qwen2") for form in ("-lora-q8_0", "-q8_0")}
     assert decision["paragraph"]
+
+
+# --- an A100: a kill of the process that trains, and the memory after it
+
+
+@pytest.fixture(scope="module")
+def a100(bases: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Machine, dict[str, Run]]:
+    """An A100 with the runs' states after the training process of the first of two was killed, gone on with since."""
+
+    def make(folder: Path, steps: int) -> Path:
+        return experiment(
+            folder,
+            "pair",
+            [bases["llama"]],
+            training={"quantization": "nf4", "max_steps": steps, "eval_steps": steps // 2},
+            sweep={"grid": {"lora.rank": [4, 8]}},
+            evaluate={"heldout": {}, "forms": ["adapter"]},
+        )
+
+    machine, file, running, _ = killed_in_training(places(tmp_path_factory), "a100", make, training_process)
+    _, err = running.communicate(timeout=400)
+    assert running.returncode == 1, err
+    before = machine.runs()
+    machine.bakeoff("run", str(file))
+    return machine, before
+
+
+def test_a_killed_training_process_takes_no_other_run_with_it(a100: tuple[Machine, dict[str, Run]]) -> None:
+    machine, before = a100
+    assert sorted(run.status for run in before.values()) == ["failed", "finished"]
+    assert all(run.reason for run in before.values() if run.status == "failed")
+    after = machine.runs()
+    assert {run.status for run in after.values()} == {"finished"}
+    for run in after.values():
+        steps = sorted(machine.losses(run))
+        assert steps == list(range(1, len(steps) + 1))
+
+
+def test_no_two_processes_hold_a_base_at_once_and_no_run_adds_memory(a100: tuple[Machine, dict[str, Run]]) -> None:
+    machine, _ = a100
+    used = [one for one in board.processes(machine.record) if one.gpus]
+    trained = [one.uses[0].peak for one in used if one.parent != os.getpid()]
+    assert len(trained) == 3, "one killed, two to the end"
+    assert board.peaks(machine.record)[0] <= 1.01 * max(one.uses[0].peak for one in used)
+    assert max(trained[1:]) <= 1.3 * min(trained[1:]), "rank 8 takes little more than rank 4"
+
+
+# --- two T4: both at once, and the same curves as on a CPU
+
+
+@pytest.fixture(scope="module")
+def two(bases: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Machine]:
+    """Two runs in float32, trained on two T4 and on a CPU."""
+    trained = {}
+    for name, kind in (("gpus", "2xt4"), ("cpu", "")):
+        machine = Machine(tmp_path_factory.mktemp(name), kind)
+        file = experiment(
+            machine.folder,
+            "seeds",
+            [bases["llama"]],
+            training={"dtype": "float32", "max_steps": 6, "eval_steps": 3, "gradient_checkpointing": True},
+            sweep={"seeds": [0, 1]},
+        )
+        machine.bakeoff("train", str(file))
+        trained[name] = machine
+    return trained
+
+
+def test_two_gpus_train_one_run_each(two: dict[str, Machine]) -> None:
+    assert {run.status for run in two["gpus"].runs().values()} == {"finished"}
+    used = [one for one in board.processes(two["gpus"].record) if one.gpus]
+    assert sorted(one.gpus for one in used) == [(0,), (1,)]
+    weights = sum(
+        file.stat().st_size for file in Path(next(iter(two["gpus"].runs().values())).base).glob("*.safetensors")
+    )
+    for one in used:
+        (gpu,) = one.gpus
+        assert one.uses[gpu].peak > weights
+        assert one.uses[gpu].launches > 1000
+
+
+def test_a_gpu_learns_what_a_cpu_learns(two: dict[str, Machine]) -> None:
+    curves = {name: {run.name: machine.losses(run) for run in machine.runs().values()} for name, machine in two.items()}
+    assert curves["gpus"].keys() == curves["cpu"].keys()
+    for name, losses in curves["gpus"].items():
+        assert len(losses) == 6
+        np.testing.assert_allclose(list(losses.values()), list(curves["cpu"][name].values()), rtol=1e-4)
+    assert len({tuple(losses.values()) for losses in curves["gpus"].values()}) == 2
+
+
+# --- memory, as the process sees it that trains one experiment after another
+
+TWO_TRAININGS = """
+import json, sys, torch
+from results import Workspace
+from trainer import load_experiment, train
+place = Workspace.open(None)
+held = []
+for file in sys.argv[1:]:
+    runs = train(load_experiment(file), place.store(), place, lambda *_: None)
+    held.append([sum(run.status == "finished" for run in runs), torch.cuda.mem_get_info(0)])
+print(json.dumps([held, torch.cuda.memory_allocated()]))
+"""
+
+
+def test_all_memory_is_back_after_each_training_and_a_second_one_adds_none(
+    bases: dict[str, Path], tmp_path: Path
+) -> None:
+    machine = Machine(tmp_path, "t4:2GB")
+    files = [
+        experiment(machine.folder, name, [bases["llama"]], training={"seed": seed, "max_steps": 2})
+        for seed, name in enumerate(("first", "second"))
+    ]
+    running = machine.start("-c", TWO_TRAININGS, *map(str, files))
+    out, err = running.communicate(timeout=400)
+    assert running.returncode == 0, err
+    held, allocated = json.loads(out)
+    assert [finished for finished, _ in held] == [1, 1]
+    assert all(total - free <= 0.01 * total for _, (free, total) in held)
+    assert allocated == 0
+    assert len([one for one in board.processes(machine.record) if one.gpus]) == 2, "each trained in its own process"
