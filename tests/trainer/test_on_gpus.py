@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,22 @@ def trained(made: Experiment, folder: Path, kind: str) -> tuple[int, list[list[s
     return parent, runs
 
 
+@contextmanager
+def others_hold(size: int, kind: str, record: Path) -> Iterator[None]:
+    """Another process takes so many bytes of the GPU meanwhile."""
+    code = (
+        "import sys, torch; kept = torch.empty(int(sys.argv[1]), dtype=torch.uint8, device='cuda');"
+        "print('held', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, str(size)]
+    environment = board.environment(kind, record)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, env=environment, text=True, **pipes) as other:  # type: ignore[call-overload]
+        assert other.stdout.readline().strip() == "held"
+        yield
+        other.stdin.close()
+
+
 @pytest.fixture(scope="module")
 def ground(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return laid_ground(tmp_path_factory.mktemp("ground"))
@@ -64,7 +82,7 @@ def test_bf16_trains_fp32_adapters_in_a_process_that_alone_opens_the_gpu(ground:
     made = experiment(ground, training={"dtype": "auto", "batch_size": 4, "max_steps": 6, "eval_steps": 3})
     parent, [[run, status, reason]] = trained(made, tmp_path / "gpu", "a100")
     assert (status, reason) == ("finished", "")
-    (process,) = board.processes(tmp_path)
+    (process,) = [one for one in board.processes(tmp_path) if one.gpus]
     assert (process.parent, process.gpus) == (parent, (0,)), "the parent held no memory of a GPU"
     found = details(tmp_path / "gpu", run)
     assert (found["dtype"], found["adapter dtypes"]) == ("bfloat16", {"torch.float32"})
@@ -96,10 +114,14 @@ def test_a_gpu_too_small_for_the_batch_trains_it_in_smaller_passes(ground: Path,
     made = experiment(ground, training=training)
     _, [[roomy, _, _]] = trained(made, tmp_path / "roomy", "t4")
     need = details(tmp_path / "roomy", roomy)["peak_gpu_bytes"]
-    _, [[tight, status, reason]] = trained(made, tmp_path / "tight", f"t4:{int(need * 0.7) // 10**6}MB")
+    (tmp_path / "full").mkdir()
+    with others_hold(2 * 10**9 - int(need * 0.7), "t4:2GB", tmp_path / "full"):
+        _, [[tight, status, reason]] = trained(made, tmp_path / "full" / "tight", "t4:2GB")
     assert (status, reason) == ("finished", "")
-    assert any("16 rows a pass, 1 pass a step did not fit" in note for note in notes(tmp_path / "tight", tight))
+    assert any(
+        "16 rows a pass, 1 pass a step did not fit" in note for note in notes(tmp_path / "full" / "tight", tight)
+    )
     for metric in ("loss", "validation_loss"):
         expected = losses(tmp_path / "roomy", roomy, metric)
-        assert losses(tmp_path / "tight", tight, metric) == pytest.approx(expected, abs=1e-4), metric
-    assert details(tmp_path / "tight", tight)["peak_gpu_bytes"] < need
+        assert losses(tmp_path / "full" / "tight", tight, metric) == pytest.approx(expected, abs=1e-4), metric
+    assert details(tmp_path / "full" / "tight", tight)["peak_gpu_bytes"] < need
