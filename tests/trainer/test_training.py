@@ -271,6 +271,7 @@ SCRIPT = """
 import json, sys, torch
 from results import Workspace
 from trainer import train
+from trainer.experiment_file import experiment_of
 torch.set_num_threads(1)
 workspace = Workspace(sys.argv[2])
 def progress(what, done, total):
