@@ -17,6 +17,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -46,6 +47,7 @@ class ChildProcess:
         self.key = secrets.token_hex(16)
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 it lives as long as the process
         self._last_words = ""
+        self._stopping = threading.Lock()
         began = time.perf_counter()
         self._process = subprocess.Popen(
             [sys.executable, "-m", module],
@@ -128,20 +130,25 @@ class ChildProcess:
         return f"it ended with {ended}" + (f" ({lines[-1][:200]})" if lines else "")
 
     def stop(self) -> None:
-        """End it: politely by closing its stdin, then by force. Idempotent; `reason` is known afterwards too."""
-        with contextlib.suppress(OSError):
-            if self._process.stdin:
-                self._process.stdin.close()
-        try:
-            self._process.wait(2.0)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        with contextlib.suppress(OSError):
-            if self._process.stdout:
-                self._process.stdout.close()
-        self._last_words = self._last_words or self._tail()
-        self._log.close()
+        """End it: politely by closing its stdin, then by force. Idempotent; `reason` is known afterwards too.
+
+        One thread at a time: every request that a dying process breaks off ends it, and a file closed by two at once is
+        an error.
+        """
+        with self._stopping:
+            with contextlib.suppress(OSError):
+                if self._process.stdin:
+                    self._process.stdin.close()
+            try:
+                self._process.wait(2.0)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            with contextlib.suppress(OSError):
+                if self._process.stdout:
+                    self._process.stdout.close()
+            self._last_words = self._last_words or self._tail()
+            self._log.close()
 
     def _hand_over(self, task: Mapping[str, Any], load_seconds: float) -> dict[str, Any]:
         assert self._process.stdin and self._process.stdout

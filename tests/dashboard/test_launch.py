@@ -99,7 +99,11 @@ def test_an_answer_that_breaks_off_is_no_finished_one(serving: AnswerServer, nam
 def dashboard(folder: Path, *before: str) -> tuple[subprocess.Popen[bytes], int]:
     """`bakeoff dashboard` and its port, answering. `before`: what starts it."""
     port, said = free_port(), folder / "out"
-    command = [*before, sys.executable, "-m", "bakeoff", "dashboard", "--port", str(port), "--headless"]
+    usual = [
+        "env",
+        "--default-signal=HUP,INT,TERM",
+    ]  # also where nohup, or a shell in the background, started the tests
+    command = [*usual, *before, sys.executable, "-m", "bakeoff", "dashboard", "--port", str(port), "--headless"]
     environment = {**os.environ, "BAKEOFF_WORKSPACE": str(folder / "workspace"), "PYTHONUNBUFFERED": "1"}
     with said.open("wb") as out:
         running = subprocess.Popen(command, env=environment, stdout=out, stderr=out)

@@ -6,6 +6,7 @@ one (SIGSTOP) that is then killed shows that moment for certain: it takes the re
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import random
@@ -13,6 +14,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
@@ -202,6 +204,38 @@ def test_a_llama_killed_while_it_loads_is_loaded_again(tiny: Path, wanted: str, 
     assert assassin.killed
     assert answered(made.stream(HELLO, LONG)) == (wanted, None)
     made.close()
+
+
+class Log(io.BytesIO):
+    """A child's log that takes a while to close, and shows when two close it at once: a real file then raises."""
+
+    def __init__(self) -> None:
+        super().__init__(b"its last words")
+        self._free = threading.Lock()
+
+    def close(self) -> None:
+        assert self._free.acquire(blocking=False), "closed by two threads at once"
+        time.sleep(0.05)
+        super().close()
+        self._free.release()
+
+
+def test_every_request_that_a_death_breaks_off_may_end_the_process(engine: LlamaCppEngine) -> None:
+    """At once: each of many threads sees its connection break, and ends what is left of the child."""
+    child = engine.server.children.child()
+    child._log.close()
+    child._log = Log()
+    os.kill(child.pid, signal.SIGKILL)
+    meeting = threading.Barrier(8)
+
+    def end() -> str:
+        meeting.wait()
+        child.stop()
+        return child.reason()
+
+    with ThreadPoolExecutor(8) as pool:
+        said = {future.result() for future in [pool.submit(end) for _ in range(8)]}
+    assert said == {"it ended with signal 9 (its last words)"}
 
 
 def test_what_dies_whenever_it_is_loaded_is_tried_twice() -> None:

@@ -7,11 +7,20 @@ import pty
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from trainer.signals import stop_on_signals
+
+
+@pytest.fixture(autouse=True)
+def usual_hangup() -> Iterator[None]:
+    """A hangup as a terminal's programs hear it, also where nohup started the tests."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
