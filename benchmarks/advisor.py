@@ -20,8 +20,8 @@ import numpy as np
 
 from benchmarks.peers import describe_machine
 from engines import Threading, advise, open_engines, write_model
-from engines.gguf import GgufSource
-from engines.threads import candidates, decoding_speed, trial_options
+from engines.gguf_format.writer import GgufSource
+from engines.llamacpp.thread_count import candidates, decoding_speed, trial_options
 from results import Form, Model, Workspace, this_machine
 from tests.engines.weights import smollm2, write_adapters
 

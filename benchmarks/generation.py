@@ -33,10 +33,10 @@ import torch
 from peers import describe_machine
 
 from engines import HuggingFaceEngine, LlamaCppEngine, Sampling, unpacked
-from engines.header import read_header
-from engines.llamaserver import LlamaServer
-from engines.lora import deltas, layout_of, write_lora
-from engines.rows import Request
+from engines.gguf_format.header import read_header
+from engines.gguf_format.lora import deltas, layout_of, write_lora
+from engines.huggingface.requests import Request
+from engines.llamacpp.server_process import LlamaServer
 from evaluator import Answer, Scorer, ScoringSettings, extract_code, load_benchmark
 from evaluator.prompting import INSTRUCTION, conversation, end_of_chat
 from evaluator.subsets import choose_tasks

@@ -122,7 +122,7 @@ def _setting(setting: tuple[int, int, int, int], steps: int, folder: Path) -> di
 
 def measure(runs: int, rank: int, batch: int, max_length: int, steps: int, data: Path) -> dict[str, Any]:
     """Train `runs` variants for `steps` steps; afterwards ask the plan's own functions about the same."""
-    from engines.speeds import this_cpu
+    from engines.hardware.speeds import this_cpu
     from trainer import estimates
     from trainer.bases import load_base
     from trainer.experiment import Lora, Training

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engines import Engine, LlamaCppEngine, Message, Sampling, Threading
-from engines.llamaserver import LlamaServer
+from engines.llamacpp.server_process import LlamaServer
 from results import Model, Workspace, this_machine
 from tests.engines.weights import smollm2, write_adapters
 

@@ -26,7 +26,7 @@ import torch
 import transformers
 
 from engines import ExportRefused, FolderSource, HuggingFaceEngine, LlamaCppEngine, Threading, write_model
-from engines.parity import check, compare_ids
+from engines.exporting.parity import check, compare_ids
 
 FAMILIES = {"llama": transformers.LlamaConfig, "qwen2": transformers.Qwen2Config}
 BLOCKS = ((0x20, 0x7E), (0xA0, 0x24F), (0x370, 0x5FF), (0x900, 0xDFF), (0x3040, 0x30FF), (0x4E00, 0x9FFF),

@@ -15,10 +15,25 @@ from engines.interface import Chunk, Completion, Engine, FinishReason, Message, 
 
 if TYPE_CHECKING:
     from engines.advisor import Advice, advise
-    from engines.bandwidth import memory_bandwidth
-    from engines.builds import CUDA_WHEELS, llamacpp_gpus
-    from engines.devices import BF16_FLAGS, OVERFLOWS, Device, cpu_flags, free_bytes, gpus, this_device, unusable_gpu
-    from engines.estimates import (
+    from engines.exporting.export import base_in_gguf, export
+    from engines.exporting.possible import why_not
+    from engines.exporting.references import References
+    from engines.gguf_format.header import read_header
+    from engines.gguf_format.unpacking import cache_folder, silence, unpacked
+    from engines.gguf_format.vocabulary import gguf_tokenizer
+    from engines.gguf_format.writer import FolderSource, write_model
+    from engines.hardware.bandwidth import memory_bandwidth
+    from engines.hardware.devices import (
+        BF16_FLAGS,
+        OVERFLOWS,
+        Device,
+        cpu_flags,
+        free_bytes,
+        gpus,
+        this_device,
+        unusable_gpu,
+    )
+    from engines.hardware.estimates import (
         EngineName,
         Sizes,
         engine_of,
@@ -27,83 +42,77 @@ if TYPE_CHECKING:
         reading_seconds,
         step_seconds,
     )
-    from engines.forms import base_in_gguf, export
-    from engines.gguf import FolderSource, write_model
-    from engines.header import read_header
-    from engines.huggingface import HuggingFaceEngine, chat_template
+    from engines.hardware.speeds import A100, LISTED, RTX_4090, T4, Place, of_devices, places, this_gpus
+    from engines.huggingface.engine import HuggingFaceEngine, chat_template
+    from engines.huggingface.requests import Answer, Request
     from engines.identity import file_sha256, folder_sha256, model_id
-    from engines.llamacpp import LlamaCppEngine
-    from engines.llamaserver import DEFAULT_CONTEXT, Threading, cache_bytes, expected_bytes
-    from engines.openai import AT_ONCE, masked
+    from engines.llamacpp.builds import CUDA_WHEELS, llamacpp_gpus
+    from engines.llamacpp.engine import LlamaCppEngine
+    from engines.llamacpp.server_process import DEFAULT_CONTEXT, Threading, cache_bytes, expected_bytes
+    from engines.llamacpp.thread_count import calibrated
+    from engines.openai_endpoint import AT_ONCE, masked
     from engines.opening import open_engine, open_engines
-    from engines.possible import why_not
-    from engines.references import References
-    from engines.rows import Answer, Request
-    from engines.serving import serve
-    from engines.speeds import A100, LISTED, RTX_4090, T4, Place, of_devices, places, this_gpus
-    from engines.threads import calibrated
-    from engines.unpacking import cache_folder, silence, unpacked
-    from engines.vocabulary import gguf_tokenizer
+    from engines.server.run import serve
 
 _LAZY = {
-    "A100": "speeds",
-    "AT_ONCE": "openai",
+    "A100": "hardware.speeds",
+    "AT_ONCE": "openai_endpoint",
     "Advice": "advisor",
-    "Answer": "rows",
-    "BF16_FLAGS": "devices",
-    "CUDA_WHEELS": "builds",
-    "DEFAULT_CONTEXT": "llamaserver",
-    "Device": "devices",
-    "EngineName": "estimates",
-    "FolderSource": "gguf",
-    "HuggingFaceEngine": "huggingface",
-    "LISTED": "speeds",
-    "LlamaCppEngine": "llamacpp",
-    "OVERFLOWS": "devices",
-    "Place": "speeds",
-    "RTX_4090": "speeds",
-    "References": "references",
-    "Request": "rows",
-    "Sizes": "estimates",
-    "T4": "speeds",
-    "Threading": "llamaserver",
+    "Answer": "huggingface.requests",
+    "BF16_FLAGS": "hardware.devices",
+    "CUDA_WHEELS": "llamacpp.builds",
+    "DEFAULT_CONTEXT": "llamacpp.server_process",
+    "Device": "hardware.devices",
+    "EngineName": "hardware.estimates",
+    "FolderSource": "gguf_format.writer",
+    "HuggingFaceEngine": "huggingface.engine",
+    "LISTED": "hardware.speeds",
+    "LlamaCppEngine": "llamacpp.engine",
+    "OVERFLOWS": "hardware.devices",
+    "Place": "hardware.speeds",
+    "RTX_4090": "hardware.speeds",
+    "References": "exporting.references",
+    "Request": "huggingface.requests",
+    "Sizes": "hardware.estimates",
+    "T4": "hardware.speeds",
+    "Threading": "llamacpp.server_process",
     "advise": "advisor",
-    "base_in_gguf": "forms",
-    "cache_bytes": "llamaserver",
-    "cache_folder": "unpacking",
-    "calibrated": "threads",
-    "chat_template": "huggingface",
-    "cpu_flags": "devices",
-    "engine_of": "estimates",
-    "expected_bytes": "llamaserver",
-    "export": "forms",
-    "export_seconds": "estimates",
+    "base_in_gguf": "exporting.export",
+    "cache_bytes": "llamacpp.server_process",
+    "cache_folder": "gguf_format.unpacking",
+    "calibrated": "llamacpp.thread_count",
+    "chat_template": "huggingface.engine",
+    "cpu_flags": "hardware.devices",
+    "engine_of": "hardware.estimates",
+    "expected_bytes": "llamacpp.server_process",
+    "export": "exporting.export",
+    "export_seconds": "hardware.estimates",
     "file_sha256": "identity",
     "folder_sha256": "identity",
-    "free_bytes": "devices",
-    "gguf_tokenizer": "vocabulary",
-    "give_back": "memory",
-    "gpus": "devices",
-    "llamacpp_gpus": "builds",
-    "loading_seconds": "estimates",
-    "masked": "openai",
-    "memory_bandwidth": "bandwidth",
+    "free_bytes": "hardware.devices",
+    "gguf_tokenizer": "gguf_format.vocabulary",
+    "give_back": "huggingface.memory",
+    "gpus": "hardware.devices",
+    "llamacpp_gpus": "llamacpp.builds",
+    "loading_seconds": "hardware.estimates",
+    "masked": "openai_endpoint",
+    "memory_bandwidth": "hardware.bandwidth",
     "model_id": "identity",
-    "of_devices": "speeds",
+    "of_devices": "hardware.speeds",
     "open_engine": "opening",
     "open_engines": "opening",
-    "places": "speeds",
-    "read_header": "header",
-    "reading_seconds": "estimates",
-    "serve": "serving",
-    "silence": "unpacking",
-    "step_seconds": "estimates",
-    "this_device": "devices",
-    "this_gpus": "speeds",
-    "unpacked": "unpacking",
-    "unusable_gpu": "devices",
-    "why_not": "possible",
-    "write_model": "gguf",
+    "places": "hardware.speeds",
+    "read_header": "gguf_format.header",
+    "reading_seconds": "hardware.estimates",
+    "serve": "server.run",
+    "silence": "gguf_format.unpacking",
+    "step_seconds": "hardware.estimates",
+    "this_device": "hardware.devices",
+    "this_gpus": "hardware.speeds",
+    "unpacked": "gguf_format.unpacking",
+    "unusable_gpu": "hardware.devices",
+    "why_not": "exporting.possible",
+    "write_model": "gguf_format.writer",
 }
 """Name → the module that has it. None is imported before its name is used."""
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from engines.llamacpp.thread_count import TOKENS, Opener, measured, trial_options
 from engines.opening import is_llama, open_engines
-from engines.threads import TOKENS, Opener, measured, trial_options
 from results import Model, Workspace
 
 

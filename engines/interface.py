@@ -1,6 +1,7 @@
 """The one interface every engine answers by: text in, text out, with timings.
 
-Implementations: `engines.llamacpp`, `engines.huggingface`, `engines.openai`, `engines.ctransformers`.
+Implementations: `engines.llamacpp.engine`, `engines.huggingface.engine`, `engines.openai_endpoint`,
+`engines.ggml_legacy`.
 """
 
 from __future__ import annotations

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engines.errors import EngineError, FileRefused
-from engines.header import legacy_format
+from engines.gguf_format.header import legacy_format
 from results import Model, Workspace
 
 if TYPE_CHECKING:
     from engines.interface import Engine
-    from engines.llamacpp import LlamaCppEngine
+    from engines.llamacpp.engine import LlamaCppEngine
 
 LLAMA_OPTIONS = ("context", "slots", "threading_choice", "warmup", "reuse")
 
@@ -41,18 +41,18 @@ def open_engine(model: Model, workspace: Workspace, **options: Any) -> Engine:
     """
     path = workspace.resolve(model.path)
     if model.form == "remote":
-        from engines.openai import OpenAIEngine
+        from engines.openai_endpoint import OpenAIEngine
 
         return OpenAIEngine.of(model)
     if not path.exists():
         raise FileRefused(f"{path}, the {model.form} of {model.name}, is gone. Export it again or archive the model.")
     if model.form == "ggml" or (path.is_file() and legacy_format(path)):
-        from engines.ctransformers import CTransformersEngine
+        from engines.ggml_legacy import CTransformersEngine
 
         return CTransformersEngine(path, identity=model.identity)
     if model.form != "adapter" and is_llama(model, workspace):
         return open_engines([model], workspace, **options)[model.id]
-    from engines.huggingface import HuggingFaceEngine
+    from engines.huggingface.engine import HuggingFaceEngine
 
     if model.form == "adapter":
         base = weights_path(model, workspace)
@@ -65,8 +65,8 @@ def open_engines(models: Sequence[Model], workspace: Workspace, **options: Any) 
 
     Raises: EngineError for a model that llama.cpp does not serve.
     """
-    from engines.llamacpp import LlamaCppEngine
-    from engines.llamaserver import LlamaServer
+    from engines.llamacpp.engine import LlamaCppEngine
+    from engines.llamacpp.server_process import LlamaServer
 
     unknown = set(options) - set(LLAMA_OPTIONS)
     if unknown:

@@ -22,7 +22,7 @@ SPOKEN_TO: tuple[Form, ...] = ("remote", "ggml")
 """Forms that are reached through an engine's interface only (`evaluator.asking`)."""
 
 BASE_ROW = ""
-"""The adapter name of rows that run on the bare base (`engines.adapters.BASE`)."""
+"""The adapter name of rows that run on the bare base (`engines.huggingface.lora_bank.BASE`)."""
 
 ADAPTED: tuple[Form, ...] = ("adapter", "lora-gguf")
 """Forms that stand beside a base's weights."""
@@ -37,7 +37,7 @@ class Family:
     members: tuple[Model, ...]
 
     def row(self, model: Model) -> str:
-        """What `engines.rows.Request.adapter` is for a member."""
+        """What `engines.huggingface.requests.Request.adapter` is for a member."""
         return model.id if model.form in ADAPTED else BASE_ROW
 
 

@@ -3,7 +3,7 @@
 Counted as the measurements work: models that share a file load it once, answers are given in as many slots as the
 settings allow, GGUF files are asked through llama.cpp, held-out rows are read through transformers.
 
-Not here: what devices reach (`engines.estimates`), training (`trainer.estimates`).
+Not here: what devices reach (`engines.hardware.estimates`), training (`trainer.estimates`).
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ TEMPLATE_TOKENS = 25
 CHARACTERS_A_TOKEN = 4.5
 
 CALIBRATED_OPENINGS, CALIBRATED_TOKENS = 9, 300
-"""Processes and tokens until llama.cpp's number of threads is found (`engines.threads`)."""
+"""Processes and tokens until llama.cpp's number of threads is found (`engines.llamacpp.thread_count`)."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ Every model is asked through the engine of its form (`evaluator.asking`). Every 
 interrupted evaluation goes on with the tasks that are left. ERROR, our own failure, is in no numerator and no
 denominator, and is tried again.
 
-Not here: verdicts (`evaluator.scoring`), the batch (`engines.batching`).
+Not here: verdicts (`evaluator.scoring`), the batch (`engines.huggingface.batching`).
 Try: bakeoff evaluate --tasks 40
 """
 

@@ -4,7 +4,7 @@ Memory is counted per part: weights, trained parameters with their optimizer sta
 back, and what passes (a tile of the vocabulary's scores, a layer's gradients). Time is floating-point operations over
 the speed that a place reaches in practice, and on a GPU no less than launching the operations takes.
 
-Not here: how fast places are (`engines.speeds`), measuring (`evaluator.foretelling`).
+Not here: how fast places are (`engines.hardware.speeds`), measuring (`evaluator.foretelling`).
 """
 
 from __future__ import annotations

@@ -191,7 +191,7 @@ def weights() -> Path:
 @pytest.fixture(scope="session")
 def tiny(miniature: Callable[[str], Path]) -> Path:
     """A miniature SmolLM as GGUF: loads in a tenth of a second."""
-    from engines.gguf import FolderSource, write_model
+    from engines.gguf_format.writer import FolderSource, write_model
 
     folder = miniature("smollm")
     file = folder / "tiny.gguf"

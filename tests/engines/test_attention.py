@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as functional
 
 from engines import Sampling
-from engines.attention import attend, decode_step, folded
-from engines.drawing import draw, draw_rows
+from engines.huggingface.sampling import draw, draw_rows
+from engines.huggingface.slot_attention import attend, decode_step, folded
 
 
 @pytest.mark.parametrize(("rows", "heads", "groups", "width", "head"), [(5, 9, 3, 64, 64), (2, 8, 2, 32, 128)])

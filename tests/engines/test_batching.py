@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines import HuggingFaceEngine, Sampling
-from engines.adapters import AdapterRefused, read_adapter, read_lora_gguf
-from engines.rows import Request
+from engines.gguf_format.peft_files import AdapterRefused, read_adapter
+from engines.huggingface.lora_bank import read_lora_gguf
+from engines.huggingface.requests import Request
 from trainer import miniature
 
 pytestmark = pytest.mark.slow
@@ -273,8 +274,8 @@ def test_a_lora_gguf_is_the_adapter_that_it_was_made_of(weights: Path, tmp_path:
     from peft import LoraConfig, get_peft_model
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    from engines.header import read_header
-    from engines.lora import deltas, layout_of, write_lora
+    from engines.gguf_format.header import read_header
+    from engines.gguf_format.lora import deltas, layout_of, write_lora
 
     layout = layout_of(read_header(weights))
     # Two of the thirty layers are enough, with the widths of the real file.

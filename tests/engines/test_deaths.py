@@ -24,12 +24,12 @@ import psutil
 import pytest
 
 from engines import EngineCrashed, LlamaCppEngine, Sampling
-from engines.llamaserver import LlamaServer, Threading
-from engines.process import ChildProcess
-from engines.residency import Residency
-from engines.succession import ASKED_AGAIN, Succession
-from engines.wire import Wire
-from engines.worker import OneModel
+from engines.llamacpp.http import Wire
+from engines.llamacpp.server_process import LlamaServer, Threading
+from engines.processes.child_process import ChildProcess
+from engines.processes.succession import ASKED_AGAIN, Succession
+from engines.server.residency import Residency
+from engines.server.worker import OneModel
 from results import Model, Workspace
 from tests.engines.test_llamacpp import in_turns
 from tests.engines.test_server import ASK, run, said, stream
@@ -198,7 +198,7 @@ class Assassin(threading.Thread):
 
 @pytest.mark.parametrize("after_seconds", [0.0, 0.05, 0.2])
 def test_a_llama_killed_while_it_loads_is_loaded_again(tiny: Path, wanted: str, after_seconds: float) -> None:
-    assassin = Assassin("engines.llamachild", after_seconds)
+    assassin = Assassin("engines.llamacpp.child_main", after_seconds)
     made = LlamaCppEngine(LlamaServer(tiny, context=256, threading_choice=Threading(1, patient=True)))
     assassin.join()
     assert assassin.killed
@@ -257,7 +257,7 @@ def test_a_worker_killed_at_any_moment_answers_whole_or_fails_by_name(
     place = Workspace(tmp_path)
     with place.store() as store:
         store.models.add(Model("m-1", "whole", "merged", "mini", "e" * 64, 1, str(miniature("llama"))))
-        assassin = Assassin("engines.worker", 1.0)
+        assassin = Assassin("engines.server.worker", 1.0)
         residency = Residency(store, place, 4 << 30)
         url, stop = run(residency)
         try:

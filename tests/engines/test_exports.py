@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 from engines import ExportRefused, FileRefused, LlamaCppEngine, Threading, export
-from engines.gguf import FolderSource, GgufSource, write_model
-from engines.header import read_header
-from engines.huggingface import HuggingFaceEngine
-from engines.hyperparameters import llama3_factors, read_config
-from engines.parity import check
-from engines.parity_corpus import TEXTS
-from engines.vocabulary import gguf_tokenizer
+from engines.exporting.parity import check
+from engines.exporting.parity_corpus import TEXTS
+from engines.gguf_format.header import read_header
+from engines.gguf_format.hyperparameters import llama3_factors, read_config
+from engines.gguf_format.vocabulary import gguf_tokenizer
+from engines.gguf_format.writer import FolderSource, GgufSource, write_model
+from engines.huggingface.engine import HuggingFaceEngine
 from results import Model, Workspace
 
 Miniature = Callable[[str], Path]
@@ -87,8 +87,8 @@ class Broken(FolderSource):
         yield self._change(name, found) if self._change else found
 
     def describe(self, writer: Any) -> None:
-        import engines.gguf as module
-        from engines.vocabulary import read_vocabulary
+        import engines.gguf_format.writer as module
+        from engines.gguf_format.vocabulary import read_vocabulary
 
         original = module.describe_vocabulary
         super().describe(writer)
@@ -118,7 +118,7 @@ def test_a_broken_export_is_refused_by_name(
     folder = miniature("llama")
     if check_name == "end-ids":  # the end-of-turn token must not look like one by its name either
         change = {**change, "tokens": None}
-        from engines.vocabulary import read_vocabulary
+        from engines.gguf_format.vocabulary import read_vocabulary
 
         size = json.loads((folder / "config.json").read_text())["vocab_size"]
         tokens = list(read_vocabulary(folder, size).tokens)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from engines import EngineBusy, Sampling
-from engines.gpu_memory import GpuMemory, gpu_memory
-from engines.residency import BUDGET_SHARE, Residency
+from engines.hardware.gpu_memory import GpuMemory, gpu_memory
+from engines.server.residency import BUDGET_SHARE, Residency
 from results import Model, Workspace
 from tests.stand_in_gpu import board
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engines import FileRefused, read_header
-from engines.header import KEPT_ITEMS, Length, legacy_format
+from engines.gguf_format.header import KEPT_ITEMS, Length, legacy_format
 
 
 def sound(path: Path) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from engines.lanes import Lanes
+from engines.llamacpp.scheduler import Lanes
 
 
 def never() -> bool:

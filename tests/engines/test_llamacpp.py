@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from engines import EngineCrashed, EngineError, FileRefused, LlamaCppEngine, Message, Sampling, Threading
-from engines.llamaserver import LlamaServer
-from engines.process import ChildProcess
+from engines.llamacpp.server_process import LlamaServer
+from engines.processes.child_process import ChildProcess
 
 pytestmark = pytest.mark.slow
 
@@ -215,7 +215,7 @@ def test_nul_characters_and_wrong_files_are_refused(tiny: Path, adapters: list[P
 
 
 def test_a_template_bomb_ends_its_engine_not_ours(tiny: Path, tmp_path: Path) -> None:
-    from engines.gguf import GgufSource, write_model
+    from engines.gguf_format.writer import GgufSource, write_model
 
     bomb = tmp_path / "bomb.gguf"
     loop = "{% for n in range(100000) %}" * 3 + "{% endfor %}" * 3
@@ -255,7 +255,7 @@ def test_a_gpu_build_gets_no_bound_on_its_address_space_and_names_its_gpu(tiny: 
     task = {"path": str(tiny), "adapters": [], "context": 64, "slots": 1, "threads": 1, "memory_bytes": 2**33}
     bounds, said = [], []
     for environment in ({}, {"PYTHONPATH": str(tmp_path)}):
-        process = ChildProcess("engines.llamachild", task, 60, environment)
+        process = ChildProcess("engines.llamacpp.child_main", task, 60, environment)
         limits = Path(f"/proc/{process.pid}/limits").read_text().splitlines()
         bounds.append(next(line for line in limits if line.startswith("Max address space")).split()[3])
         said.append((process.details["device"], process.details["gpu_bytes"]))

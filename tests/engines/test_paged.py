@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from engines import EngineError, HuggingFaceEngine, Sampling
-from engines.attention import IMPLEMENTATION
-from engines.rows import Request
+from engines.huggingface.requests import Request
+from engines.huggingface.slot_attention import IMPLEMENTATION
 from tests.engines.test_batching import LIMITS, PROMPTS, generated, made_adapter
 from trainer import miniature
 

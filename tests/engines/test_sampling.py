@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from engines import Engine, HuggingFaceEngine, LlamaCppEngine, Message, Request, Sampling, Threading
-from engines.openai import NEUTRAL, OpenAIEngine
-from engines.residency import Residency
+from engines.openai_endpoint import NEUTRAL, OpenAIEngine
+from engines.server.residency import Residency
 from results import Model, Workspace
 from tests.engines.test_server import run
 

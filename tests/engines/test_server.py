@@ -20,11 +20,11 @@ import pytest
 import uvicorn
 
 from engines import Chunk, EngineBusy, EngineError, HuggingFaceEngine, Sampling
-from engines.openai import OpenAIEngine
-from engines.residency import Residency
-from engines.server import create_app
-from engines.serving import listening, serve
-from engines.worker import OneModel
+from engines.openai_endpoint import OpenAIEngine
+from engines.server.app import create_app
+from engines.server.residency import Residency
+from engines.server.run import listening, serve
+from engines.server.worker import OneModel
 from results import Model, Store, Workspace
 
 pytestmark = pytest.mark.slow

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from engines import ExportRefused, References, export, file_sha256, open_engines, why_not
-from engines.gguf import FolderSource, write_model
-from engines.header import read_header
+from engines.gguf_format.header import read_header
+from engines.gguf_format.writer import FolderSource, write_model
 from results import Model, Workspace
 
 Miniature = Callable[[str], Path]
@@ -165,7 +165,7 @@ def test_what_cannot_be_made_is_named_without_weights(
 def test_blocks_of_rows_make_the_same_file_as_whole_tensors(
     miniature: Miniature, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import engines.gguf as module
+    import engines.gguf_format.writer as module
 
     files = []
     for name, block in (("whole", 1 << 30), ("blocks", 64)):
@@ -181,7 +181,7 @@ def test_blocks_of_rows_make_the_same_file_as_whole_tensors(
 
 
 def test_a_delta_is_merged_row_by_row() -> None:
-    from engines.lora import Delta
+    from engines.gguf_format.lora import Delta
 
     draws = np.random.default_rng(0)
     weights, down, up = (draws.normal(size=shape).astype(np.float32) for shape in ((6, 8), (2, 8), (6, 2)))

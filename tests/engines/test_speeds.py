@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engines import A100, LISTED, RTX_4090, T4, Device, of_devices, places
-from engines.speeds import card
+from engines.hardware.speeds import card
 
 
 def gpu(label: str, capability: tuple[int, int], gigabytes: float, number: int = 0) -> Device:

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from engines import FolderSource, HuggingFaceEngine, unpacked, write_model
-from engines.header import Header, read_header
-from engines.hyperparameters import config_of, llama3_factors, read_config
+from engines.gguf_format.header import Header, read_header
+from engines.gguf_format.hyperparameters import config_of, llama3_factors, read_config
 
 Miniature = Callable[[str], Path]
 PROMPT = "def add(a, b):\n    return a + b  # 0123456789 naïve 中文 the quick brown fox jumps over the lazy dog again"
@@ -69,7 +69,7 @@ def test_the_scaling_of_llama_3_is_told_from_its_factors() -> None:
         "factor": 32.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192
     }  # fmt: skip
     factors = tuple(float(one) for one in llama3_factors(scaling, 500000.0, 64))
-    from engines.hyperparameters import _llama3_scaling
+    from engines.gguf_format.hyperparameters import _llama3_scaling
 
     found = _llama3_scaling(Header(3, {}, (), 0, factors), 500000.0, 64)
     assert found == {"rope_type": "llama3", **scaling}

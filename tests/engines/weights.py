@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from engines.header import read_header
-from engines.lora import Delta, write_lora
+from engines.gguf_format.header import read_header
+from engines.gguf_format.lora import Delta, write_lora
 
 
 def smollm2() -> Path | None:

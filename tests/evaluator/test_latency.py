@@ -29,7 +29,7 @@ from results import BakeoffError, Evaluation, Model, Workspace
 from trainer.miniatures import miniature
 
 if TYPE_CHECKING:
-    from engines.llamacpp import LlamaCppEngine, LlamaStream
+    from engines.llamacpp.engine import LlamaCppEngine, LlamaStream
 
 
 def test_wrong_settings_are_named(tmp_path: Path) -> None:

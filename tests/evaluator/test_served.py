@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from engines import EngineError, FolderSource, Sampling, Threading, file_sha256, open_engine, write_model
-from engines.header import read_header
-from engines.lora import Delta, write_lora
+from engines.gguf_format.header import read_header
+from engines.gguf_format.lora import Delta, write_lora
 from evaluator import IdentityFailed, ModelUnmeasurable, evaluate_humaneval, evaluate_stopping, sandbox_available
 from evaluator.asking import groups
 from results import Evaluation, Model, Run, Store, Workspace
@@ -75,7 +75,7 @@ def answers(store: Store, evaluation: Evaluation) -> dict[str, str]:
 def servers() -> list[psutil.Process]:
     """The llama.cpp processes of this test."""
     children = psutil.Process().children(recursive=True)
-    return [one for one in children if "engines.llamachild" in one.cmdline()]
+    return [one for one in children if "engines.llamacpp.child_main" in one.cmdline()]
 
 
 def test_one_process_answers_for_a_base_and_its_adapters_as_each_alone(

@@ -1,0 +1,1 @@
+"""GGUF files: their header, vocabulary and hyperparameters, written and read; PEFT adapters as LoRA-GGUF."""

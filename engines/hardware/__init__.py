@@ -1,0 +1,1 @@
+"""What this machine has: its GPUs, their memory, and how fast it computes and reads."""

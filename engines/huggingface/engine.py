@@ -1,0 +1,335 @@
+"""Transformers behind the engine interface: one base in memory, any number of its LoRA adapters, batched.
+
+The engine of evaluation: hundreds of prompts of several models at once (`answers`), and the losses of given texts
+(`token_losses`). One conversation at a time (`stream`) works too; on a CPU llama.cpp answers one user faster.
+
+A base is a Hugging Face folder, a Hub name, or a GGUF file: its dequantized weights then run through the same code,
+which measures the quantization's own error and not another engine's arithmetic.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from engines.errors import EngineError, FileRefused
+from engines.gguf_format.header import read_header
+from engines.gguf_format.unpacking import model_of, read_directly, silence, unpacked
+from engines.hardware.devices import OVERFLOWS, Device, free_bytes, this_device
+from engines.hardware.devices import VARIABLE as DEVICE_VARIABLE
+from engines.huggingface.batching import head_logits
+from engines.huggingface.decoders import Decoders, chosen
+from engines.huggingface.lora_bank import BASE, Routing, install, load_adapter
+from engines.huggingface.memory import give_back
+from engines.huggingface.requests import Answer, Request
+from engines.huggingface.slot_attention import IMPLEMENTATION
+from engines.interface import Chunk, Completion, Message, Sampling
+from results.records import Progress
+
+TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<|end|>", "<|endoftext|>", "</s>")
+"""End-of-turn tokens of the families we name: an answer ends there even if the model's files forget to say so."""
+
+
+class WeightsRefused(FileRefused):
+    """A model's weights or tokenizer cannot be loaded."""
+
+
+def engine_device() -> Device:
+    """Where models are loaded to answer: this machine's GPU, else its CPU.
+
+    Apple GPUs train, but neither decoder was ever tried on one.
+    """
+    device = this_device()
+    return device if device.is_cuda else this_device("cpu")
+
+
+def weights_dtype(base: str | Path) -> torch.dtype:
+    """What the device computes best; where that is float16, float32 for an architecture that overflows in it."""
+    best = engine_device().dtype
+    if best == "float16" and _architecture(base) in OVERFLOWS:
+        best = "float32"
+    dtype: torch.dtype = getattr(torch, best)
+    return dtype
+
+
+def _architecture(base: str | Path) -> str:
+    """The `model_type` of a folder or Hub name, the architecture of a GGUF file; empty where there is none to read."""
+    if Path(base).suffix == ".gguf":
+        return read_header(Path(base)).architecture
+    from transformers import AutoConfig
+
+    try:
+        return str(AutoConfig.from_pretrained(base, trust_remote_code=False).model_type)
+    except (OSError, ValueError, KeyError):
+        return ""  # loading it says why
+
+
+def load_base(base: str | Path, dtype: torch.dtype | None = None) -> tuple[Any, Any]:
+    """(model, tokenizer) of a folder, Hub name or GGUF file, ready for inference on `engine_device`.
+
+    A GPU's weights are read straight onto it: no copy of all of them lies in the machine's memory.
+    Raises: WeightsRefused, naming the base and what transformers said. Code shipped with weights is never run.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    dtype, device = dtype or weights_dtype(base), engine_device()
+    file, named = Path(base), str(dtype).removeprefix("torch.")
+    direct = file.suffix == ".gguf" and read_directly(file, named)
+    if file.suffix == ".gguf":
+        base = unpacked(file, "" if direct else named)
+    try:
+        with silence():
+            tokenizer = AutoTokenizer.from_pretrained(base, trust_remote_code=False)
+            if direct:
+                with torch.device(device.name):
+                    model = model_of(file, Path(base), named, attn_implementation=IMPLEMENTATION)
+                return model.eval().requires_grad_(False), tokenizer
+            model = AutoModelForCausalLM.from_pretrained(
+                base, dtype=dtype, attn_implementation=IMPLEMENTATION, trust_remote_code=False, use_safetensors=True,
+                device_map={"": device.name} if device.is_cuda else None,
+            )  # fmt: skip
+    except torch.OutOfMemoryError as error:
+        raise WeightsRefused(
+            f"{base} does not fit the {device.label}'s memory in {str(dtype).removeprefix('torch.')} "
+            f"({free_bytes(device) / 1e9:.1f} of {device.memory_bytes / 1e9:.1f} GB are free): measure its gguf-q8_0 "
+            f"or gguf-q4_0 form, or compute on the CPU with {DEVICE_VARIABLE}=cpu"
+        ) from error
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise WeightsRefused(f"Cannot load {base}: {reason}") from error
+    return model.eval().requires_grad_(False), tokenizer
+
+
+def own_template(folder: Path) -> str | None:
+    """The chat template that lies in an adapter's folder; None without one."""
+    for name in ("chat_template.jinja", "tokenizer_config.json"):
+        file = folder / name
+        if file.is_file():
+            text = file.read_text("utf-8")
+            template = text if name.endswith(".jinja") else json.loads(text).get("chat_template")
+            if isinstance(template, str):
+                return template
+    return None
+
+
+def chat_template(base: str | Path, adapter: Path | None = None) -> str:
+    """The chat template of a base, or the one its adapter brings; reads no weights."""
+    from transformers import AutoTokenizer
+
+    if adapter is not None and (own := own_template(adapter)) is not None:
+        return own
+    if Path(base).suffix == ".gguf":
+        base = unpacked(Path(base))
+    return str(AutoTokenizer.from_pretrained(base, trust_remote_code=False).chat_template or "")
+
+
+class HuggingFaceEngine:
+    """One base and its adapters. Implements `engines.interface.Engine` for `adapter`; `answers` mixes them all."""
+
+    def __init__(
+        self,
+        base: str | Path,
+        adapters: Mapping[str, Path] | None = None,
+        adapter: str = BASE,
+        identity: str = "",
+        dtype: torch.dtype | None = None,
+        decoder: str | None = None,
+    ) -> None:
+        """Load the base, then each adapter folder under its name; `adapter` answers `stream` and `complete`.
+
+        decoder: batched or generate_batch, else `engines.huggingface.decoders.chosen`. Raises: WeightsRefused,
+        AdapterRefused.
+        """
+        choice = chosen(engine_device(), decoder)
+        self.base = Path(base)
+        self.model, self.tokenizer = load_base(base, dtype)
+        self.adapter = adapter
+        self.identity = identity
+        self.routing = Routing()
+        self.layers = install(self.model, self.routing)
+        self.templates: dict[str, str] = {}
+        """Chat templates that adapters bring with them, where these are not the base's."""
+        for name, folder in (adapters or {}).items():
+            self.add_adapter(name, folder)
+        self.end_ids = self._end_ids()
+        self.decoders = Decoders(self.model, self.tokenizer, self.routing, self.end_ids, engine_device(), choice)
+
+    def details(self) -> dict[str, Any]:
+        """For the record: the device, the dtype, which decoder answered, and what did not go as planned."""
+        device = engine_device()
+        dtype = str(self.model.dtype).removeprefix("torch.")
+        return {"device": device.label, "dtype": dtype, **self.decoders.record}
+
+    def add_adapter(self, name: str, folder: Path) -> None:
+        """Put a PEFT folder or a LoRA-GGUF into the bank. Raises AdapterRefused."""
+        load_adapter(self.layers, name, folder, self.base if self.base.suffix == ".gguf" else None)
+        if (template := own_template(folder)) is not None:
+            self.templates[name] = template
+
+    def _end_ids(self) -> frozenset[int]:
+        declared = getattr(self.model.generation_config, "eos_token_id", None)
+        ids = set(declared) if isinstance(declared, list) else {declared}
+        ids.add(self.tokenizer.eos_token_id)
+        added = self.tokenizer.get_added_vocab()  # not every `</s>` ends: Qwen2.5's is an ordinary token
+        ids |= {added[token] for token in TURN_ENDS if token in added}
+        return frozenset(int(token) for token in ids if token is not None)
+
+    def encode(self, prompt: str) -> tuple[int, ...]:
+        """Token ids of a prompt, with the beginning-of-text token where the model has one and the text lacks it."""
+        start = self.tokenizer.bos_token
+        special = not (start and prompt.startswith(start))
+        ids = tuple(self.tokenizer(prompt, add_special_tokens=special).input_ids)
+        if not ids:
+            raise WeightsRefused("An empty prompt has no tokens; give at least one character")
+        return ids
+
+    def answers(self, requests: Sequence[Request], slots: int | None = None) -> Iterator[tuple[int, Answer]]:
+        """Answer requests of any mixture of adapters; yields (index, answer) as they finish.
+
+        Raises: EngineError where a GPU's memory does not hold one row.
+        """
+        self._open()
+        return self.decoders.answers(requests, slots)
+
+    @torch.inference_mode()
+    def token_losses(self, texts: Sequence[Sequence[int]], adapter: str = BASE) -> list[torch.Tensor]:
+        """Nats of every token but the first, given those before it: one (n - 1,) float32 tensor per text."""
+        self._open()
+        losses: list[torch.Tensor] = [torch.zeros(0)] * len(texts)
+        waiting = sorted(range(len(texts)), key=lambda i: (len(texts[i]), i))
+        budget = self.decoders.room.loss_tokens()
+        while waiting:
+            batch = _first_batch(waiting, texts, budget)
+            try:
+                for i, nats in zip(batch, self._batch_losses([texts[i] for i in batch], adapter), strict=True):
+                    losses[i] = nats
+            except torch.OutOfMemoryError as error:
+                if len(batch) == 1:
+                    raise EngineError(
+                        f"A text of {len(texts[batch[0]])} tokens does not fit the GPU: {error}"
+                    ) from error
+                budget = len(batch) // 2 * len(texts[batch[-1]])
+                self.decoders.note(f"the GPU's memory ran out over {len(batch)} texts at once; half from there on")
+            else:
+                del waiting[: len(batch)]
+                continue
+            torch.cuda.empty_cache()
+        return losses
+
+    def _batch_losses(self, texts: Sequence[Sequence[int]], adapter: str) -> list[torch.Tensor]:
+        """The same for texts that fit one forward."""
+        ids = torch.zeros(len(texts), max(map(len, texts)), dtype=torch.int64)
+        for place, text in enumerate(texts):
+            ids[place, : len(text)] = torch.tensor(text)
+        self.routing.set([adapter] * len(texts))
+        hidden = self.model.get_decoder()(input_ids=ids.to(self.model.device), use_cache=False).last_hidden_state
+        self.routing.set([adapter])
+        return [
+            self._row_losses(hidden[place, : len(text) - 1], ids[place, 1 : len(text)])
+            for place, text in enumerate(texts)
+        ]
+
+    def _row_losses(self, states: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """states (n, width), targets (n,) -> nats (n,), the vocabulary's logits a few hundred positions at a time."""
+        parts = []
+        for start in range(0, len(targets), 256):
+            logits = head_logits(self.model, states[None, start : start + 256])[0].float()
+            chosen = logits.gather(1, targets[start : start + 256, None].to(logits.device))[:, 0]
+            parts.append((torch.logsumexp(logits, -1) - chosen).cpu())
+        return torch.cat(parts) if parts else torch.zeros(0)
+
+    @torch.inference_mode()
+    def mixed_logits(self, prompt: str, rows: Sequence[str]) -> torch.Tensor:
+        """(rows, vocabulary) float32 logits after one prompt, each row of one batch with its own adapter."""
+        self._open()
+        ids = torch.tensor([self.encode(prompt)] * len(rows), device=self.model.device)
+        self.routing.set(rows)
+        hidden = self.model.get_decoder()(input_ids=ids, use_cache=False).last_hidden_state
+        return head_logits(self.model, hidden[:, -1:])[:, 0].float().cpu()
+
+    def stream(self, messages: Sequence[Message], sampling: Sampling) -> Iterator[Chunk]:
+        """Answer one conversation as it is generated; the last chunk has the reason and no text."""
+        return self.stream_text(self.render(messages), sampling)
+
+    def stream_text(self, prompt: str, sampling: Sampling) -> Iterator[Chunk]:
+        """Continue one raw prompt as it is generated."""
+        self._open()
+        request = Request(self.encode(prompt), sampling, self.adapter)
+        told = 0
+        for _, event in self.decoders.one().events([request]):
+            if isinstance(event, Answer):
+                yield Chunk("", event.tokens - told, event.finish_reason)
+            else:
+                told += event.tokens
+                yield Chunk(event.text, event.tokens)
+
+    def complete(
+        self, prompts: Sequence[str], sampling: Sampling, progress: Progress | None = None
+    ) -> list[Completion]:
+        """Continue raw prompts, batched; results in the order of the prompts."""
+        requests = [Request(self.encode(prompt), sampling, self.adapter) for prompt in prompts]
+        started = time.perf_counter()
+        results: dict[int, Completion] = {}
+        for index, answer in self.answers(requests):
+            results[index] = Completion(
+                text=answer.text,
+                prompt_tokens=len(requests[index].ids),
+                tokens=answer.tokens,
+                finish_reason=answer.finish_reason,
+                model=self.identity,
+                sampling=sampling,
+                total_seconds=time.perf_counter() - started,
+            )
+            if progress is not None:
+                progress("answers", len(results), len(prompts))
+        return [results[i] for i in range(len(prompts))]
+
+    def render(self, messages: Sequence[Message], adapter: str | None = None, answer_next: bool = True) -> str:
+        """The text that an adapter's (by default this engine's) chat template makes of a conversation.
+
+        answer_next: ready to be answered. Raises WeightsRefused without a template, or if it refuses the conversation.
+        """
+        template = self.chat_template_of(self.adapter if adapter is None else adapter)
+        if not template:
+            raise WeightsRefused("This model has no chat template: it is a base model. Use raw prompting")
+        try:
+            text = self.tokenizer.apply_chat_template(
+                list(messages), chat_template=template, tokenize=False, add_generation_prompt=answer_next
+            )
+        except Exception as error:  # templates are programs: anything may come out
+            raise WeightsRefused(f"The chat template refuses the conversation: {error}") from error
+        return str(text)
+
+    def chat_template_of(self, adapter: str = BASE) -> str:
+        """The template that an adapter brings, else the base's; empty without one."""
+        return self.templates.get(adapter) or str(self.tokenizer.chat_template or "")
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of a text, special tokens not added."""
+        return len(self.tokenizer(text, add_special_tokens=False).input_ids)
+
+    def close(self) -> None:
+        """Free the memory; afterwards every call raises."""
+        self.model = None
+        self.layers = {}
+        del self.decoders
+        give_back()
+
+    def _open(self) -> None:
+        if self.model is None:
+            raise RuntimeError("The engine is closed")
+
+
+def _first_batch(waiting: Sequence[int], texts: Sequence[Sequence[int]], budget: int) -> list[int]:
+    """The first of the texts that wait, shortest first: at most `budget` tokens with their padding, at least one."""
+    batch: list[int] = []
+    for i in waiting:
+        if batch and len(texts[i]) * (len(batch) + 1) > budget:
+            break
+        batch.append(i)
+    return batch

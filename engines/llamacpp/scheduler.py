@@ -1,0 +1,139 @@
+"""Who may use llama.cpp's slots, and when: fair turns between adapters of one base.
+
+llama.cpp puts requests with different adapters into different batches and always serves the first slot's adapter
+first: four panes on four adapters would answer one after the other. So requests of one adapter form a lane; one lane
+runs at a time (its requests batched by llama.cpp), and while another lane waits, each gets turns of a few tokens. A
+request that has not begun goes before those that have. Covers no memory: that is `engines.server.residency`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+FIRST_TURN_TOKENS = 2
+"""Tokens of a request's first contested turn: enough to show that it lives."""
+TURN_TOKENS = 8
+"""Tokens of every later contested turn. A turn costs one round trip, about 1 ms."""
+
+
+@dataclass
+class Slot:
+    """One of llama.cpp's slots and the tokens whose keys and values it holds."""
+
+    number: int
+    lane: int = -1
+    tokens: list[int] = field(default_factory=list)
+    used: int = 0
+    """Counter of its last use."""
+
+
+@dataclass(eq=False)
+class _Ticket:
+    lane: int
+    begun: bool
+
+
+class Lanes:
+    """Slots and turns of one llama.cpp process. Thread-safe."""
+
+    def __init__(self, slots: int) -> None:
+        self._free = [Slot(number) for number in range(slots)]
+        self._clock = 0
+        self._lane = -1
+        self._running = 0
+        self._waiting: list[_Ticket] = []
+        self._slot_queue: list[object] = []
+        self._change = threading.Condition()
+
+    def take_slot(
+        self,
+        lane: int,
+        tokens: Sequence[int],
+        cancelled: Callable[[], bool],
+        on_wait: Callable[[int], None] | None = None,
+    ) -> Slot | None:
+        """The free slot that shares most of the prompt with this lane, else the longest unused; None if cancelled.
+
+        First come, first served; `on_wait(position)` is called at each change of place, 1 being next.
+        """
+        ticket, said = object(), 0
+        with self._change:
+            self._slot_queue.append(ticket)
+            try:
+                while not (self._free and self._slot_queue[0] is ticket):
+                    place = self._slot_queue.index(ticket) + 1
+                    if on_wait and place != said:
+                        on_wait(place)
+                        said = place
+                    self._change.wait(0.1)
+                    if cancelled():
+                        return None
+                slot = max(self._free, key=lambda free: (_shared(free, lane, tokens), -free.used))
+                self._free.remove(slot)
+                return slot
+            finally:
+                self._slot_queue.remove(ticket)
+                self._change.notify_all()
+
+    def give_slot(self, slot: Slot, lane: int, tokens: list[int]) -> None:
+        """Return a slot that now holds these tokens, computed in this lane."""
+        with self._change:
+            self._clock += 1
+            slot.lane, slot.tokens, slot.used = lane, tokens, self._clock
+            self._free.append(slot)
+            self._change.notify_all()
+
+    @property
+    def waiting(self) -> int:
+        """Requests that have no slot yet."""
+        with self._change:
+            return len(self._slot_queue)
+
+    def enter(self, lane: int, begun: bool, cancelled: Callable[[], bool]) -> bool:
+        """Wait for a turn; False if cancelled meanwhile."""
+        ticket = _Ticket(lane, begun)
+        with self._change:
+            if begun:
+                self._waiting.append(ticket)
+            else:
+                self._waiting.insert(sum(not other.begun for other in self._waiting), ticket)
+            try:
+                while not self._may_run(ticket):
+                    self._change.wait(0.1)
+                    if cancelled():
+                        return False
+                self._lane = lane
+                self._running += 1
+                return True
+            finally:
+                self._waiting.remove(ticket)
+                self._change.notify_all()
+
+    def leave(self) -> None:
+        """End a turn."""
+        with self._change:
+            self._running -= 1
+            self._change.notify_all()
+
+    def contested(self, lane: int) -> bool:
+        """Whether a request of another lane waits for a turn."""
+        return any(ticket.lane != lane for ticket in list(self._waiting))
+
+    def _may_run(self, ticket: _Ticket) -> bool:
+        if self._running:
+            return ticket.lane == self._lane and not self.contested(ticket.lane)
+        return ticket.lane == self._waiting[0].lane
+
+
+def _shared(slot: Slot, lane: int, tokens: Sequence[int]) -> int:
+    """Tokens at the start that need not be computed again if this prompt goes to this slot."""
+    if slot.lane != lane:
+        return 0
+    shared = 0
+    for held, wanted in zip(slot.tokens, tokens, strict=False):
+        if held != wanted:
+            break
+        shared += 1
+    return shared

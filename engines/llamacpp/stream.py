@@ -1,0 +1,248 @@
+"""One answer of llama.cpp on its way: turn by turn, counted, timed, cut at stop strings, cancellable."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Generator, Iterator
+from typing import Any, Protocol
+
+from engines.errors import EngineCrashed
+from engines.interface import Chunk, Completion, FinishReason, Sampling
+from engines.llamacpp.http import EventStream, Wire
+from engines.llamacpp.scheduler import FIRST_TURN_TOKENS, TURN_TOKENS
+from engines.llamacpp.server_process import LlamaServer
+from engines.processes.child_process import ChildProcess
+from engines.processes.succession import ASKED_AGAIN
+from engines.stops import StopFilter
+
+FINISH: dict[str, FinishReason] = {"eos": "stop", "word": "stop", "limit": "length", "none": "length"}
+"""llama.cpp's stop_type → ours."""
+
+LONGEST_CHARACTER = 8
+"""Tokens after which half a character is shown as what it is: no character has more than four bytes, one a token."""
+
+
+class Asked(Protocol):
+    """What a stream needs of the engine whose answer it is: an `engines.llamacpp.engine.LlamaCppEngine`."""
+
+    server: LlamaServer
+    adapter: int | None
+    """The number of the LoRA adapter in the server's process; None: the base."""
+    identity: str
+    reuse: bool
+    """Whether keys and values of earlier prompts are used again."""
+
+    def ids_of(self, text: str) -> list[int]:
+        """The token ids of a text."""
+
+
+class LlamaStream(Iterator[Chunk]):
+    """One answer on its way. Iterate it once; `close` from any thread stops the generation."""
+
+    def __init__(self, engine: Asked, prepare: Callable[[], tuple[list[int], str]], sampling: Sampling) -> None:
+        self._engine = engine
+        self._server = engine.server
+        self._prepare = prepare
+        self._sampling = sampling
+        self._cancelled = False
+        self._again = False
+        self._events: EventStream | None = None
+        self._began = time.perf_counter()
+        self._pieces = self._generate()
+        self.on_wait: Callable[[int], None] | None = None
+        """Called with the place in the queue (1 is next) while no slot is free."""
+        self.prompt: list[int] = []
+        self.generated: list[int] = []
+        self.tokens = 0
+        self.note = self._untold = ""
+        self.finish_reason: FinishReason = "cancelled"
+        self.ttft_seconds: float | None = None
+        self.total_seconds: float | None = None
+        self._half: list[int] = []
+        self.token_seconds: list[float] = []
+        """Seconds since submission at which each piece came."""
+
+    def __iter__(self) -> LlamaStream:
+        return self
+
+    def __next__(self) -> Chunk:
+        return next(self._pieces)
+
+    def close(self) -> None:
+        """Stop the generation. Idempotent."""
+        self._cancelled = True
+        if self._events:
+            self._events.close()
+        with contextlib.suppress(ValueError):  # it is executing in another thread, which now finds itself cancelled
+            self._pieces.close()
+
+    def completion(self, text: str) -> Completion:
+        """The record of the finished answer."""
+        notes = (self.note,) if self.note else ()
+        return Completion(
+            text, len(self.prompt), self.tokens, self.finish_reason, self._engine.identity, self._sampling,
+            self.ttft_seconds, self.total_seconds, notes,
+        )  # fmt: skip
+
+    def _generate(self) -> Generator[Chunk]:
+        self.prompt, self.note = self._prepare()
+        lanes, lane = self._server.lanes, -1 if self._engine.adapter is None else self._engine.adapter
+        slot = lanes.take_slot(lane, self.prompt, lambda: self._cancelled, self.on_wait)
+        if slot is None:
+            return
+        try:
+            yield from self._turns(slot.number, lane)
+        finally:
+            lanes.give_slot(slot, lane, self.prompt + self.generated)
+            self.total_seconds = time.perf_counter() - self._began
+
+    def _turns(self, slot: int, lane: int) -> Iterator[Chunk]:
+        """Turn after turn until the answer ends, and its text through the stop filter."""
+        lanes, filtered = self._server.lanes, StopFilter(self._sampling.stop)
+        self._untold = self.note
+        most = min(self._sampling.max_tokens, self._server.context - len(self.prompt))
+        finish: FinishReason | None = None
+        while finish is None:
+            if not lanes.enter(lane, bool(self.tokens), lambda: self._cancelled):
+                return
+            try:
+                for event in self._turn(slot, lane, most - self.tokens):
+                    if event.get("stop"):
+                        finish = self._finish(event, most)
+                        continue
+                    text = filtered.feed(event.get("content", ""))
+                    if text:
+                        self._clock()
+                        yield Chunk(text, len(event.get("tokens", ())) or 1, note=self._tell())
+                    if filtered.stopped:
+                        finish = "stop"
+                        break
+            finally:
+                if self._events:
+                    self._events.close()
+                lanes.leave()
+            if self._cancelled:
+                return
+        rest = filtered.end()
+        if rest:
+            self._clock()
+        self.finish_reason = finish
+        yield Chunk(rest, 0, finish, self._tell())
+
+    def _tell(self) -> str:
+        note, self._untold = self._untold, ""
+        return note
+
+    def _clock(self) -> None:
+        self.token_seconds.append(time.perf_counter() - self._began)
+        if self.ttft_seconds is None:
+            self.ttft_seconds = self.token_seconds[0]
+
+    def _finish(self, event: dict[str, Any], most: int) -> FinishReason | None:
+        """None where only the turn has ended, not the answer."""
+        if event.get("stop_type") == "limit" and self.tokens < most:
+            return None
+        return FINISH.get(str(event.get("stop_type")), "stop")
+
+    def _turn(self, slot: int, lane: int, left: int) -> Iterator[dict[str, Any]]:
+        """Events of one turn, asked again of a new process, once, if the process ends before the answer has begun."""
+        child, begun = self._server.child(), bool(self.tokens)
+        try:
+            for event in self._turn_of(child, slot, lane, left):
+                begun = begun or bool(event.get("content"))
+                yield event
+        except EngineCrashed:
+            if self._cancelled:
+                return
+            if begun or self._again:
+                raise self._server.children.crashed(child) from None
+        else:
+            return
+        self._again = True
+        self.note = self._untold = f"{self.note} {ASKED_AGAIN}".strip()
+        if self._events:
+            self._events.close()
+        self._server.children.lost(child)
+        self.tokens, self.generated, self._half = 0, [], []
+        yield from self._turn(slot, lane, left)
+
+    def _turn_of(self, child: ChildProcess, slot: int, lane: int, left: int) -> Iterator[dict[str, Any]]:
+        """Events of one turn: until the answer ends, or for a few tokens where another lane waits.
+
+        A seeded sample is never interrupted: its random numbers would start over.
+        """
+        lanes, sampling, wire = self._server.lanes, self._sampling, self._server.wire(child)
+        whole = sampling.temperature > 0 and sampling.seed is not None
+        turn = TURN_TOKENS if self.tokens else FIRST_TURN_TOKENS
+        if self._half or (not whole and lanes.contested(lane)):
+            return self._short_turn(wire, slot, min(left, turn))
+        return self._long_turn(wire, slot, left, turn, lambda: not whole and lanes.contested(lane))
+
+    def _short_turn(self, wire: Wire, slot: int, tokens: int) -> Iterator[dict[str, Any]]:
+        """A few tokens at once: the answer lists all their ids, and half characters wait for their other half."""
+        answer = wire.call("/completion", {**self._body(slot, tokens), "stream": False})
+        ids = list(answer["tokens"])
+        if answer.get("stop_type") == "eos" and len(ids) == answer["tokens_predicted"]:
+            ids.pop()  # the end-of-turn token is no part of the answer
+        text = answer["content"]
+        self._half += ids
+        if len(self._half) > len(ids) or not text or text.endswith("\ufffd"):
+            text = str(wire.call("/detokenize", {"tokens": self._half})["content"])
+        ended = answer.get("stop_type") != "limit" or len(ids) < tokens
+        if text.endswith("\ufffd") and len(self._half) < LONGEST_CHARACTER and not ended:
+            text = ""
+        else:
+            self._half = []
+        self.tokens += len(ids)
+        self.generated += ids
+        yield {"content": text, "tokens": ids}
+        yield {"stop": True, "stop_type": answer.get("stop_type")}
+
+    def _long_turn(
+        self, wire: Wire, slot: int, left: int, turn: int, contested: Callable[[], bool]
+    ) -> Iterator[dict[str, Any]]:
+        """Streamed until the end, or until another lane waits and this one has had its turn."""
+        self._events = wire.stream("/completion", self._body(slot, left))
+        if self._cancelled:
+            return
+        ids: list[int] = []
+        text, before = "", self.tokens
+        for event in self._events:
+            ids += event.get("tokens", ())
+            text += event.get("content", "")
+            predicted = int(event.get("tokens_predicted") or event.get("timings", {}).get("predicted_n", len(ids)))
+            ended = bool(event.get("stop"))
+            # the end-of-turn token is counted by llama.cpp and is no part of the answer
+            self.tokens = before + predicted - (event.get("stop_type") == "eos")
+            yields = not ended and predicted >= turn and contested()
+            if ended or yields:
+                if yields and len(ids) < predicted:  # tokens of half characters come without their ids
+                    ids = self._engine.ids_of(text)
+                self.generated += ids
+            yield event
+            if ended or yields:
+                return
+        raise EngineCrashed("The answer broke off.")
+
+    def _body(self, slot: int, tokens: int) -> dict[str, Any]:
+        """llama.cpp's request: only temperature and top-p sample, in transformers' order; everything else is off."""
+        sampling = self._sampling
+        body: dict[str, Any] = {
+            "prompt": self.prompt + self.generated,
+            "n_predict": tokens,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "samplers": ["temperature", "top_p"] if sampling.top_p < 1 else ["temperature"],
+            "repeat_penalty": 1.0,
+            "ignore_eos": sampling.ignore_end,
+            "stream": True,
+            "return_tokens": True,
+            "timings_per_token": True,
+            "cache_prompt": self._engine.reuse or bool(self.generated),
+            "id_slot": slot,
+            "lora": self._server.scales(self._engine.adapter),
+        }
+        if sampling.seed is not None:
+            body["seed"] = sampling.seed
+        return body

@@ -1,0 +1,1 @@
+"""Child processes that load engines: started, spoken to, bounded in memory, replaced when they die."""
