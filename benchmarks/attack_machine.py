@@ -146,7 +146,7 @@ CONFINEMENT = [
         """), _ANY),
     Attack("C", "files written", leak("""
         import os
-        for folder in (".", "/", "/tmp", "/dev/shm", "/var/tmp", "/python/lib", "/packages", "/bakeoff/evaluator"):
+        for folder in (".", "/", "/tmp", "/dev/shm", "/var/tmp", "/python/lib", "/packages", "/bakeoff/evaluator/sandbox"):
             try:
                 with open(os.path.join(folder, "left_behind"), "w") as file:
                     file.write("x")
@@ -156,7 +156,8 @@ CONFINEMENT = [
         """), _ANY),
     Attack("C", "files deleted", leak("""
         import os, json
-        for path in (json.__file__, "/bakeoff/evaluator/judge.py", "/bakeoff/evaluator/candidate.py"):
+        for path in (json.__file__, "/bakeoff/evaluator/sandbox/test_runner.py",
+        "/bakeoff/evaluator/sandbox/candidate.py"):
             try:
                 os.unlink(path)
                 return True
@@ -257,7 +258,7 @@ CONFINEMENT = [
         for make in (os.symlink, os.link):
             for folder in (".", "/tmp"):
                 try:
-                    make("/bakeoff/evaluator/judge.py", folder + "/link")
+                    make("/bakeoff/evaluator/sandbox/test_runner.py", folder + "/link")
                     return True
                 except OSError:
                     pass

@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from benchmarks.attack_programs import ATTACKS, Attack
 from evaluator import Answer, Limits, Scorer, ScoringSettings, Task, load_benchmark
-from evaluator.sandbox import find_bubblewrap
+from evaluator.sandbox.bubblewrap import find_bubblewrap
 
 HUMAN_EVAL = """
 import json, sys

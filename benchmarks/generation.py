@@ -38,8 +38,8 @@ from engines.gguf_format.lora import deltas, layout_of, write_lora
 from engines.huggingface.requests import Request
 from engines.llamacpp.server_process import LlamaServer
 from evaluator import Answer, Scorer, ScoringSettings, extract_code, load_benchmark
-from evaluator.prompting import INSTRUCTION, conversation, end_of_chat
-from evaluator.subsets import choose_tasks
+from evaluator.asking.prompts import INSTRUCTION, conversation, end_of_chat
+from evaluator.tasks.subsets import choose_tasks
 
 RANKS = (8, 16, 16, 32, 8)
 SPREAD = 5e-4

@@ -22,15 +22,15 @@ from engines import (
     reading_seconds,
     step_seconds,
 )
-from evaluator.benchmarks import load_benchmark
-from evaluator.humaneval import HumanEvalSettings
-from evaluator.latency import PROMPTS, LatencySettings
-from evaluator.latency_prompts import NATURAL
-from evaluator.served import SLOTS as SERVED_SLOTS
-from evaluator.served import SLOTS_ON_A_GPU
-from evaluator.stopping import StoppingSettings
+from evaluator.asking.llamacpp_backend import SLOTS as SERVED_SLOTS
+from evaluator.asking.llamacpp_backend import SLOTS_ON_A_GPU
+from evaluator.humaneval.evaluate import HumanEvalSettings
+from evaluator.latency.evaluate import PROMPTS, LatencySettings
+from evaluator.latency.prompts import NATURAL
 from evaluator.style import prompt_set
-from evaluator.subsets import choose_tasks
+from evaluator.tasks.benchmarks import load_benchmark
+from evaluator.tasks.subsets import choose_tasks
+from evaluator.text.stopping import StoppingSettings
 from results import Form
 
 SLOTS: dict[tuple[EngineName, str], int] = {

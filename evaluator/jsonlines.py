@@ -1,6 +1,6 @@
 """JSON Lines files of tasks and of answers: one object a line, plain or gzipped, UTF-8 with or without its mark.
 
-Not here: which fields a row must have (`evaluator.benchmarks`, `evaluator.samples`).
+Not here: which fields a row must have (`evaluator.tasks.benchmarks`, `evaluator.tasks.samples`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Which models are measured by which benchmark: what `bakeoff evaluate` does, for any program.
 
-Not here: the measurements themselves (`evaluator.humaneval`, `evaluator.heldout`, `evaluator.stopping`).
+Not here: the measurements themselves (`evaluator.humaneval.evaluate`, `evaluator.text.perplexity`,
+`evaluator.text.stopping`).
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 from engines import References, export, model_id
-from evaluator.benchmarks import benchmark_name, load_benchmark
-from evaluator.concluding import rescore
 from evaluator.errors import ModelUnmeasurable
-from evaluator.families import SPOKEN_TO
-from evaluator.heldout import Conversation, evaluate_heldout
-from evaluator.humaneval import evaluate_humaneval
-from evaluator.stopping import evaluate_stopping
+from evaluator.humaneval.concluding import rescore
+from evaluator.humaneval.evaluate import evaluate_humaneval
+from evaluator.loading.bases import SPOKEN_TO
+from evaluator.tasks.benchmarks import benchmark_name, load_benchmark
+from evaluator.text.perplexity import Conversation, evaluate_heldout
+from evaluator.text.stopping import evaluate_stopping
 from results import Evaluation, Form, Model, Progress, Store, Workspace, digest
 
 

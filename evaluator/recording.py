@@ -2,7 +2,7 @@
 
 What a model answers does not depend on the machine's name, so a measurement of quality has none in its key: on another
 machine, such as tomorrow's rented one, it is found and not made again. The machine that made it is recorded. Latency
-depends on the machine and keeps it in its key (`evaluator.latency`).
+depends on the machine and keeps it in its key (`evaluator.latency.evaluate`).
 """
 
 from __future__ import annotations

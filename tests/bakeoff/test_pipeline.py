@@ -16,7 +16,7 @@ from bakeoff import summary
 from bakeoff.failures import Failure, each_measured, ends_everything, told
 from bakeoff.main import app
 from bakeoff.pipeline import Outcome, exports, fits, run_experiment, without_sandbox
-from evaluator.sandbox import sandbox_description
+from evaluator.sandbox.bubblewrap import sandbox_description
 from results import BakeoffError, Evaluation, Model, Store, StoreError, Workspace
 from trainer import Experiment, miniature
 from trainer.experiment_file import experiment_of

@@ -22,7 +22,7 @@ from evaluator import (
     score_samples,
     write_samples,
 )
-from evaluator.benchmarks import benchmark_digest
+from evaluator.tasks.benchmarks import benchmark_digest
 
 ROW = {
     "task_id": "Own/1",
@@ -202,7 +202,7 @@ def test_door_is_complete():
     room = Path(evaluator.__file__).parent
     assert evaluator.__all__ == sorted(evaluator._HOMES)
     for name, home in evaluator._HOMES.items():
-        tree = ast.parse((room / f"{home}.py").read_text())
+        tree = ast.parse((room.joinpath(*home.split(".")).with_suffix(".py")).read_text())
         defined = {getattr(node, "name", None) for node in tree.body}
         assigned = {target.id for node in tree.body for target in ast.walk(node) if isinstance(target, ast.Name)}
         assert name in defined | assigned, f"{name} is not in {home}"

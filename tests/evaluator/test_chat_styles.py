@@ -9,7 +9,7 @@ import textwrap
 import pytest
 
 from evaluator import Answer, Scorer, ScoringSettings, Task, extract_code, load_benchmark
-from evaluator.prompting import end_of_chat
+from evaluator.asking.prompts import end_of_chat
 
 TASKS = load_benchmark("humaneval")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from evaluator.heldout import evaluate_heldout
+from evaluator.text.perplexity import evaluate_heldout
 from results import Model, Store, Workspace
 from trainer import miniature
 

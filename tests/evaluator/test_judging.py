@@ -9,7 +9,7 @@ import pytest
 
 from engines import Chunk, Completion, Message, Sampling
 from evaluator.errors import ModelUnmeasurable
-from evaluator.judging import compared, judge_answers
+from evaluator.text.llm_judge import compared, judge_answers
 from results import Evaluation, Machine, Model, Outcome, Progress, Store, Workspace
 
 

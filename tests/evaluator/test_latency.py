@@ -24,7 +24,7 @@ from engines import (
     write_model,
 )
 from evaluator import evaluate_latency
-from evaluator.latency import LatencySettings, ask_at_once, groups_that_fit
+from evaluator.latency.evaluate import LatencySettings, ask_at_once, groups_that_fit
 from results import BakeoffError, Evaluation, Model, Workspace
 from trainer.miniatures import miniature
 

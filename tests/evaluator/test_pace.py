@@ -13,7 +13,7 @@ import pytest
 
 from engines import Answer, EngineBusy, EngineError
 from evaluator import evaluate_humaneval, sandbox_available
-from evaluator.pace import FIRST, MOST, TRIES, Pace
+from evaluator.asking.pace import FIRST, MOST, TRIES, Pace
 from results import Model, Workspace
 
 TEN = Answer("ten tokens", 10, "stop", None)

@@ -6,12 +6,12 @@ import itertools
 
 import pytest
 
-from evaluator.benchmarks import load_benchmark
-from evaluator.contamination import clean_tasks
 from evaluator.errors import ModelUnmeasurable
-from evaluator.passing import scores_of
+from evaluator.humaneval.pass_at_k import scores_of
 from evaluator.style import length_ratio, prompt_set, repetition
-from evaluator.subsets import choose_tasks
+from evaluator.tasks.benchmarks import load_benchmark
+from evaluator.tasks.contamination import clean_tasks
+from evaluator.tasks.subsets import choose_tasks
 from results import Model, Outcome, Report, Workspace
 
 

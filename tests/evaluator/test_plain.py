@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluator import plain
+from evaluator.sandbox import value_codec
 
 SCALARS = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(st.characters()) | st.binary()
@@ -43,25 +43,25 @@ def same_types(a: object, b: object) -> bool:
 @settings(max_examples=60)
 @given(VALUES)
 def test_values_come_back_equal_and_of_the_same_type(value):
-    back = plain.loads(plain.dumps(value))
+    back = value_codec.loads(value_codec.dumps(value))
     assert back == value
     assert same_types(value, back)
 
 
 @settings(max_examples=60)
 @given(st.text(max_size=200) | st.recursive(st.none() | st.integers() | st.text(max_size=5), lambda inner:
-       st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(sorted(plain._DECODERS)), inner, max_size=1),
+       st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(sorted(value_codec._DECODERS)), inner, max_size=1),
        max_leaves=10).map(lambda data: __import__("json").dumps(data)))  # fmt: skip
 def test_any_message_is_a_value_or_refused(text):
     try:
-        plain.loads(text)
-    except plain.NotPlain as refusal:
+        value_codec.loads(text)
+    except value_codec.NotPlain as refusal:
         assert str(refusal)
 
 
 def test_equality_stays_pythons():
     def crossed(value):
-        return plain.loads(plain.dumps(value))
+        return value_codec.loads(value_codec.dumps(value))
 
     Point = namedtuple("Point", "x y")
     assert crossed(Point(1, 2)) == (1, 2)
@@ -85,16 +85,16 @@ def test_equality_stays_pythons():
 def test_numpys_values_stay_numpys():
     """A test sees the difference: `is True`, `isinstance`, comparisons item by item."""
     for value in (numpy.bool_(True), numpy.float32(0.1), numpy.int64(-3), numpy.str_("ab"), numpy.complex128(1j)):
-        back = plain.loads(plain.dumps(value))
+        back = value_codec.loads(value_codec.dumps(value))
         assert back == value and type(back) is type(value)
-    grid = plain.loads(plain.dumps([numpy.array([[1, 2], [3, 4]], "int16")]))[0]
+    grid = value_codec.loads(value_codec.dumps([numpy.array([[1, 2], [3, 4]], "int16")]))[0]
     assert grid.dtype == "int16" and grid.tolist() == [[1, 2], [3, 4]]
     for refused in (numpy.array([object()]), numpy.longdouble(1), numpy.datetime64("2020-01-01"), numpy.ma.array([1])):
-        with pytest.raises(plain.NotPlain):
-            plain.dumps(refused)
+        with pytest.raises(value_codec.NotPlain):
+            value_codec.dumps(refused)
     for message in ('{"array": ["O", [1]]}', '{"array": ["<i8", {"dict": []}]}', '{"scalar": "<i8"}'):
-        with pytest.raises(plain.NotPlain):
-            plain.loads(message)
+        with pytest.raises(value_codec.NotPlain):
+            value_codec.loads(message)
 
 
 def test_standard_wrappers_and_enumerations_are_their_values():
@@ -107,10 +107,10 @@ def test_standard_wrappers_and_enumerations_are_their_values():
         (Colour.RED, 3), (UserList([1]), [1]), (UserDict(a=1), {"a": 1}), (ChainMap({1: 2}), {1: 2}),
         (UserString("x"), "x"), (types.MappingProxyType({1: 2}), {1: 2}), (space["bare"]([1]), [1]),
     ):  # fmt: skip
-        back = plain.loads(plain.dumps(value))
+        back = value_codec.loads(value_codec.dumps(value))
         assert back == same and type(back) is type(same)
-    assert plain.loads(plain.dumps(array.array("d", [0.5]))) == array.array("d", [0.5])
-    assert list(plain.loads(plain.dumps(itertools.pairwise("abc")))) == [("a", "b"), ("b", "c")]
+    assert value_codec.loads(value_codec.dumps(array.array("d", [0.5]))) == array.array("d", [0.5])
+    assert list(value_codec.loads(value_codec.dumps(itertools.pairwise("abc")))) == [("a", "b"), ("b", "c")]
 
 
 class Equal(int):
@@ -160,8 +160,8 @@ class Meta(type):
     ],
 )
 def test_what_could_lie_is_refused(value):
-    with pytest.raises(plain.NotPlain):
-        plain.dumps(value)
+    with pytest.raises(value_codec.NotPlain):
+        value_codec.dumps(value)
 
 
 def test_size_and_depth_are_bounded():
@@ -170,8 +170,8 @@ def test_size_and_depth_are_bounded():
         deep = [deep]
     cycle: list = []
     cycle.append(cycle)
-    for value in (deep, cycle, [0] * (plain.MAX_ITEMS + 1), "x" * (plain.MAX_BYTES + 1)):
-        with pytest.raises(plain.NotPlain):
-            plain.dumps(value)
-    with pytest.raises(plain.NotPlain):
-        plain.loads("[" * 100_000 + "]" * 100_000)
+    for value in (deep, cycle, [0] * (value_codec.MAX_ITEMS + 1), "x" * (value_codec.MAX_BYTES + 1)):
+        with pytest.raises(value_codec.NotPlain):
+            value_codec.dumps(value)
+    with pytest.raises(value_codec.NotPlain):
+        value_codec.loads("[" * 100_000 + "]" * 100_000)

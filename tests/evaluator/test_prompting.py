@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluator import extract_code, load_benchmark
-from evaluator.prompting import conversation, end_of_chat, end_of_completion
+from evaluator.asking.prompts import conversation, end_of_chat, end_of_completion
 
 TASK = load_benchmark("humaneval")[0]
 

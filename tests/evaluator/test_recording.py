@@ -19,7 +19,7 @@ from evaluator import (
     rescore_stored,
     sandbox_available,
 )
-from evaluator.sandbox import sandbox_description
+from evaluator.sandbox.bubblewrap import sandbox_description
 from results import Machine, Model, Outcome, Score, Store, Workspace, decide, digest, form_costs
 from tests.evaluator.test_measurements import ROWS
 from trainer import miniature

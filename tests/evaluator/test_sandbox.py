@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from evaluator import Answer, SandboxUnavailable, Task, sandbox_available, score_answers
-from evaluator.sandbox import Sandbox, bubblewrap_command, find_bubblewrap, sandbox_description
+from evaluator.sandbox.bubblewrap import Sandbox, bubblewrap_command, find_bubblewrap, sandbox_description
 
 TASK = Task("Look/0", "def look():\n", "look", "def check(candidate):\n    assert candidate() == []\n", "")
 

@@ -23,8 +23,8 @@ from evaluator import (
     score_answers,
     score_samples,
 )
-from evaluator.samples import read_labels
-from evaluator.scoring import assemble
+from evaluator.humaneval.scoring import assemble
+from evaluator.tasks.samples import read_labels
 
 LABELLED = Path(__file__).parents[3] / "shared" / "data" / "humaneval"
 TASKS = load_benchmark("humaneval")

@@ -7,7 +7,7 @@ import struct
 
 import pytest
 
-from evaluator import seccomp
+from evaluator.sandbox import seccomp
 
 ALLOWED, REFUSED, WITHOUT = 0x7FFF0000, 0x00050000 | errno.EPERM, 0x00050000 | errno.ENOSYS
 X86_64 = 0xC000003E

@@ -17,7 +17,7 @@ from engines import EngineError, FolderSource, Sampling, Threading, file_sha256,
 from engines.gguf_format.header import read_header
 from engines.gguf_format.lora import Delta, write_lora
 from evaluator import IdentityFailed, ModelUnmeasurable, evaluate_humaneval, evaluate_stopping, sandbox_available
-from evaluator.asking import groups
+from evaluator.asking.backends import groups
 from results import Evaluation, Model, Run, Store, Workspace
 from tests.engines.weights import write_adapters
 from trainer import miniature

@@ -1,0 +1,80 @@
+"""A task put to a model, and its answer taken from a stream as far as it is wanted.
+
+Not here: who is asked and through which engine (`evaluator.asking.backends`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from engines import Answer, Message, Sampling
+from results import Model
+
+End = Callable[[str], int | None]
+"""Where an answer is over: its length to keep, or None."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """One prompt for one model."""
+
+    model: Model
+    text: str
+    """What is continued as it is; with `turns`, what they ask in one text."""
+    turns: tuple[Message, ...]
+    """The conversation; empty where `text` is continued as it is."""
+    sampling: Sampling
+    end: End | None = None
+    """None: where the model ends it."""
+    item: str = ""
+    """What it is called, where the caller needs a name."""
+
+
+class Asked(Protocol):
+    """Loaded or connected models."""
+
+    def check(self, model: Model) -> None:
+        """The self-test. Raises IdentityFailed."""
+        ...
+
+    def prompt(self, question: Question) -> str:
+        """The text that the model is given, for the record."""
+        ...
+
+    def answers(self, questions: Sequence[Question], slots: int | None) -> Iterator[tuple[int, Answer]]:
+        """(place of the question, answer), as they are complete. Raises EngineError and its kinds.
+
+        `finish_reason` "error": this one cannot be answered by the engine, and the text says why.
+        """
+        ...
+
+
+def at_once(count: int, answer: Callable[[int], Answer], threads: int) -> Iterator[tuple[int, Answer]]:
+    """(place, answer) of every place below `count`, so many at a time, as they are complete. Raises what one raises."""
+    with ThreadPoolExecutor(max(1, min(threads, count))) as pool:
+        futures = {pool.submit(answer, place): place for place in range(count)}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def until_the_end(chunks: Any, end: End | None) -> Answer:
+    """The answer of a stream, closed where it is over: what would still come is neither waited nor paid for.
+
+    Tokens are the engine's own count where it gives one, else the pieces of the stream.
+    """
+    text, tokens, finish = "", 0, None
+    try:
+        for chunk in chunks:
+            text, tokens, finish = text + chunk.text, tokens + chunk.tokens, chunk.finish_reason or finish
+            kept = end(text) if end is not None else None
+            if kept is not None:
+                return Answer(text[:kept], tokens, "stop", None)
+    finally:
+        chunks.close()
+    return Answer(text, getattr(chunks, "tokens", 0) or tokens, finish or "stop", None)

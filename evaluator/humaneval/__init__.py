@@ -1,0 +1,1 @@
+"""Code tasks: asked, answered, run, scored; pass@k."""

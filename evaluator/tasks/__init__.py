@@ -1,0 +1,1 @@
+"""What is asked and what came back: benchmarks, subsets of them, EvalPlus's inputs, sample files, contamination."""

@@ -1,0 +1,1 @@
+"""What needs no program run: held-out loss, stopping, a judging model."""
