@@ -146,7 +146,8 @@ CONFINEMENT = [
         """), _ANY),
     Attack("C", "files written", leak("""
         import os
-        for folder in (".", "/", "/tmp", "/dev/shm", "/var/tmp", "/python/lib", "/packages", "/bakeoff/evaluator/sandbox"):
+        for folder in (".", "/", "/tmp", "/dev/shm", "/var/tmp", "/python/lib", "/packages",
+                       "/bakeoff/evaluator/sandbox"):
             try:
                 with open(os.path.join(folder, "left_behind"), "w") as file:
                     file.write("x")
