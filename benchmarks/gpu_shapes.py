@@ -70,9 +70,9 @@ def made(folder: Path, miniature: bool, name: str) -> Path:
     import transformers
 
     from engines import this_device
-    from trainer.miniature_tokenizers import miniature_tokenizer
-    from trainer.miniatures import ARCHITECTURES, SHAPE
-    from trainer.registry import entry as entry_of
+    from trainer.bases.miniature_tokenizers import miniature_tokenizer
+    from trainer.bases.miniatures import ARCHITECTURES, SHAPE
+    from trainer.bases.registry import entry as entry_of
 
     place = folder / f"shape-{name}"
     if (place / "config.json").exists():
@@ -168,7 +168,7 @@ def train(folder: Path, miniature: bool, name: str, quantization: str) -> None:
 
 
 OVERHEAD = 0.6e9
-"""CUDA's own bytes: in the plan, and in no allocator's count (`trainer.estimates.OVERHEAD_BYTES`)."""
+"""CUDA's own bytes: in the plan, and in no allocator's count (`trainer.planning.estimates.OVERHEAD_BYTES`)."""
 
 
 def utilisation(shape: Any, tokens_per_second: float, flops: float) -> float:
@@ -183,7 +183,7 @@ def train_by_trl(folder: Path, miniature: bool, name: str, quantization: str) ->
     import trainer
     from engines import places, this_device, this_gpus
     from results import Workspace
-    from trainer.bases import base_tokenizer
+    from trainer.bases.loading import base_tokenizer
 
     experiment = settings(folder, miniature, name, quantization)
     place, training = Workspace(folder / "trl"), experiment.training

@@ -26,7 +26,7 @@ from safetensors.torch import load_file
 
 from results import Store, Workspace
 from trainer import miniature, train
-from trainer.experiment_file import experiment_of
+from trainer.experiment.reading import experiment_of
 
 TIMED = ("tokens_per_second", "elapsed_seconds", "peak_rss_bytes")
 """Metrics that no two runs share."""

@@ -78,7 +78,7 @@ def make_base(folder: Path, shape: dict[str, int]) -> None:
     import torch
     import transformers
 
-    from trainer.miniature_tokenizers import miniature_tokenizer
+    from trainer.bases.miniature_tokenizers import miniature_tokenizer
 
     tokenizer = miniature_tokenizer("llama")
     ends = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("bos", "eos", "pad")}

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 SHAPE = ("llama", 16, 1024, 4096, 16, 4, 64, 32000)
-"""As `trainer.registry.Shape` has it: layers, hidden, intermediate, heads, groups, head, vocabulary."""
+"""As `trainer.bases.registry.Shape` has it: layers, hidden, intermediate, heads, groups, head, vocabulary."""
 
 SETTINGS = (
     {"batch_size": 2, "tokens": 512},
@@ -64,10 +64,10 @@ def measure(
     from trl import SFTConfig, SFTTrainer
 
     from engines import this_device, this_gpus
-    from trainer.estimates import memory
-    from trainer.experiment import Lora, Training
-    from trainer.miniature_tokenizers import miniature_tokenizer
-    from trainer.registry import Shape
+    from trainer.bases.miniature_tokenizers import miniature_tokenizer
+    from trainer.bases.registry import Shape
+    from trainer.experiment.schema import Lora, Training
+    from trainer.planning.estimates import memory
 
     here, [place, *_] = this_device(), this_gpus()
     model = _model(folder, here, quantization)
@@ -91,7 +91,7 @@ def measure(
     )  # fmt: skip
     for weight in trl.model.parameters():
         if weight.requires_grad:
-            weight.data = weight.data.float()  # as `trainer.alone` has them
+            weight.data = weight.data.float()  # as `trainer.trl_loop.trainer` has them
     torch.cuda.reset_peak_memory_stats(here.name)
     trl.train()
     peak = torch.cuda.max_memory_allocated(here.name)

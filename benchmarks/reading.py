@@ -48,9 +48,9 @@ def write_rows(path: Path, count: int) -> None:
 
 def ours(path: Path) -> int:
     """Rows that Bakeoff keeps."""
-    from trainer.experiment import Data, Quality
-    from trainer.quality import filtered
-    from trainer.sources import read_sources
+    from trainer.data.quality import filtered
+    from trainer.experiment.schema import Data, Quality
+    from trainer.sources.reading import read_sources
 
     data = Data.model_validate({"sources": [{"name": str(path)}], "quality": {"near_duplicates": None}})
     rows, _ = filtered(read_sources(data).rows, Quality(near_duplicates=None))
@@ -63,7 +63,7 @@ def theirs(path: Path) -> int:
 
     import datasets
 
-    from trainer.quality import MIN_WORDS_FOR_REPETITION, repetition, words
+    from trainer.data.quality import MIN_WORDS_FOR_REPETITION, repetition, words
 
     seen: set[bytes] = set()
 
@@ -94,15 +94,15 @@ def alone(side: str, path: Path) -> None:
     """One side, in this process: prints its figures."""
     import datasets
 
-    import trainer.quality
-    import trainer.sources
+    import trainer.data.quality
+    import trainer.sources.reading
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start, cpu = time.perf_counter(), time.process_time()
     kept = ours(path) if side == "ours" else theirs(path)
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
-    assert datasets and trainer.quality
+    assert datasets and trainer.data.quality
     print(json.dumps({"seconds": seconds, "cpu": cpu, "kept": kept, "bytes": grown}))
 
 

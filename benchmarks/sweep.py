@@ -118,9 +118,9 @@ def _verdict(found: list[dict[str, Any]], arguments: argparse.Namespace) -> dict
 def _rows(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Tokenised rows of python-stdlib, prepared once for all workers: no peer pays for it, and neither do we."""
     from results import Workspace
-    from trainer.bases import base_tokenizer
-    from trainer.data import prepare
-    from trainer.experiment import Data
+    from trainer.bases.loading import base_tokenizer
+    from trainer.data.pipeline import prepare
+    from trainer.experiment.schema import Data
 
     data = Data.model_validate({"sources": [{"name": "python-stdlib"}], "validation_limit": 12, "decontaminate": []})
     prepared = prepare(data, base_tokenizer(BASE), arguments.max_length, Workspace(folder))
@@ -132,7 +132,7 @@ def _rows(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def _examples(path: Path, part: str) -> list[Any]:
-    from trainer.data import Example
+    from trainer.data.pipeline import Example
 
     rows = json.loads(path.read_text())[part]
     return [Example(ids, labels, size, row) for row, (ids, labels, size) in enumerate(rows)]
@@ -152,17 +152,17 @@ def _ours(_: int, arguments: argparse.Namespace, curve: bool = True) -> dict[str
     import torch
 
     torch.set_num_threads(arguments.threads)
-    from trainer.bases import load_base
-    from trainer.devices import settled_objects
-    from trainer.lockstep import peak_rss_bytes
-    from trainer.together import Together
+    from trainer.bases.devices import settled_objects
+    from trainer.bases.loading import load_base
+    from trainer.multi_lora.loop import peak_rss_bytes
+    from trainer.multi_lora.model import Together
 
     base = load_base(BASE)
     train = _examples(arguments.data, "train")
     together = Together(base.model, train, _examples(arguments.data, "validation"))
     trainees = [_trainee(together, rank, len(train)) for rank in RANKS]
     seconds, tokens = [], []
-    with settled_objects():  # as `trainer.lockstep` does
+    with settled_objects():  # as `trainer.multi_lora.loop` does
         startup = CLOCK() - BEGAN
         for _step in range(arguments.steps):
             began = CLOCK()
@@ -203,9 +203,9 @@ def _timed(call: Callable[[], Any]) -> float:
 
 
 def _trainee(together: Any, rank: int, rows: int, batch: int = ROWS_A_STEP) -> Any:
-    from trainer.experiment import Lora, Training
-    from trainer.experiment_file import experiment_of
-    from trainer.trainee import Trainee
+    from trainer.experiment.reading import experiment_of
+    from trainer.experiment.schema import Lora, Training
+    from trainer.multi_lora.run_state import Trainee
 
     lora = Lora(rank=rank, alpha_ratio=2)
     training = Training(learning_rate=RATE, schedule="constant", warmup=0, batch_size=batch)
@@ -258,8 +258,8 @@ def _trl(name: str) -> Callable[[int, argparse.Namespace], dict[str, Any]]:
         from trl import SFTConfig, SFTTrainer
 
         from engines import unpacked
-        from trainer.bases import base_path, base_tokenizer
-        from trainer.lockstep import peak_rss_bytes
+        from trainer.bases.loading import base_path, base_tokenizer
+        from trainer.multi_lora.loop import peak_rss_bytes
 
         dtype = "bfloat16" if name == "trl-tuned" else "float32"
         model = AutoModelForCausalLM.from_pretrained(unpacked(base_path(BASE), dtype), dtype=getattr(torch, dtype))

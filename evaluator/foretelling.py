@@ -3,7 +3,7 @@
 Counted as the measurements work: models that share a file load it once, answers are given in as many slots as the
 settings allow, GGUF files are asked through llama.cpp, held-out rows are read through transformers.
 
-Not here: what devices reach (`engines.hardware.estimates`), training (`trainer.estimates`).
+Not here: what devices reach (`engines.hardware.estimates`), training (`trainer.planning.estimates`).
 """
 
 from __future__ import annotations

@@ -9,55 +9,55 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-# At once, not lazily: a module named like the function in it would otherwise stand in the function's place.
-from trainer.variants import Variant, variants
-
 if TYPE_CHECKING:
-    from trainer.bases import LoadedBase, base_identity, base_tokenizer, load_base
-    from trainer.conversations import Conversation
-    from trainer.data import Example, PreparedData, prepare, validation_rows
+    from trainer.bases.loading import LoadedBase, base_identity, base_tokenizer, load_base
+    from trainer.bases.miniatures import miniature
+    from trainer.data.pipeline import Example, PreparedData, prepare, validation_rows
+    from trainer.data.report_words import data_words, removed_words
+    from trainer.data.shown_rows import Preview, Shown, previews
     from trainer.errors import TrainerError
-    from trainer.experiment import Evaluate, Experiment
-    from trainer.experiment_file import load_experiment
-    from trainer.hub import Upload, push, upload_of
-    from trainer.miniatures import miniature
-    from trainer.planning import Group, Plan, plan
-    from trainer.rehearsals import Rehearsal, rehearsal
-    from trainer.report_words import data_words, removed_words
-    from trainer.shipping import impossible_forms
-    from trainer.shown_rows import Preview, Shown, previews
+    from trainer.experiment.reading import load_experiment
+    from trainer.experiment.schema import Evaluate, Experiment
+    from trainer.experiment.variants import Variant, variants
+    from trainer.hub.push import Upload, push, upload_of
+    from trainer.planning.plan import Group, Plan, plan
+    from trainer.planning.rehearsals import Rehearsal, rehearsal
+    from trainer.planning.shipping import impossible_forms
+    from trainer.sources.conversations import Conversation
     from trainer.training import train
 
 _HOME = {
-    "Conversation": "conversations",
-    "Evaluate": "experiment",
-    "Example": "data",
-    "Experiment": "experiment",
-    "Group": "planning",
-    "LoadedBase": "bases",
-    "Plan": "planning",
-    "PreparedData": "data",
-    "Preview": "shown_rows",
-    "Rehearsal": "rehearsals",
-    "Shown": "shown_rows",
+    "Conversation": "sources.conversations",
+    "Evaluate": "experiment.schema",
+    "Example": "data.pipeline",
+    "Experiment": "experiment.schema",
+    "Group": "planning.plan",
+    "LoadedBase": "bases.loading",
+    "Plan": "planning.plan",
+    "PreparedData": "data.pipeline",
+    "Preview": "data.shown_rows",
+    "Rehearsal": "planning.rehearsals",
+    "Shown": "data.shown_rows",
     "TrainerError": "errors",
-    "Upload": "hub",
-    "base_identity": "bases",
-    "base_tokenizer": "bases",
-    "data_words": "report_words",
-    "impossible_forms": "shipping",
-    "load_base": "bases",
-    "load_experiment": "experiment_file",
-    "miniature": "miniatures",
-    "plan": "planning",
-    "prepare": "data",
-    "previews": "shown_rows",
-    "push": "hub",
-    "rehearsal": "rehearsals",
-    "removed_words": "report_words",
+    "Upload": "hub.push",
+    "Variant": "experiment.variants",
+    "base_identity": "bases.loading",
+    "base_tokenizer": "bases.loading",
+    "data_words": "data.report_words",
+    "impossible_forms": "planning.shipping",
+    "load_base": "bases.loading",
+    "load_experiment": "experiment.reading",
+    "miniature": "bases.miniatures",
+    "plan": "planning.plan",
+    "prepare": "data.pipeline",
+    "previews": "data.shown_rows",
+    "push": "hub.push",
+    "rehearsal": "planning.rehearsals",
+    "removed_words": "data.report_words",
     "train": "training",
-    "upload_of": "hub",
-    "validation_rows": "data",
+    "upload_of": "hub.push",
+    "validation_rows": "data.pipeline",
+    "variants": "experiment.variants",
 }
 """Public name → the module that has it."""
 

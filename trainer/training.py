@@ -2,10 +2,10 @@
 
     runs = train(load_experiment("experiments/demo.yaml"), workspace.store(), workspace, progress)
 
-On a CPU, variants that share base, data and dtype train together in this process (`trainer.lockstep`); those that
-cannot are trained one by one through TRL (`trainer.alone`). On GPUs every run is TRL's, one a GPU, in a process of its
-own (`trainer.isolated`), and this one loads no weights and opens no GPU. A finished run is reused, a stopped one goes
-on at its newest whole checkpoint, and one failed variant does not end the rest.
+On a CPU, variants that share base, data and dtype train together in this process (`trainer.multi_lora.loop`); those
+that cannot are trained one by one through TRL (`trainer.trl_loop.trainer`). On GPUs every run is TRL's, one a GPU, in a
+process of its own (`trainer.gpu_runs.isolated`), and this one loads no weights and opens no GPU. A finished run is
+reused, a stopped one goes on at its newest whole checkpoint, and one failed variant does not end the rest.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from typing import IO
 
 from engines import Device, gpus, unusable_gpu
 from results import Progress, Report, Run, RunStatus, Store, Workspace, digest, this_machine
-from trainer import checkpoints, reporters
-from trainer.assignment import Assignment, assign, identity_of, row_order, settle
-from trainer.bases import Base, LoadedBase, describe_base, load_base
-from trainer.data import PreparedData, prepare
-from trainer.division import Division
-from trainer.ended import Ended
+from trainer.bases.loading import Base, LoadedBase, describe_base, load_base
+from trainer.data.pipeline import PreparedData, prepare
 from trainer.errors import BaseUnavailable, CheckpointInvalid, TrainerError
-from trainer.experiment import Experiment
-from trainer.handover import keep
-from trainer.isolated import train_isolated
-from trainer.lockstep import Member, train_group
-from trainer.registration import register_adapter, register_base
-from trainer.signals import Stop, stop_on_signals
-from trainer.sweeps import halve, summarize
-from trainer.together import ON_A_GPU, Together, trains_together
-from trainer.trainee import Trainee
-from trainer.variants import Variant, variants
+from trainer.experiment.schema import Experiment
+from trainer.experiment.sweeps import halve, summarize
+from trainer.experiment.variants import Variant, variants
+from trainer.gpu_runs.handover import keep
+from trainer.gpu_runs.isolated import train_isolated
+from trainer.multi_lora.loop import Member, train_group
+from trainer.multi_lora.model import ON_A_GPU, Together, trains_together
+from trainer.multi_lora.run_state import Trainee
+from trainer.runs import checkpoints, trackers
+from trainer.runs.assignment import Assignment, assign, identity_of, row_order, settle
+from trainer.runs.ended import Ended
+from trainer.runs.registration import register_adapter, register_base
+from trainer.runs.signals import Stop, stop_on_signals
+from trainer.trl_loop.division import Division
 
 WAITING = "stopping after this step; once more stops at once"
 """Progress after the first Ctrl-C."""
@@ -58,7 +58,7 @@ def train(
             raise BaseUnavailable(problem)
         devices = gpus()
     planned = variants(experiment)
-    reporters.require({name for variant in planned for name in variant.experiment.training.report_to})
+    trackers.require({name for variant in planned for name in variant.experiment.training.report_to})
     for variant in planned:
         store.runs.add(_run(variant))
     with stop_on_signals(lambda: progress(WAITING, 0, 1)) as stop:
@@ -269,7 +269,7 @@ def _train_alone(
 
 def _run_alone(assignment: Assignment, ground: Ground, store: Store, progress: Progress, stop: Stop) -> Ended | None:
     """What became of the run; None when it failed, which its record says."""
-    from trainer import alone  # TRL takes seconds to import, and most experiments never need it
+    from trainer.trl_loop import trainer as alone  # TRL takes seconds to import, and most experiments never need it
 
     variant, data = assignment.variant, ground.data
     training = variant.experiment.training

@@ -1,7 +1,7 @@
 """What devices compute and read in a second: this CPU, this machine's GPUs, and cards that people have or rent.
 
 For plans only: nothing is chosen by these figures. A CPU's are tried for a second, a card's are its data sheet's peaks;
-how much of a peak training or answering reaches is said where it is used (`trainer.estimates`,
+how much of a peak training or answering reaches is said where it is used (`trainer.planning.estimates`,
 `engines.hardware.estimates`).
 
 Try: python -c "from engines import places; print(*places('float32'), sep='\\n')"

@@ -1,7 +1,7 @@
 """Memory that nothing uses any more goes back to the system, for the engine that is loaded next.
 
-Training lets glibc keep what it frees (`trainer.devices.keep_freed_memory`), for the next pass takes it again. When a
-base is closed nobody does, and gigabytes would lie beside the process that answers.
+Training lets glibc keep what it frees (`trainer.bases.devices.keep_freed_memory`), for the next pass takes it again.
+When a base is closed nobody does, and gigabytes would lie beside the process that answers.
 """
 
 from __future__ import annotations

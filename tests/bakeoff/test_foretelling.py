@@ -13,8 +13,8 @@ from bakeoff.plan_text import plan_text
 from engines import T4, Place, llamacpp_gpus
 from results import BakeoffError
 from trainer import Evaluate, Group, Plan
-from trainer.planning import Need
-from trainer.registry import entry
+from trainer.bases.registry import entry
+from trainer.planning.plan import Need
 
 CPU = Place("this CPU", "cpu", 16e9, "bfloat16", 200e9, 20e9, cores=2, triton=False)
 

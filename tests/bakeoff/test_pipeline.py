@@ -19,7 +19,7 @@ from bakeoff.pipeline import Outcome, exports, fits, run_experiment, without_san
 from evaluator.sandbox.bubblewrap import sandbox_description
 from results import BakeoffError, Evaluation, Model, Store, StoreError, Workspace
 from trainer import Experiment, miniature
-from trainer.experiment_file import experiment_of
+from trainer.experiment.reading import experiment_of, with_settings
 
 
 def experiment(base: Path, **changes: Any) -> Experiment:
@@ -32,7 +32,7 @@ def experiment(base: Path, **changes: Any) -> Experiment:
         "sweep": {"grid": {"lora.rank": [2, 4]}},
         "evaluate": {"heldout": {}, "forms": ["adapter", "lora-gguf", "gguf-q8_0"]},
     }
-    return experiment_of(file, "a test").with_settings(changes)
+    return with_settings(experiment_of(file, "a test"), changes)
 
 
 def silent(what: str, done: int, total: int) -> None:
@@ -183,7 +183,7 @@ def test_a_measurement_measures_its_forms_and_the_bases_counterparts(tmp_path: P
     assert fits(counterpart, ["lora-gguf"], what) and not fits(other, ["lora-gguf"], what)
     assert fits(model("whole", "merged"), ["adapter"], what)  # full fine-tuning: what training left
     assert not fits(model("merged", "merged", source="tuned"), ["adapter"], what)
-    assert not fits(counterpart, ["lora-gguf"], what.with_settings({"evaluate.base": False}))
+    assert not fits(counterpart, ["lora-gguf"], with_settings(what, {"evaluate.base": False}))
 
 
 def measuring(broken: str, calls: list[list[str]]) -> Callable[[Sequence[Model]], list[Evaluation]]:

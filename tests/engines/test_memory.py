@@ -10,7 +10,7 @@ import pytest
 PROGRAM = """
 import psutil, torch
 from engines import give_back
-from trainer.devices import keep_freed_memory
+from trainer.bases.devices import keep_freed_memory
 kept = keep_freed_memory()
 held = [torch.ones(1 << 20) for _ in range(100)]   # 400 MB
 last = torch.ones(8)                               # so that the top of the heap is in use

@@ -26,7 +26,7 @@ from engines import (
 from evaluator import evaluate_latency
 from evaluator.latency.evaluate import LatencySettings, ask_at_once, groups_that_fit
 from results import BakeoffError, Evaluation, Model, Workspace
-from trainer.miniatures import miniature
+from trainer.bases.miniatures import miniature
 
 if TYPE_CHECKING:
     from engines.llamacpp.engine import LlamaCppEngine, LlamaStream

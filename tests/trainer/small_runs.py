@@ -8,8 +8,8 @@ from typing import Any
 
 from results import Workspace
 from trainer import miniature
-from trainer.experiment import Experiment
-from trainer.experiment_file import experiment_of
+from trainer.experiment.reading import experiment_of
+from trainer.experiment.schema import Experiment
 
 UNTIMED = (
     "loss",

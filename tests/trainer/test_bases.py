@@ -13,10 +13,10 @@ import pytest
 
 from engines import BF16_FLAGS, cpu_flags
 from trainer import TrainerError, base_identity, base_tokenizer, load_base
-from trainer.bases import hub_remedy
-from trainer.devices import choose
-from trainer.miniatures import ARCHITECTURES
-from trainer.registry import ENTRIES, entry, shape_of
+from trainer.bases.devices import choose
+from trainer.bases.loading import hub_remedy
+from trainer.bases.miniatures import ARCHITECTURES
+from trainer.bases.registry import ENTRIES, entry, shape_of
 
 PUBLISHED = {
     "smollm2-135m-instruct": 134_515_008,

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from trainer import checkpoints
 from trainer.errors import CheckpointInvalid
+from trainer.runs import checkpoints
 
 IDENTITY = {"base": "b", "lora.rank": 8, "lora.alpha": 16.0, "lora.target": "all-linear", "data.identity": "d"}
 

@@ -10,9 +10,9 @@ import pytest
 
 from results import Workspace
 from trainer import Conversation, TrainerError
-from trainer.contamination import benchmark_tasks, overlap
-from trainer.data import read_conversations
-from trainer.experiment import Data
+from trainer.data.contamination import benchmark_tasks, overlap
+from trainer.data.pipeline import read_conversations
+from trainer.experiment.schema import Data
 
 
 def row(question: str, answer: str, number: int) -> Conversation:

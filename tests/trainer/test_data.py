@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from results import Workspace
 from trainer import Conversation, TrainerError, base_tokenizer, load_experiment, prepare, validation_rows
-from trainer.data import read_conversations, split
-from trainer.experiment import Data
-from trainer.miniature_tokenizers import miniature_tokenizer
+from trainer.bases.miniature_tokenizers import miniature_tokenizer
+from trainer.data.pipeline import read_conversations, split
+from trainer.experiment.schema import Data
 
 
 def rows_file(path: Path, count: int = 60) -> Path:

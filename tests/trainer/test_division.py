@@ -13,10 +13,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from trainer import checkpoints, handover, validation
-from trainer.data import Example
-from trainer.division import Division, out_of_memory
+from trainer.data.pipeline import Example
 from trainer.errors import CheckpointInvalid
+from trainer.gpu_runs import handover
+from trainer.runs import checkpoints
+from trainer.trl_loop import validation
+from trainer.trl_loop.division import Division, out_of_memory
 
 
 def test_a_division_is_halved_until_one_row_then_recomputes_then_has_nothing_left() -> None:
@@ -64,7 +66,7 @@ def test_rows_come_to_another_process_as_they_are(tmp_path: Path) -> None:
     with handover.keep(*parts, tmp_path) as file:
         assert list(tmp_path.iterdir()) == [], "a kill leaves nothing behind"
         assert [list(part) for part in handover.take(file.fileno())] == list(parts)
-        code = "import sys; from trainer.handover import take; print(take(int(sys.argv[1]))[1])"
+        code = "import sys; from trainer.gpu_runs.handover import take; print(take(int(sys.argv[1]))[1])"
         for _ in range(2):  # each reads from the start
             command = [sys.executable, "-c", code, str(file.fileno())]
             root = Path(__file__).parents[2]

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from trainer import TrainerError, load_experiment, variants
+from trainer import TrainerError, load_experiment
+from trainer.experiment.reading import with_settings
+from trainer.experiment.variants import variants
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted((ROOT / "experiments").glob("*.yaml"))
@@ -112,12 +114,12 @@ def test_scientific_notation_without_a_dot_is_a_number(tmp_path: Path) -> None:
 
 def test_settings_replace_and_are_checked(tmp_path: Path) -> None:
     experiment = load_experiment(written(tmp_path, {**SMALLEST, "lora": {"alpha_ratio": 2}}))
-    changed = experiment.with_settings({"lora.rank": 8, "evaluate.humaneval": {"tasks": 2}})
+    changed = with_settings(experiment, {"lora.rank": 8, "evaluate.humaneval": {"tasks": 2}})
     assert (changed.lora.effective_alpha, changed.evaluate.humaneval) == (16, {"tasks": 2})
     assert experiment.lora.rank == 16
-    assert experiment.with_settings({"lora.alpha": 5}).lora.effective_alpha == 5
+    assert with_settings(experiment, {"lora.alpha": 5}).lora.effective_alpha == 5
     with pytest.raises(TrainerError, match=r"lora\.rank"):
-        experiment.with_settings({"lora.rank": -1})
+        with_settings(experiment, {"lora.rank": -1})
 
 
 def test_weights_are_all_or_none(tmp_path: Path) -> None:

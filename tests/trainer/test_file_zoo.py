@@ -11,8 +11,8 @@ import pyarrow.parquet as parquet
 import pytest
 
 from trainer import TrainerError
-from trainer.experiment import Source
-from trainer.sources import examined
+from trainer.experiment.schema import Source
+from trainer.sources.reading import examined
 
 ROW = {"prompt": "Señor or sir?", "completion": "señor"}
 ROWS = [ROW, {"prompt": "q2", "completion": "a2"}]

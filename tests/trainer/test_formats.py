@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.experiment import Columns, Source
-from trainer.fields import BadRow
-from trainer.formats import converted, fill
+from trainer.experiment.schema import Columns, Source
+from trainer.sources.fields import BadRow
+from trainer.sources.formats import converted, fill
 
 PLAIN = Source(name="rows.jsonl")
 

@@ -19,9 +19,10 @@ import torch
 from engines import Device, this_device
 from results import Run, Workspace
 from tests.trainer.small_runs import curves, experiment, laid_ground, losses, notes
-from trainer import train, variants
-from trainer.experiment import Experiment
-from trainer.process import environment
+from trainer import train
+from trainer.experiment.schema import Experiment
+from trainer.experiment.variants import variants
+from trainer.gpu_runs.child_process import environment
 
 CPU = Device("cpu", "a processor", None, 1 << 34, "float32", "for tests")
 LONG = {"max_steps": 100_000, "save_steps": 5, "eval_steps": 50_000}
@@ -62,7 +63,7 @@ def here(made: Experiment, folder: Path) -> Run:
 
 def children() -> list[psutil.Process]:
     """The training processes that this one has."""
-    return [child for child in psutil.Process().children() if "trainer.child" in child.cmdline()]
+    return [child for child in psutil.Process().children() if "trainer.gpu_runs.child_main" in child.cmdline()]
 
 
 def a_gpu(name: str) -> Device:
@@ -152,7 +153,7 @@ SCRIPT = """
 import json, sys
 from results import Workspace
 from trainer import train
-from trainer.experiment_file import experiment_of
+from trainer.experiment.reading import experiment_of
 from tests.trainer.test_isolated import CPU
 workspace = Workspace(sys.argv[2])
 def progress(what, done, total):
@@ -209,7 +210,7 @@ def test_a_signal_to_the_parent_alone_lets_the_child_end_in_order(ground: Path, 
 FULL = """
 import importlib.abc, json, os, sys
 wanted = json.loads(os.environ["TOO_LARGE"])
-if "trainer.child" in sys.orig_argv:
+if "trainer.gpu_runs.child_main" in sys.orig_argv:
     import torch
     passes = []
     def check(module, args):
@@ -320,7 +321,7 @@ def test_the_trainer_names_what_it_was_asked_for_before_it_reads_anything(tmp_pa
     program.chmod(0o755)
     code = (
         "import sys; from results import Workspace; from trainer import train, TrainerError\n"
-        "from trainer.experiment import Experiment\n"
+        "from trainer.experiment.schema import Experiment\n"
         "made = Experiment(name='x', bases=['nowhere'], data={'sources': [{'name': 'nowhere'}]})\n"
         "place = Workspace(sys.argv[1])\n"
         "try: train(made, place.store(), place, lambda *_: None)\n"

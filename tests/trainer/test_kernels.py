@@ -11,12 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
-from trainer import kernels
-from trainer.answer_loss import answer_loss
-from trainer.lean_gate import LeanMLP
-from trainer.lean_norm import LeanNorm
-from trainer.passes import Segment
-from trainer.short_rows import Heads, attend
+from trainer.multi_lora import kernels
+from trainer.multi_lora.cross_entropy import answer_loss
+from trainer.multi_lora.packing import Segment
+from trainer.multi_lora.rms_norm import LeanNorm
+from trainer.multi_lora.short_attention import Heads, attend
+from trainer.multi_lora.swiglu import LeanMLP
 
 DTYPES = pytest.mark.parametrize(("dtype", "error"), [(torch.float32, 1e-5), (torch.bfloat16, 2e-2)])
 

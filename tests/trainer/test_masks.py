@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from engines import Message
 from trainer import Conversation, TrainerError, base_tokenizer
-from trainer.masks import IGNORED, mask_conversations, tokenise
-from trainer.miniature_tokenizers import STYLES, miniature_tokenizer
-from trainer.templates import PLAIN_TEMPLATE, render
+from trainer.bases.miniature_tokenizers import STYLES, miniature_tokenizer
+from trainer.bases.templates import PLAIN_TEMPLATE, render
+from trainer.data.chat_masks import IGNORED, mask_conversations, tokenise
 
 END = {"llama": "<|eot_id|>", "gemma": "<end_of_turn>", "mistral": "</s>", "phi3": "<|end|>"}
 """What ends a turn; the others' is <|im_end|>."""

@@ -17,7 +17,7 @@ from results import Workspace
 from tests.stand_in_gpu import board
 from tests.trainer.small_runs import experiment, laid_ground, losses, notes
 from trainer import train
-from trainer.experiment import Experiment
+from trainer.experiment.schema import Experiment
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +25,7 @@ SCRIPT = """
 import json, os, sys
 from results import Workspace
 from trainer import train
-from trainer.experiment_file import experiment_of
+from trainer.experiment.reading import experiment_of
 workspace = Workspace(sys.argv[2])
 runs = train(experiment_of(json.loads(sys.argv[1]), "script"), workspace.store(), workspace, lambda *_: None)
 print(json.dumps([os.getpid(), [[run.id, run.status, run.reason] for run in runs]]))

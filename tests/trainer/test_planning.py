@@ -12,10 +12,11 @@ import pytest
 
 from engines import A100, T4, Place, places
 from results import Workspace
-from trainer import Plan, load_experiment, plan, rehearsal, removed_words, variants
-from trainer.estimates import dtype_of, memory, seconds, trained_parameters
-from trainer.experiment import Experiment, Lora, Training
-from trainer.registry import Shape, entry
+from trainer import Plan, load_experiment, plan, rehearsal, removed_words
+from trainer.bases.registry import Shape, entry
+from trainer.experiment.schema import Experiment, Lora, Training
+from trainer.experiment.variants import variants
+from trainer.planning.estimates import dtype_of, memory, seconds, trained_parameters
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted((ROOT / "experiments").glob("*.yaml"))

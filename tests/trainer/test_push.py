@@ -16,7 +16,7 @@ import yaml
 
 from results import Evaluation, Machine, Model, Point, Report, Run, Score, Store, Workspace
 from trainer import TrainerError, push, upload_of
-from trainer.card import model_card
+from trainer.hub.card import model_card
 
 MACHINE = Machine("m1", "Some | CPU", ("avx2",), 2, 8 << 30, "", "Linux", {"torch": "2.13"})
 

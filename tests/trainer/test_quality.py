@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer import Conversation, TrainerError
-from trainer.experiment import Quality
-from trainer.quality import filtered, repetition, script, shingles
+from trainer.data.quality import filtered, repetition, script, shingles
+from trainer.experiment.schema import Quality
 
 
 def row(answer: str, number: int = 0, prompt: str = "", **extra: Any) -> Conversation:

@@ -19,10 +19,10 @@ import pyarrow.parquet as parquet
 import pytest
 
 from trainer import TrainerError
-from trainer.experiment import Columns, Source
-from trainer.masks import mask_conversations
-from trainer.miniature_tokenizers import miniature_tokenizer
-from trainer.sources import examined
+from trainer.bases.miniature_tokenizers import miniature_tokenizer
+from trainer.data.chat_masks import mask_conversations
+from trainer.experiment.schema import Columns, Source
+from trainer.sources.reading import examined
 
 FILES = int(os.environ.get("BAKEOFF_FUZZ", "400"))
 TOKENISED = 6

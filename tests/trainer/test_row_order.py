@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.row_order import RowOrder
+from trainer.data.order import RowOrder
 
 lengths = st.lists(st.integers(1, 50), min_size=1, max_size=40)
 

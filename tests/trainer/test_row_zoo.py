@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.conversations import Conversation
-from trainer.experiment import Columns, Source
-from trainer.fields import BadRow, empty, harmless
-from trainer.formats import Converted, converted
+from trainer.experiment.schema import Columns, Source
+from trainer.sources.conversations import Conversation
+from trainer.sources.fields import BadRow, empty, harmless
+from trainer.sources.formats import Converted, converted
 
 SOURCE = Source(name="rows.jsonl")
 CALC = {"name": "calc", "parameters": {"type": "object", "properties": {"sum": {"type": "string"}}}}

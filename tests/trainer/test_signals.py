@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer.signals import stop_on_signals
+from trainer.runs.signals import stop_on_signals
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +74,7 @@ def test_what_nohup_started_hears_no_hangup() -> None:
 
 AT_A_TERMINAL = """
 import sys
-from trainer.signals import stop_on_signals
+from trainer.runs.signals import stop_on_signals
 with stop_on_signals(lambda: print("ending", file=sys.stderr, flush=True)) as stop, stop.orderly():
     print("at work", flush=True)
     while not stop.asked:

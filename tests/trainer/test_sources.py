@@ -17,8 +17,8 @@ import pytest
 
 from trainer import TrainerError
 from trainer.errors import SourceUnreachable
-from trainer.experiment import Columns, Data, Source
-from trainer.sources import Reading, raw_rows, read_sources
+from trainer.experiment.schema import Columns, Data, Source
+from trainer.sources.reading import Reading, raw_rows, read_sources
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "instruct"
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from results import Point, Run, Store, Workspace
-from trainer.experiment import Experiment
-from trainer.experiment_file import experiment_of
-from trainer.sweeps import effects, halve, summarize
-from trainer.variants import Variant, variants
+from trainer.experiment.reading import experiment_of
+from trainer.experiment.schema import Experiment
+from trainer.experiment.sweeps import effects, halve, summarize
+from trainer.experiment.variants import Variant, variants
 
 
 def experiment(**sweep: Any) -> Experiment:

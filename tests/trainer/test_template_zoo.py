@@ -11,10 +11,10 @@ import trl
 
 from results import Workspace
 from trainer import Conversation, TrainerError, data_words, prepare, removed_words
-from trainer.conversations import Turn
-from trainer.experiment import Data
-from trainer.masks import IGNORED, Masked, mask_conversations
-from trainer.miniature_tokenizers import miniature_tokenizer
+from trainer.bases.miniature_tokenizers import miniature_tokenizer
+from trainer.data.chat_masks import IGNORED, Masked, mask_conversations
+from trainer.experiment.schema import Data
+from trainer.sources.conversations import Turn
 
 tokenizer_of = cache(miniature_tokenizer)
 

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from trainer.answer_loss import answer_loss
-from trainer.data import Example
-from trainer.experiment_file import experiment_of
-from trainer.passes import lanes, lay, passes
-from trainer.together import Together, trains_together
-from trainer.trainee import save_adapter
+from trainer.data.pipeline import Example
+from trainer.experiment.reading import experiment_of
+from trainer.multi_lora.cross_entropy import answer_loss
+from trainer.multi_lora.model import Together, trains_together
+from trainer.multi_lora.packing import lanes, lay, passes
+from trainer.multi_lora.run_state import save_adapter
 
 pytestmark = pytest.mark.slow
 
@@ -108,7 +108,7 @@ def test_loss_and_gradients_are_those_of_peft(small: Small, tmp_path: Path, arch
 
 def test_bf16_rows_attend_as_transformers_do(small: Small) -> None:
     """The hand-written backward of short rows runs in bf16 only; it is held against the fp32 gradients."""
-    from trainer.attention import Segment, rows_attention
+    from trainer.multi_lora.attention import Segment, rows_attention
 
     draws = torch.Generator().manual_seed(0)
     gradients = []

@@ -19,10 +19,12 @@ from safetensors.torch import load_file
 
 from results import Run, Workspace
 from tests.trainer.small_runs import curves, experiment, laid_ground, losses
-from trainer import checkpoints, miniature, reporters, train, variants
+from trainer import miniature, train
 from trainer.errors import CheckpointInvalid, TrainerError
-from trainer.experiment import Experiment
-from trainer.signals import Stop
+from trainer.experiment.schema import Experiment
+from trainer.experiment.variants import variants
+from trainer.runs import checkpoints, trackers
+from trainer.runs.signals import Stop
 from trainer.training import train_variants
 
 pytestmark = pytest.mark.slow
@@ -84,8 +86,8 @@ def test_peft_reads_the_adapter_and_finds_the_same_loss(ground: Path, tmp_path: 
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
-    from trainer.bases import base_tokenizer
-    from trainer.data import prepare
+    from trainer.bases.loading import base_tokenizer
+    from trainer.data.pipeline import prepare
 
     made = experiment(ground, lora={"rank": 4, "rslora": True, "alpha": 12})
     (run,) = trained(made, tmp_path)
@@ -151,8 +153,8 @@ def reported(events: Path) -> list[float]:
 
 def test_a_tracker_that_is_not_installed_is_told_before_anything_trains() -> None:
     with pytest.raises(TrainerError, match=r"training\.report_to names no_tracker, .* pip install no_tracker"):
-        reporters.require(["tensorboard", "no_tracker"])
-    reporters.require(["tensorboard"])
+        trackers.require(["tensorboard", "no_tracker"])
+    trackers.require(["tensorboard"])
 
 
 def test_our_loop_and_trl_learn_the_same(ground: Path, tmp_path: Path) -> None:
@@ -271,7 +273,7 @@ SCRIPT = """
 import json, sys, torch
 from results import Workspace
 from trainer import train
-from trainer.experiment_file import experiment_of
+from trainer.experiment.reading import experiment_of
 torch.set_num_threads(1)
 workspace = Workspace(sys.argv[2])
 def progress(what, done, total):

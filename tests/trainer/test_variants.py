@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from trainer.experiment import Experiment
-from trainer.experiment_file import experiment_of
-from trainer.variants import variants
+from trainer.experiment.reading import experiment_of
+from trainer.experiment.schema import Experiment
+from trainer.experiment.variants import variants
 
 
 def experiment(**sections: Any) -> Experiment:

@@ -1,0 +1,162 @@
+"""From an experiment's data section to tokenised examples: read, convert, filter, decontaminate, split, tokenise.
+
+Reading is in `trainer.sources.reading`, row formats in `trainer.sources.formats`, filters in `trainer.data.quality`,
+benchmark overlap in `trainer.data.contamination`, templates and the answers-only mask in `trainer.data.chat_masks`.
+
+Try: bakeoff plan experiments/demo.yaml
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from results import Workspace
+from results.records import Json, Progress, digest
+from trainer.data.cache import cached_reading, keep_reading
+from trainer.data.chat_masks import Masked, mask_conversations
+from trainer.data.contamination import overlap
+from trainer.data.quality import filtered
+from trainer.errors import DataInvalid
+from trainer.experiment.schema import Data, Experiment
+from trainer.sources.conversations import Conversation
+from trainer.sources.reading import Reading, read_sources
+
+
+@dataclass(frozen=True)
+class Example:
+    """One tokenised conversation. `len(input_ids) == len(labels) <= max_length`."""
+
+    input_ids: list[int]
+    labels: list[int]
+    """The token itself where it is trained on (answers and their end-of-turn), else -100."""
+    answer_bytes: int
+    """UTF-8 bytes of the trained text, end-of-turn tokens not counted: the denominator of bits per byte."""
+    row: int
+    """Index of its conversation in the part's `Conversation`s: `prepared.train_rows[example.row]`."""
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    """A data set ready to train on, the same for every variant of one base."""
+
+    train: tuple[Example, ...]
+    """In the order of the mix, shuffled by `data.seed`; epochs shuffle again with the run's seed."""
+    validation: tuple[Example, ...]
+    train_rows: tuple[Conversation, ...]
+    """`train[i]` is made of `train_rows[i]`."""
+    validation_rows: tuple[Conversation, ...]
+    identity: str
+    """SHA-256 over every token id and label of both parts, in order: what a resumed run must find again."""
+    report: Json = field(default_factory=dict)
+    """read, kept, bad rows by reason with examples, what each filter removed, contamination, truncation, tokens."""
+
+    @property
+    def train_tokens(self) -> int:
+        """Tokens of the training part, prompts included."""
+        return sum(len(example.input_ids) for example in self.train)
+
+
+def prepare(
+    data: Data, tokenizer: Any, max_length: int, workspace: Workspace, progress: Progress | None = None
+) -> PreparedData:
+    """Read, filter, split and tokenise. Deterministic: the same rows, tokenizer and settings give the same identity.
+
+    Raises: DataInvalid when a source cannot be read or nothing usable is left; the message has the reasons.
+    """
+    reading = read_conversations(data, workspace, progress)
+    train_rows, validation_rows = split(reading.rows, data)
+    train = mask_conversations(train_rows, tokenizer, max_length, progress, "tokenising training rows")
+    validation = mask_conversations(validation_rows, tokenizer, max_length, progress, "tokenising validation rows")
+    for part, masked in (("training", train), ("validation", validation)):
+        if masked.refused and not masked.examples:
+            raise DataInvalid(f"The base's chat template takes no {part} row: {masked.refusal}")
+        if not masked.examples:
+            raise DataInvalid(
+                f"No {part} row has an answer within {max_length} tokens ({masked.cut_off} lost it to the cut): "
+                "raise training.max_length"
+            )
+    examples = _examples(train), _examples(validation)
+    report = {**reading.report, "tokens": {"training": train.report(), "validation": validation.report()}}
+    return PreparedData(
+        train=examples[0],
+        validation=examples[1],
+        train_rows=tuple(train_rows[index] for index in train.kept),
+        validation_rows=tuple(validation_rows[index] for index in validation.kept),
+        identity=_identity(examples),
+        report=report,
+    )
+
+
+def validation_rows(experiment: Experiment, workspace: Workspace) -> list[Conversation]:
+    """The held-out conversations: untokenised, so the same for every base and model of the experiment."""
+    reading = read_conversations(experiment.data, workspace)
+    return list(split(reading.rows, experiment.data)[1])
+
+
+def read_conversations(data: Data, workspace: Workspace, progress: Progress | None = None) -> Reading:
+    """The conversations that are left after conversion, filters and decontamination, with the report of what went.
+
+    Done once for a data section: the workspace keeps them (`trainer.data.cache`).
+    """
+    if kept := cached_reading(data, workspace):
+        return kept
+    reading = read_sources(data, progress)
+    rows, removed = filtered(reading.rows, data.quality, progress)
+    found: list[dict[str, Any]] = []
+    dirty: set[int] = set()
+    for benchmark in data.decontaminate:
+        overlapping, contaminating = overlap(rows, benchmark, progress)
+        found.append(overlapping.report(rows))
+        dirty |= contaminating
+    if data.remove_contaminated:
+        rows = [row for index, row in enumerate(rows) if index not in dirty]
+    # A report has one subject and one kind: further benchmarks stand inside the first one's.
+    contamination = {**found[0], "others": found[1:]} if found else {}
+    report = {**reading.report, "filters": removed, "kept": len(rows), "contamination": contamination}
+    report["contaminating_rows"] = {"found": len(dirty), "removed": len(dirty) if data.remove_contaminated else 0}
+    result = Reading(rows, report)
+    keep_reading(data, workspace, result)
+    return result
+
+
+def split(rows: Sequence[Conversation], data: Data) -> tuple[list[Conversation], list[Conversation]]:
+    """(training, validation), by a hash of each row's prompt and the seed.
+
+    A prompt falls on the same side whatever else is in the mix: variants of one experiment with other sources never
+    train on each other's validation rows, and one prompt with two answers is never on both sides. At least one row
+    lands on each side.
+    Raises: DataInvalid with fewer than two different prompts.
+    """
+    keys = [hashlib.sha256(f"{data.seed}\0{row.prompt}".encode("utf-8", "surrogatepass")).hexdigest() for row in rows]
+    ordered = sorted(set(keys))
+    if len(ordered) < 2:
+        raise DataInvalid(f"{len(ordered)} different prompt left of {len(rows)} rows: two are needed, one to validate")
+    limit = f"{int(data.validation_fraction * 16**16):016x}"
+    held = {key for key in ordered if key < limit} or {ordered[0]}
+    if len(held) == len(ordered):
+        held.discard(ordered[-1])
+    train = [(key, row) for key, row in zip(keys, rows, strict=True) if key not in held]
+    validation = sorted(
+        ((key, row) for key, row in zip(keys, rows, strict=True) if key in held), key=lambda pair: pair[0]
+    )
+    return [row for _, row in train], [row for _, row in validation[: data.validation_limit]]
+
+
+def _examples(masked: Masked) -> tuple[Example, ...]:
+    return tuple(
+        Example(input_ids=ids, labels=labels, answer_bytes=size, row=row)
+        for row, (ids, labels, size) in enumerate(masked.examples)
+    )
+
+
+def _identity(parts: tuple[tuple[Example, ...], ...]) -> str:
+    sha = hashlib.sha256()
+    for part in parts:
+        for example in part:
+            sha.update(json.dumps([example.input_ids, example.labels]).encode())
+        sha.update(b"\0")
+    return digest(sha.hexdigest())

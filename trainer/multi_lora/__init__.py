@@ -1,0 +1,1 @@
+"""Several LoRA adapters trained over one base in one pass, on a CPU."""

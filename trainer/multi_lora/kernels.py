@@ -1,0 +1,390 @@
+"""The small steps between matrix products on a CPU, each in one pass over memory, compiled when first called.
+
+torch has a kernel for every operation: a gate's backward pass is five, each reads and writes whole tensors, and bf16 is
+rounded in between. Here one loop reads bf16 or fp32, computes in fp32 and rounds once. The threads of the passes run
+at the same time (`nogil`), and machine code is kept beside this file, so only the first training compiles.
+
+Kernels take contiguous tensors and see them as flat arrays: fp32, or bf16 as the uint16 that holds its bits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import numba
+import numpy as np
+import torch
+from numba.core import types
+from numba.extending import overload
+from numpy import float32, int32, uint16, uint32, uintp
+from numpy.typing import NDArray
+from torch import Tensor
+
+Numbers = NDArray[Any]
+"""fp32, or the bits of bf16."""
+
+_ARITHMETIC = {"fastmath": {"reassoc", "contract", "arcp", "nsz"}, "error_model": "numpy"}
+"""Sums in any order and no check for divisions by zero: without both, loops do not become vector instructions. What is
+not a number stays so: a training that diverges must be seen."""
+
+
+_TILE = uintp(64)
+"""Rows turned at a time: what is read stays in the nearest cache."""
+
+
+def serves(tensor: Tensor) -> bool:
+    """Can these kernels read such a tensor?"""
+    return tensor.device.type == "cpu" and tensor.dtype in (torch.bfloat16, torch.float32)
+
+
+def _flat(tensor: Tensor) -> Numbers:
+    """A contiguous tensor's memory, not copied."""
+    bits = tensor.detach().view(torch.uint16) if tensor.dtype == torch.bfloat16 else tensor.detach()
+    return bits.numpy().reshape(-1)
+
+
+def _inlined(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Part of the kernels that call it."""
+    return numba.njit(inline="always")(function)  # type: ignore[no-any-return]
+
+
+def _kernel(function: Callable[..., None]) -> Callable[..., None]:
+    """Compiled at its first call, for contiguous tensors. Where no cache can be written, at each start."""
+    try:
+        compiled = numba.njit(cache=True, nogil=True, **_ARITHMETIC)(function)
+    except RuntimeError:
+        compiled = numba.njit(nogil=True, **_ARITHMETIC)(function)
+
+    @wraps(function)
+    def call(*given: Any) -> None:
+        compiled(*[_flat(each) if isinstance(each, Tensor) else each for each in given])
+
+    return call
+
+
+def _for_each_dtype(stands_for: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The compiled form of a function, chosen by the dtype of the array that it is given first."""
+    return overload(stands_for, jit_options=_ARITHMETIC)  # type: ignore[no-any-return]
+
+
+def _get(array: Numbers, place: Any) -> Any:
+    raise NotImplementedError  # compiled code only
+
+
+def _put(array: Numbers, place: Any, value: Any) -> None:
+    raise NotImplementedError  # compiled code only
+
+
+@_for_each_dtype(_get)
+def _get_of(array: Any, place: Any) -> Any:  # noqa: ARG001
+    if array.dtype != types.uint16:
+
+        def get(array: Any, place: Any) -> Any:
+            return array[place]
+
+        return get
+
+    def widen(array: Any, place: Any) -> Any:
+        return uint32(uint32(array[place]) << uint32(16)).view(float32)
+
+    return widen
+
+
+@_for_each_dtype(_put)
+def _put_of(array: Any, place: Any, value: Any) -> Any:  # noqa: ARG001
+    if array.dtype != types.uint16:
+
+        def put(array: Any, place: Any, value: Any) -> None:
+            array[place] = value
+
+        return put
+
+    def round_and_put(array: Any, place: Any, value: Any) -> None:
+        bits = float32(value).view(uint32)
+        even = uint32(uint32(bits >> uint32(16)) & uint32(1))
+        array[place] = uint16(uint32(uint32(bits + uint32(0x7FFF)) + even) >> uint32(16))
+
+    return round_and_put
+
+
+@_inlined
+def _exp(x: Any) -> Any:
+    """eˣ to 1e-7 of itself: 2ⁿ times a polynomial of what is left, which compilers turn into vector instructions."""
+    x = float32(-87.0) if x < float32(-87.0) else x  # in this order NaN stays NaN
+    x = float32(88.0) if x > float32(88.0) else x
+    turns = float32(x * float32(1.4426950408889634))
+    n = int32(turns + (float32(0.5) if turns >= float32(0.0) else float32(-0.5)))
+    r = float32(x - float32(n) * float32(0.693359375)) - float32(n) * float32(-2.12194440e-4)
+    p = float32(1 / 5040)
+    p = p * r + float32(1 / 720)
+    p = p * r + float32(1 / 120)
+    p = p * r + float32(1 / 24)
+    p = p * r + float32(1 / 6)
+    p = p * r + float32(0.5)
+    p = p * r + float32(1.0)
+    p = p * r + float32(1.0)
+    return float32(p * int32(int32(n + int32(127)) << int32(23)).view(float32))
+
+
+@_kernel
+def normalise(x: Numbers, weight: Numbers, epsilon: float, output: Numbers, inverse: Numbers) -> None:
+    """y = w · x / √(mean(x²) + ε) for rows as wide as the weight; `inverse` (rows,) is kept for the way back."""
+    width = weight.size
+    for row in range(inverse.size):
+        start = row * width
+        squares = float32(0.0)
+        for j in range(width):
+            value = _get(x, start + j)
+            squares += value * value
+        inverse[row] = float32(1.0) / math.sqrt(float32(squares / float32(width)) + float32(epsilon))
+        for j in range(width):
+            _put(output, start + j, _get(x, start + j) * inverse[row] * _get(weight, j))
+
+
+@_kernel
+def normalise_back(gradient: Numbers, x: Numbers, weight: Numbers, inverse: Numbers, output: Numbers) -> None:
+    """dx = r (w·dy) − x r³ mean(w·dy·x), with r the inverse kept."""
+    width = weight.size
+    for row in range(inverse.size):
+        start = row * width
+        product = float32(0.0)
+        for j in range(width):
+            product += _get(gradient, start + j) * _get(weight, j) * _get(x, start + j)
+        r = inverse[row]
+        pull = float32(product / float32(width)) * r * r * r
+        for j in range(width):
+            _put(output, start + j, _get(gradient, start + j) * _get(weight, j) * r - _get(x, start + j) * pull)
+
+
+@_kernel
+def gate(gates: Numbers, values: Numbers, output: Numbers) -> None:
+    """SwiGLU: y = silu(gate) · value."""
+    for i in range(gates.size):
+        x = _get(gates, i)
+        _put(output, i, x / (float32(1.0) + _exp(-x)) * _get(values, i))
+
+
+@_kernel
+def gate_back(gates: Numbers, values: Numbers, gradient: Numbers, to_gates: Numbers, to_values: Numbers) -> None:
+    """d silu(x) = σ (1 + x (1 − σ)) dx."""
+    for i in range(gates.size):
+        x, g = _get(gates, i), _get(gradient, i)
+        share = float32(1.0) / (float32(1.0) + _exp(-x))
+        _put(to_values, i, g * x * share)
+        _put(to_gates, i, g * _get(values, i) * share * (float32(1.0) + x * (float32(1.0) - share)))
+
+
+@_inlined
+def _part(x: Numbers, place: int, width: int) -> Any:
+    """A row of a flat table."""
+    return x[place * width : (place + 1) * width]
+
+
+@_inlined
+def _order(x: Any) -> Any:
+    """An integer for a float, in the same order: compilers find a largest integer with vectors, not a largest float."""
+    bits = float32(x).view(int32)
+    return int32(bits ^ int32(int32(bits >> int32(31)) & int32(0x7FFFFFFF)))
+
+
+@_inlined
+def _largest(row: Numbers) -> Any:
+    """Of the numbers in a row."""
+    largest = int32(-0x7FFFFFFF)
+    for j in range(row.size):
+        order = _order(_get(row, j))
+        largest = order if order > largest else largest
+    return int32(largest ^ int32(int32(largest >> int32(31)) & int32(0x7FFFFFFF))).view(float32)
+
+
+@_kernel
+def turn(weights: Numbers, blocks: NDArray[np.int64], scale: float, output: Numbers) -> None:
+    """Each block (first, height, width, is it scaled) of flat weights the other way round, where it lies."""
+    for block in range(blocks.shape[0]):
+        start, height, width = uintp(blocks[block, 0]), uintp(blocks[block, 1]), uintp(blocks[block, 2])
+        factor = float32(scale) if blocks[block, 3] else float32(1.0)
+        for first in range(uintp(0), height, _TILE):
+            for j in range(width):
+                for i in range(first, min(first + _TILE, height)):
+                    _put(output, start + j * height + i, weights[start + i * width + j] * factor)
+
+
+@_kernel
+def surprise(logits: Numbers, targets: NDArray[np.int64], losses: NDArray[np.float32], learn: bool) -> None:
+    """Cross-entropy of each row of logits (targets, vocabulary) in nats; to learn, the logits become their gradient."""
+    width = logits.size // targets.size
+    kept = np.empty(width, np.float32)
+    for place in range(targets.size):
+        row, target = _part(logits, place, width), targets[place]
+        most = _largest(row)
+        total = float32(0.0)
+        for j in range(width):
+            kept[j] = _exp(_get(row, j) - most)
+            total += kept[j]
+        losses[place] = math.log(total) + most - _get(row, target)
+        if learn:
+            part = float32(1.0) / total
+            for j in range(width):
+                _put(row, j, kept[j] * part)
+            _put(row, target, kept[target] * part - float32(1.0))
+
+
+# Attention row by row (`trainer.multi_lora.attention`). `segments` (segments, 4): start, stop, start and stop of the
+# prefix. Blocks lie one segment after another, each (heads, tokens of the segment, width); those of keys and values
+# begin with the prefix: (key heads, tokens seen, width). cos and sin (tokens, width) are empty where nothing is to be
+# turned.
+
+
+@_inlined
+def _turn(x: Numbers, at: Any, cos: Numbers, sin: Numbers, angle: Any, output: Numbers, to: Any, half: Any) -> None:
+    """One head's rotary embedding: (a, b) to (a cos − b sin, b cos + a sin), a and b its halves; or a copy.
+
+    Places are unsigned: what may be negative is looked up number by number, which is no vector instruction.
+    """
+    if cos.size == 0:
+        for j in range(half + half):
+            output[to + j] = x[at + j]
+        return
+    for j in range(half):
+        a, b = _get(x, at + j), _get(x, at + half + j)
+        _put(output, to + j, a * _get(cos, angle + j) - b * _get(sin, angle + j))
+    for j in range(half):
+        a, b = _get(x, at + j), _get(x, at + half + j)
+        _put(output, to + half + j, b * _get(cos, angle + half + j) + a * _get(sin, angle + half + j))
+
+
+@_inlined
+def _turn_back(x: Numbers, at: Any, cos: Numbers, sin: Numbers, angle: Any, output: Numbers, half: Any) -> None:
+    """The gradient of `_turn`."""
+    if cos.size == 0:
+        for j in range(half + half):
+            _put(output, at + j, x[at + j])
+        return
+    for j in range(half):
+        a, b = _get(x, at + j), _get(x, at + half + j)
+        _put(output, at + j, a * _get(cos, angle + j) + b * _get(sin, angle + half + j))
+    for j in range(half):
+        a, b = _get(x, at + j), _get(x, at + half + j)
+        _put(output, at + half + j, b * _get(cos, angle + half + j) - a * _get(sin, angle + j))
+
+
+@_kernel
+def lay_blocks(
+    segments: NDArray[np.int64],
+    x: Numbers,
+    cos: Numbers,
+    sin: Numbers,
+    heads: int,
+    width: int,
+    seen: bool,
+    blocks: Numbers,
+) -> None:
+    """x (tokens, heads · width) into blocks, turned; with `seen` each begins with what the prefix's tokens hold."""
+    to, step = uintp(0), uintp(width)
+    for s in range(segments.shape[0]):
+        start, stop = segments[s, 0], segments[s, 1]
+        first, before = segments[s, 2], segments[s, 3] - segments[s, 2] if seen else 0
+        for head in range(heads):
+            for i in range(before + stop - start):
+                token = uintp(first + i if i < before else start + i - before)
+                at = (token * uintp(heads) + uintp(head)) * step
+                _turn(x, at, cos, sin, token * step, blocks, to, step // uintp(2))
+                to += step
+
+
+@_kernel
+def collect(segments: NDArray[np.int64], blocks: Numbers, heads: int, width: int, output: Numbers) -> None:
+    """Blocks back to (tokens, heads · width)."""
+    at = 0
+    for s in range(segments.shape[0]):
+        for head in range(heads):
+            for token in range(segments[s, 0], segments[s, 1]):
+                row, to = _part(blocks, at, width), _part(output, token * heads + head, width)
+                for j in range(width):
+                    to[j] = row[j]
+                at += 1
+
+
+@_kernel
+def attend(scores: Numbers, heads: int, length: int, seen: int, window: int, scale: float) -> None:
+    """Scores (heads, length, seen) to shares, in place: softmax of scale · score where a token may look, else 0."""
+    kept = np.empty(seen, np.float32)
+    factor = float32(scale)
+    for head in range(heads):
+        for i in range(length):
+            whole = _part(scores, head * length + i, seen)
+            last = seen - length + i + 1
+            first = max(0, last - window) if window else 0
+            row, values = whole[first:last], kept[first:last]
+            most = _largest(row)
+            total = float32(0.0)
+            for j in range(row.size):
+                values[j] = _exp((_get(row, j) - most) * factor)
+                total += values[j]
+            part = float32(1.0) / total
+            for j in range(row.size):
+                _put(row, j, values[j] * part)
+            whole[:first] = 0
+            whole[last:] = 0
+
+
+@_kernel
+def lay_gradients(
+    segments: NDArray[np.int64], gradient: Numbers, output: Numbers, heads: int, width: int, blocks: Numbers
+) -> None:
+    """dO (tokens, heads · width) into blocks of width + 2: with −⟨do, o⟩, rounded, and what it lost by that."""
+    at = 0
+    for s in range(segments.shape[0]):
+        for head in range(heads):
+            for token in range(segments[s, 0], segments[s, 1]):
+                row, mixed = _part(gradient, token * heads + head, width), _part(output, token * heads + head, width)
+                to = _part(blocks, at, width + 2)
+                product = float32(0.0)
+                for j in range(width):
+                    product += _get(row, j) * _get(mixed, j)
+                    to[j] = row[j]
+                _put(to, width, -product)
+                _put(to, width + 1, -product - _get(to, width))
+                at += 1
+
+
+@_kernel
+def multiply(shares: Numbers, by: Numbers, scale: float) -> None:
+    """by ← scale · shares · by."""
+    factor = float32(scale)
+    for i in range(by.size):
+        _put(by, i, _get(shares, i) * _get(by, i) * factor)
+
+
+@_kernel
+def collect_seen(
+    segments: NDArray[np.int64],
+    blocks: Numbers,
+    cos: Numbers,
+    sin: Numbers,
+    heads: int,
+    width: int,
+    seen: bool,
+    sums: NDArray[np.float32],
+    output: Numbers,
+) -> None:
+    """Gradients in blocks back to (tokens, heads · width), turned back; what several segments saw is summed in fp32."""
+    at = 0
+    sums[:] = 0
+    for s in range(segments.shape[0]):
+        start, stop = segments[s, 0], segments[s, 1]
+        first, before = segments[s, 2], segments[s, 3] - segments[s, 2] if seen else 0
+        for head in range(heads):
+            for i in range(before + stop - start):
+                token = first + i if i < before else start + i - before
+                row, to = _part(blocks, at, width), _part(sums, token * heads + head, width)
+                for j in range(width):
+                    to[j] += _get(row, j)
+                at += 1
+    step = uintp(width)
+    for place in range(sums.size // width):
+        angle = uintp(place // heads) * step
+        _turn_back(sums, uintp(place) * step, cos, sin, angle, output, step // uintp(2))

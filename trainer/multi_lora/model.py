@@ -1,0 +1,256 @@
+"""Several adapters of one base trained in one process: one copy of the weights, one tokenised data set, shared passes.
+
+Rows are laid end to end without padding, whoever they belong to, and cut into passes of at most `PASS_TOKENS` tokens.
+Each run's loss is the mean over all answer tokens of its step, so neither the cut nor its neighbours change what it
+learns: a curve is the run's own up to the order of floating-point sums.
+
+The base must be frozen, unquantized, with a linear head (`trains_together`); everything else trains through TRL
+(`trainer.trl_loop.trainer`).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from typing import Any, TypeVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from trainer.bases.devices import keep_freed_memory
+from trainer.data.pipeline import Example
+from trainer.data.token_rows import Rows
+from trainer.experiment.schema import Experiment
+from trainer.multi_lora.attention import use_row_attention
+from trainer.multi_lora.cross_entropy import answer_loss, supports
+from trainer.multi_lora.linear import layers_for, share
+from trainer.multi_lora.packing import Pass, lanes, lay, passes
+from trainer.multi_lora.rms_norm import use_lean_norms
+from trainer.multi_lora.run_state import Trainee
+from trainer.multi_lora.short_attention import short, use_short_rows
+from trainer.multi_lora.swiglu import use_lean_gates
+from trainer.multi_lora.weights import Adapter, Share, new_adapter
+
+T = TypeVar("T")
+
+PASS_TOKENS = 1024
+"""Tokens a forward and backward pass holds activations for, about 0.5 MB each for a 135M model. From a few hundred
+tokens on, a CPU's matrix units are full, so larger passes cost memory and bring nothing. Where more than two passes are
+computed at the same time, they hold together what two would."""
+
+LEAST_TOKENS = 256
+"""Tokens that a core's passes may hold, however many cores there are."""
+
+
+ON_A_GPU = "a GPU trains run by run"
+"""Why nothing trains together there: TRL fills a GPU with one run, and our loop's kernels are for CPUs."""
+
+
+def trains_together(experiment: Experiment, model: nn.Module) -> str:
+    """Empty when this module can train such variants of the model, else the reason why not."""
+    lora, training = experiment.lora, experiment.training
+    if next(model.parameters()).is_cuda:
+        return ON_A_GPU
+    if lora.method == "full":
+        return "full fine-tuning changes the base"
+    if lora.dora:
+        return "DoRA rescales the base's own weights"
+    if training.quantization != "none":
+        return "the base is quantized"
+    if next(model.parameters()).dtype == torch.float16:
+        return "fp16 needs loss scaling"
+    if training.report_to:
+        return f"report_to {', '.join(training.report_to)} goes through transformers' callbacks"
+    if training.gradient_checkpointing:
+        return "gradient checkpointing is asked for"
+    if not supports(model):
+        return "the model's head is more than a linear map"
+    return ""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one optimizer step of one run showed."""
+
+    loss: float
+    """Mean over the answer tokens of the step, in nats, before the update."""
+    learning_rate: float
+    gradient_norm: float
+    """Before clipping."""
+    tokens: int
+    seconds: float
+    """This run's share of the time by tokens."""
+
+
+class Together:
+    """A base made ready for adapters. Not for two threads at once."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        examples: Sequence[Example],
+        validation: Sequence[Example],
+        pass_tokens: int = PASS_TOKENS,
+    ) -> None:
+        self.model = cast(Any, model)
+        self.train = Rows(examples)
+        self.validation = Rows(validation)
+        self._pass_tokens = pass_tokens
+        keep_freed_memory()
+        self._routing = share(model)
+        use_row_attention(model)
+        use_short_rows(model)
+        use_lean_norms(model)
+        use_lean_gates(model)
+        self._body: Any = self.model.get_decoder()
+        self._head: Any = self.model.get_output_embeddings()
+        self._weight = next(model.parameters())
+        self._device, self._dtype = self._weight.device, self._weight.dtype
+        self.dtype = str(self._dtype).removeprefix("torch.")
+        """The base's."""
+
+    def adapter(self, experiment: Experiment) -> Adapter:
+        """A fresh adapter as an experiment describes it. Raises ValueError when its target names no layer."""
+        lora = experiment.lora
+        layers = layers_for(self.model, lora.target)
+        if not layers:
+            known = sorted({name.rpartition(".")[2] for name in layers_for(self.model, "all-linear")})
+            raise ValueError(f"lora.target {lora.target!r} names no linear layer; there are {', '.join(known)}")
+        return new_adapter(
+            layers,
+            lora.rank,
+            lora.effective_alpha,
+            rslora=lora.rslora,
+            dropout=lora.dropout,
+            seed=experiment.training.seed,
+        )
+
+    def step(self, trainees: Sequence[Trainee]) -> list[Step]:
+        """One optimizer step of every trainee. A loss that is not finite leaves its run's weights as they were."""
+        began = time.monotonic()
+        rows = [trainee.order.rows(trainee.step) for trainee in trainees]
+        counts = [sum(self.train.trained[row] for row in of_run) for of_run in rows]
+        self._lower(trainees)
+        weights = [1 / max(1, count) for count in counts]
+        parts = self._parts(self.train, rows)
+        shares = [
+            {number: trainees[number].adapter.share() for number, own in enumerate(part) if own} for part in parts
+        ]
+
+        def learn(place: int, batch: Pass) -> Sequence[Tensor]:
+            total, of_tokens = self._forward(self.train, batch, shares[place], weights)
+            total.backward()  # type: ignore[no-untyped-call]
+            return of_tokens
+
+        try:
+            losses = self._sums(self.train, parts, learn)
+        finally:
+            for trainee in trainees:
+                trainee.adapter.gather()
+        tokens = [sum(self.train.lengths[row] for row in of_run) for of_run in rows]
+        steps = []
+        for number, trainee in enumerate(trainees):
+            loss = losses[number] / max(1, counts[number])
+            if math.isfinite(loss):
+                rate, norm = trainee.update()
+            else:
+                rate, norm = trainee.learning_rate(), math.nan
+                trainee.adapter.forget_gradients()
+            trainee.tokens_seen += tokens[number]
+            steps.append((loss, rate, norm, tokens[number]))
+        seconds = time.monotonic() - began
+        return [Step(*step, seconds * step[3] / sum(tokens)) for step in steps]
+
+    def validate(self, trainees: Sequence[Trainee]) -> list[tuple[float, float]]:
+        """Each trainee's (nats per answer token, bits per byte of answer) over the validation rows."""
+        rows = [list(range(len(self.validation.lengths))) for _ in trainees]
+        self._lower(trainees)
+        shares = {number: trainee.adapter.own for number, trainee in enumerate(trainees)}
+
+        @torch.no_grad()
+        def look(_: int, batch: Pass) -> Sequence[Tensor]:
+            return self._forward(self.validation, batch, shares, [1.0] * len(trainees), training=False)[1]
+
+        sums = self._sums(self.validation, self._parts(self.validation, rows), look)
+        tokens, size = max(1, sum(self.validation.trained)), max(1, sum(self.validation.answer_bytes))
+        return [(nats / tokens, nats / math.log(2) / size) for nats in sums]
+
+    def _parts(self, rows: Rows, chosen: Sequence[Sequence[int]]) -> list[list[list[int]]]:
+        """Each run's rows in as many parts as are computed at the same time: on a CPU, one for each core.
+
+        What is in a part does not depend on the clock, so neither do sums.
+        """
+        return lanes(chosen, rows.lengths, torch.get_num_threads() if self._device.type == "cpu" else 1)
+
+    def _sums(
+        self, rows: Rows, parts: Sequence[Sequence[Sequence[int]]], work: Callable[[int, Pass], Sequence[Tensor]]
+    ) -> list[float]:
+        """The losses of each run's answer tokens, summed.
+
+        `work` computes a pass of the part with that number and returns the losses of its units.
+        """
+        most = tokens_of_a_pass(len(parts), self._pass_tokens)
+
+        def of(place: int) -> list[tuple[int, float]]:
+            return [
+                (number, float(losses.sum()))
+                for batch in passes(parts[place], rows.lengths, most)
+                for (number, _), losses in zip(batch.units, work(place, batch), strict=True)
+            ]
+
+        sums = [0.0] * len(parts[0])
+        for number, loss in chain.from_iterable(_at_once([partial(of, place) for place in range(len(parts))])):
+            sums[number] += loss
+        return sums
+
+    def _forward(
+        self,
+        rows: Rows,
+        batch: Pass,
+        shares: Mapping[int, Share],
+        weights: Sequence[float],
+        training: bool = True,
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The pass's weighted loss, and the losses of each unit's answer tokens."""
+        longest = max(rows.lengths[row] for _, row in batch.units)
+        able = short(self._weight, longest)
+        # dropout draws anew for each row, so its rows have no common beginning
+        sharing = {number for number, _ in batch.units if able and not (training and shares[number].adapter.dropout)}
+        laid = lay(rows, batch, sharing)
+        self._routing.training = training
+        self._routing.spans = [(shares[number], start, stop) for number, start, stop in laid.spans]
+        each = torch.cat([torch.full((stop - start,), weights[number]) for number, start, stop in laid.spans])
+        hidden = self._body(
+            input_ids=laid.ids[None].to(self._device),
+            position_ids=laid.positions[None].to(self._device),
+            use_cache=False,
+            segments=laid.segments,
+        ).last_hidden_state
+        total, of_tokens = answer_loss(hidden[0], laid.labels.to(self._device), each.to(self._device), self._head)
+        return total, torch.split(of_tokens, [rows.trained[row] for _, row in batch.units])
+
+    def _lower(self, trainees: Sequence[Trainee]) -> None:
+        _at_once([partial(trainee.adapter.lower, self._dtype) for trainee in trainees])
+
+
+def tokens_of_a_pass(at_once: int, alone: int = PASS_TOKENS) -> int:
+    """Tokens that a pass may hold where so many are computed at the same time, and where it is alone."""
+    return min(alone, max(LEAST_TOKENS, 2 * alone // max(1, at_once)))
+
+
+def _at_once(calls: Sequence[Callable[[], T]]) -> list[T]:
+    """Results of calls that run at the same time; each has its part of torch's threads."""
+    if len(calls) < 2:
+        return [call() for call in calls]
+    cores = torch.get_num_threads()
+    at_once = min(len(calls), cores)
+    try:
+        with ThreadPoolExecutor(at_once, initializer=torch.set_num_threads, initargs=(cores // at_once,)) as pool:
+            return [future.result() for future in [pool.submit(call) for call in calls]]
+    finally:
+        torch.set_num_threads(cores)  # threads to come take over what the last one set

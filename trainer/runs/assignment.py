@@ -1,0 +1,86 @@
+"""One run that trains alone: what it is to do, and what its end leaves in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from results import Report, Store, Workspace
+from trainer.bases.loading import Base
+from trainer.data.order import RowOrder
+from trainer.data.pipeline import PreparedData
+from trainer.experiment.schema import Training
+from trainer.experiment.variants import Variant
+from trainer.runs.ended import Ended
+from trainer.runs.registration import register_adapter, register_whole
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A run to be trained alone, with all that stands ready for it but weights and rows."""
+
+    variant: Variant
+    base: Base
+    data_identity: str
+    folder: Path
+    """Where its checkpoints are."""
+    steps: int
+    """Of the whole training; the schedule goes by them."""
+    until: int
+    """The step at which this call stops; a sweep's cut."""
+    reason: str
+    """Why it trains alone."""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What a checkpoint must have in common with the run."""
+        return identity_of(self.variant, self.base, self.data_identity)
+
+
+def assign(
+    variant: Variant, base: Base, data: PreparedData, workspace: Workspace, until: int | None, reason: str
+) -> Assignment:
+    """The assignment of a variant over prepared data; `until` None: to the end."""
+    training = variant.experiment.training
+    order = row_order(training, [len(example.input_ids) for example in data.train], packing=False)
+    steps = training.max_steps or order.steps_of(training.epochs)
+    return Assignment(
+        variant=variant,
+        base=base,
+        data_identity=data.identity,
+        folder=workspace.folder("runs") / variant.id,
+        steps=steps,
+        until=steps if until is None else min(until, steps),
+        reason=reason,
+    )
+
+
+def settle(assignment: Assignment, base_notes: Sequence[str], ended: Ended, store: Store, workspace: Workspace) -> None:
+    """Register what a run left, and write down how it ended. `base_notes`: of the base that it was trained on."""
+    variant = assignment.variant
+    notes = [f"trained alone through TRL: {assignment.reason}", *ended.notes]
+    if variant.experiment.training.packing:
+        notes.append("packing is ignored: TRL packs correctly with FlashAttention only")
+    if ended.best is not None:
+        register = register_whole if variant.experiment.lora.method == "full" else register_adapter
+        details = {**ended.details, "dtype": assignment.base.dtype, "notes": [*base_notes, *notes]}
+        register(variant.id, variant.name, assignment.base, ended.best, store, workspace, details)
+    store.runs.finish(variant.id, ended.status, ended.reason)
+    store.reports.put(Report(variant.id, "training", {"notes": notes}))
+
+
+def row_order(training: Training, lengths: Sequence[int], packing: bool) -> RowOrder:
+    """The data order of a run with these settings over rows of these lengths."""
+    return RowOrder(
+        lengths,
+        training.batch_size * training.gradient_accumulation,
+        training.max_length if packing else None,
+        training.seed,
+    )
+
+
+def identity_of(variant: Variant, base: Base, data_identity: str) -> dict[str, Any]:
+    """What a checkpoint must have in common with a run: base, data, and every setting that decides the weights."""
+    return {**variant.config, "base.identity": base.identity, "data.identity": data_identity}

@@ -1,0 +1,232 @@
+"""Files of rows: JSON Lines, JSON, CSV, TSV, Parquet and Arrow. Yields (place, row or why it is none).
+
+What a row means is `trainer.sources.formats`' business, what a file is written in `trainer.sources.encodings`', tables
+`trainer.sources.tables`'. Nothing from a file is executed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
+from pathlib import Path
+from typing import IO, Any
+
+from trainer.errors import DataInvalid
+from trainer.experiment.schema import Source
+from trainer.sources.documents import is_conversation, rows_of_document
+from trainer.sources.encodings import NOT_UTF8, Encoding, encoding_of
+from trainer.sources.fields import BadRow
+from trainer.sources.tables import table_rows
+
+Rows = Iterator[tuple[str, Mapping[str, Any] | BadRow]]
+Tell = Callable[[str], None]
+"""Called with one line about how a file is read, where that is not a matter of course."""
+
+READABLE = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
+ARROW = ".arrow"
+"""Read where `save_to_disk` says so (`trainer.sources.folders`): elsewhere such files are caches."""
+
+LFS = b"version https://git-lfs"
+
+
+def rows_of_file(path: Path, source: Source, tell: Tell) -> Rows:
+    """Rows of one file by its suffix.
+
+    Raises: DataInvalid when the file is not what its suffix says.
+    """
+    with path.open("rb") as file:
+        if file.read(len(LFS)) == LFS:
+            raise DataInvalid(f"{path} is a Git LFS pointer, not the data: run `git lfs pull` in its folder")
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        return _parquet_rows(path)
+    if suffix == ARROW:
+        return _arrow_rows(path)
+    encoding = encoding_of(path, source.encoding)
+    if encoding.how:
+        tell(f"{path.name} is read as {encoding.how}")
+    if suffix in (".csv", ".tsv"):
+        return table_rows(path, encoding, source, tell)
+    reader = _jsonl_rows if suffix == ".jsonl" else _json_rows
+    return reader(path, encoding, source, tell)
+
+
+def opened(path: Path, encoding: Encoding) -> IO[str]:
+    """The file as text; bytes that do not decode come as lone surrogates, by which their rows are told."""
+    return path.open(encoding=encoding.name, newline="\n", errors="surrogateescape" if encoding.damaged else "strict")
+
+
+def _jsonl_rows(path: Path, encoding: Encoding, source: Source, tell: Tell) -> Rows:
+    with opened(path, encoding) as lines:
+        first = _first_line(lines)
+        if first is not None and _spans_lines(first[1]):
+            lines.seek(0)
+            text = lines.read()
+            if _decoded(text, _begins(text, 0)) is not None:
+                tell(f"{path.name} holds JSON over several lines, not a value a line: it is read whole")
+                yield from _documents(path.name, text, source, tell)
+                return
+            lines.seek(0)
+            first = _first_line(lines)
+        numbered = enumerate(lines, first[0] + 1) if first else iter(())
+        for number, line in chain([first] if first else [], numbered):
+            place = f"{path.name}:{number}"
+            if encoding.damaged and not line.isascii() and _undecoded(line):
+                yield place, BadRow(NOT_UTF8)
+                continue
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                if not line.isspace():
+                    yield place, BadRow(f"not JSON: {type(error).__name__}")
+                continue
+            if isinstance(row, list):
+                yield from _line_of_list(place, row, source, tell)
+            else:
+                yield place, row if isinstance(row, dict) else BadRow("the line is not a JSON object")
+
+
+def _line_of_list(place: str, row: list[Any], source: Source, tell: Tell) -> Rows:
+    """A line that is an array: one conversation's turns, or a whole array of rows."""
+    if is_conversation(row):
+        yield place, {"messages": row}
+    elif row and all(isinstance(item, dict) for item in row):
+        for where, found in rows_of_document(row, source, tell):
+            yield f"{place}{where}", found
+    else:
+        yield place, BadRow("the line is not a JSON object")
+
+
+def _first_line(lines: IO[str]) -> tuple[int, str] | None:
+    """(number, text) of the first line that is not blank, a byte-order mark taken off."""
+    for number, line in enumerate(lines, 1):
+        if not line.isspace():
+            return number, line.removeprefix("\ufeff")
+    return None
+
+
+def _spans_lines(line: str) -> bool:
+    """Whether a line begins a JSON value that it does not end."""
+    if not line.lstrip().startswith(("{", "[")):
+        return False
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return True
+    return False
+
+
+def _undecoded(text: str) -> bool:
+    return any("\udc80" <= letter <= "\udcff" for letter in text)
+
+
+def _json_rows(path: Path, encoding: Encoding, source: Source, tell: Tell) -> Rows:
+    with opened(path, encoding) as file:
+        text = file.read().removeprefix("\ufeff")
+    if encoding.damaged and _undecoded(text):
+        at = next(place for place, letter in enumerate(text) if "\udc80" <= letter <= "\udcff")
+        raise DataInvalid(f"{path}, line {text.count(chr(10), 0, at) + 1}: {NOT_UTF8}")
+    start = _begins(text, 0)
+    if start < len(text) and _decoded(text, start) is None:
+        lines = [line for line in text.split("\n") if not line.isspace()]
+        if not text[start:].startswith("{") or not any(_decoded(line, _begins(line, 0)) for line in lines[1:20]):
+            raise DataInvalid(f"{path} is not JSON: {_why(text)}")
+        yield from _jsonl_rows(path, encoding, source, tell)  # JSON Lines under the wrong suffix, the first one broken
+        return
+    yield from _documents(path.name, text, source, tell)
+
+
+def _documents(name: str, text: str, source: Source, tell: Tell) -> Rows:
+    """Rows of a text of JSON values one after another: one document mostly, or objects, JSON Lines among them."""
+    place = _begins(text, 0)
+    number = 0
+    while place < len(text):
+        found = _decoded(text, place)
+        if found is None:
+            end = text.find("\n", place)
+            end = len(text) if end < 0 else end
+            yield f"{name}:{text.count(chr(10), 0, place) + 1}", BadRow("not JSON: JSONDecodeError")
+        else:
+            value, end = found
+            if number == 0 and _begins(text, end) >= len(text):
+                for where, row in rows_of_document(value, source, tell):
+                    yield f"{name}{where}", row
+                return
+            row = {"messages": value} if is_conversation(value) else value
+            yield f"{name}[{number}]", row if isinstance(row, dict) else BadRow("the item is not a JSON object")
+        number += 1
+        place = _begins(text, end)
+
+
+def _begins(text: str, place: int) -> int:
+    """Where the next value begins: whitespace and commas between values are passed."""
+    while place < len(text) and text[place] in " \t\r\n,":
+        place += 1
+    return place
+
+
+def _decoded(text: str, place: int) -> tuple[Any, int] | None:
+    """(value, end) of the JSON value at a place; None where there is none."""
+    try:
+        return json.JSONDecoder().raw_decode(text, place)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _why(text: str) -> str:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError) as error:
+        return str(error)
+    return "it is empty"
+
+
+def _parquet_rows(path: Path) -> Rows:
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    try:
+        file = parquet.ParquetFile(path)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise DataInvalid(f"{path} is not a Parquet file: {_one_line(error)}") from error
+    yield from _batches(path, file.iter_batches(1024), pa)
+
+
+def _arrow_rows(path: Path) -> Rows:
+    import pyarrow as pa
+
+    try:
+        with pa.OSFile(str(path)) as file:
+            reader = pa.ipc.open_stream(file)
+            yield from _batches(path, iter(reader), pa)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise DataInvalid(f"{path} is not an Arrow stream: {_one_line(error)}") from error
+
+
+def _batches(path: Path, batches: Iterator[Any], pa: Any) -> Rows:
+    """Rows of Arrow batches."""
+    number = 0
+    try:
+        for batch in batches:
+            batch.validate(full=True)  # damaged offsets would be followed into foreign memory
+            for row in batch.to_pylist():
+                yield f"{path.name}[{number}]", without_nulls_inside(row)
+                number += 1
+    except (OSError, ValueError, pa.ArrowException, OverflowError) as error:
+        raise DataInvalid(f"{path} is damaged after row {number}: {_one_line(error)}") from error
+
+
+def without_nulls_inside(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row whose nested values have no keys of null: Arrow gives all structs of a column all keys."""
+    return {name: _without_nulls(value) if isinstance(value, dict | list) else value for name, value in row.items()}
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nulls(inner) for key, inner in value.items() if inner is not None}
+    return [_without_nulls(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
