@@ -1,7 +1,7 @@
 """`bakeoff`: which of my fine-tunes should I ship?
 
-One file per verb; what is heavy is imported inside the verb, so that `bakeoff --help` answers at once.
-A user's mistake prints one line and exits 2; a bug keeps its traceback.
+One file per verb, in a folder per heading of the help; what is heavy is imported inside the verb, so that `bakeoff
+--help` answers at once. A user's mistake prints one line and exits 2; a bug keeps its traceback.
 
 Try: bakeoff --help · bakeoff demo
 """
@@ -21,30 +21,18 @@ import typer
 
 from results.errors import BakeoffError
 
-VERBS = (
-    "demo",
-    "data",
-    "plan",
-    "run",
-    "train",
-    "runs",
-    "models",
-    "scores",
-    "evaluate",
-    "score",
-    "store",
-    "compare",
-    "decide",
-    "import_",
-    "export",
-    "latency",
-    "judge",
-    "push",
-    "serve",
-    "dashboard",
-    "doctor",
-)
-"""In the order of the help. Verb `x` is the function `x`, or the Typer `app`, of `bakeoff/x.py`."""
+VERBS = {
+    "Fine-tune": ("fine_tuning", ("demo", "data", "plan", "run", "train")),
+    "Keep": ("keeping", ("runs", "models", "store", "import_")),
+    "Measure": ("measuring", ("evaluate", "score", "latency", "judge")),
+    "Decide": ("deciding", ("scores", "compare", "decide")),
+    "Ship": ("shipping", ("export", "push", "serve", "dashboard")),
+    "This machine": ("", ("doctor",)),
+}
+"""Heading of the help → folder of `bakeoff/` and its verbs, in the order of the help.
+
+Verb `x` is the function `x`, or the Typer `app`, of the module `x` in that folder.
+"""
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C: what Typer makes of a KeyboardInterrupt."""
@@ -63,12 +51,13 @@ def bakeoff() -> None:
     """Which of my fine-tuned small language models should I ship?"""
 
 
-for verb in VERBS:
-    module = importlib.import_module(f"bakeoff.{verb}")
-    if isinstance(getattr(module, "app", None), typer.Typer):
-        app.add_typer(module.app, name=verb)
-    else:
-        app.command(verb.rstrip("_"))(getattr(module, verb))
+for heading, (folder, verbs) in VERBS.items():
+    for verb in verbs:
+        module = importlib.import_module(".".join(filter(None, ("bakeoff", folder, verb))))
+        if isinstance(getattr(module, "app", None), typer.Typer):
+            app.add_typer(module.app, name=verb, rich_help_panel=heading)
+        else:
+            app.command(verb.rstrip("_"), rich_help_panel=heading)(getattr(module, verb))
 
 
 def main() -> None:

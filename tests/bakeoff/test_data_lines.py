@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from bakeoff.pipeline import data_lines
+from bakeoff.experiment.pipeline import data_lines
 from results import Report, Run, Store
 
 

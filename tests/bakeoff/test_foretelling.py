@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from bakeoff.foretelling import Whole, batches, foretold
-from bakeoff.plan_text import plan_text
+from bakeoff.experiment.foretelling import Whole, batches, foretold
+from bakeoff.fine_tuning.plan_text import plan_text
 from engines import T4, Place, llamacpp_gpus
 from results import BakeoffError
 from trainer import Evaluate, Group, Plan

@@ -12,10 +12,10 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from bakeoff import summary
-from bakeoff.failures import Failure, each_measured, ends_everything, told
+from bakeoff.experiment import summary
+from bakeoff.experiment.failures import Failure, each_measured, ends_everything, told
+from bakeoff.experiment.pipeline import Outcome, exports, fits, run_experiment, without_sandbox
 from bakeoff.main import app
-from bakeoff.pipeline import Outcome, exports, fits, run_experiment, without_sandbox
 from evaluator.sandbox.bubblewrap import sandbox_description
 from results import BakeoffError, Evaluation, Model, Store, StoreError, Workspace
 from trainer import Experiment, miniature

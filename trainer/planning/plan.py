@@ -1,7 +1,7 @@
 """What an experiment would do, before anything is spent: runs, rows, tokens, memory, time, and what to change.
 
 Nothing is trained and no weights are loaded; data and tokenizers are. How long exports and measurements take is not
-here: they are foretold by `bakeoff.foretelling`, from this plan.
+here: they are foretold by `bakeoff.experiment.foretelling`, from this plan.
 """
 
 from __future__ import annotations

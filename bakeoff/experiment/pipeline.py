@@ -1,8 +1,8 @@
 """An experiment through the rooms: train, export, measure, decide. Every stage reuses what is there.
 
 Killed anywhere, the same call goes on: a run at its newest checkpoint, an evaluation at its first open item. What
-cannot be done at all is refused before the first step. What fails on the way is named (`bakeoff.failures`), ends
-nothing else, and is all that the same call tries later.
+cannot be done at all is refused before the first step. What fails on the way is named (`bakeoff.experiment.failures`),
+ends nothing else, and is all that the same call tries later.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
-from bakeoff.failures import Failure, each_measured
+from bakeoff.experiment.failures import Failure, each_measured
 from results import BakeoffError, Evaluation, Form, Model, Progress, Report, Run, Store, Workspace
 from trainer import Experiment
 
@@ -155,7 +155,7 @@ def exported(
 ) -> tuple[tuple[Model, ...], tuple[Failure, ...]]:
     """The experiment's models in every form that it names: bases first, then each run's adapter and its exports.
 
-    An export that is refused is a failure of its own. Raises: what ends everything (`bakeoff.failures`).
+    An export that is refused is a failure of its own. Raises: what ends everything (`bakeoff.experiment.failures`).
     """
     import engines
 
@@ -212,7 +212,7 @@ def measured(
     """Measure the models by everything that the experiment names.
 
     A measurement measures the experiment's forms, or those of its own key `forms`; latency always GGUF files. One that
-    fails for a model is a failure of its own. Raises: what ends everything (`bakeoff.failures`).
+    fails for a model is a failure of its own. Raises: what ends everything (`bakeoff.experiment.failures`).
     """
     import evaluator
     import trainer

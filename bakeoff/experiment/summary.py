@@ -10,8 +10,8 @@ from pathlib import Path
 from rich.table import Table
 
 from bakeoff import listing
-from bakeoff.failures import told
-from bakeoff.pipeline import Outcome
+from bakeoff.experiment.failures import told
+from bakeoff.experiment.pipeline import Outcome
 from results import Limits, ScoreRow, Store, contenders, decide
 
 COLUMNS: tuple[tuple[str, str, str, float], ...] = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bakeoff.foretelling import Whole
+from bakeoff.experiment.foretelling import Whole
 from trainer import Group, Plan, removed_words
 
 STAGES = {

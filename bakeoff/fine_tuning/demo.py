@@ -9,7 +9,7 @@ import typer
 
 from bakeoff.options import WorkspaceOption
 
-DEMO = Path(__file__).resolve().parent.parent / "experiments" / "demo.yaml"
+DEMO = Path(__file__).resolve().parents[2] / "experiments" / "demo.yaml"
 
 
 def demo(
@@ -22,8 +22,8 @@ def demo(
 
     Examples: bakeoff demo · bakeoff demo --no-dashboard · bakeoff demo --full
     """
-    from bakeoff.dashboard import dashboard
-    from bakeoff.run import run
+    from bakeoff.fine_tuning.run import run
+    from bakeoff.shipping.dashboard import dashboard
 
     run(DEMO, workspace=workspace, full=full)
     if not no_dashboard:

@@ -32,7 +32,8 @@ def data(
     Examples: bakeoff data rows.jsonl · bakeoff data my.yaml --rows 5 · bakeoff data rows/ --base smollm2-135m-instruct
     """
     import trainer
-    from bakeoff import data_text, listing, progress
+    from bakeoff import listing, progress
+    from bakeoff.fine_tuning import data_text
 
     with progress.drawn() as report:
         found, said = trainer.previews(source, rows, base, report)

@@ -27,8 +27,9 @@ def run(
 
     Examples: bakeoff run experiments/demo.yaml · bakeoff run mine.yaml --rehearse
     """
-    from bakeoff import progress, summary
-    from bakeoff.pipeline import run_experiment, whole
+    from bakeoff import progress
+    from bakeoff.experiment import summary
+    from bakeoff.experiment.pipeline import run_experiment, whole
     from results import Workspace
     from trainer import load_experiment
 
@@ -54,8 +55,9 @@ def rehearse_whole(experiment: Experiment, workspace: Workspace, file: Path) -> 
 
     import torch
 
-    from bakeoff import progress, summary
-    from bakeoff.pipeline import run_experiment
+    from bakeoff import progress
+    from bakeoff.experiment import summary
+    from bakeoff.experiment.pipeline import run_experiment
     from results import Workspace
     from trainer import rehearsal
 

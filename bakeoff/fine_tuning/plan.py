@@ -26,9 +26,9 @@ def plan(
     """
     import trainer
     from bakeoff import progress
-    from bakeoff.foretelling import foretold
-    from bakeoff.pipeline import without_sandbox
-    from bakeoff.plan_text import plan_text
+    from bakeoff.experiment.foretelling import foretold
+    from bakeoff.experiment.pipeline import without_sandbox
+    from bakeoff.fine_tuning.plan_text import plan_text
     from results import BakeoffError, Workspace
 
     experiment = trainer.load_experiment(experiment_file)

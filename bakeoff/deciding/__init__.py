@@ -1,0 +1,1 @@
+"""The verbs that weigh what was measured."""

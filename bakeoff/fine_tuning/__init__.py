@@ -1,0 +1,1 @@
+"""The verbs that make fine-tunes, and what they print."""
