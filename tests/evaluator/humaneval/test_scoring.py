@@ -26,7 +26,7 @@ from evaluator import (
 from evaluator.humaneval.scoring import assemble
 from evaluator.tasks.samples import read_labels
 
-LABELLED = Path(__file__).parents[3] / "shared" / "data" / "humaneval"
+LABELLED = Path(__file__).parents[4] / "shared" / "data" / "humaneval"
 TASKS = load_benchmark("humaneval")
 PAIR = TASKS[0]
 RIGHT = "    return any(abs(a - b) < threshold for i, a in enumerate(numbers) for b in numbers[i + 1:])\n"

@@ -16,7 +16,7 @@ from engines import Engine, HuggingFaceEngine, LlamaCppEngine, Message, Request,
 from engines.openai_endpoint import NEUTRAL, OpenAIEngine
 from engines.server.residency import Residency
 from results import Model, Workspace
-from tests.engines.test_server import run
+from tests.engines.server.test_server import run
 
 pytestmark = pytest.mark.slow
 

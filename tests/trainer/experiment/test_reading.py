@@ -11,7 +11,7 @@ from trainer import TrainerError, load_experiment
 from trainer.experiment.reading import with_settings
 from trainer.experiment.variants import variants
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SHIPPED = sorted((ROOT / "experiments").glob("*.yaml"))
 
 SMALLEST = {"name": "small", "bases": ["some/base"], "data": {"sources": [{"name": "python-stdlib"}]}}

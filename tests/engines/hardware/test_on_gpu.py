@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from tests.engines.gpu_questions import told
-from tests.engines.test_batching import made_adapter
+from tests.engines.hardware.gpu_questions import told
+from tests.engines.huggingface.test_batching import made_adapter
 from tests.stand_in_gpu import board
 from trainer import miniature
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def asked(
     """What gpu_questions.py prints on stand-in GPUs of a kind."""
     board.skip_without()
     arguments = [str(place / "base"), str(place / "adapters"), dtype, decoder, str(left)]
-    command = [sys.executable, "-m", "tests.engines.gpu_questions", *arguments]
+    command = [sys.executable, "-m", "tests.engines.hardware.gpu_questions", *arguments]
     done = subprocess.run(command, cwd=ROOT, env=board.environment(kind, record), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return dict(json.loads(done.stdout))

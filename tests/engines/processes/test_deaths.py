@@ -31,8 +31,8 @@ from engines.processes.succession import ASKED_AGAIN, Succession
 from engines.server.residency import Residency
 from engines.server.worker import OneModel
 from results import Model, Workspace
-from tests.engines.test_llamacpp import in_turns
-from tests.engines.test_server import ASK, run, said, stream
+from tests.engines.llamacpp.test_llamacpp import in_turns
+from tests.engines.server.test_server import ASK, run, said, stream
 
 pytestmark = pytest.mark.slow
 

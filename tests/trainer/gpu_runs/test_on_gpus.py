@@ -35,7 +35,7 @@ print(json.dumps([os.getpid(), [[run.id, run.status, run.reason] for run in runs
 def trained(made: Experiment, folder: Path, kind: str) -> tuple[int, list[list[str]]]:
     """(process that asked for it, [id, status, reason] of each run), on stand-in GPUs."""
     board.skip_without()
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     path = {"PYTHONPATH": f"{board.HERE}:{root}"}
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, made.model_dump_json(), str(folder)],

@@ -18,7 +18,7 @@ from trainer.experiment.schema import Experiment, Lora, Training
 from trainer.experiment.variants import variants
 from trainer.planning.estimates import dtype_of, memory, seconds, trained_parameters
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SHIPPED = sorted((ROOT / "experiments").glob("*.yaml"))
 
 

@@ -154,7 +154,7 @@ import json, sys
 from results import Workspace
 from trainer import train
 from trainer.experiment.reading import experiment_of
-from tests.trainer.test_isolated import CPU
+from tests.trainer.gpu_runs.test_isolated import CPU
 workspace = Workspace(sys.argv[2])
 def progress(what, done, total):
     if what.startswith("training"): print(done, flush=True)
@@ -164,7 +164,7 @@ train(experiment_of(json.loads(sys.argv[1]), "script"), workspace.store(), works
 
 def started(made: Experiment, folder: Path, step: int) -> subprocess.Popen[str]:
     """A training in a process, which has come to a step."""
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     process = subprocess.Popen(
         [sys.executable, "-c", SCRIPT, made.model_dump_json(), str(folder)],
         stdout=subprocess.PIPE,
@@ -330,7 +330,7 @@ def test_the_trainer_names_what_it_was_asked_for_before_it_reads_anything(tmp_pa
     path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
     outer: dict[str, Any] = {key: value for key, value in os.environ.items() if key != "CUDA_VISIBLE_DEVICES"}
     asked = [sys.executable, "-c", code, str(tmp_path / "ws")]
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
 
     def said(**more: str) -> str:
         done = subprocess.run(asked, capture_output=True, text=True, env={**outer, "PATH": path, **more}, cwd=root)

@@ -13,7 +13,7 @@ import torch
 from engines import EngineError, HuggingFaceEngine, Sampling
 from engines.huggingface.requests import Request
 from engines.huggingface.slot_attention import IMPLEMENTATION
-from tests.engines.test_batching import LIMITS, PROMPTS, generated, made_adapter
+from tests.engines.huggingface.test_batching import LIMITS, PROMPTS, generated, made_adapter
 from trainer import miniature
 
 pytestmark = pytest.mark.slow

@@ -69,7 +69,7 @@ def test_rows_come_to_another_process_as_they_are(tmp_path: Path) -> None:
         code = "import sys; from trainer.gpu_runs.handover import take; print(take(int(sys.argv[1]))[1])"
         for _ in range(2):  # each reads from the start
             command = [sys.executable, "-c", code, str(file.fileno())]
-            root = Path(__file__).parents[2]
+            root = Path(__file__).parents[3]
             said = subprocess.run(command, pass_fds=[file.fileno()], capture_output=True, text=True, cwd=root)
             assert said.stdout.strip() == str(tuple(parts[1])), said.stderr
 

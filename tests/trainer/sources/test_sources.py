@@ -20,7 +20,7 @@ from trainer.errors import SourceUnreachable
 from trainer.experiment.schema import Columns, Data, Source
 from trainer.sources.reading import Reading, raw_rows, read_sources
 
-SHARED = Path(__file__).parents[3] / "shared" / "data" / "instruct"
+SHARED = Path(__file__).parents[4] / "shared" / "data" / "instruct"
 
 ROWS = [{"prompt": f"question {number}", "completion": f"answer\tto, {number}"} for number in range(5)]
 
