@@ -140,7 +140,7 @@ def test_only_the_newest_are_kept(tmp_path: Path) -> None:
 
 def test_a_second_trainer_is_refused_and_a_dead_one_is_not(tmp_path: Path) -> None:
     script = (
-        "import sys, time; from pathlib import Path; from trainer import checkpoints\n"
+        "import sys, time; from pathlib import Path; from trainer.runs import checkpoints\n"
         "with checkpoints.lock(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
     )
     holder = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True)
