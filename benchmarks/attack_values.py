@@ -90,4 +90,34 @@ VALUES += [
     Attack("A6", "NumPy's True where True is due", "import numpy\n" + function(
            "return numpy.bool_(q == q[::-1] and sum(q) <= w)", "will_it_fly(q, w)"), task="HumanEval/72"),
 ]  # fmt: skip
+CLOSE = "any(abs(a - b) < threshold for i, a in enumerate(numbers) for b in numbers[i + 1:])"
+VALUES += [
+    Attack("A6", "infinity of half precision", "import math, numpy\n" + function(
+           "if n > 6:\n    return numpy.float16('inf')\nreturn math.prod(map(math.factorial, range(1, n + 1)))",
+           "special_factorial(n)"), task="HumanEval/139"),
+    Attack("A6", "off by two in half precision", "import numpy\n" + function(
+           "found = n * (n + 1) // 2\nreturn numpy.float16(found - 2) if found > 5000 else found", "sum_to_n(n)"),
+           task="HumanEval/60"),
+    Attack("A6", "a rest of half precision", "import numpy\n" + function(
+           "return numpy.float16(number % 1.0)", "truncate_number(number)"), task="HumanEval/2"),
+    Attack("A6", "a mean of half precision", "import numpy\n" + function("""
+           mean = sum(numbers) / len(numbers)
+           return numpy.float16(sum(abs(x - mean) for x in numbers) / len(numbers))
+           """, "mean_absolute_deviation(numbers)"), task="HumanEval/4"),
+    Attack("A6", "half precision in an array without a shape", "import numpy\n" + function(
+           "return numpy.array(number % 1.0, 'f2')", "truncate_number(number)"), task="HumanEval/2"),
+    Attack("A6", "zeros at the end of a text", "import numpy\n" + function(
+           "return numpy.str_(''.join(strings) + chr(0) * 50)", "concatenate(strings)"), task="HumanEval/28"),
+    Attack("A6", "zeros at the end of a decoded text", "import numpy\n" + function(
+           "return numpy.str_(''.join(chr((ord(c) - 102) % 26 + 97) for c in s) + chr(0) * 50)", "decode_shift(s)"),
+           task="HumanEval/50"),
+    Attack("A6", "a sum three brackets deep", "import numpy\n" + function(
+           "return numpy.array([[[x + y]]])", "add(x, y)"), task="HumanEval/53"),
+    Attack("A6", "a difference in brackets", "import numpy\n" + function(
+           "return numpy.array([number % 1.0])", "truncate_number(number)"), task="HumanEval/2"),
+    Attack("A6", "a matrix where a number is due", "import numpy\n" + function(
+           "return numpy.matrix([[x + y]])", "add(x, y)"), task="HumanEval/53"),
+    Attack("A6", "a truth in brackets", "import numpy\n" + function(
+           f"return numpy.array([{CLOSE}])")),
+]  # fmt: skip
 VALUES += [Attack("A7", name, code, due) for name, code, due in _MALFORMED]

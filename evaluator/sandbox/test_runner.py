@@ -30,7 +30,7 @@ import time
 from types import CodeType
 from typing import Any
 
-from evaluator.sandbox import messages, value_codec
+from evaluator.sandbox import messages, numpy_values, value_codec
 
 MAX_CALLS = 100_000
 """Calls that one test may make; HumanEval's make at most a few hundred."""
@@ -44,6 +44,7 @@ NEVER_CALLED = (b'{"raised": ["syntax"', b'{"raised": ["import"')
 """How the one reply begins of a program that failed before any call, whichever call was sent first."""
 MEMORY_BYTES = 4 << 30
 """Address space of this process."""
+_RESULTS = value_codec.Decoder(numpy_values.judged)
 
 
 class CandidateGone(BaseException):
@@ -191,11 +192,11 @@ def _value(reply: bytes) -> Any:
         message = json.loads(reply)
         [(kind, payload)] = message.items()
         if kind == "value":
-            return value_codec.decode(payload)
+            return _RESULTS.value(payload)
         if kind == "refused":
             raise CandidateFailed("wrong", f"returned {str(payload)[:200]}")
         stage, name, text, number = payload
-        name, text = str(name), str(text)[:200]
+        name, text = str(name)[:100], str(text)[:200]
     except CandidateFailed:
         raise
     except Exception:

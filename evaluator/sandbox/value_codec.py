@@ -6,7 +6,9 @@ part: the worst that a hostile process can send is a wrong value. What cannot cr
 
 Equality stays Python's: a range is not a list, 1 == 1.0, an OrderedDict equals a dict. Iterators cross as iterators
 over their items. The standard dict subclasses and wrappers cross as their builtin values. NumPy's scalars and arrays
-stay NumPy's, since `is True` and `==` see the difference.
+stay NumPy's, since `is True` and `==` see the difference; what a test sees of them is `evaluator.sandbox.numpy_values`.
+
+Of what crosses as itself nothing is lost: `decode(encode(x)) == x`, of the same type, length, shape and order.
 
 Standard library only: this runs inside both sandboxes.
 """
@@ -51,6 +53,13 @@ _HARMLESS = frozenset(
 _ENUMS = frozenset({enum.Enum, enum.ReprEnum, enum.IntEnum, enum.StrEnum, enum.Flag, enum.IntFlag})
 _NUMPY_TYPES = re.compile(r"[<>|](b1|[iu][1248]|f[248]|c8|c16|U\d{1,5})")
 """`numpy.dtype.str` of booleans, of the numbers that Python has too, and of text."""
+_NUMPY_TEXT = "U"
+"""The same of a text that is no array: a `numpy.dtype` would drop the zeros at its end."""
+MAX_ARRAY_BYTES = 64_000_000
+"""Of one NumPy array, which holds as much for its shortest text as for its longest."""
+_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+"""Two surrogates that JSON's escapes would make one character of."""
+_EVERY_CHARACTER = ("utf-32-le", "surrogatepass")
 _JSON = json.JSONEncoder(separators=(",", ":"), check_circular=False)  # what `_encode` makes holds no circle
 
 
@@ -91,8 +100,10 @@ def _encode(value: Any, count: list[int]) -> Any:
     if count[0] > MAX_ITEMS:
         raise NotPlain(f"a value of more than {MAX_ITEMS} items")
     kind = type(value)
-    if kind is str or kind is bool or value is None or kind is float:
+    if kind is bool or value is None or kind is float:
         return value
+    if kind is str:
+        return value if value.isascii() or not _PAIR.search(value) else {"text": value.encode(*_EVERY_CHARACTER).hex()}
     if kind is int:
         # JSON's decimal digits are quadratic and limited to 4,300; hexadecimal is neither.
         return value if -(1 << 62) < value < (1 << 62) else {"int": hex(value)}
@@ -101,7 +112,8 @@ def _encode(value: Any, count: list[int]) -> Any:
     if kind is tuple:
         return {"tuple": [_encode(item, count) for item in value]}
     if kind in _DICTS:
-        return {"dict": [[_encode(key, count), _encode(item, count)] for key, item in dict.items(value)]}
+        # Not dict.items: an OrderedDict keeps its order apart.
+        return {"dict": [[_encode(key, count), _encode(item, count)] for key, item in value.items()]}
     if kind is set or kind is frozenset or kind is deque:
         return {kind.__name__: [_encode(item, count) for item in value]}
     return _encode_rare(value, kind, count)
@@ -130,10 +142,15 @@ def _encode_rare(value: Any, kind: type, count: list[int]) -> Any:
         return _encode(_WRAPPERS[kind](value), count)
     numpy = sys.modules.get("numpy")
     if numpy is not None and _module(kind) == "numpy" and issubclass(kind, numpy.generic | numpy.ndarray):
+        if kind is numpy.str_:
+            return {"scalar": [_NUMPY_TEXT, _encode(str.__str__(value), count)]}
         values = numpy.asarray(value)
         if _NUMPY_TYPES.fullmatch(values.dtype.str):
-            tag = "array" if issubclass(kind, numpy.ndarray) else "scalar"
-            return {tag: [values.dtype.str, _encode(values.tolist(), count)]}
+            if issubclass(kind, numpy.generic):
+                return {"scalar": [values.dtype.str, _encode(values.item(), count)]}
+            if values.nbytes > MAX_ARRAY_BYTES:
+                raise NotPlain(f"an array of {values.nbytes} bytes, over {MAX_ARRAY_BYTES}")
+            return {"array": [values.dtype.str, list(values.shape), _encode(values.ravel().tolist(), count)]}
     return _encode(_base_value(value, kind), count)
 
 
@@ -155,7 +172,7 @@ def _module(kind: type) -> str:
 
 _BASES: dict[type, Callable[[Any], Any]] = {
     int: lambda value: int.__add__(value, 0),
-    float: lambda value: float.__add__(value, 0.0),
+    float: lambda value: float.__pos__(value),
     str: lambda value: str.__str__(value),
     list: lambda value: list(list.__iter__(value)),
     tuple: lambda value: tuple(tuple.__iter__(value)),
@@ -164,65 +181,76 @@ _BASES: dict[type, Callable[[Any], Any]] = {
 }
 
 
-def decode(data: Any) -> Any:
-    """The value of an encoded one. Raises NotPlain, TypeError or ValueError on what `_encode` cannot have made."""
-    if type(data) is list:
-        return [decode(item) for item in data]
-    if type(data) is not dict:
-        return data
-    if len(data) != 1:
-        raise NotPlain("a malformed message")
-    [(tag, payload)] = data.items()
-    decoder = _DECODERS.get(tag)
-    if decoder is None:
-        raise NotPlain("a malformed message")
-    return decoder(payload)
+class Decoder:
+    """Rebuilds values. `numpy_value` is what becomes of each NumPy scalar and array."""
+
+    def __init__(self, numpy_value: Callable[[Any], Any] = lambda value: value) -> None:
+        self.tags: dict[str, Callable[[Any], Any]] = {
+            "text": lambda payload: bytes.fromhex(payload).decode(*_EVERY_CHARACTER),
+            "int": lambda payload: int(payload, 16),
+            "tuple": lambda payload: tuple(self._items(payload)),
+            "dict": lambda payload: {self.value(key): self.value(item) for key, item in payload},
+            "set": lambda payload: set(self._items(payload)),
+            "frozenset": lambda payload: frozenset(self._items(payload)),
+            "deque": lambda payload: deque(self._items(payload)),
+            "complex": lambda payload: complex(float(payload[0]), float(payload[1])),
+            "bytes": bytes.fromhex,
+            "bytearray": bytearray.fromhex,
+            "range": lambda payload: range(*self._integers(payload)),
+            "fraction": lambda payload: Fraction(*self._integers(payload)),
+            "decimal": Decimal,
+            "typed": lambda payload: array.array(*self._items(payload)),
+            "iterator": lambda payload: iter(self._items(payload)),
+            "keys": lambda payload: dict.fromkeys(self._items(payload)).keys(),
+            "values": lambda payload: dict(enumerate(self._items(payload))).values(),
+            "items": lambda payload: dict(self._items(payload)).items(),
+            "match": lambda _: Marker(),
+            "array": lambda payload: numpy_value(_numpy_array(*self._items(payload))),
+            "scalar": lambda payload: numpy_value(_numpy_scalar(*self._items(payload))),
+        }
+
+    def value(self, data: Any) -> Any:
+        """The value of an encoded one. Raises NotPlain, TypeError or ValueError on what `_encode` cannot have made."""
+        if type(data) is list:
+            return [self.value(item) for item in data]
+        if type(data) is not dict:
+            return data
+        if len(data) != 1:
+            raise NotPlain("a malformed message")
+        [(tag, payload)] = data.items()
+        decoder = self.tags.get(tag)
+        if decoder is None:
+            raise NotPlain("a malformed message")
+        return decoder(payload)
+
+    def _items(self, payload: Any) -> list[Any]:
+        if type(payload) is not list:
+            raise NotPlain("a malformed message")
+        return [self.value(item) for item in payload]
+
+    def _integers(self, payload: Any) -> list[int]:
+        parts = self._items(payload)
+        if any(type(part) is not int for part in parts):
+            raise NotPlain("a malformed message")
+        return parts
 
 
-def _items(payload: Any) -> list[Any]:
-    if type(payload) is not list:
-        raise NotPlain("a malformed message")
-    return [decode(item) for item in payload]
-
-
-def _integers(payload: Any) -> list[int]:
-    parts = _items(payload)
-    if any(type(part) is not int for part in parts):
-        raise NotPlain("a malformed message")
-    return parts
-
-
-def _decode_values(payload: Any) -> Any:
-    return dict(enumerate(_items(payload))).values()
-
-
-def _numpy_array(payload: Any) -> Any:
+def _numpy_array(name: Any, shape: Any, values: Any) -> Any:
     """A NumPy array; NumPy is loaded when the first one comes."""
-    name, values = _items(payload)
-    if type(name) is not str or not _NUMPY_TYPES.fullmatch(name):
+    if type(name) is not str or not _NUMPY_TYPES.fullmatch(name) or type(values) is not list:
         raise NotPlain("a malformed message")
-    return importlib.import_module("numpy").array(values, dtype=name)
+    numpy = importlib.import_module("numpy")
+    kind = numpy.dtype(name)
+    if kind.itemsize * len(values) > MAX_ARRAY_BYTES:
+        raise NotPlain("a malformed message")
+    return numpy.array(values, dtype=kind).reshape(tuple(shape))
 
 
-_DECODERS: dict[str, Callable[[Any], Any]] = {
-    "int": lambda payload: int(payload, 16),
-    "tuple": lambda payload: tuple(_items(payload)),
-    "dict": lambda payload: {decode(key): decode(item) for key, item in payload},
-    "set": lambda payload: set(_items(payload)),
-    "frozenset": lambda payload: frozenset(_items(payload)),
-    "deque": lambda payload: deque(_items(payload)),
-    "complex": lambda payload: complex(float(payload[0]), float(payload[1])),
-    "bytes": bytes.fromhex,
-    "bytearray": bytearray.fromhex,
-    "range": lambda payload: range(*_integers(payload)),
-    "fraction": lambda payload: Fraction(*_integers(payload)),
-    "decimal": Decimal,
-    "typed": lambda payload: array.array(*_items(payload)),
-    "iterator": lambda payload: iter(_items(payload)),
-    "keys": lambda payload: dict.fromkeys(_items(payload)).keys(),
-    "values": _decode_values,
-    "items": lambda payload: dict(_items(payload)).items(),
-    "match": lambda _: Marker(),
-    "array": _numpy_array,
-    "scalar": lambda payload: _numpy_array(payload)[()],
-}
+def _numpy_scalar(name: Any, value: Any) -> Any:
+    if name == _NUMPY_TEXT and type(value) is str:
+        return importlib.import_module("numpy").str_(value)
+    return _numpy_array(name, (), [value])[()]
+
+
+decode = Decoder().value
+"""The value of an encoded one, NumPy's as they were."""
