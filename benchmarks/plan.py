@@ -123,9 +123,9 @@ def _setting(setting: tuple[int, int, int, int], steps: int, folder: Path) -> di
 def measure(runs: int, rank: int, batch: int, max_length: int, steps: int, data: Path) -> dict[str, Any]:
     """Train `runs` variants for `steps` steps; afterwards ask the plan's own functions about the same."""
     from engines.hardware.speeds import this_cpu
+    from trainer.bases.devices import peak_rss_bytes
     from trainer.bases.loading import load_base
     from trainer.experiment.schema import Lora, Training
-    from trainer.multi_lora.loop import peak_rss_bytes
     from trainer.multi_lora.model import Together
     from trainer.planning import estimates
     from trainer.planning.plan import base_shape

@@ -132,7 +132,7 @@ def _rows(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def _examples(path: Path, part: str) -> list[Any]:
-    from trainer.data.pipeline import Example
+    from trainer.data.examples import Example
 
     rows = json.loads(path.read_text())[part]
     return [Example(ids, labels, size, row) for row, (ids, labels, size) in enumerate(rows)]
@@ -152,9 +152,8 @@ def _ours(_: int, arguments: argparse.Namespace, curve: bool = True) -> dict[str
     import torch
 
     torch.set_num_threads(arguments.threads)
-    from trainer.bases.devices import settled_objects
+    from trainer.bases.devices import peak_rss_bytes, settled_objects
     from trainer.bases.loading import load_base
-    from trainer.multi_lora.loop import peak_rss_bytes
     from trainer.multi_lora.model import Together
 
     base = load_base(BASE)
@@ -258,8 +257,8 @@ def _trl(name: str) -> Callable[[int, argparse.Namespace], dict[str, Any]]:
         from trl import SFTConfig, SFTTrainer
 
         from engines import unpacked
+        from trainer.bases.devices import peak_rss_bytes
         from trainer.bases.loading import base_path, base_tokenizer
-        from trainer.multi_lora.loop import peak_rss_bytes
 
         dtype = "bfloat16" if name == "trl-tuned" else "float32"
         model = AutoModelForCausalLM.from_pretrained(unpacked(base_path(BASE), dtype), dtype=getattr(torch, dtype))

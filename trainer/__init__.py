@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from trainer.bases.loading import LoadedBase, base_identity, base_tokenizer, load_base
     from trainer.bases.miniatures import miniature
-    from trainer.data.pipeline import Example, PreparedData, prepare, validation_rows
+    from trainer.data.examples import Example, PreparedData
+    from trainer.data.pipeline import prepare, validation_rows
     from trainer.data.report_words import data_words, removed_words
     from trainer.data.shown_rows import Preview, Shown, previews
     from trainer.errors import TrainerError
@@ -29,12 +30,12 @@ if TYPE_CHECKING:
 _HOME = {
     "Conversation": "sources.conversations",
     "Evaluate": "experiment.schema",
-    "Example": "data.pipeline",
+    "Example": "data.examples",
     "Experiment": "experiment.schema",
     "Group": "planning.plan",
     "LoadedBase": "bases.loading",
     "Plan": "planning.plan",
-    "PreparedData": "data.pipeline",
+    "PreparedData": "data.examples",
     "Preview": "data.shown_rows",
     "Rehearsal": "planning.rehearsals",
     "Shown": "data.shown_rows",

@@ -18,7 +18,8 @@ from typing import IO
 from engines import Device, gpus, unusable_gpu
 from results import Progress, Report, Run, RunStatus, Store, Workspace, digest, this_machine
 from trainer.bases.loading import Base, LoadedBase, describe_base, load_base
-from trainer.data.pipeline import PreparedData, prepare
+from trainer.data.examples import PreparedData
+from trainer.data.pipeline import prepare
 from trainer.errors import BaseUnavailable, CheckpointInvalid, TrainerError
 from trainer.experiment.schema import Experiment
 from trainer.experiment.sweeps import halve, summarize
@@ -26,8 +27,9 @@ from trainer.experiment.variants import Variant, variants
 from trainer.gpu_runs.handover import keep
 from trainer.gpu_runs.isolated import train_isolated
 from trainer.multi_lora.loop import Member, train_group
-from trainer.multi_lora.model import ON_A_GPU, Together, trains_together
+from trainer.multi_lora.model import Together, why_alone
 from trainer.multi_lora.run_state import Trainee
+from trainer.planning.sharing import ON_A_GPU
 from trainer.runs import checkpoints, trackers
 from trainer.runs.assignment import Assignment, assign, identity_of, row_order, settle
 from trainer.runs.ended import Ended
@@ -187,7 +189,7 @@ def _train_group(
     progress(f"loading {group[0].base}", 1, 1)
     data = _prepared(group, base, store, workspace, progress)
     ground = Ground(base, data)
-    reasons = {variant.id: trains_together(variant.experiment, base.model) for variant in group}
+    reasons = {variant.id: why_alone(variant.experiment, base.model) for variant in group}
     alone = [variant for variant in group if reasons[variant.id]]
     together = [variant for variant in group if not reasons[variant.id]]
     if together:

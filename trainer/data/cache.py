@@ -16,8 +16,8 @@ from typing import Any
 from results import Workspace
 from results.records import digest
 from trainer.experiment.schema import Data
-from trainer.sources.conversations import Conversation
-from trainer.sources.reading import BUILT_IN, Reading, is_local
+from trainer.sources.conversations import Conversation, Reading
+from trainer.sources.location import BUILT_IN, is_local
 from trainer.sources.stdlib import stdlib_version
 
 EDITION = 2

@@ -11,53 +11,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from results import Workspace
-from results.records import Json, Progress, digest
+from results.records import Progress, digest
 from trainer.data.cache import cached_reading, keep_reading
 from trainer.data.chat_masks import Masked, mask_conversations
 from trainer.data.contamination import overlap
+from trainer.data.examples import Example, PreparedData
 from trainer.data.quality import filtered
 from trainer.errors import DataInvalid
 from trainer.experiment.schema import Data, Experiment
-from trainer.sources.conversations import Conversation
-from trainer.sources.reading import Reading, read_sources
-
-
-@dataclass(frozen=True)
-class Example:
-    """One tokenised conversation. `len(input_ids) == len(labels) <= max_length`."""
-
-    input_ids: list[int]
-    labels: list[int]
-    """The token itself where it is trained on (answers and their end-of-turn), else -100."""
-    answer_bytes: int
-    """UTF-8 bytes of the trained text, end-of-turn tokens not counted: the denominator of bits per byte."""
-    row: int
-    """Index of its conversation in the part's `Conversation`s: `prepared.train_rows[example.row]`."""
-
-
-@dataclass(frozen=True)
-class PreparedData:
-    """A data set ready to train on, the same for every variant of one base."""
-
-    train: tuple[Example, ...]
-    """In the order of the mix, shuffled by `data.seed`; epochs shuffle again with the run's seed."""
-    validation: tuple[Example, ...]
-    train_rows: tuple[Conversation, ...]
-    """`train[i]` is made of `train_rows[i]`."""
-    validation_rows: tuple[Conversation, ...]
-    identity: str
-    """SHA-256 over every token id and label of both parts, in order: what a resumed run must find again."""
-    report: Json = field(default_factory=dict)
-    """read, kept, bad rows by reason with examples, what each filter removed, contamination, truncation, tokens."""
-
-    @property
-    def train_tokens(self) -> int:
-        """Tokens of the training part, prompts included."""
-        return sum(len(example.input_ids) for example in self.train)
+from trainer.sources.conversations import Conversation, Reading
+from trainer.sources.reading import read_sources
 
 
 def prepare(

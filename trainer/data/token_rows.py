@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from trainer.data.pipeline import Example
+from trainer.data.examples import Example
 
 
 class Rows:

@@ -15,7 +15,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data.pipeline import Example
+from trainer.data.examples import Example
 
 
 def keep(train: Sequence[Example], validation: Sequence[Example], folder: Path) -> IO[bytes]:

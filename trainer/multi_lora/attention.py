@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
 
-from trainer.multi_lora.packing import Segment
+from trainer.multi_lora.segments import Segment
 from trainer.multi_lora.short_attention import Heads, attend, short
 
 NAME = "bakeoff_rows"

@@ -14,9 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainer.multi_lora import kernels
-
-PIECE = 128
-"""Positions a piece: 128 × 49,152 fp32 logits are 25 MB."""
+from trainer.planning.pass_limits import LOSS_PIECE_TOKENS
 
 UNSUPPORTED = ("final_logit_softcapping", "logits_scaling", "logit_scale")
 """Config keys of heads that are more than a linear map."""
@@ -46,8 +44,8 @@ class _AnswerLoss(torch.autograd.Function):
     def forward(ctx: Any, hidden: Tensor, targets: Tensor, weights: Tensor, weight: Tensor, bias: Any) -> Any:
         losses = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
         gradient = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
-        for start in range(0, len(targets), PIECE):
-            piece = slice(start, start + PIECE)
+        for start in range(0, len(targets), LOSS_PIECE_TOKENS):
+            piece = slice(start, start + LOSS_PIECE_TOKENS)
             logits, target = F.linear(hidden[piece], weight, bias), targets[piece]
             if kernels.serves(logits):
                 kernels.surprise(logits, target, losses[piece], gradient is not None)

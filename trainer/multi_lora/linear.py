@@ -19,16 +19,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from trainer.experiment.lora_targets import TARGETS
 from trainer.multi_lora import kernels
 from trainer.multi_lora.weights import Share, siblings
-
-ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj", "qkv_proj")
-MLP = ("gate_proj", "up_proj", "down_proj", "gate_up_proj")
-
-
-TURNED_BYTES = 2**29
-"""Frozen weights up to this size are kept a second time, the other way round: on a CPU whose matrix unit takes bf16 the
-product x Wᵀ takes 1.2 to 1.3 times as long as the same product with Wᵀ as it is read (566 tokens, 576 × 1,536)."""
+from trainer.planning.pass_limits import TRANSPOSED_BYTES
 
 
 class Routing(threading.local):
@@ -51,7 +45,7 @@ class _Handed(threading.local):
 def layers_for(model: nn.Module, target: str | Sequence[str]) -> dict[str, nn.Linear]:
     """The linear layers a target names, by their full names. The vocabulary head is never among them."""
     head = model.get_output_embeddings()  # type: ignore[operator]
-    names = {"attention": ATTENTION, "mlp": MLP}.get(target) if isinstance(target, str) else tuple(target)
+    names = TARGETS.get(target) if isinstance(target, str) else tuple(target)
     found = {}
     for name, module in model.named_modules():
         linear = module.base if isinstance(module, SharedLinear) else module
@@ -205,7 +199,7 @@ def share(model: nn.Module) -> Routing:
     model.requires_grad_(False)
     layers = layers_for(model, "all-linear")
     weights = [layer.weight for layer in layers.values()]
-    turned = kernels.serves(weights[0]) and sum(weight.nbytes for weight in weights) <= TURNED_BYTES
+    turned = kernels.serves(weights[0]) and sum(weight.nbytes for weight in weights) <= TRANSPOSED_BYTES
     for names in siblings(layers):
         together = Siblings({name: layers[name] for name in names}, routing, turned)
         for name in names:

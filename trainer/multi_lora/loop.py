@@ -8,9 +8,7 @@ because only then the passes, and so the floating-point sums, are the same again
 from __future__ import annotations
 
 import math
-import resource
 import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -19,7 +17,7 @@ from typing import Any
 
 from results import Point, Progress, RunStatus, Store
 from results.curves.writer import CurveWriter
-from trainer.bases.devices import settled_objects
+from trainer.bases.devices import peak_rss_bytes, settled_objects
 from trainer.multi_lora.model import Step, Together
 from trainer.multi_lora.run_state import Trainee, save_adapter
 from trainer.runs import checkpoints, divergence
@@ -203,9 +201,3 @@ def _points(trainee: Trainee, step: Step, number: int) -> list[Point]:
         "peak_rss_bytes": peak_rss_bytes(),
     }
     return [Point(metric, number, float(value)) for metric, value in values.items()]
-
-
-def peak_rss_bytes() -> int:
-    """The largest resident size this process has had."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

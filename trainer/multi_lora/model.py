@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.bases.devices import keep_freed_memory
-from trainer.data.pipeline import Example
+from trainer.data.examples import Example
 from trainer.data.token_rows import Rows
 from trainer.experiment.schema import Experiment
 from trainer.multi_lora.attention import use_row_attention
@@ -35,42 +35,24 @@ from trainer.multi_lora.run_state import Trainee
 from trainer.multi_lora.short_attention import short, use_short_rows
 from trainer.multi_lora.swiglu import use_lean_gates
 from trainer.multi_lora.weights import Adapter, Share, new_adapter
+from trainer.planning import sharing
+from trainer.planning.pass_limits import PASS_TOKENS, tokens_of_a_pass
 
 T = TypeVar("T")
 
-PASS_TOKENS = 1024
-"""Tokens a forward and backward pass holds activations for, about 0.5 MB each for a 135M model. From a few hundred
-tokens on, a CPU's matrix units are full, so larger passes cost memory and bring nothing. Where more than two passes are
-computed at the same time, they hold together what two would."""
 
-LEAST_TOKENS = 256
-"""Tokens that a core's passes may hold, however many cores there are."""
+def trains_together(experiment: Experiment, model: nn.Module) -> bool:
+    """Whether this module can train such variants of the model."""
+    return not why_alone(experiment, model)
 
 
-ON_A_GPU = "a GPU trains run by run"
-"""Why nothing trains together there: TRL fills a GPU with one run, and our loop's kernels are for CPUs."""
-
-
-def trains_together(experiment: Experiment, model: nn.Module) -> str:
-    """Empty when this module can train such variants of the model, else the reason why not."""
-    lora, training = experiment.lora, experiment.training
-    if next(model.parameters()).is_cuda:
-        return ON_A_GPU
-    if lora.method == "full":
-        return "full fine-tuning changes the base"
-    if lora.dora:
-        return "DoRA rescales the base's own weights"
-    if training.quantization != "none":
-        return "the base is quantized"
-    if next(model.parameters()).dtype == torch.float16:
-        return "fp16 needs loss scaling"
-    if training.report_to:
-        return f"report_to {', '.join(training.report_to)} goes through transformers' callbacks"
-    if training.gradient_checkpointing:
-        return "gradient checkpointing is asked for"
-    if not supports(model):
-        return "the model's head is more than a linear map"
-    return ""
+def why_alone(experiment: Experiment, model: nn.Module) -> str:
+    """Why this module cannot train such variants of the model, for people; empty where it can."""
+    weight = next(model.parameters())
+    dtype = str(weight.dtype).removeprefix("torch.")
+    if reason := sharing.why_alone(experiment.training, experiment.lora, dtype, weight.is_cuda):
+        return reason
+    return "" if supports(model) else "the model's head is more than a linear map"
 
 
 @dataclass(frozen=True)
@@ -236,11 +218,6 @@ class Together:
 
     def _lower(self, trainees: Sequence[Trainee]) -> None:
         _at_once([partial(trainee.adapter.lower, self._dtype) for trainee in trainees])
-
-
-def tokens_of_a_pass(at_once: int, alone: int = PASS_TOKENS) -> int:
-    """Tokens that a pass may hold where so many are computed at the same time, and where it is alone."""
-    return min(alone, max(LEAST_TOKENS, 2 * alone // max(1, at_once)))
 
 
 def _at_once(calls: Sequence[Callable[[], T]]) -> list[T]:

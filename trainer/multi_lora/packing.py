@@ -16,24 +16,10 @@ import torch
 from torch import Tensor
 
 from trainer.data.token_rows import Rows
+from trainer.multi_lora.segments import Segment
 
 LEAST_SHARED = 8
 """Tokens of a common beginning below which another segment costs more than it saves."""
-
-
-@dataclass(frozen=True)
-class Segment:
-    """Tokens that belong together: of `start` to `stop` each sees those before it, and all of the prefix."""
-
-    start: int
-    stop: int
-    prefix: tuple[int, int] = (0, 0)
-    """Where an earlier segment holds what this one begins with; an empty span where it begins by itself."""
-
-    @property
-    def seen(self) -> int:
-        """Tokens that the last one sees, itself included."""
-        return self.stop - self.start + self.prefix[1] - self.prefix[0]
 
 
 @dataclass

@@ -17,17 +17,13 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from trainer.multi_lora import kernels
-from trainer.multi_lora.packing import Segment
-
-LONGEST = 512
-"""Tokens up to which rows on a CPU are attended by plain matrix products, which keep the shares for the backward pass
-(2 bytes a head and pair of tokens). Backward of a bf16 row of 214 tokens, 9 heads, 2 AMX cores: 1.0 ms, torch's flash
-kernel 8 ms."""
+from trainer.multi_lora.segments import Segment
+from trainer.planning.pass_limits import SHORT_ROW_TOKENS
 
 
 def short(tensor: Tensor, longest: int) -> bool:
     """Are rows of at most `longest` tokens in such tensors attended here?"""
-    return longest <= LONGEST and kernels.serves(tensor)
+    return longest <= SHORT_ROW_TOKENS and kernels.serves(tensor)
 
 
 @dataclass(frozen=True)

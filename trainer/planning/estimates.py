@@ -13,11 +13,15 @@ from dataclasses import dataclass
 
 from engines import OVERFLOWS, Place
 from trainer.bases.registry import Shape
+from trainer.experiment.lora_targets import TARGETS
 from trainer.experiment.schema import Lora, Training
-from trainer.multi_lora.cross_entropy import PIECE
-from trainer.multi_lora.linear import TURNED_BYTES
-from trainer.multi_lora.model import tokens_of_a_pass
-from trainer.multi_lora.short_attention import LONGEST
+from trainer.planning.pass_limits import (
+    LOSS_PIECE_TOKENS,
+    SHORT_ROW_TOKENS,
+    TRANSPOSED_BYTES,
+    tokens_of_a_pass,
+)
+from trainer.planning.sharing import shares_passes
 
 NF4_BYTES = 0.516
 """4 bits a weight and 0.127 bits of doubly quantized scales: Dettmers et al. 2023, arXiv 2305.14314, section 3."""
@@ -74,11 +78,7 @@ def trained_parameters(shape: Shape, lora: Lora) -> int:
 
 def _adapted(shape: Shape, lora: Lora) -> list[tuple[int, int]]:
     """(inputs, outputs) of a layer's adapted linear maps."""
-    groups = {
-        "attention": ("q_proj", "k_proj", "v_proj", "o_proj"),
-        "mlp": ("gate_proj", "up_proj", "down_proj"),
-        "all-linear": tuple(shape.linears),
-    }
+    groups = {**TARGETS, "all-linear": tuple(shape.linears)}
     wanted = groups[lora.target] if isinstance(lora.target, str) else lora.target
     return [size for name, size in shape.linears.items() if name in wanted]
 
@@ -111,7 +111,7 @@ def memory(shape: Shape, training: Training, lora: Lora, row_tokens: int, runs: 
     Validation needs no more, since it keeps nothing for a way back; on a GPU it takes as many rows as are free to hold.
     """
     dtype = dtype_of(shape, training, place)
-    if shares_passes(training, lora, dtype, place):
+    if shares_passes(training, lora, dtype, on_a_gpu=place.kind != "cpu"):
         return _together(shape, training, lora, row_tokens, runs, place)
     return _alone(shape, training, lora, row_tokens, place)
 
@@ -123,16 +123,6 @@ def dtype_of(shape: Shape, training: Training, place: Place) -> str:
     return "float32" if place.dtype == "float16" and shape.architecture in OVERFLOWS else place.dtype
 
 
-def shares_passes(training: Training, lora: Lora, dtype: str, place: Place) -> bool:
-    """Whether `trainer.multi_lora.model` takes such variants there, by what the file says:
-
-    on a CPU, plain adapters alone.
-    """
-    plain = lora.method == "lora" and not lora.dora and training.quantization == "none"
-    plain = plain and dtype != "float16" and not training.report_to and not training.gradient_checkpointing
-    return plain and place.kind == "cpu"
-
-
 def _weights(shape: Shape, training: Training, width: int) -> float:
     others = shape.parameters - shape.linear_parameters
     return shape.linear_parameters * (NF4_BYTES if training.quantization == "nf4" else width) + others * width
@@ -142,7 +132,7 @@ def _together(shape: Shape, training: Training, lora: Lora, row_tokens: int, run
     """The shared loop: bases are read once, rows laid end to end, and each core has a pass of its own."""
     width = 2 if dtype_of(shape, training, place) in HALF else 4
     weights, frozen = _weights(shape, training, width), shape.linear_parameters * width
-    if frozen <= TURNED_BYTES:
+    if frozen <= TRANSPOSED_BYTES:
         weights += frozen
     # Two copies in the dtype, one each way round (`trainer.multi_lora.weights`).
     trained = trained_parameters(shape, lora) * (TRAINED_BYTES + 2 * width) * runs
@@ -151,9 +141,9 @@ def _together(shape: Shape, training: Training, lora: Lora, row_tokens: int, run
     tokens = min(rows, lanes * max(1, tokens_of_a_pass(lanes) // row_tokens)) * row_tokens
     attention, kv = shape.heads * shape.head, shape.kv_heads * shape.head
     kept = width * (4 * shape.hidden + 3 * attention + 3 * kv + 3 * shape.intermediate)
-    if row_tokens <= LONGEST:
+    if row_tokens <= SHORT_ROW_TOKENS:
         kept += width * shape.heads * row_tokens  # shares of attention (`trainer.multi_lora.short_attention`)
-    scores = min(tokens, PIECE * place.cores) * shape.vocabulary * width
+    scores = min(tokens, LOSS_PIECE_TOKENS * place.cores) * shape.vocabulary * width
     kept *= tokens * shape.layers
     return Memory(weights, trained, kept, scores, OVERHEAD_BYTES["cpu"], False, training.batch_size)
 
@@ -256,5 +246,7 @@ def _reached(shape: Shape, training: Training, lora: Lora, place: Place) -> floa
     """Operations a second in training."""
     dtype = dtype_of(shape, training, place)
     if place.kind == "cpu":
-        return place.flops * (CPU_SHARE if shares_passes(training, lora, dtype, place) else CPU_ALONE_SHARE)
+        return place.flops * (
+            CPU_SHARE if shares_passes(training, lora, dtype, on_a_gpu=place.kind != "cpu") else CPU_ALONE_SHARE
+        )
     return place.flops * GPU_SHARE[dtype] * (FP32_OF_HALF if dtype == "float32" else 1.0)

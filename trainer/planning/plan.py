@@ -18,7 +18,8 @@ from results import Json, Progress, Workspace, digest
 from trainer.bases.devices import choose
 from trainer.bases.loading import base_folder, base_path, base_tokenizer
 from trainer.bases.registry import PACKAGED, Shape, entry, shape_of
-from trainer.data.pipeline import PreparedData, prepare
+from trainer.data.examples import PreparedData
+from trainer.data.pipeline import prepare
 from trainer.data.report_words import data_words
 from trainer.errors import TrainerError
 from trainer.experiment.schema import Experiment

@@ -9,8 +9,8 @@ from typing import Any
 
 from results import Report, Store, Workspace
 from trainer.bases.loading import Base
+from trainer.data.examples import PreparedData
 from trainer.data.order import RowOrder
-from trainer.data.pipeline import PreparedData
 from trainer.experiment.schema import Training
 from trainer.experiment.variants import Variant
 from trainer.runs.ended import Ended

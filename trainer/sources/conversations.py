@@ -86,6 +86,14 @@ class Conversation:
         return digest([*turns, {"tools": self.tools}] if self.tools else turns)
 
 
+@dataclass(frozen=True)
+class Reading:
+    """Conversations of all sources, mixed, with the report of what was read and what was not usable."""
+
+    rows: list[Conversation]
+    report: dict[str, Any]
+
+
 def turn_text(turn: Turn) -> str:
     """What a turn says: its thought, its content, its calls as JSON."""
     if "reasoning_content" not in turn and "tool_calls" not in turn:

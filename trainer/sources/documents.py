@@ -7,14 +7,12 @@ from typing import Any
 
 from trainer.errors import DataInvalid
 from trainer.experiment.schema import Source
+from trainer.sources.column_names import PAIRS, ROLE_KEYS, SHAREGPT, TEXT_KEYS
 from trainer.sources.fields import BadRow
-from trainer.sources.formats import PAIRS, SHAREGPT
-from trainer.sources.turns import ROLE_KEYS, TEXT_KEYS
+from trainer.sources.location import SPLITS, same_split
 
 WRAPPERS = ("data", "rows", "examples", "items", "records", "instances", "samples", "dataset", "questions", "entries")
 """Keys under which documents keep their rows: SQuAD's, the Hub viewer's, LMFlow's and others."""
-
-SPLITS = ("train", "training", "test", "testing", "validation", "valid", "val", "dev", "eval", "evaluation")
 
 
 def rows_of_document(
@@ -103,16 +101,3 @@ def _split(document: dict[str, Any], splits: list[str], source: Source, tell: Ca
     if left := [name for name in document if name not in wanted]:
         tell(f"not read: {', '.join(left)[:120]} (the split {source.split} is)")
     return [row for name in wanted for row in document[name]]
-
-
-KINDS = {
-    **dict.fromkeys(("training",), "train"),
-    **dict.fromkeys(("testing", "eval", "evaluation"), "test"),
-    **dict.fromkeys(("valid", "val", "dev"), "validation"),
-}
-"""Other names of the three splits, as the Hub has them."""
-
-
-def same_split(one: str, other: str) -> bool:
-    """Whether two names mean one split: val, valid, dev and validation do."""
-    return KINDS.get(one.lower(), one.lower()) == KINDS.get(other.lower(), other.lower())

@@ -17,15 +17,12 @@ from trainer.experiment.schema import Source
 from trainer.sources.documents import is_conversation, rows_of_document
 from trainer.sources.encodings import NOT_UTF8, Encoding, encoding_of
 from trainer.sources.fields import BadRow
+from trainer.sources.location import ARROW
 from trainer.sources.tables import table_rows
 
 Rows = Iterator[tuple[str, Mapping[str, Any] | BadRow]]
 Tell = Callable[[str], None]
 """Called with one line about how a file is read, where that is not a matter of course."""
-
-READABLE = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
-ARROW = ".arrow"
-"""Read where `save_to_disk` says so (`trainer.sources.folders`): elsewhere such files are caches."""
 
 LFS = b"version https://git-lfs"
 

@@ -16,8 +16,7 @@ import yaml
 
 from trainer.errors import DataInvalid
 from trainer.experiment.schema import Source
-from trainer.sources.documents import KINDS, SPLITS, same_split
-from trainer.sources.files import ARROW, READABLE
+from trainer.sources.location import ARROW, KINDS, READABLE, same_split, split_of
 
 PACKED = (".gz", ".zst", ".xz", ".bz2", ".zip", ".tar", ".xlsx", ".xls", ".ods", ".pkl", ".feather")
 """Files that may hold rows and are not read: named, so that nobody believes they were."""
@@ -157,17 +156,6 @@ def _json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise DataInvalid(f"{path} of a save_to_disk folder cannot be read: {error}") from error
     return found if isinstance(found, dict) else {}
-
-
-def split_of(path: Path) -> str:
-    """The split that a path names: the file's own word first, then those of the folders above it; empty without one."""
-    if shard := re.match(r"(\w+)-\d{5}-of-\d{5}", path.stem):
-        return shard.group(1)
-    for part in reversed((*path.parts[:-1], path.stem)):
-        words = [word for word in re.split(r"[^a-z]+", part.lower()) if word in SPLITS]
-        if words:
-            return words[0]
-    return ""
 
 
 def _hidden(file: Path, folder: Path) -> bool:

@@ -18,42 +18,23 @@ from typing import Any, cast
 
 from results.records import Json
 from trainer.experiment.schema import Columns, Source
+from trainer.sources.column_names import (
+    CONTEXTS,
+    NAMED,
+    OPTIONAL,
+    PAIRS,
+    REASONINGS,
+    ROLE_KEYS,
+    SHAREGPT,
+    SYSTEMS,
+    TEXT_KEYS,
+    TOOLS,
+    WANTED_PAIR,
+)
 from trainer.sources.conversations import Turn
 from trainer.sources.fields import BadRow, Fields, empty, text_of
 from trainer.sources.tools import tools_of
-from trainer.sources.turns import ROLE_KEYS, TEXT_KEYS, check_characters, checked, turns_of
-
-PAIRS = (
-    ("prompt", "completion"),
-    ("prompt", "response"),
-    ("prompt", "answer"),
-    ("instruction", "output"),
-    ("instruction", "response"),
-    ("question", "answer"),
-    ("input", "output"),
-    ("query", "response"),
-    ("question", "response"),
-    ("prompt", "output"),
-    ("instruction", "answer"),
-    ("instruction", "completion"),
-    ("query", "answer"),
-    ("problem", "solution"),
-    ("input", "response"),
-    ("input", "answer"),
-    ("input", "ideal"),
-)
-"""Column names (question, answer) recognised without mapping; optional context columns are in CONTEXTS."""
-
-CONTEXTS = ("context", "input", "contexts", "passage", "passages", "document", "documents")
-"""Dolly's and Alpaca's extra input and its kin, put under the instruction when not empty."""
-
-SYSTEMS = ("system", "system_prompt", "system_message")
-REASONINGS = ("reasoning_content", "reasoning", "thinking", "thought")
-TOOLS = ("tools", "functions")
-SHAREGPT = ("conversations", "conversation", "dialog", "dialogue")
-OPTIONAL = frozenset((*SYSTEMS, *REASONINGS, *TOOLS, *CONTEXTS, "history"))
-WANTED_PAIR = (("chosen", "rejected"), ("preferred_output", "non_preferred_output"))
-
+from trainer.sources.turns import check_characters, checked, turns_of
 
 HEADING_CHARACTERS = 60
 """A longer name of a column is a row's text more likely."""
@@ -274,8 +255,6 @@ _CONVERTERS: dict[str, Callable[[Fields, Source], list[Turn]]] = {
 }
 
 PAIRED = ("alpaca", "prompt-completion", "pairs")
-NAMED = re.compile(r"\{\{\s*([\w.\- ]+?)\s*\}\}|\{([\w.\- ]+?)\}")
-"""A column in a template: `{{column}}` or `{column.inner}`."""
 
 
 def fill(template: str, row: Mapping[str, Any]) -> str:

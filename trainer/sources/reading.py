@@ -12,7 +12,6 @@ import random
 import shutil
 import socket
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
 from typing import IO, Any
@@ -23,25 +22,17 @@ from engines import cache_folder
 from results.records import Progress, digest
 from trainer.errors import DataInvalid, SourceUnreachable
 from trainer.experiment.schema import Data, Source
-from trainer.sources.conversations import Conversation, uncollected
+from trainer.sources.conversations import Conversation, Reading, uncollected
 from trainer.sources.fields import BadRow
-from trainer.sources.files import READABLE, Rows, Tell, rows_of_file, without_nulls_inside
+from trainer.sources.files import Rows, Tell, rows_of_file, without_nulls_inside
 from trainer.sources.folders import source_files
 from trainer.sources.formats import converted
+from trainer.sources.location import BUILT_IN, READABLE, is_local
 from trainer.sources.stdlib import stdlib_rows
 from trainer.sources.tally import Tally
 
-BUILT_IN = ("python-stdlib",)
 KEPT_COLUMNS = ("score", "source", "language", "lang", "category", "module", "name", "id")
 """Short columns kept beside the turns, for filters and for naming a row to a person."""
-
-
-@dataclass(frozen=True)
-class Reading:
-    """Conversations of all sources, mixed, with the report of what was read and what was not usable."""
-
-    rows: list[Conversation]
-    report: dict[str, Any]
 
 
 def read_sources(data: Data, progress: Progress | None = None) -> Reading:
@@ -117,7 +108,7 @@ def examined(source: Source, columns: Collection[str] = ()) -> tuple[list[Conver
             if isinstance(raw[key], str | int | float) and len(str(raw[key])) <= 200
         }
         rows.append(Conversation(found.messages, source.name, tally.read, extra, found.tools))
-        tally.usable(place, found)
+        tally.usable(place, found.format, found.fields)
     return rows, tally.report()
 
 
@@ -138,15 +129,6 @@ def raw_rows(source: Source, tell: Tell = lambda _: None) -> Rows:
             yield from rows_of_file(file, source, tell)
         return
     yield from _hub_rows(source)
-
-
-def is_local(source: Source) -> bool:
-    """Whether the source is a file or folder, there or not, rather than a built-in or a Hub id."""
-    path = Path(source.name).expanduser()
-    if "://" in source.name:
-        return False
-    local = path.exists() or path.suffix.lower() in READABLE or source.name.startswith((".", "/", "~"))
-    return source.name not in BUILT_IN and local
 
 
 def _hub_rows(source: Source) -> Rows:

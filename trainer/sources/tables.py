@@ -13,9 +13,9 @@ from typing import IO, Any
 
 from trainer.errors import DataInvalid
 from trainer.experiment.schema import Source
+from trainer.sources.column_names import NAMED, PAIRS, SHAREGPT
 from trainer.sources.encodings import NOT_UTF8, Encoding
 from trainer.sources.fields import BadRow
-from trainer.sources.formats import NAMED, PAIRS, SHAREGPT
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 SAMPLE_CHARACTERS = 1 << 20

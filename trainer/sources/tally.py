@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from trainer.sources.formats import Converted
+from trainer.sources.fields import Fields
 
 EXAMPLES = 5
 """Rows shown per reason."""
@@ -54,13 +54,12 @@ class Tally:
         self.read += 1
         self._bad.add(reason.encode("utf-8", "backslashreplace").decode(), place)
 
-    def usable(self, place: str, row: Converted) -> None:
+    def usable(self, place: str, row_format: str, fields: Fields) -> None:
         """Count a conversation, its format, its columns and what is to be said of it."""
         self.read += 1
         self._usable += 1
-        fields = row.fields
-        self._kinds[row.format, frozenset(fields.used), tuple(fields.ignored), tuple(fields.unused)] += 1
-        for note in row.fields.notes:
+        self._kinds[row_format, frozenset(fields.used), tuple(fields.ignored), tuple(fields.unused)] += 1
+        for note in fields.notes:
             self._notes.add(note, place)
 
     def report(self) -> dict[str, Any]:

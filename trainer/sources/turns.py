@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from trainer.sources.column_names import ROLE_KEYS, TEXT_KEYS
 from trainer.sources.conversations import Turn, turn_text
 from trainer.sources.fields import MEANT, BadRow, Fields, as_weight, empty, harmless
 from trainer.sources.tools import calls_of
@@ -38,8 +39,6 @@ ROLES: dict[str, Role] = {
 CALLING = ("function_call", "tool_call")
 """Roles whose text is the assistant's call (LLaMA-Factory's ShareGPT)."""
 
-ROLE_KEYS = ("role", "from")
-TEXT_KEYS = ("content", "value", "text")
 WEIGHT_KEYS = ("weight", "loss_weight", "train", "training", "loss")
 """OpenAI's, LLaMA-Factory's, axolotl's, ms-swift's: 0 or false masks a turn."""
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from transformers import TrainerCallback
 
 from results import Point
-from trainer.multi_lora.loop import peak_rss_bytes
+from trainer.bases.devices import peak_rss_bytes
 from trainer.runs import divergence
 from trainer.runs.signals import Stop
 

@@ -28,11 +28,11 @@ from trl import SFTConfig, SFTTrainer
 
 from engines import free_bytes, this_device
 from trainer.bases.loading import LoadedBase
+from trainer.data.examples import Example
 from trainer.data.order import RowOrder
-from trainer.data.pipeline import Example
 from trainer.data.token_rows import Rows
+from trainer.experiment.lora_targets import TARGETS
 from trainer.experiment.schema import Experiment, Training
-from trainer.multi_lora.linear import ATTENTION, MLP
 from trainer.runs import checkpoints, trackers
 from trainer.runs.ended import Ended
 from trainer.runs.signals import Stop
@@ -312,7 +312,7 @@ def _peft_config(experiment: Experiment) -> LoraConfig | None:
     lora = experiment.lora
     if lora.method == "full":
         return None
-    groups = {"attention": list(ATTENTION), "mlp": list(MLP)}
+    groups = {word: list(names) for word, names in TARGETS.items()}
     return LoraConfig(
         r=lora.rank,
         lora_alpha=lora.effective_alpha,

@@ -13,8 +13,8 @@ from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 from trainer.multi_lora import kernels
 from trainer.multi_lora.cross_entropy import answer_loss
-from trainer.multi_lora.packing import Segment
 from trainer.multi_lora.rms_norm import LeanNorm
+from trainer.multi_lora.segments import Segment
 from trainer.multi_lora.short_attention import Heads, attend
 from trainer.multi_lora.swiglu import LeanMLP
 

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from trainer.data.pipeline import Example
+from trainer.data.examples import Example
 from trainer.errors import CheckpointInvalid
 from trainer.gpu_runs import handover
 from trainer.runs import checkpoints
