@@ -40,9 +40,8 @@ from dashboard import Processes
 from dashboard.launch import free_port
 from results import Workspace
 from tests.dashboard import answers
+from tests.dashboard.drawn import RESTED, rested_for
 
-RESTED = """() => !document.querySelector('[data-testid="stSkeleton"]') && !!document.querySelector('h1')
-    && document.querySelector('[data-testid="stApp"]')?.getAttribute('data-test-script-state') === 'notRunning'"""
 CURVES = """() => [...document.querySelectorAll('.still img')].some(e => e.complete && e.naturalWidth)
     || !!document.querySelector('[data-testid="stPlotlyChart"] .main-svg')"""
 PAINTED = f"""() => ({CURVES})() || ({RESTED})()"""
@@ -95,8 +94,6 @@ PAGE_WATCH = """() => { window.changed = performance.now()
     for (const kind of ['click', 'keydown'])
         addEventListener(kind, () => { window.pressed = performance.now() }, {capture: true})
 }"""
-PAGE_REDRAWN = f"""pressed => performance.now() - Math.max(pressed, window.changed) > {QUIET}
-    && document.querySelector('[data-testid="stApp"]').getAttribute('data-test-script-state') === 'notRunning'"""
 MLFLOW_RUNS = 100
 PATIENCE_SECONDS = 120.0
 SETTLING_MS = 2000
@@ -138,7 +135,7 @@ class Browser:
             for move in range(moves if found.count() else 0):
                 try:
                     pressed = self._chosen(page, role, found.first, move)
-                    page.wait_for_function(PAGE_REDRAWN, arg=pressed, polling=20, timeout=20_000)
+                    page.wait_for_function(rested_for(QUIET), arg=pressed, polling=20, timeout=20_000)
                     seconds.append((page.evaluate("window.changed") - pressed) / 1000)
                 except Error as error:
                     print(f"{url}: {role} {name}: {str(error).splitlines()[0]}", flush=True)

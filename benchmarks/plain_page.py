@@ -16,7 +16,7 @@ import streamlit as st
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # before this folder, which has a dashboard.py too
 
-from dashboard.views import data
+from dashboard.views import data, kept
 from dashboard.views.curves import smooth, unit
 from dashboard.widgets import selection
 
@@ -41,7 +41,7 @@ logarithmic = second.toggle("Logarithmic", key="log")
 figure = go.Figure()
 figure.update_layout(xaxis_title=axis, yaxis_title=unit(metric), yaxis_type="log" if logarithmic else "linear")
 for run in ids:
-    steps, values = points(run, metric, data.stamp())
+    steps, values = points(run, metric, kept.stamp())
     line = {"color": styles[run].colour, "dash": styles[run].dash}
     figure.add_scatter(x=steps, y=smooth(values, weight), mode="lines", name=names[run], line=line)
 st.plotly_chart(figure, key="losses")

@@ -5,7 +5,7 @@ import sys
 import streamlit as st
 
 from dashboard.jobs import jobs
-from dashboard.views import data, experiment
+from dashboard.views import data, experiment, kept
 from dashboard.widgets import job_list
 
 st.title("New run")
@@ -31,11 +31,11 @@ with st.container(horizontal=True):
     start = st.button("Run", icon=":material/rocket_launch:", type="primary")
 if look or plan or rehearse or start:
     verb, options = ("data" if look else "plan" if plan else "run"), (["--rehearse"] if rehearse else [])
-    place = jobs.folder(data.workspace(), "run", f"{verb}-{name}")
+    place = jobs.folder(kept.workspace(), "run", f"{verb}-{name}")
     (place / "experiment.yaml").write_text(written, encoding="utf-8")
-    where = [] if look else ["--workspace", str(data.workspace().path)]
+    where = [] if look else ["--workspace", str(kept.workspace().path)]
     command = [sys.executable, "-m", "bakeoff", verb, str(place / "experiment.yaml"), *options, *where]
     jobs.create(place, command).start()
-if jobs.find(data.workspace(), "run"):
+if jobs.find(kept.workspace(), "run"):
     st.subheader("Started from here")
 job_list.show("run")

@@ -8,7 +8,7 @@ from dashboard import escaping
 from dashboard.chat.conversation import EXAMPLES
 from dashboard.errors import ServerSilent
 from dashboard.jobs import batch, jobs
-from dashboard.views import data
+from dashboard.views import data, kept, tables
 from dashboard.widgets import answers, job_list, page, panes
 from dashboard.widgets.selection import URL
 
@@ -34,7 +34,7 @@ with st.expander(
         prompts = []
         st.error(escaping.label(f"{file.name if file else 'The text'} cannot be read: {error}", 400))
     if st.button(f"Ask {len(chosen)} models {len(prompts)} prompts", disabled=not (prompts and chosen), type="primary"):
-        place = jobs.folder(data.workspace(), "prompts", name)
+        place = jobs.folder(kept.workspace(), "prompts", name)
         request = batch.Request(name, tuple(prompts), tuple(chosen), sampling)
         request.write(place / "request.json")
         jobs.create(place, [sys.executable, "-m", "dashboard.jobs.batch", str(place / "request.json")]).start()
@@ -47,8 +47,8 @@ if not sets:
 which = st.selectbox("Set", list(sets), key="set", bind=URL)
 names = data.model_names()
 found = {names[one.model_id]: data.outcomes(one) for one in sets[which]}
-st.dataframe(data.prompt_table(found), hide_index=True, alt="Answers to the set")
-page.download(lambda: data.prompt_table(found), "prompt-set")
+st.dataframe(tables.prompt_table(found), hide_index=True, alt="Answers to the set")
+page.download(lambda: tables.prompt_table(found), "prompt-set")
 
 
 @st.fragment

@@ -145,9 +145,7 @@ def ranking(rated: Ratings, names: Mapping[str, str]) -> pd.DataFrame:
             {
                 "model_id": one.model_id,
                 "name": names.get(one.model_id, one.model_id),
-                "strength": _chance(one.strength),
-                "low": _chance(one.low),
-                "high": _chance(one.high),
+                **dict(zip(("strength", "low", "high"), one.chance, strict=True)),
                 "votes": one.votes,
                 "rank": f"{one.rank} ({one.rank_low}–{one.rank_high})",
             }
@@ -156,5 +154,11 @@ def ranking(rated: Ratings, names: Mapping[str, str]) -> pd.DataFrame:
     )
 
 
-def _chance(log_odds: float) -> float:
-    return float(1 / (1 + np.exp(-log_odds)))
+def prompt_table(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Prompts down, models across: the answers."""
+    columns = [frame.set_index("item")["answer"].rename(model) for model, frame in found.items() if not frame.empty]
+    prompts = pd.concat(
+        [frame.set_index("item")["prompt"] for frame in found.values() if not frame.empty] or [pd.Series(dtype=str)]
+    )
+    table = pd.concat([prompts[~prompts.index.duplicated()].rename("Prompt"), *columns], axis=1)
+    return pd.DataFrame(table.sort_index())

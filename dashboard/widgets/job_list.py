@@ -6,17 +6,17 @@ import streamlit as st
 
 from dashboard import escaping
 from dashboard.jobs import jobs
-from dashboard.views import data
+from dashboard.views import kept
 
 
 def show(kind: str) -> None:
     """The jobs of a kind with their logs; while one runs they refresh themselves."""
-    live = any(job.running for job in jobs.find(data.workspace(), kind))
+    live = any(job.running for job in jobs.find(kept.workspace(), kind))
     st.fragment(_jobs, run_every=1.0 if live else None)(kind, live)
 
 
 def _jobs(kind: str, was_live: bool) -> None:
-    found = jobs.find(data.workspace(), kind)[:10]
+    found = jobs.find(kept.workspace(), kind)[:10]
     if was_live and not any(job.running for job in found):
         st.rerun()
     for position, job in enumerate(found):

@@ -54,6 +54,12 @@ class Rating:
     rank_high: int
     """Best and worst place that the intervals leave open: models it surely loses to, surely beats."""
 
+    @property
+    def chance(self) -> tuple[float, float, float]:
+        """(value, low, high) in [0, 1]: how often its answer is preferred to that of the average model."""
+        value, low, high = _chances(np.array([self.strength, self.low, self.high]))
+        return float(value), float(low), float(high)
+
 
 @dataclass(frozen=True)
 class PairRating:

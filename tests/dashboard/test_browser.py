@@ -17,15 +17,19 @@ import pytest
 
 from tests.dashboard.answers import AnswerServer
 from tests.dashboard.chat.test_chat import until
+from tests.dashboard.drawn import SETTLED
 
 pytestmark = pytest.mark.slow
 PAGES = ["", "runs", "loss_curves", "latency", "humaneval", "studies", "chat", "arena", "prompt_sets", "new_run"]
 HEADINGS = {"": "Decide", "humaneval": "HumanEval"}
 SHOTS = Path(__file__).resolve().parents[2] / "docs" / "screenshots"
-SETTLED = """() => !document.querySelector('[data-testid="stSkeleton"]')
-    && document.querySelector('[data-testid="stApp"]')?.getAttribute('data-test-script-state') === 'notRunning'
-    && [...document.querySelectorAll('[data-testid="stPlotlyChart"]')].every(e => e.querySelector('.main-svg'))"""
-
+FIRST_PICTURE = """(() => { const look = () => {
+    const picture = document.querySelector('.still img')
+    if (picture?.complete && picture.naturalWidth) window.pictured = performance.now()
+    else requestAnimationFrame(look)
+}; requestAnimationFrame(look) })()"""
+"""Notes the browser's time at the first frame with a picture on it."""
+PLOTLY = "performance.getEntriesByType('resource').filter(e => e.name.includes('/PlotlyChart')).map(e => e.startTime)"
 INK = "getComputedStyle(document.querySelector('[data-testid=stApp]')).color"
 COLOURS = """[...document.querySelectorAll('.js-plotly-plot')].flatMap(chart => [
     ...[...chart.querySelectorAll('.main-svg')].map(svg => getComputedStyle(svg).backgroundColor),
@@ -187,6 +191,19 @@ def test_a_chart_is_seen_before_plotly_is_loaded(name: str, word: str, address: 
     assert not still.is_visible()
     chart = opened.locator('[data-testid="stPlotlyChart"]').bounding_box()
     assert abs(chart["x"] - place["x"]) <= 2 and abs(chart["width"] - place["width"]) <= 4
+    opened.context.close()
+
+
+@pytest.mark.parametrize("name", ["", "loss_curves", "humaneval"])
+def test_plotly_is_asked_for_only_when_a_picture_has_been_painted(name: str, address: str, browser: Any) -> None:
+    opened = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    opened.set_default_timeout(180_000)
+    opened.add_init_script(FIRST_PICTURE)
+    visit(opened, f"{address}/{name}")
+    opened.wait_for_selector('[data-testid="stPlotlyChart"] .main-svg')
+    pictured, asked = opened.evaluate(f"[window.pictured, {PLOTLY}]")
+    assert len(asked) == 1
+    assert pictured < asked[0]
     opened.context.close()
 
 

@@ -1,0 +1,61 @@
+"""What the pages remember of the store: until it is written, and for each function and argument apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dashboard.views import data, kept, settings
+from results import Run, RunSummary, Vote, Workspace
+from tests.dashboard import stores
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """A small store of the test's own, which the pages read."""
+    monkeypatch.delenv("BAKEOFF_DATABASE_URL", raising=False)
+    monkeypatch.setenv("BAKEOFF_WORKSPACE", str(tmp_path / "workspace"))
+    return stores.small(tmp_path / "workspace")
+
+
+def test_what_nobody_wrote_is_read_once_and_what_was_written_is_seen(workspace: Workspace) -> None:
+    kept.store().votes.list()  # opening it writes: SQLite's log appears beside it
+    read = []
+
+    @kept.until_written(4)
+    def votes(judge: str) -> int:
+        read.append(judge)
+        return len([vote for vote in kept.store().votes.list() if vote.judge == judge])
+
+    before = votes("")
+    assert votes("") == before and votes("somebody") == 0
+    assert read == ["", "somebody"]
+    models = [model.id for model in data.models()]
+    data.add_vote(Vote("new", "Why?", models[0], models[1], "so", "thus", "a"))
+    assert votes("") == before + 1
+    assert read == ["", "somebody", ""]
+
+
+def test_a_copy_is_each_callers_own_and_what_is_shared_is_one_object(workspace: Workspace) -> None:
+    assert data.votes() is not data.votes()
+    assert data.runs() is data.runs()
+    assert all(isinstance(row, RunSummary) for row in data.runs())
+
+
+def test_functions_that_are_kept_alike_are_never_taken_for_each_other(workspace: Workspace) -> None:
+    with workspace.store() as store:
+        assert data.votes() == store.votes.list()
+        assert data.every_model() == store.models.list()
+        assert data.every_score() == store.evaluations.scores()
+        assert data.evaluations("latency") == store.evaluations.list(benchmark="latency")
+        assert data.evaluations("humaneval") == store.evaluations.list(benchmark="humaneval")
+
+
+def test_only_settings_that_differ_are_shown_and_an_absent_one_is_a_dash() -> None:
+    runs = {
+        "a": Run("a", "one", "sweep", "base", {"lora": {"rank": 8}, "training": {"steps": 5}}, seed=0),
+        "b": Run("b", "two", "sweep", "base", {"lora": {"rank": 8, "dropout": 0.1}, "training": {"steps": 5}}, seed=1),
+    }
+    assert settings.differing(runs) == {"lora.dropout": {"a": "–", "b": "0.1"}, "seed": {"a": "0", "b": "1"}}
+    assert settings.line({"threads": 2, "max_tokens": 64}) == "max_tokens=64, threads=2"
