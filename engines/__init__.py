@@ -52,11 +52,13 @@ if TYPE_CHECKING:
     from engines.llamacpp.thread_count import calibrated
     from engines.openai_endpoint import AT_ONCE, masked
     from engines.opening import open_engine, open_engines
+    from engines.server.address import Address
     from engines.server.run import serve
 
 _LAZY = {
     "A100": "hardware.speeds",
     "AT_ONCE": "openai_endpoint",
+    "Address": "server.address",
     "Advice": "advisor",
     "Answer": "huggingface.requests",
     "BF16_FLAGS": "hardware.devices",
@@ -119,6 +121,7 @@ _LAZY = {
 __all__ = [
     "A100",
     "AT_ONCE",
+    "Address",
     "Advice",
     "Answer",
     "BF16_FLAGS",

@@ -36,8 +36,8 @@ def serve(
     from results import Workspace
 
     place = Workspace.open(workspace)
+    address = engines.Address(host, port, api_key, descriptor if descriptor >= 0 else None)
     engines.serve(
-        place.store(), place, host=host, port=port, key=api_key, slots=slots, context=context or None,
-        budget_bytes=int(memory * 1e9) or None, descriptor=descriptor if descriptor >= 0 else None,
-        ready=lambda url: typer.echo(f"serving {url}/v1", err=True),
+        place.store(), place, address, lambda url: typer.echo(f"serving {url}/v1", err=True),
+        slots=slots, context=context or None, budget_bytes=int(memory * 1e9) or None,
     )  # fmt: skip

@@ -19,6 +19,7 @@ from typing import Any
 
 from engines.errors import ExportRefused
 from engines.exporting.parity import compare
+from engines.exporting.possible import SUFFIX
 from engines.exporting.references import References
 from engines.gguf_format.header import read_header
 from engines.gguf_format.hyperparameters import read_config
@@ -28,11 +29,6 @@ from engines.identity import file_sha256, folder_sha256, model_id
 from engines.llamacpp.engine import LlamaCppEngine
 from engines.opening import weights_path
 from results import Form, Model, Store, Workspace, digest
-
-SUFFIX: dict[Form, str] = {
-    "lora-gguf": "lora", "merged": "merged", "gguf-f16": "f16", "gguf-q8_0": "q8_0", "gguf-q4_0": "q4_0",
-}  # fmt: skip
-"""Form → what is added to the model's name: demo-rank8 as gguf-q8_0 is demo-rank8-q8_0."""
 
 OVER: Form = "gguf-q8_0"
 """Form of the file that adapters of a base in safetensors stand beside, unless told otherwise."""

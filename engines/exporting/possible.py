@@ -10,7 +10,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from engines.errors import ExportRefused, FileRefused
-from engines.exporting.export import SUFFIX
 from engines.gguf_format.architectures import FAMILIES
 from engines.gguf_format.header import read_header
 from engines.gguf_format.hyperparameters import hyperparameters, read_config
@@ -18,6 +17,11 @@ from engines.gguf_format.lora import MERGED_INSTEAD
 from engines.gguf_format.vocabulary import read_vocabulary
 from engines.gguf_format.writer import FolderSource
 from results import Form
+
+SUFFIX: dict[Form, str] = {
+    "lora-gguf": "lora", "merged": "merged", "gguf-f16": "f16", "gguf-q8_0": "q8_0", "gguf-q4_0": "q4_0",
+}  # fmt: skip
+"""Form → what is added to the model's name: demo-rank8 as gguf-q8_0 is demo-rank8-q8_0."""
 
 AS_TRAINED: tuple[Form, ...] = ("adapter", "merged")
 """What training leaves, or PEFT makes of it: possible over every base that can be trained."""

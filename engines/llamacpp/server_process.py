@@ -100,7 +100,7 @@ class LlamaServer:
         self.lanes = Lanes(slots)
         self._lock = threading.Lock()
         self._users = 0
-        self.children = Succession(self.path.name, self._start)
+        self.children: Succession[ChildProcess] = Succession(self.path.name, self._start)
 
     def _check_kinds(self) -> None:
         if self.header.metadata.get("general.type", "model") not in ("model",):

@@ -10,10 +10,9 @@ from typing import Any, Protocol
 from engines.errors import EngineCrashed
 from engines.interface import Chunk, Completion, FinishReason, Sampling
 from engines.llamacpp.http import EventStream, Wire
-from engines.llamacpp.scheduler import FIRST_TURN_TOKENS, TURN_TOKENS
-from engines.llamacpp.server_process import LlamaServer
+from engines.llamacpp.scheduler import FIRST_TURN_TOKENS, TURN_TOKENS, Lanes
 from engines.processes.child_process import ChildProcess
-from engines.processes.succession import ASKED_AGAIN
+from engines.processes.succession import ASKED_AGAIN, Succession
 from engines.stops import StopFilter
 
 FINISH: dict[str, FinishReason] = {"eos": "stop", "word": "stop", "limit": "length", "none": "length"}
@@ -23,10 +22,35 @@ LONGEST_CHARACTER = 8
 """Tokens after which half a character is shown as what it is: no character has more than four bytes, one a token."""
 
 
+class Server(Protocol):
+    """What a stream needs of the server that computes it: an `engines.llamacpp.server_process.LlamaServer`."""
+
+    lanes: Lanes
+    context: int
+    """Tokens of one slot."""
+    children: Succession[ChildProcess]
+
+    def child(self) -> ChildProcess:
+        """The running process; a new one if the last one died. Raises: EngineCrashed after `close`."""
+        ...
+
+    def wire(self, child: ChildProcess) -> Wire:
+        """The connection to this process."""
+        ...
+
+    def scales(self, adapter: int | None) -> list[dict[str, Any]]:
+        """The complete adapter list of a request: the wanted one at 1, every other at 0."""
+        ...
+
+
 class Asked(Protocol):
     """What a stream needs of the engine whose answer it is: an `engines.llamacpp.engine.LlamaCppEngine`."""
 
-    server: LlamaServer
+    @property
+    def server(self) -> Server:
+        """Shared by all engines over one base."""
+        ...
+
     adapter: int | None
     """The number of the LoRA adapter in the server's process; None: the base."""
     identity: str

@@ -1,7 +1,8 @@
 """Engine processes one after another: when one has ended, a new one takes its place and what it had not begun.
 
 A process that was killed runs, listens and takes connections for a while yet. So whether one can be asked is found out
-by asking: a connection that breaks is the sign, never `alive` alone. Covers no protocol: `ask` is given the process.
+by asking: a connection that breaks is the sign, never `alive` alone. Covers no protocol and starts nothing itself:
+`start` makes a process (an `engines.processes.child_process.ChildProcess`), `ask` is given it.
 """
 
 from __future__ import annotations
@@ -10,22 +11,62 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from engines.errors import EngineCrashed
 from engines.interface import Chunk
-from engines.processes.child_process import ChildProcess
-
-T = TypeVar("T")
 
 ASKED_AGAIN = "The engine's process ended before the answer began; a new one was started and asked, which took time."
 """The note of an answer whose first token waited for that."""
 
 
-class Succession:
+class Process(Protocol):
+    """What a succession needs of an engine's process."""
+
+    details: dict[str, Any]
+    """What the process said when it had loaded; `gpu_bytes` among it where it lies on a GPU."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs. One that was killed may do so for a while: see `gone`."""
+        ...
+
+    def gone(self) -> bool:
+        """Whether it has ended, or ends: asked after a connection to it broke."""
+        ...
+
+    def reason(self) -> str:
+        """Why it ended, in one sentence."""
+        ...
+
+    def memory_bytes(self) -> int:
+        """Resident memory now."""
+        ...
+
+    def stop(self) -> None:
+        """End it. Idempotent."""
+        ...
+
+
+class PieceStream(Protocol):
+    """What one process streams: an answer's pieces, counted."""
+
+    tokens: int
+    prompt_tokens: int
+
+    def __next__(self) -> Chunk: ...
+
+    def close(self) -> None: ...
+
+
+T = TypeVar("T")
+P = TypeVar("P", bound=Process)
+
+
+class Succession(Generic[P]):
     """A child process and its successors. Thread-safe."""
 
-    def __init__(self, name: str, start: Callable[[], ChildProcess]) -> None:
+    def __init__(self, name: str, start: Callable[[], P]) -> None:
         """Start the first. `name` is what errors call the model. Raises: what `start` raises."""
         self.name = name
         self.restarts = 0
@@ -34,13 +75,13 @@ class Succession:
         self._closed = False
         self._present = self._begin()
 
-    def _begin(self) -> ChildProcess:
+    def _begin(self) -> P:
         try:
             return self._start()
         except EngineCrashed:  # killed while it loaded; a file that kills whoever loads it does so twice
             return self._start()
 
-    def child(self) -> ChildProcess:
+    def child(self) -> P:
         """The running process; a new one if the last one ended. Raises: EngineCrashed after `close`."""
         with self._lock:
             if self._closed:
@@ -51,7 +92,7 @@ class Succession:
                 self.restarts += 1
             return self._present
 
-    def lost(self, child: ChildProcess) -> None:
+    def lost(self, child: P) -> None:
         """A connection to this child broke: see it end, so that the next request goes to a new one.
 
         One that still listens lives, and others may be in the middle of their answers: it is kept.
@@ -59,14 +100,14 @@ class Succession:
         if child.gone():
             child.stop()
 
-    def crashed(self, child: ChildProcess) -> EngineCrashed:
+    def crashed(self, child: P) -> EngineCrashed:
         """The error of a request that this child did not finish: why it ended and what becomes of it."""
         self.lost(child)
         return EngineCrashed(
             f"The engine of {self.name} failed: {child.reason()}. A new one is started for the next request."
         )
 
-    def ask(self, ask: Callable[[ChildProcess], T]) -> T:
+    def ask(self, ask: Callable[[P], T]) -> T:
         """What `ask` gets from the running process; asked again of a new one, once, if the connection breaks.
 
         Raises: EngineCrashed if it breaks again; what `ask` raises.
@@ -97,22 +138,22 @@ class Succession:
                 self._present.stop()
 
 
-class Stream(Iterator[Chunk]):
+class Stream(Iterator[Chunk], Generic[P]):
     """A streamed answer of a child: asked again of a new one, once, if the first ends before the first piece.
 
     Iterate it once; `close` from any thread stops the generation.
     """
 
-    def __init__(self, children: Succession, ask: Callable[[ChildProcess], Any]) -> None:
-        """`ask` gives an iterator of chunks with `tokens`, `prompt_tokens` and `close`."""
+    def __init__(self, children: Succession[P], ask: Callable[[P], PieceStream]) -> None:
+        """`ask` begins the answer in the process that it is given."""
         self._children = children
         self._ask = ask
-        self._child: ChildProcess | None = None
-        self._stream: Any = None
+        self._child: P | None = None
+        self._stream: PieceStream | None = None
         self._begun = self._again = False
         self._cancelled = threading.Event()
 
-    def __iter__(self) -> Stream:
+    def __iter__(self) -> Stream[P]:
         return self
 
     def __next__(self) -> Chunk:
@@ -122,7 +163,7 @@ class Stream(Iterator[Chunk]):
                 self._stream = self._ask(self._child)
                 continue  # it may have been closed meanwhile
             try:
-                piece: Chunk = next(self._stream)
+                piece = next(self._stream)
             except EngineCrashed:
                 assert self._child is not None
                 if self._cancelled.is_set():

@@ -29,8 +29,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from engines.errors import EngineBusy, EngineCrashed
+from engines.server.lending import Lender
 from engines.server.requests import ChatRequest, CompletionRequest, TemplateRequest, TokenizeRequest, error_body
-from engines.server.residency import Residency
 from engines.server.responses import Answering, text_answers
 from results import BakeoffError, Model, NotFound
 
@@ -38,7 +38,7 @@ LOCAL_NAMES = frozenset(("localhost", "127.0.0.1", "[::1]", "::1", "testserver")
 MAX_BODY_BYTES = 8 << 20
 
 
-def create_app(residency: Residency, key: str = "") -> FastAPI:
+def create_app(lender: Lender, key: str = "") -> FastAPI:
     """The server over these models. With a `key`, every request but /health needs it as its bearer token.
 
     Without one only this machine's own names are accepted as Host and Origin: a web page that resolves its name to
@@ -53,22 +53,22 @@ def create_app(residency: Residency, key: str = "") -> FastAPI:
     @app.get("/health")
     def health() -> dict[str, Any]:
         return {
-            "status": "ok", "memory_bytes": residency.used_bytes, "budget_bytes": residency.budget_bytes,
-            "gpu_memory_bytes": residency.gpu_used_bytes, "gpu_budget_bytes": residency.gpu_budget_bytes,
+            "status": "ok", "memory_bytes": lender.used_bytes, "budget_bytes": lender.budget_bytes,
+            "gpu_memory_bytes": lender.gpu_used_bytes, "gpu_budget_bytes": lender.gpu_budget_bytes,
         }  # fmt: skip
 
     @app.get("/v1/models")
     def models() -> dict[str, Any]:
-        return {"object": "list", "data": [_listed(model, residency) for model in residency.models()]}
+        return {"object": "list", "data": [_listed(model, lender) for model in lender.models()]}
 
     @app.get("/v1/models/{name:path}")
     def model(name: str) -> dict[str, Any]:
-        return _listed(_find(residency, name), residency)
+        return _listed(_find(lender, name), lender)
 
     @app.post("/v1/chat/completions")
     async def chat(body: ChatRequest, request: Request) -> Response:
-        found = await run_in_threadpool(_find, residency, body.model)
-        answering = Answering(residency, found, body.sampling(), messages=body.turns())
+        found = await run_in_threadpool(_find, lender, body.model)
+        answering = Answering(lender, found, body.sampling(), messages=body.turns())
         if body.stream:
             include = bool(body.stream_options and body.stream_options.include_usage)
             return _events(answering, answering.chat_chunks(include))
@@ -76,9 +76,9 @@ def create_app(residency: Residency, key: str = "") -> FastAPI:
 
     @app.post("/v1/completions")
     async def completions(body: CompletionRequest, request: Request) -> Response:
-        found = await run_in_threadpool(_find, residency, body.model)
+        found = await run_in_threadpool(_find, lender, body.model)
         prompts = [body.prompt] if isinstance(body.prompt, str) else body.prompt
-        answerings = [Answering(residency, found, body.sampling(), prompt=prompt) for prompt in prompts]
+        answerings = [Answering(lender, found, body.sampling(), prompt=prompt) for prompt in prompts]
         if body.stream:
             include = bool(body.stream_options and body.stream_options.include_usage)
             return _events(answerings[0], answerings[0].text_chunks(include))
@@ -86,12 +86,12 @@ def create_app(residency: Residency, key: str = "") -> FastAPI:
 
     @app.post("/apply-template")
     def apply_template(body: TemplateRequest) -> dict[str, Any]:
-        with residency.lease(_find(residency, body.model)) as engine:
+        with lender.lease(_find(lender, body.model)) as engine:
             return {"prompt": engine.render(body.turns()) if engine else ""}
 
     @app.post("/tokenize")
     def tokenize(body: TokenizeRequest) -> dict[str, Any]:
-        with residency.lease(_find(residency, body.model)) as engine:
+        with lender.lease(_find(lender, body.model)) as engine:
             return {"tokens": list(range(engine.count_tokens(body.content))) if engine else []}
 
     return app
@@ -144,15 +144,15 @@ def _local_origin(origin: str | None) -> bool:
     return origin is None or _local(origin.split("://", 1)[-1])
 
 
-def _find(residency: Residency, name: str) -> Model:
+def _find(lender: Lender, name: str) -> Model:
     """A model by name or id. Raises: NotFound; archived ones are not served."""
-    model = residency.store.models.find(name)
+    model = lender.store.models.find(name)
     if model.archived:
         raise NotFound(f"{name} is archived and not served.")
     return model
 
 
-def _listed(model: Model, residency: Residency) -> dict[str, Any]:
+def _listed(model: Model, lender: Lender) -> dict[str, Any]:
     return {
         "id": model.name,
         "object": "model",
@@ -165,7 +165,7 @@ def _listed(model: Model, residency: Residency) -> dict[str, Any]:
             "run_id": model.run_id,
             "bytes": model.bytes,
             "identity": model.identity,
-            "state": residency.state(model),
+            "state": lender.state(model),
         },
     }
 

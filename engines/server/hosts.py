@@ -101,7 +101,7 @@ class WorkerHost:
         self._model = model
         self._workspace = workspace
         self.expected_bytes = int(1.3 * model.bytes) + (600 << 20)  # torch itself takes about half a gigabyte
-        self._children: Succession | None = None
+        self._children: Succession[ChildProcess] | None = None
 
     def load(self) -> None:
         self._children = Succession(self._model.name, self._start)
@@ -129,16 +129,16 @@ class WorkerHost:
 class WorkerEngine:
     """The model in a worker process and its successors. Thread-safe."""
 
-    def __init__(self, children: Succession, model: Model) -> None:
+    def __init__(self, children: Succession[ChildProcess], model: Model) -> None:
         self.children = children
         self.identity = model.identity
         self._name = model.name
 
-    def stream(self, messages: Sequence[Message], sampling: Sampling) -> Stream:
+    def stream(self, messages: Sequence[Message], sampling: Sampling) -> Stream[ChildProcess]:
         """Answer a conversation."""
         return Stream(self.children, lambda child: self._of(child).stream(messages, sampling))
 
-    def stream_text(self, prompt: str, sampling: Sampling) -> Stream:
+    def stream_text(self, prompt: str, sampling: Sampling) -> Stream[ChildProcess]:
         """Continue a raw prompt."""
         return Stream(self.children, lambda child: self._of(child).stream_text(prompt, sampling))
 

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
 
 import psutil
 
@@ -21,12 +20,8 @@ from engines.hardware.gpu_memory import GpuMemory, gpu_memory
 from engines.interface import Engine
 from engines.opening import is_llama, weights_path
 from engines.server.hosts import Host, LlamaHost, RemoteHost, WorkerHost
+from engines.server.lending import OnWait, State
 from results import Model, Store, Workspace
-
-State = Literal["resident", "loading", "unloaded"]
-
-OnWait = Callable[[str, int], None]
-"""`on_wait(state, position)`: state is "waiting" or "loading", position 1 is next; called at each change."""
 
 BUDGET_SHARE = 0.7
 """Share of the memory that is free at the start which models may take together, unless told otherwise: of the

@@ -15,8 +15,8 @@ from typing import Any
 
 from engines.errors import EngineCrashed, EngineError
 from engines.interface import Chunk, Message, Sampling
+from engines.server.lending import Lender
 from engines.server.requests import error_body
-from engines.server.residency import Residency
 from results import BakeoffError, Model
 
 Waiting = tuple[str, int]
@@ -32,14 +32,14 @@ class Answering:
 
     def __init__(
         self,
-        residency: Residency,
+        lender: Lender,
         model: Model,
         sampling: Sampling,
         *,
         messages: Sequence[Message] = (),
         prompt: str | None = None,
     ) -> None:
-        self._residency = residency
+        self._lender = lender
         self._model = model
         self._sampling = sampling
         self._messages = messages
@@ -132,7 +132,7 @@ class Answering:
 
     def _run(self, put: Callable[[Any], None]) -> None:
         try:
-            with self._residency.lease(
+            with self._lender.lease(
                 self._model, self._cancelled.is_set, lambda state, position: put((state, position))
             ) as engine:
                 if engine is None:

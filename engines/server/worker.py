@@ -17,7 +17,7 @@ from results import BakeoffError, Model, Store, Workspace
 
 
 class OneModel:
-    """A `Residency` of exactly one model, one request at a time: the engines behind it are not thread-safe."""
+    """Lends exactly one model, to one request at a time: the engines behind it are not thread-safe."""
 
     budget_bytes = used_bytes = gpu_budget_bytes = gpu_used_bytes = 0
 
@@ -52,8 +52,8 @@ def main() -> None:
     import uvicorn
 
     from engines.opening import open_engine
+    from engines.server.address import listening
     from engines.server.app import create_app
-    from engines.server.run import listening
 
     try:
         workspace = Workspace(task["workspace"])
@@ -64,7 +64,7 @@ def main() -> None:
         child_main.answer(reply, error=str(problem))
         return
     listener = listening()
-    app: Any = create_app(OneModel(store, model, engine), task["key"])  # type: ignore[arg-type]
+    app = create_app(OneModel(store, model, engine), task["key"])
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
     threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True).start()
     child_main.answer(reply, address=f"127.0.0.1:{listener.getsockname()[1]}", gpu_bytes=_gpu_bytes())

@@ -319,7 +319,7 @@ class Breaking:
 def test_an_answer_that_just_ends_is_no_finished_answer(pieces: tuple[str, ...], tmp_path: Path) -> None:
     with Workspace(tmp_path).store() as store:
         store.models.add(Model("m-1", "whole", "merged", "mini", "e" * 64, 1, "."))
-        url, stop = run(OneModel(store, store.models.get("m-1"), Breaking(pieces)))  # type: ignore[arg-type]
+        url, stop = run(OneModel(store, store.models.get("m-1"), Breaking(pieces)))
         try:
             events = stream(url, {**ASK, "model": "whole"})
             assert "broke off" in events[-1]["error"]["message"]

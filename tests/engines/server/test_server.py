@@ -21,9 +21,11 @@ import uvicorn
 
 from engines import Chunk, EngineBusy, EngineError, HuggingFaceEngine, Sampling
 from engines.openai_endpoint import OpenAIEngine
+from engines.server.address import Address, listening
 from engines.server.app import create_app
+from engines.server.lending import Lender
 from engines.server.residency import Residency
-from engines.server.run import listening, serve
+from engines.server.run import serve
 from engines.server.worker import OneModel
 from results import Model, Store, Workspace
 
@@ -46,10 +48,10 @@ class Serving:
     store: Store
 
 
-def run(residency: Residency, key: str = "") -> tuple[str, Callable[[], None]]:
+def run(lender: Lender, key: str = "") -> tuple[str, Callable[[], None]]:
     """Start uvicorn in a thread; its address and how to stop it."""
     listener = listening()
-    server = uvicorn.Server(uvicorn.Config(create_app(residency, key), log_level="error", timeout_graceful_shutdown=1))
+    server = uvicorn.Server(uvicorn.Config(create_app(lender, key), log_level="error", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
 
@@ -295,7 +297,7 @@ def test_a_key_is_asked_for(workspace: Workspace) -> None:
         finally:
             stop()
         with pytest.raises(EngineError, match="API key"):
-            serve(store, workspace, host="0.0.0.0", ready=lambda url: None)
+            serve(store, workspace, Address("0.0.0.0"), lambda url: None)
 
 
 def test_the_least_recently_used_leaves_and_too_much_is_refused(workspace: Workspace) -> None:
@@ -385,7 +387,7 @@ def test_a_client_that_leaves_stops_transformers_too(miniature: Callable[[str], 
     model, engine = Model("m-1", "whole", "merged", "mini", "e" * 64, 1, "."), Counted(miniature("llama"))
     with Workspace(tmp_path).store() as store:
         store.models.add(model)
-        url, stop = run(Leaving(store, model, engine))  # type: ignore[arg-type]
+        url, stop = run(Leaving(store, model, engine))
         try:
             body = {**ASK, "model": "whole", "max_tokens": 450, "stream": True}
             with httpx.stream("POST", f"{url}/v1/chat/completions", json=body, timeout=900) as answer:
