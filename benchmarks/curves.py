@@ -170,13 +170,11 @@ def main() -> None:
         ("mlflow", "MLflow's store, 320 points a curve", mlflow_highest),
         ("cold", "TensorBoard's data server, from its start", tensorboard_highest),
         ("warm", "TensorBoard's data server, loaded", tensorboard_highest),
+        ("rows", "every point as SQLite rows", None),
+        ("points", "every point by our read()", None),
     ):
-        found = middle(f"{name}, {label}", seconds[key], f"spikes {recall(highest):.0%}")
-        print(
-            f"    {found / ours:,.1f}x ours of as many; {found * per / every:,.1f}x by curve against our {len(names):,}"
-        )
-    for key, name in (("rows", "every point as SQLite rows"), ("points", "every point by our read()")):
-        found = middle(f"{name}, {label}", seconds[key])
+        spikes = "" if highest is None else f"spikes {recall(highest):.0%}"
+        found = middle(f"{name}, {label}", seconds[key], spikes)
         print(
             f"    {found / ours:,.1f}x ours of as many; {found * per / every:,.1f}x by curve against our {len(names):,}"
         )

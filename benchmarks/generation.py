@@ -23,6 +23,7 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ os.environ["BITSANDBYTES_NOWELCOME"] = "1"
 import torch
 from peers import describe_machine
 
-from engines import HuggingFaceEngine, LlamaCppEngine, Sampling, unpacked
+from engines import Completion, HuggingFaceEngine, LlamaCppEngine, Sampling, unpacked
 from engines.gguf_format.header import read_header
 from engines.gguf_format.lora import deltas, layout_of, write_lora
 from engines.huggingface.requests import Request
@@ -145,6 +146,26 @@ def unexplained(
     ]
 
 
+def through_slots(
+    llama: Mapping[str, LlamaCppEngine], keys: Sequence[tuple[str, str]], prompts: Mapping[str, str], sampling: Sampling
+) -> dict[tuple[str, str], Completion]:
+    """llama.cpp's answers, adapter by adapter."""
+    found = {}
+    for name, one in llama.items():
+        own = [key for key in keys if key[0] == name]
+        found |= dict(zip(own, one.complete([prompts[task] for _, task in own], sampling), strict=True))
+    return found
+
+
+def print_rates(rates: Mapping[str, Sequence[float]]) -> None:
+    """Tokens per second by engine and round, and ours as a multiple of each peer's of the same round."""
+    for name, values in rates.items():
+        print(f"{name:10} tokens/s by round: {', '.join(f'{value:.0f}' for value in values)}")
+    for peer in ("generate", "llama.cpp"):
+        ratios = [a / b for a, b in zip(rates["ours"], rates[peer], strict=True)]
+        print(f"ours over {peer}: {', '.join(f'{ratio:.1f}' for ratio in ratios)}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tokens", type=int, default=40)
@@ -184,30 +205,20 @@ def main() -> None:
         single = {key: merged[key[0]].answer(engine.encode(prompts[key[1]]), arguments.tokens) for key in few}
         rates["generate"].append(len(few) * arguments.tokens / (time.perf_counter() - start))
         start = time.perf_counter()
-        count = 0
-        slots = {}
-        for name, one in llama.items():
-            own = [key for key in many if key[0] == name]
-            for key, answer in zip(own, one.complete([prompts[key[1]] for key in own], sampling), strict=True):
-                slots[key] = answer.text
-                count += answer.tokens
-        rates["llama.cpp"].append(count / (time.perf_counter() - start))
+        slots = through_slots(llama, many, prompts, sampling)
+        rates["llama.cpp"].append(sum(one.tokens for one in slots.values()) / (time.perf_counter() - start))
         print({name: round(values[-1], 1) for name, values in rates.items()}, flush=True)
     server.close()
     print(
         f"{label}, {len(keys)} answers of {arguments.tokens} tokens; generate {len(few)}, llama.cpp {len(many)} of them"
     )
-    for name, values in rates.items():
-        print(f"{name:10} tokens/s by round: {', '.join(f'{value:.0f}' for value in values)}")
-    for peer in ("generate", "llama.cpp"):
-        ratios = [a / b for a, b in zip(rates["ours"], rates[peer], strict=True)]
-        print(f"ours over {peer}: {', '.join(f'{ratio:.1f}' for ratio in ratios)}")
+    print_rates(rates)
     print("against generate():", agreement(ours, single))
     worth = verdicts(tasks, {key: one.text for key, one in ours.items()})
     generated = verdicts(tasks, {key: engine.tokenizer.decode(ids) for key, ids in single.items()})
     print(f"ours: {sum(worth.values())} of {len(worth)} answers pass")
     print(compared("generate()", worth, generated))
-    print(compared("llama.cpp", worth, verdicts(tasks, slots)))
+    print(compared("llama.cpp", worth, verdicts(tasks, {key: one.text for key, one in slots.items()})))
     wrong = unexplained(ours, single, worth, generated)
     print("gate:", "closed, " + repr(wrong) if wrong else "open")
     sys.exit(1 if wrong or len(set(generated.values())) < 2 else 0)

@@ -246,6 +246,27 @@ TRL_OPTIONS: dict[str, dict[str, Any]] = {
 they were. The tuned one has the whole model in bf16."""
 
 
+def _trl_config(name: str, steps: int) -> Any:
+    """TRL's settings for one of its rows: the same steps over the same rows as ours."""
+    from trl import SFTConfig
+
+    return SFTConfig(
+        output_dir=tempfile.mkdtemp(),
+        max_steps=steps,
+        per_device_train_batch_size=ROWS_A_STEP,
+        learning_rate=RATE,
+        lr_scheduler_type="constant",
+        train_sampling_strategy="sequential",
+        dataset_kwargs={"skip_prepare_dataset": True},
+        max_length=None,
+        use_cpu=True,
+        report_to="none",
+        save_strategy="no",
+        disable_tqdm=True,
+        **TRL_OPTIONS[name],
+    )
+
+
 def _trl(name: str) -> Callable[[int, argparse.Namespace], dict[str, Any]]:
     def worker(rank: int, arguments: argparse.Namespace) -> dict[str, Any]:
         import torch
@@ -254,7 +275,7 @@ def _trl(name: str) -> Callable[[int, argparse.Namespace], dict[str, Any]]:
         from datasets import Dataset
         from peft import LoraConfig
         from transformers import AutoModelForCausalLM, TrainerCallback
-        from trl import SFTConfig, SFTTrainer
+        from trl import SFTTrainer
 
         from engines import unpacked
         from trainer.bases.devices import peak_rss_bytes
@@ -263,21 +284,6 @@ def _trl(name: str) -> Callable[[int, argparse.Namespace], dict[str, Any]]:
         dtype = "bfloat16" if name == "trl-tuned" else "float32"
         model = AutoModelForCausalLM.from_pretrained(unpacked(base_path(BASE), dtype), dtype=getattr(torch, dtype))
         rows = [{"input_ids": e.input_ids, "labels": e.labels} for e in _examples(arguments.data, "train")]
-        config = SFTConfig(
-            output_dir=tempfile.mkdtemp(),
-            max_steps=arguments.steps,
-            per_device_train_batch_size=ROWS_A_STEP,
-            learning_rate=RATE,
-            lr_scheduler_type="constant",
-            train_sampling_strategy="sequential",
-            dataset_kwargs={"skip_prepare_dataset": True},
-            max_length=None,
-            use_cpu=True,
-            report_to="none",
-            save_strategy="no",
-            disable_tqdm=True,
-            **TRL_OPTIONS[name],
-        )
         marks: list[float] = []
 
         class Clock(TrainerCallback):  # type: ignore[misc]
@@ -288,7 +294,7 @@ def _trl(name: str) -> Callable[[int, argparse.Namespace], dict[str, Any]]:
 
         trainer = SFTTrainer(
             model=model,
-            args=config,
+            args=_trl_config(name, arguments.steps),
             train_dataset=Dataset.from_list(rows),
             processing_class=base_tokenizer(BASE),
             peft_config=LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM"),

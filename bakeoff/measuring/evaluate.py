@@ -62,7 +62,6 @@ def evaluate(
     bakeoff evaluate qwen3:8b --url http://127.0.0.1:11434/v1 (its key: OPENAI_API_KEY)
     """
     import evaluator
-    from bakeoff.listing import output, printable, show
     from bakeoff.progress import drawn
     from results import Workspace, form_costs
 
@@ -79,18 +78,27 @@ def evaluate(
             found = evaluator.measure(chosen, benchmark, store, place, settings, rows, progress)
         known = {one.id: one for one in store.models.list()}
         costs = {one.model: one for one in form_costs(store, benchmark, chosen)} if forms else {}
-    columns = {name: name for name in ("model", *SCORE, "subset", "engine")}
-    unscored = [f"{known[one.model_id].name}: {one.reason}" for one in found if one.status == "unscored"]
-    empty = "No scores." if unscored else "No models to measure. Make some: bakeoff run EXPERIMENT.yaml"
-    show(_rows(found, known, costs), columns, as_json=json_, empty=empty)
-    for sentence in () if json_ else [*(cost.sentence for cost in costs.values()), *unscored]:
-        output().print(printable(sentence), markup=False, highlight=False)
+    _print(found, known, costs, json_)
 
 
 def _held_out(experiment: Path, place: Workspace) -> Sequence[Any]:
     import trainer
 
     return trainer.validation_rows(trainer.load_experiment(experiment), place)
+
+
+def _print(
+    found: Sequence[Evaluation], known: Mapping[str, Model], costs: Mapping[str, FormCost], as_json: bool
+) -> None:
+    """The scores as a table, then what forms cost and which answers wait for a sandbox."""
+    from bakeoff.listing import output, printable, show
+
+    columns = {name: name for name in ("model", *SCORE, "subset", "engine")}
+    unscored = [f"{known[one.model_id].name}: {one.reason}" for one in found if one.status == "unscored"]
+    empty = "No scores." if unscored else "No models to measure. Make some: bakeoff run EXPERIMENT.yaml"
+    show(_rows(found, known, costs), columns, as_json=as_json, empty=empty)
+    for sentence in () if as_json else [*(cost.sentence for cost in costs.values()), *unscored]:
+        output().print(printable(sentence), markup=False, highlight=False)
 
 
 def _rows(

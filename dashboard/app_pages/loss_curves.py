@@ -39,13 +39,13 @@ def view() -> None:
         figure = charts.grouped_losses(groups, metric=curves.unit(metric), weight=weight, logarithmic=logarithmic)
     else:
         others = {curve.run_id: curve for curve in data.curves(ids, axes[axis])} if axes[axis] else {}
+        along = charts.Axis(axis, lambda one: curves.along(one, others.get(one.run_id)))
         figure = charts.loss_curves(
             drawn,
             names,
             styles,
             metric=curves.unit(metric),
-            x_title=axis,
-            x_of=None if axis == "Step" else lambda curve: curves.along(curve, others.get(curve.run_id)),
+            axis=along if axes[axis] else charts.STEPS,
             weight=weight,
             logarithmic=logarithmic,
         )

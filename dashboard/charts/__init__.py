@@ -2,14 +2,16 @@
 
 from dashboard.charts.latency import by_prompt, distributions, split_seconds
 from dashboard.charts.layout import CONFIG, figure
-from dashboard.charts.losses import grouped_losses, loss_curves, published_curve
+from dashboard.charts.losses import STEPS, Axis, grouped_losses, loss_curves, published_curve
 from dashboard.charts.scores import effects, scores_with_intervals, task_matrix
 from dashboard.charts.still import CSS, still
 from dashboard.charts.tradeoff import ranking, tradeoff
 
 __all__ = [
+    "Axis",
     "CONFIG",
     "CSS",
+    "STEPS",
     "by_prompt",
     "distributions",
     "effects",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -22,43 +22,46 @@ MARKED = 20
 """Diverged runs that are named in the chart; all are in the list below it."""
 
 
+@dataclass(frozen=True)
+class Axis:
+    """What curves are drawn along."""
+
+    title: str = "Step"
+    of: Callable[[Curve], Floats] = lambda curve: curve.steps
+    """Where each step of a curve stands; NaN where that is not known."""
+
+
+STEPS = Axis()
+
+
 def loss_curves(
     curves: Sequence[Curve],
     names: Mapping[str, str],
     styles: Mapping[str, Style],
     *,
     metric: str,
-    x_title: str = "Step",
-    x_of: Callable[[Curve], Floats] | None = None,
+    axis: Axis = STEPS,
     weight: float = 0.0,
     logarithmic: bool = False,
-    mark_spikes: bool = True,
 ) -> go.Figure:
     """Runs overlaid, one line each; with smoothing, what was measured stays behind it, faint.
 
-    names, styles: by run id. x_of: steps of a curve on another axis (tokens, hours). weight: smoothing in [0, 1).
+    names, styles: by run id. weight: smoothing in [0, 1).
     """
-    made = figure(x_title, metric)
+    made = figure(axis.title, metric)
     if logarithmic:
         made.update_yaxes(type="log")
-    place = x_of or (lambda curve: curve.steps)
     if len(curves) > CROWD:
-        _crowd(made, curves, place, weight)
+        _crowd(made, curves, axis.of, weight)
     else:
         for curve in curves:
-            _one(made, curve, place(curve), names, styles, weight, mark_spikes)
-    _divergence(made, curves, names, styles, place)
+            _one(made, curve, axis.of(curve), names, styles, weight)
+    _divergence(made, curves, names, styles, axis.of)
     return made
 
 
 def _one(
-    made: go.Figure,
-    curve: Curve,
-    x: Floats,
-    names: Mapping[str, str],
-    styles: Mapping[str, Style],
-    weight: float,
-    mark_spikes: bool,
+    made: go.Figure, curve: Curve, x: Floats, names: Mapping[str, str], styles: Mapping[str, Style], weight: float
 ) -> None:
     style, name = styles.get(curve.run_id, Style(GREY)), chart_label(names.get(curve.run_id, curve.run_id))
     if weight > 0 or (curve.high > curve.low).any():
@@ -82,8 +85,7 @@ def _one(
         legendgroup=curve.run_id,
         line={"color": style.colour, "width": 2, "dash": style.dash},
     )
-    found = curve.spikes if mark_spikes else []
-    if found:
+    if found := curve.spikes:
         at = np.searchsorted(curve.steps, [step for step, _ in found])
         made.add_scatter(
             x=x[np.clip(at, 0, x.size - 1)],

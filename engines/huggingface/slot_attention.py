@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import torch
 import torch.nn.functional as functional
@@ -44,6 +44,16 @@ def decode_step(lengths: torch.Tensor, width: int, dtype: torch.dtype) -> Step:
     return Step(lengths, width, mask[:, None, None, :])
 
 
+class How(TypedDict, total=False):
+    """What transformers passes by name, as far as it is heeded; what else it passes is for other implementations."""
+
+    sliding_window: int | None
+    """A row sees its last so many positions."""
+    softcap: float | None
+    step: Step | None
+    """Of a decode step; None while texts are read."""
+
+
 def attend(
     module: torch.nn.Module,
     query: torch.Tensor,
@@ -51,16 +61,14 @@ def attend(
     value: torch.Tensor,
     attention_mask: torch.Tensor | None,
     scaling: float | None = None,
-    sliding_window: int | None = None,
-    softcap: float | None = None,
-    step: Step | None = None,
-    **_: Any,
+    **how: Unpack[How],
 ) -> tuple[torch.Tensor, None]:
     """query (rows, heads, n, d), key and value (rows, groups, width, d) -> (rows, n, heads, d).
 
     Without a step the rows are texts padded on the right, so causality alone hides the padding.
     """
     del module, attention_mask
+    step, sliding_window, softcap = how.get("step"), how.get("sliding_window"), how.get("softcap")
     length = key.shape[2]
     mask = None
     if step is not None:

@@ -94,9 +94,8 @@ def decide_counts(
     best = max(counts, key=lambda name: counts[name][0] / counts[name][1])
     contrasts = {name: contrast_counts(*counts[best], *counts[name]) for name in counts if name != best}
     rest = [statistics.fisher_exact(*counts[one], *counts[two]) for one, two in combinations(contrasts, 2)]
-    ties, family = _adjusted(contrasts, rest)
     shelf = Shelf(benchmark, {}, {}, tuple(str(index) for index in range(min(n for _, n in counts.values()))))
-    return _judged(shelf, 0, Limits(), None, candidates, best, ties, family, published=True)
+    return _judged(shelf, 0, Limits(), None, candidates, _adjusted(best, contrasts, rest), published=True)
 
 
 def _chosen(
@@ -116,8 +115,7 @@ def _chosen(
         model.id: _with_quality(costed[model.id], shelf if model in qualified else everyone) for model in models
     }
     measured = {id_: quality for id_, quality in shelf.found.items() if candidates[id_].qualifies}
-    best, ties, family = _ties(measured, shelf.common)
-    return _judged(shelf, left_out, limits, machine_id, candidates, best, ties, family)
+    return _judged(shelf, left_out, limits, machine_id, candidates, _leading(measured, shelf.common))
 
 
 def _shelf(reading: Reading, models: Sequence[Model], benchmark: str | None) -> tuple[Shelf, int]:
@@ -227,15 +225,26 @@ def _quality_figure(quality: Quality, common: Sequence[str]) -> Figure | None:
     )  # fmt: skip
 
 
-def _ties(contenders: Mapping[str, Quality], common: Sequence[str]) -> tuple[str | None, tuple[Tie, ...], int]:
-    """The best contender, its contrast with each of the others, and the size of the family."""
+@dataclasses.dataclass(frozen=True)
+class _Lead:
+    """The best contender and how it stands to each of the others."""
+
+    best: str | None = None
+    """Its id; None where nobody was measured."""
+    ties: tuple[Tie, ...] = ()
+    family: int = 0
+    """Comparisons that the ties are adjusted over."""
+
+
+def _leading(contenders: Mapping[str, Quality], common: Sequence[str]) -> _Lead:
+    """The best contender, and its contrast with each of the others on the `common` items."""
     totals = {}
     for model_id, quality in contenders.items():
         total = quality.total(common if quality.items else None)
         if total is not None:
             totals[model_id] = total.value if quality.higher_is_better else -total.value
     if not totals:
-        return None, (), 0
+        return _Lead()
     best = max(totals, key=lambda model_id: totals[model_id])
 
     def items(one: str, two: str) -> Sequence[str] | None:
@@ -248,11 +257,11 @@ def _ties(contenders: Mapping[str, Quality], common: Sequence[str]) -> tuple[str
             if found is not None:
                 contrasts[one] = found
     rest = [p_value(contenders[one], contenders[two], items(one, two)) for one, two in combinations(contrasts, 2)]
-    return best, *_adjusted(contrasts, [p for p in rest if p is not None])
+    return _adjusted(best, contrasts, [p for p in rest if p is not None])
 
 
-def _adjusted(contrasts: Mapping[str, Contrast], rest: Sequence[float]) -> tuple[tuple[Tie, ...], int]:
-    """Ties from the contrasts with the best, and the size of the family that they are adjusted over.
+def _adjusted(best: str, contrasts: Mapping[str, Contrast], rest: Sequence[float]) -> _Lead:
+    """The lead of the best, from its contrasts with the others.
 
     The best is known only after looking at all, which amounts to comparing all with all: the family is every pair, the
     p-values between the others (`rest`) too. Adjusting over the contrasts with the best alone lets 7 % of families of
@@ -261,7 +270,7 @@ def _adjusted(contrasts: Mapping[str, Contrast], rest: Sequence[float]) -> tuple
     family = [*(one.p_value for one in contrasts.values()), *rest]
     adjusted = statistics.holm(family)
     ties = [Tie(one, found, p, tied=p > ALPHA) for (one, found), p in zip(contrasts.items(), adjusted, strict=False)]
-    return tuple(ties), len(family)
+    return _Lead(best, tuple(ties), len(family))
 
 
 def _judged(
@@ -270,12 +279,11 @@ def _judged(
     limits: Limits,
     machine_id: str | None,
     candidates: Mapping[str, Candidate],
-    best: str | None,
-    ties: tuple[Tie, ...],
-    family: int,
+    lead: _Lead,
     published: bool = False,
 ) -> Decision:
     """Front, ties, choice and words."""
+    best, ties = lead.best, lead.ties
     tied = {best, *(tie.model_id for tie in ties if tie.tied)} if best else set()
     compared = {best, *(tie.model_id for tie in ties)} if best else set()
     front = _front([candidates[one] for one in compared], shelf.benchmark)
@@ -292,7 +300,7 @@ def _judged(
         machine_id=machine_id,
         candidates=tuple(sorted(marked.values(), key=lambda one: _order(one, shelf.benchmark))),
         ties=ties,
-        family=family,
+        family=lead.family,
         published=published,
     )
     decision = dataclasses.replace(decision, would_change=wording.changes(decision))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -36,14 +37,16 @@ def add_humaneval(
     counted = [one for one in passed if one is not None]
     low, high = wilson_interval(sum(counted), len(counted))
     scores = [Score("pass@1", sum(counted) / len(counted), low, high, len(counted))]
-    return _add(store, model, "humaneval", chosen, machine, outcomes, scores, subset, details)
+    measured = Evaluation("", model.id, "humaneval", chosen, machine.id, subset=subset, details=details or {})
+    return _add(store, measured, machine, outcomes, scores)
 
 
 def add_heldout(store: Store, model: Model, nats: Sequence[float], size: int = 100) -> Evaluation:
     """Summed nats of rows of `size` bytes each."""
     outcomes = [Outcome(str(row), value=one, details={"tokens": 30, "bytes": size}) for row, one in enumerate(nats)]
     value = sum(nats) / (size * len(nats)) / 0.6931471805599453
-    return _add(store, model, "heldout", {}, HERE, outcomes, [Score("bits_per_byte", value, None, None, len(nats))])
+    scores = [Score("bits_per_byte", value, None, None, len(nats))]
+    return _add(store, Evaluation("", model.id, "heldout", {}, HERE.id), HERE, outcomes, scores)
 
 
 def add_latency(
@@ -68,24 +71,17 @@ def add_latency(
         Score("tokens_per_second_p50", 1 / tpot, None, None, 10),
         Score("peak_rss_bytes", rss, None, None, 1),
     ]
-    return _add(store, model, "latency", {"tokens": 24, **(settings or {})}, machine, outcomes, scores)
+    measured = Evaluation("", model.id, "latency", {"tokens": 24, **(settings or {})}, machine.id)
+    return _add(store, measured, machine, outcomes, scores)
 
 
 def _add(
-    store: Store,
-    model: Model,
-    benchmark: str,
-    settings: Mapping[str, Any],
-    machine: Machine,
-    outcomes: Sequence[Outcome],
-    scores: Sequence[Score],
-    subset: str = "",
-    details: Mapping[str, Any] | None = None,
+    store: Store, measured: Evaluation, machine: Machine, outcomes: Sequence[Outcome], scores: Sequence[Score]
 ) -> Evaluation:
+    """The evaluation in the store, under an id of what it measured and found."""
     store.machines.add(machine)
-    id_ = digest([model.id, benchmark, dict(settings), machine.id, [repr(one) for one in outcomes]])[:24]
-    store.evaluations.begin(
-        Evaluation(id_, model.id, benchmark, settings, machine.id, subset=subset, details=details or {})
-    )
+    about = [measured.model_id, measured.benchmark, dict(measured.settings), machine.id]
+    id_ = digest([*about, [repr(one) for one in outcomes]])[:24]
+    store.evaluations.begin(dataclasses.replace(measured, id=id_))
     store.evaluations.add_outcomes(id_, outcomes)
     return store.evaluations.finish(id_, scores)

@@ -109,9 +109,8 @@ def test_a_crowds_edges_hold_every_spike_and_its_sample_the_extremes() -> None:
 def test_a_crowd_goes_along_tokens_though_some_recorded_none() -> None:
     many = [curve(np.full(10, float(n)), f"run{n}") for n in range(40)]
     unknown = np.full(10, np.nan)
-    figure = charts.loss_curves(
-        many, {}, {}, metric="loss", x_of=lambda one: unknown if one.run_id == "run0" else 100 * one.steps
-    )
+    tokens = charts.Axis("Tokens", lambda one: unknown if one.run_id == "run0" else 100 * one.steps)
+    figure = charts.loss_curves(many, {}, {}, metric="loss", axis=tokens)
     low, high = figure.data[-2], figure.data[-1]
     assert np.nanmin(low.x) == 100.0 and np.nanmax(high.x) == 1000.0
     assert np.nanmin(low.y) == 1.0 and np.nanmax(high.y) == 39.0
