@@ -130,6 +130,19 @@ RESOURCES += [
         """, "import time\ntime.sleep(1)"), ("timed_out",), heavy=True),
 ]  # fmt: skip
 
+RESOURCES += [
+    Attack("B", "sixty threads that wait in turn", module("""
+        import threading, time
+        threading.stack_size(65536)
+        def nap():
+            while True:
+                time.sleep(0.02)
+                sum(range(300))
+        for _ in range(60):
+            threading.Thread(target=nap, daemon=True).start()
+        """, "import time\ntime.sleep(1000)"), ("timed_out",), heavy=True),
+]  # fmt: skip
+
 _ANY = ("wrong", "forbidden")
 CONFINEMENT = [
     Attack("C", "secrets in the environment", leak("""

@@ -48,6 +48,7 @@ _MALFORMED = [
     ("nested too deeply", "    return " + "(" * 5000 + "1" + ")" * 5000 + "\n", ("syntax_error",)),
     ("operators nested too deeply", "    return " + "-" * 200_000 + "1\n", ("syntax_error", "wrong")),
     ("lone surrogate", "    return '\ud800'\n", ("syntax_error",)),
+    ("a comment of a million faces", "    return 1\n#" + "\U0001f600" * 1_000_000 + "\n", ("wrong",)),
 ]
 VALUES += [
     Attack("A1", "the standard library's equal to everything", function("from unittest.mock import ANY\nreturn ANY")),

@@ -93,6 +93,10 @@ class Sandbox:
         """Send a JSON value to the program. Raises messages.Closed when it is gone."""
         messages.send(self.control, json.dumps(message).encode(), descriptors)
 
+    def tell(self, command: bytes, descriptors: Sequence[int] = ()) -> None:
+        """Send a command of one byte, as the candidate's server takes them. Raises OSError when it is gone."""
+        socket.send_fds(self.control, [command], descriptors) if descriptors else self.control.sendall(command)
+
     def receive(self, timeout_seconds: float) -> Any:
         """The program's next JSON value. Raises TimeoutError if none begins in `timeout_seconds`, messages.Closed at
         its end."""
@@ -102,10 +106,12 @@ class Sandbox:
         return json.loads(messages.receive(self.control))
 
     def close(self) -> None:
-        """Kill everything inside, at once: the program is process 1 of its namespace."""
+        """Kill everything inside, at once: the program is process 1 of its namespace. Does nothing the second time."""
         self.control.close()
         self._process.kill()
-        self._process.communicate()
+        if self._process.stderr is not None:
+            self._process.stderr.close()
+        self._process.wait()
 
 
 def bubblewrap_command(

@@ -154,7 +154,7 @@ def _answer(descriptor: int, bound: Filter) -> None:
         ):
             resource.setrlimit(limit, (value, value))
         bound.bind_answer()
-        _send(CHANNEL, messages.packed(messages.READY))
+        _send(CHANNEL, messages.packed(b"%.9f" % time.process_time()))
         _execute(CHANNEL, program["code"], program["entry_point"])
     except (messages.Closed, ConnectionError):
         pass
@@ -168,13 +168,13 @@ def _receive(channel: int) -> bytes:
 
 
 def _exactly(channel: int, size: int) -> bytes:
-    data = b""
-    while len(data) < size:
-        chunk = os.read(channel, min(size - len(data), 1 << 20))
+    received = bytearray()
+    while len(received) < size:
+        chunk = os.read(channel, min(size - len(received), 1 << 20))
         if not chunk:
             raise messages.Closed
-        data += chunk
-    return data
+        received += chunk
+    return bytes(received)
 
 
 def _send(channel: int, data: bytes) -> None:

@@ -14,8 +14,7 @@ from typing import Any
 
 _LENGTH = struct.Struct("!I")
 READY = b'"ready"'
-"""What each side says first: a sandbox's program, and a candidate's process before it executes anything of an
-answer's. What fails earlier is ours."""
+"""What a sandbox's program says first. What fails earlier is ours."""
 MAX_FRAME_BYTES = 64_000_000
 """Of anything; what a candidate may send is limited further by `evaluator.sandbox.value_codec`."""
 

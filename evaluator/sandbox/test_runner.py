@@ -51,10 +51,6 @@ class CandidateGone(BaseException):
     """The candidate's process ended or sent no message. Not an Exception, so that no test swallows it."""
 
 
-class NeverReady(BaseException):
-    """The candidate's process ended before anything of the answer's was executed."""
-
-
 class CandidateFailed(BaseException):
     """The program could not be executed, or the result cannot cross."""
 
@@ -115,7 +111,6 @@ class StandIn:
         self._order = order
         self._ahead = bool(order or known)
         self._received = 0
-        self._ready = False
         self._bytes = 0
         self._replies = dict(known or {})
         self.calls: list[str] = []
@@ -155,7 +150,7 @@ class StandIn:
     def gives(self, results: list[bytes]) -> bool:
         """Whether all that was sent ahead comes back as these results, byte for byte. Stops at the first that does not,
         and keeps what has come for the test."""
-        with contextlib.suppress(CandidateGone, NeverReady, CandidateFailed):
+        with contextlib.suppress(CandidateGone, CandidateFailed):
             for count, index in enumerate(self._order, 1):
                 self._receive_until(count)
                 if self._replies[index] != results[index]:
@@ -175,11 +170,9 @@ class StandIn:
 
     def _receive(self) -> bytes:
         try:
-            if not self._ready:
-                self._ready = self._reader.receive() == messages.READY
             reply = self._reader.receive(value_codec.MAX_BYTES + 100)
         except messages.Closed:
-            raise CandidateGone if self._ready else NeverReady from None
+            raise CandidateGone from None
         self._bytes += len(reply)
         if self._bytes > MAX_RESULTS_BYTES:
             raise CandidateFailed("wrong", f"returned more than {MAX_RESULTS_BYTES} bytes")
@@ -255,15 +248,13 @@ def _repeats(trial: Trial) -> bool:
 
 
 def _run(trial: Trial, stand_in: StandIn) -> tuple[str, str]:
-    """(verdict, message) of one run of the test; "gone" where its end has to say more, "lost" where it was ours."""
+    """(verdict, message) of one run of the test; "gone" where its end has to say more."""
     try:
         trial.run(stand_in)
     except CandidateFailed as failure:
         return failure.verdict, failure.message
     except CandidateGone:
         return "gone", ""
-    except NeverReady:
-        return "lost", ""
     except AssertionError as error:
         return "wrong", _text("assertion failed", error)
     except BaseException as error:

@@ -1,8 +1,9 @@
 """One answer through both sandboxes: start it, watch it, stop it, read the verdict.
 
 A worker owns a judge and a candidate server, entered once. Each answer gets a fresh socket between the two, and a fresh
-process. The clock is only looked at when an answer takes long. A sandbox that is lost is entered anew and the answer
-tried once more; lost again, a judge's loss is the answer's doing, a candidate server's is an error of ours.
+process. Its clock starts when that process is ready, before anything of the answer's is executed, and is only looked at
+when an answer takes long. A sandbox that is lost is entered anew, and a program known to be good is tried in it: if
+that fails, the failure is ours; if not, the answer is tried once more, and lost again, it is the answer's doing.
 
 Not here: which answers, in what order, and what they are made of (`evaluator.humaneval.scoring`).
 """
@@ -12,19 +13,16 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
-import re
 import secrets
 import signal
 import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from evaluator.sandbox import messages
-from evaluator.sandbox.bubblewrap import Sandbox
+from evaluator.sandbox import messages, stopwatch
+from evaluator.sandbox.bubblewrap import Role, Sandbox
 from evaluator.sandbox.candidate import END, RUN, USAGE
 from evaluator.sandbox.limits import Limits
 from evaluator.tasks.benchmarks import Task
@@ -37,7 +35,11 @@ GRACE_SECONDS = 30.0
 LAST_WORD_SECONDS = 1.0
 """Wall time for a judge whose candidate has been stopped: it is through, or busy with what it was sent."""
 ATTEMPTS = 2
-MAX_PROGRAM_CHARACTERS = 8_000_000
+MAX_PROGRAM_BYTES = 1_000_000
+"""Of a program as it is handed over, in JSON."""
+MAX_MESSAGE_CHARACTERS = 300
+_KNOWN_GOOD = "\0known good"
+"""Id of the task by which a sandbox is tried."""
 
 
 @dataclass(frozen=True)
@@ -58,24 +60,33 @@ Plans = dict[str, Mapping[str, list[str]]]
 class JudgeLost(Exception):
     """The judge's sandbox ended or does not answer."""
 
+    blame = "its results made the test run out of time or memory"
+
 
 class CandidateLost(Exception):
     """The candidate server's sandbox ended or does not answer."""
+
+    blame = "ended the sandbox it was run in"
 
 
 class Worker:
     """A judge and a candidate server. For one thread; `close` it in the end."""
 
-    def __init__(self, tasks: Iterable[Task], plans: Plans | None = None) -> None:
+    def __init__(
+        self, tasks: Iterable[Task], plans: Plans | None = None, enter: Callable[[Role], Sandbox] = Sandbox
+    ) -> None:
         """`plans` is added to, and may be shared between workers."""
         self._tasks = {
-            task.id: {"id": task.id, "prompt": task.prompt, "entry_point": task.entry_point, "test": task.test}
-            for task in tasks
+            task.id: {"prompt": task.prompt, "entry_point": task.entry_point, "test": task.test} for task in tasks
         }
+        self._tasks[_KNOWN_GOOD] = {
+            "prompt": "", "entry_point": "same", "test": "def check(candidate):\n    assert candidate(1) == 1\n",
+        }  # fmt: skip
+        self._enter = enter
         self._plans: Plans = {} if plans is None else plans
-        self._candidate = Sandbox("candidate")
+        self._candidate = enter("candidate")
         try:
-            self._judge = Sandbox("test_runner")
+            self._judge = enter("test_runner")
         except BaseException:
             self._candidate.close()
             raise
@@ -88,21 +99,30 @@ class Worker:
 
     def score(self, task_id: str, program: str, limits: Limits) -> Report:
         """Execute a program and let its task's test judge it. Raises SandboxUnavailable when no sandbox can be made."""
-        if len(program) > MAX_PROGRAM_CHARACTERS:
-            return Report("wrong", f"a program of {len(program)} characters", 0.0, 0.0)
+        if 12 * len(program) > MAX_PROGRAM_BYTES and len(json.dumps(program)) > MAX_PROGRAM_BYTES:
+            return Report("wrong", f"a program of more than {MAX_PROGRAM_BYTES} bytes", 0.0, 0.0)
         started = time.monotonic()
-        lost: type[Exception] | None = None
+        message = ""
         for _ in range(ATTEMPTS):
             try:
                 return self._attempt(task_id, program, limits, started)
             except (JudgeLost, CandidateLost) as loss:
-                lost = type(loss)
+                message = loss.blame
                 self._renew()
-        wall = time.monotonic() - started
-        if lost is JudgeLost:
-            # Never an error, which is left out of the denominator: an answer must not be able to leave it.
-            return Report("wrong", "its results made the test run out of time or memory", 0.0, wall)
-        return Report("error", "the sandbox was lost twice", 0.0, wall)
+                if not self._is_sound():
+                    wall = time.monotonic() - started
+                    return Report("error", "the sandbox was lost, and fails a program known to be good", 0.0, wall)
+        # Not an error, which is left out of the denominator: an answer must not be able to leave it.
+        return Report("wrong", message, 0.0, time.monotonic() - started)
+
+    def _is_sound(self) -> bool:
+        """Whether a program known to be good passes now; with sandboxes entered anew if they are lost over it."""
+        try:
+            outcome, _ = self._run(_KNOWN_GOOD, "def same(value):\n    return value\n", Limits(), again=False)
+            return bool(outcome["verdict"] == "passed")
+        except (JudgeLost, CandidateLost):
+            self._renew()
+            return False
 
     def _attempt(self, task_id: str, program: str, limits: Limits, started: float) -> Report:
         outcome, cpu = self._run(task_id, program, limits, again=False)
@@ -114,7 +134,7 @@ class Worker:
                 outcome["message"] = f"passes in the test's order of calls only: {outcome['message']}"
         if learnt and outcome["verdict"] == "passed":
             self._plans.setdefault(task_id, learnt)
-        return Report(outcome["verdict"], outcome["message"], cpu, time.monotonic() - started)
+        return Report(outcome["verdict"], _readable(outcome["message"]), cpu, time.monotonic() - started)
 
     def _run(self, task_id: str, program: str, limits: Limits, *, again: bool) -> tuple[dict[str, Any], float]:
         """({"verdict", "message", …}, CPU seconds) of one process. Raises JudgeLost, CandidateLost."""
@@ -123,51 +143,58 @@ class Worker:
         with judge_end:
             with candidate_end:
                 self._start(candidate_end)
-            self._hand_over(task_id, program, limits, judge_end)
+            before = self._hand_over(task_id, program, limits, judge_end)
             self._tell_judge(task_id, nonce, again, judge_end)
-        stopped, outcome = self._watch(limits)
-        end = self._end()
-        if outcome is None:
-            try:
+        stopped, outcome = self._watch(limits, before)
+        try:
+            end = self._end()
+            if outcome is None:
                 outcome = self._judge.receive(GRACE_SECONDS if stopped is None else LAST_WORD_SECONDS)
-            except (messages.Closed, OSError):
-                if stopped is None:
-                    raise JudgeLost from None
-                # The judge is still busy with what it was sent. It is replaced, and the verdict stands.
-                self._renew()
-                outcome = {"verdict": "gone", "message": ""}
-        if outcome["verdict"] == "lost":
-            raise CandidateLost
+        except CandidateLost:
+            if stopped is None:
+                raise
+            # What was stopped stays stopped, whatever else it has broken; sandboxes are entered anew.
+            self._renew()
+            end, outcome = {"exit": None, "cpu_seconds": 0.0}, {"verdict": "gone", "message": ""}
+        except (messages.Closed, OSError):
+            if stopped is None:
+                raise JudgeLost from None
+            # The judge is still busy with what it was sent.
+            self._renew()
+            outcome = {"verdict": "gone", "message": ""}
         if outcome["verdict"] == "passed" and not secrets.compare_digest(str(outcome.get("nonce")), nonce):
             raise JudgeLost
         if stopped is not None and outcome["verdict"] != "passed":
             outcome.update(verdict="timed_out", message=stopped)
         elif outcome["verdict"] == "gone":
-            outcome.update(_ending(end, limits))
+            outcome.update(_ending(end["exit"], float(end["cpu_seconds"]) - before, limits))
         return outcome, float(end["cpu_seconds"])
 
     def _renew(self) -> None:
         """Enter both sandboxes anew: after a loss, what the other one still has to say belongs to nothing."""
         self.close()
-        self._candidate, self._judge = Sandbox("candidate"), Sandbox("test_runner")
+        self._candidate, self._judge = self._enter("candidate"), self._enter("test_runner")
         self._known.clear()
 
     def _start(self, channel: socket.socket) -> None:
         """Have a child forked that holds the other end of the answer's socket."""
         try:
-            socket.send_fds(self._candidate.control, [RUN], [channel.fileno()])
+            self._candidate.tell(RUN, [channel.fileno()])
         except OSError:
             raise CandidateLost from None
 
-    def _hand_over(self, task_id: str, program: str, limits: Limits, channel: socket.socket) -> None:
-        """The program goes straight to the forked child: the server never holds one."""
+    def _hand_over(self, task_id: str, program: str, limits: Limits, channel: socket.socket) -> float:
+        """The program goes straight to the forked child: the server never holds one. CPU seconds that the child had
+        used when it was ready, before it executes anything of it."""
         channel.settimeout(GRACE_SECONDS)
         message = {"code": program, "entry_point": self._tasks[task_id]["entry_point"], **_rlimits(limits)}
         try:
             messages.send(channel, json.dumps(message).encode())
+            before = float(json.loads(messages.receive(channel)))
         except (messages.Closed, OSError):
             raise CandidateLost from None
         channel.settimeout(None)
+        return before
 
     def _tell_judge(self, task_id: str, nonce: str, again: bool, channel: socket.socket) -> None:
         try:
@@ -179,10 +206,10 @@ class Worker:
         except (messages.Closed, OSError):
             raise JudgeLost from None
 
-    def _watch(self, limits: Limits) -> tuple[str | None, dict[str, Any] | None]:
+    def _watch(self, limits: Limits, before: float) -> tuple[str | None, dict[str, Any] | None]:
         """(why it was stopped or None, the judge's outcome or None). Returns at the verdict or at a limit."""
         started = time.monotonic()
-        first: _Look | None = None
+        watch = stopwatch.Stopwatch()
         while True:
             try:
                 return None, self._judge.receive(LOOK_SECONDS)
@@ -191,16 +218,15 @@ class Worker:
             except (messages.Closed, OSError, ValueError):
                 raise JudgeLost from None
             used = self._cpu_seconds()
-            look = _look(self._candidate.pid, self._judge.pid, used)
-            first = first or look
-            if used >= limits.cpu_seconds:
+            watch.add(stopwatch.look(self._candidate.pid, self._judge.pid, used))
+            if used - before >= limits.cpu_seconds:
                 return f"used {limits.cpu_seconds:g} s of CPU time", None
             # Comparisons with NaN are false: where the kernel does not say, only the wall time counts.
-            if look.test - first.test >= limits.cpu_seconds:
+            if watch.test >= limits.cpu_seconds:
                 return "its results keep the test busy", None
-            if (look.wall - first.wall) - (look.busy - first.busy) >= limits.idle_seconds:
+            if watch.idle >= limits.idle_seconds:
                 return f"waited {limits.idle_seconds:g} s", None
-            if look.wall - started >= limits.wall_multiple * limits.cpu_seconds:
+            if time.monotonic() - started >= limits.wall_multiple * limits.cpu_seconds:
                 return f"took {limits.wall_multiple * limits.cpu_seconds:g} s", None
 
     def _cpu_seconds(self) -> float:
@@ -213,60 +239,10 @@ class Worker:
 
     def _ask(self, question: bytes) -> Any:
         try:
-            self._candidate.control.sendall(question)
+            self._candidate.tell(question)
             return self._candidate.receive(GRACE_SECONDS)
         except (messages.Closed, OSError, ValueError):
             raise CandidateLost from None
-
-
-@dataclass(frozen=True)
-class _Look:
-    """Seconds, the last two NaN where the kernel does not say."""
-
-    wall: float
-    busy: float
-    """That candidate and judge have computed or waited for a processor, and that the host took processors away."""
-    test: float
-    """That the judge has computed."""
-
-
-def _look(candidate: int, judge: int, used: float) -> _Look:
-    """Now. `used` is the CPU time of the answer's process, of threads that have ended too."""
-    try:
-        children = Path(f"/proc/{candidate}/task/{candidate}/children").read_text().split()
-    except OSError:
-        children = []
-    computed, waited = _schedule(str(judge))
-    for thread in (place for child in children for place in Path("/proc", child, "task").glob("*")):
-        delay = _schedule(f"{thread.parts[2]}/task/{thread.name}")[1]
-        waited += 0.0 if math.isnan(delay) else delay  # a thread may have ended meanwhile
-    return _Look(time.monotonic(), used + computed + waited + _stolen() if children else math.nan, computed)
-
-
-def _stolen() -> float:
-    """Seconds that the most disturbed processor spent on interrupts or on other virtual machines; in no task's account.
-
-    Source: proc(5), /proc/stat.
-    """
-    try:
-        lines = Path("/proc/stat").read_text().splitlines()
-        ticks = [sum(int(part) for part in line.split()[6:9]) for line in lines if re.match(r"cpu\d", line)]
-        return max(ticks) / os.sysconf("SC_CLK_TCK")
-    except (OSError, ValueError):
-        return 0.0
-
-
-def _schedule(task: str) -> tuple[float, float]:
-    """Seconds that a process's first thread, or the thread "<pid>/task/<tid>", computed and that it waited for a
-    processor; NaN when unknown.
-
-    Source: the kernel's document on scheduler statistics, /proc/<pid>/schedstat.
-    """
-    try:
-        computed, waited, _ = Path(f"/proc/{task}/schedstat").read_text().split()
-        return int(computed) / 1e9, int(waited) / 1e9
-    except (OSError, ValueError):
-        return math.nan, math.nan
 
 
 def _rlimits(limits: Limits) -> dict[str, int]:
@@ -278,11 +254,10 @@ def _rlimits(limits: Limits) -> dict[str, int]:
     }
 
 
-def _ending(end: Mapping[str, Any], limits: Limits) -> dict[str, str]:
+def _ending(code: int | None, cpu_seconds: float, limits: Limits) -> dict[str, str]:
     """The verdict on a process that ended or fell silent before the test was through."""
-    code = end["exit"]
-    if end["cpu_seconds"] >= limits.cpu_seconds or code in (-signal.SIGXCPU, -signal.SIGALRM):
-        return {"verdict": "timed_out", "message": f"used {end['cpu_seconds']:.1f} s of CPU time"}
+    if cpu_seconds >= limits.cpu_seconds or code in (-signal.SIGXCPU, -signal.SIGALRM):
+        return {"verdict": "timed_out", "message": f"used {cpu_seconds:.1f} s of CPU time"}
     if code == -signal.SIGKILL:
         return {"verdict": "memory", "message": "was killed for memory by the kernel"}
     if code == -signal.SIGSYS:
@@ -291,3 +266,10 @@ def _ending(end: Mapping[str, Any], limits: Limits) -> dict[str, str]:
         with contextlib.suppress(ValueError):
             return {"verdict": "wrong", "message": f"crashed ({signal.Signals(-code).name})"}
     return {"verdict": "wrong", "message": "ended before the test did"}
+
+
+def _readable(message: str) -> str:
+    """A message that any store, terminal and page takes: of bounded length, without control characters or halves of
+    characters, which an answer may have put into an exception's text."""
+    shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in message[:MAX_MESSAGE_CHARACTERS])
+    return "".join(shown)[:MAX_MESSAGE_CHARACTERS]
