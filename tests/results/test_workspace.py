@@ -72,16 +72,12 @@ def test_this_machine_is_known_by_what_numbers_depend_on() -> None:
     assert machine.id == digest(content)[:12]
 
 
-def test_neither_the_door_nor_the_fingerprint_loads_torch() -> None:
+def test_neither_the_store_nor_the_fingerprint_loads_torch() -> None:
     code = """
 import sys
 import results
-assert "sqlalchemy" not in sys.modules and "numpy" not in sys.modules, "the door is heavy"
 results.this_machine()
 results.Store
 assert "torch" not in sys.modules and "alembic" not in sys.modules
-assert sorted(results.__all__) == list(results.__all__)
-for name in results.__all__:
-    getattr(results, name)
 """
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -15,8 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import IO, Any
 
 from engines import Device
-from results import Point, Progress, RunStatus, Store, Workspace, this_machine
-from results.curves.writer import CurveWriter
+from results import CurveWriter, Point, Progress, RunStatus, Store, Workspace, this_machine
 from trainer.errors import CheckpointInvalid
 from trainer.gpu_runs.child_process import Process, Said
 from trainer.runs import checkpoints

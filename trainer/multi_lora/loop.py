@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from results import Point, Progress, RunStatus, Store
-from results.curves.writer import CurveWriter
+from results import CurveWriter, Point, Progress, RunStatus, Store
 from trainer.bases.devices import peak_rss_bytes, settled_objects
 from trainer.multi_lora.model import Step, Together
 from trainer.multi_lora.run_state import Trainee, save_adapter

@@ -1,0 +1,73 @@
+"""The names at the door: mypy reads this file, lazy_loader imports by it."""
+
+from .advisor import Advice as Advice, advise as advise
+from .errors import (
+    DeviceUnavailable as DeviceUnavailable,
+    EngineBusy as EngineBusy,
+    EngineCrashed as EngineCrashed,
+    EngineError as EngineError,
+    ExportRefused as ExportRefused,
+    FileRefused as FileRefused,
+)
+from .exporting.export import base_in_gguf as base_in_gguf, export as export
+from .exporting.possible import why_not as why_not
+from .exporting.references import References as References
+from .gguf_format.header import read_header as read_header
+from .gguf_format.unpacking import cache_folder as cache_folder, silence as silence, unpacked as unpacked
+from .gguf_format.vocabulary import gguf_tokenizer as gguf_tokenizer
+from .gguf_format.writer import FolderSource as FolderSource, write_model as write_model
+from .hardware.bandwidth import memory_bandwidth as memory_bandwidth
+from .hardware.devices import (
+    BF16_FLAGS as BF16_FLAGS,
+    OVERFLOWS as OVERFLOWS,
+    Device as Device,
+    cpu_flags as cpu_flags,
+    free_bytes as free_bytes,
+    gpus as gpus,
+    this_device as this_device,
+    unusable_gpu as unusable_gpu,
+)
+from .hardware.estimates import (
+    EngineName as EngineName,
+    Sizes as Sizes,
+    engine_of as engine_of,
+    export_seconds as export_seconds,
+    loading_seconds as loading_seconds,
+    reading_seconds as reading_seconds,
+    step_seconds as step_seconds,
+)
+from .hardware.speeds import (
+    A100 as A100,
+    LISTED as LISTED,
+    RTX_4090 as RTX_4090,
+    T4 as T4,
+    Place as Place,
+    of_devices as of_devices,
+    places as places,
+    this_gpus as this_gpus,
+)
+from .huggingface.engine import HuggingFaceEngine as HuggingFaceEngine, chat_template as chat_template
+from .huggingface.memory import give_back as give_back
+from .huggingface.requests import Answer as Answer, Request as Request
+from .identity import file_sha256 as file_sha256, folder_sha256 as folder_sha256, model_id as model_id
+from .interface import (
+    Chunk as Chunk,
+    Completion as Completion,
+    Engine as Engine,
+    FinishReason as FinishReason,
+    Message as Message,
+    Sampling as Sampling,
+)
+from .llamacpp.builds import CUDA_WHEELS as CUDA_WHEELS, llamacpp_gpus as llamacpp_gpus
+from .llamacpp.engine import LlamaCppEngine as LlamaCppEngine
+from .llamacpp.server_process import (
+    DEFAULT_CONTEXT as DEFAULT_CONTEXT,
+    Threading as Threading,
+    cache_bytes as cache_bytes,
+    expected_bytes as expected_bytes,
+)
+from .llamacpp.thread_count import calibrated as calibrated
+from .openai_endpoint import AT_ONCE as AT_ONCE, masked as masked
+from .opening import open_engine as open_engine, open_engines as open_engines
+from .server.address import Address as Address
+from .server.run import serve as serve

@@ -1,0 +1,48 @@
+"""The names at the door: mypy reads this file, lazy_loader imports by it."""
+
+from .errors import (
+    BenchmarkUnreadable as BenchmarkUnreadable,
+    IdentityFailed as IdentityFailed,
+    ModelUnmeasurable as ModelUnmeasurable,
+    SamplesUnreadable as SamplesUnreadable,
+    SandboxUnavailable as SandboxUnavailable,
+)
+from .extraction.extract import Extraction as Extraction, extract_code as extract_code
+from .foretelling import (
+    Batch as Batch,
+    Where as Where,
+    export_of as export_of,
+    heldout_of as heldout_of,
+    humaneval_of as humaneval_of,
+    latency_of as latency_of,
+    stopping_of as stopping_of,
+)
+from .humaneval.concluding import rescore as rescore
+from .humaneval.evaluate import HumanEvalSettings as HumanEvalSettings, evaluate_humaneval as evaluate_humaneval
+from .humaneval.rescoring import (
+    SampleScores as SampleScores,
+    score_samples as score_samples,
+    stored_answers as stored_answers,
+    write_results as write_results,
+)
+from .humaneval.scoring import (
+    ScoredAnswer as ScoredAnswer,
+    Scorer as Scorer,
+    ScoringSettings as ScoringSettings,
+    calibrate as calibrate,
+    score_answers as score_answers,
+)
+from .latency.evaluate import LatencySettings as LatencySettings, evaluate_latency as evaluate_latency
+from .measuring import (
+    choose_models as choose_models,
+    measure as measure,
+    register_endpoint as register_endpoint,
+    rescore_stored as rescore_stored,
+)
+from .sandbox.bubblewrap import sandbox_available as sandbox_available
+from .sandbox.limits import Calibration as Calibration, Limits as Limits
+from .tasks.benchmarks import Task as Task, load_benchmark as load_benchmark
+from .tasks.samples import Answer as Answer, read_samples as read_samples, write_samples as write_samples
+from .text.llm_judge import judge_answers as judge_answers
+from .text.perplexity import evaluate_heldout as evaluate_heldout
+from .text.stopping import StoppingSettings as StoppingSettings, evaluate_stopping as evaluate_stopping

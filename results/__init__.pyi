@@ -1,0 +1,85 @@
+"""The names at the door: mypy reads this file, lazy_loader imports by it."""
+
+from .analysis.comparison import compare as compare, contrast_counts as contrast_counts
+from .analysis.decision import contenders as contenders, decide as decide, decide_counts as decide_counts
+from .analysis.findings import (
+    Candidate as Candidate,
+    Change as Change,
+    Comparison as Comparison,
+    Contrast as Contrast,
+    Decision as Decision,
+    Figure as Figure,
+    LatencyRatio as LatencyRatio,
+    Limit as Limit,
+    Limits as Limits,
+    Tie as Tie,
+)
+from .analysis.form_costs import FormCost as FormCost, form_costs as form_costs
+from .analysis.freezing import (
+    Finding as Finding,
+    Recheck as Recheck,
+    find_record as find_record,
+    freeze as freeze,
+    recheck as recheck,
+)
+from .analysis.measurements import contaminated_items as contaminated_items, engine_words as engine_words
+from .analysis.ratings import (
+    PairRating as PairRating,
+    Rating as Rating,
+    Ratings as Ratings,
+    rate as rate,
+    uncertain_pairs as uncertain_pairs,
+)
+from .analysis.snapshot import Reading as Reading
+from .analysis.wording import (
+    comparison_markdown as comparison_markdown,
+    decision_markdown as decision_markdown,
+    verdict as verdict,
+)
+from .artifacts import Artifacts as Artifacts
+from .curves.curves import CurveOverview as CurveOverview
+from .curves.writer import CurveWriter as CurveWriter
+from .errors import (
+    BakeoffError as BakeoffError,
+    Immutable as Immutable,
+    ImportRefused as ImportRefused,
+    NotFound as NotFound,
+    StoreBusy as StoreBusy,
+    StoreError as StoreError,
+    StoreTooNew as StoreTooNew,
+)
+from .export import FORMATS as FORMATS, export_table as export_table
+from .importers import ImportedItem as ImportedItem, ImportReport as ImportReport, import_path as import_path
+from .published import (
+    decide_published as decide_published,
+    load_published as load_published,
+    read_published as read_published,
+)
+from .records import (
+    DecisionRecord as DecisionRecord,
+    Evaluation as Evaluation,
+    Form as Form,
+    Json as Json,
+    Machine as Machine,
+    Model as Model,
+    Origin as Origin,
+    Outcome as Outcome,
+    Point as Point,
+    Progress as Progress,
+    PublishedResult as PublishedResult,
+    Report as Report,
+    Run as Run,
+    RunStatus as RunStatus,
+    RunSummary as RunSummary,
+    Score as Score,
+    ScoreRow as ScoreRow,
+    Verdict as Verdict,
+    Vote as Vote,
+    Winner as Winner,
+    digest as digest,
+    now as now,
+)
+from .store.machines import this_machine as this_machine
+from .store.merge import MergeReport as MergeReport, merge as merge
+from .store.store import Store as Store
+from .workspace import Workspace as Workspace

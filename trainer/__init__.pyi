@@ -1,0 +1,23 @@
+"""The names at the door: mypy reads this file, lazy_loader imports by it."""
+
+from .bases.loading import (
+    LoadedBase as LoadedBase,
+    base_identity as base_identity,
+    base_tokenizer as base_tokenizer,
+    load_base as load_base,
+)
+from .bases.miniatures import miniature as miniature
+from .data.examples import Example as Example, PreparedData as PreparedData
+from .data.pipeline import prepare as prepare, validation_rows as validation_rows
+from .data.report_words import data_words as data_words, removed_words as removed_words
+from .data.shown_rows import Preview as Preview, Shown as Shown, previews as previews
+from .errors import TrainerError as TrainerError
+from .experiment.reading import load_experiment as load_experiment
+from .experiment.schema import Evaluate as Evaluate, Experiment as Experiment
+from .experiment.variants import Variant as Variant, variants as variants
+from .hub.push import Upload as Upload, push as push, upload_of as upload_of
+from .planning.plan import Group as Group, Plan as Plan, plan as plan
+from .planning.rehearsals import Rehearsal as Rehearsal, rehearsal as rehearsal
+from .planning.shipping import impossible_forms as impossible_forms
+from .sources.conversations import Conversation as Conversation
+from .training import train as train
