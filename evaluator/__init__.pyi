@@ -41,8 +41,9 @@ from .measuring import (
 )
 from .sandbox.bubblewrap import sandbox_available as sandbox_available
 from .sandbox.limits import Calibration as Calibration, Limits as Limits
-from .tasks.benchmarks import Task as Task, load_benchmark as load_benchmark
+from .tasks.benchmarks import load_benchmark as load_benchmark
 from .tasks.samples import Answer as Answer, read_samples as read_samples, write_samples as write_samples
+from .tasks.task import Task as Task
 from .text.llm_judge import judge_answers as judge_answers
 from .text.perplexity import evaluate_heldout as evaluate_heldout
 from .text.stopping import StoppingSettings as StoppingSettings, evaluate_stopping as evaluate_stopping

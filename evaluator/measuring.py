@@ -93,6 +93,7 @@ def rescore_stored(
     models: Sequence[Model], benchmark: str, store: Store, progress: Progress | None = None
 ) -> list[Evaluation]:
     """Extract and run the stored answers of finished evaluations again, and of unscored ones. Raises as `rescore`."""
-    tasks, name = load_benchmark(benchmark), benchmark_name(benchmark)
+    tasks = load_benchmark(benchmark)
+    name = benchmark_name(benchmark, tasks)
     stored = [one for model in models for one in store.evaluations.list(model_id=model.id, benchmark=name)]
     return [rescore(one.id, store, tasks, progress) for one in stored if one.status in ("finished", "unscored")]

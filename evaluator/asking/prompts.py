@@ -14,7 +14,7 @@ from typing import Literal
 
 from engines import Message
 from evaluator.extraction.programs import leaves_string_open, only_announces
-from evaluator.tasks.benchmarks import Task
+from evaluator.tasks.task import Task
 
 Prompting = Literal["chat", "raw"]
 

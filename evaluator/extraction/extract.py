@@ -19,8 +19,8 @@ from typing import Literal
 
 from evaluator.extraction import programs
 from evaluator.extraction.markup import PYTHON_NAMES, Block, bare, blocks, mended
-from evaluator.tasks.benchmarks import Task
 from evaluator.tasks.samples import AnswerKind
+from evaluator.tasks.task import Task
 
 Mode = Literal["chat", "completion"]
 

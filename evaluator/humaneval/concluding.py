@@ -21,9 +21,9 @@ from evaluator.errors import ModelUnmeasurable
 from evaluator.extraction.extract import Mode, extract_code
 from evaluator.humaneval.pass_at_k import scores_of
 from evaluator.humaneval.scoring import ScoredAnswer, Scorer, ScoringSettings
-from evaluator.tasks.benchmarks import Task
 from evaluator.tasks.contamination import clean_tasks
 from evaluator.tasks.samples import Answer
+from evaluator.tasks.task import Task
 from results import Evaluation, Outcome, Progress, Store
 
 
@@ -65,6 +65,8 @@ def judged(outcomes: Sequence[Outcome], scorer: Scorer, progress: Progress | Non
 
 def _with_verdict(outcome: Outcome, scored: ScoredAnswer) -> Outcome:
     details = {**outcome.details, "message": scored.message, "cpu_seconds": scored.cpu_seconds}
+    if scored.base is not None:
+        details["base_verdict"] = scored.base
     return replace(outcome, verdict=scored.verdict, details=details)
 
 

@@ -28,8 +28,9 @@ from evaluator.errors import ModelUnmeasurable
 from evaluator.humaneval.concluding import answered, conclude, judged, limits_of, outcome_of, set_aside
 from evaluator.humaneval.scoring import Before, Scorer, ScoringSettings
 from evaluator.sandbox.bubblewrap import sandbox_available
-from evaluator.tasks.benchmarks import Task, benchmark_digest, benchmark_name, load_benchmark
+from evaluator.tasks.benchmarks import benchmark_digest, benchmark_name, load_benchmark
 from evaluator.tasks.subsets import choose_tasks
+from evaluator.tasks.task import Task
 from results import Evaluation, Model, Progress, Store, Workspace, this_machine
 
 SCORED_TOGETHER = 16
@@ -122,7 +123,7 @@ def evaluate_humaneval(
         work = []
         for model in group.members:
             stored = _stored_settings(chosen, modes[model.id], group.engine, all_tasks)
-            wanted = recording.planned(model, benchmark_name(chosen.benchmark), stored, machine.id, label)
+            wanted = recording.planned(model, benchmark_name(chosen.benchmark, all_tasks), stored, machine.id, label)
             begun = recording.begun(wanted, store, anew)
             finished[model.id] = begun
             if begun.status != "finished":
@@ -171,7 +172,7 @@ def _stored_settings(
 ) -> dict[str, Any]:
     """What two evaluations must share to be one, as it is stored."""
     settings = chosen.model_dump(mode="json", exclude={"slots", "benchmark"})
-    settings |= {"prompting": prompting, "benchmark_sha256": benchmark_digest(list(tasks)), "engine": engine}
+    settings |= {"prompting": prompting, "benchmark_sha256": benchmark_digest(tasks), "engine": engine}
     if prompting == "raw":
         settings = {key: value for key, value in settings.items() if key not in ("instruction", "system")}
     return settings

@@ -7,18 +7,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from results import Outcome, Score
 from results.analysis.statistics import mean_interval, pass_at_k, wilson_interval
 
 
 def scores_of(outcomes: Sequence[Outcome], ks: Sequence[int], clean: Collection[str] | None = None) -> list[Score]:
-    """`pass@k` for each k that the samples allow, and `pass@k_clean` over the clean tasks where these are known."""
+    """`pass@k` for each k that the samples allow, `pass@k_clean` over the clean tasks where these are known, and
+    `pass@k_base` by the benchmark's own tests where the verdicts are by EvalPlus's additional ones too."""
+    own = [
+        replace(one, verdict=None if one.verdict == "error" else one.details["base_verdict"])
+        for one in outcomes
+        if one.details.get("base_verdict")
+    ]
     scores = []
-    for suffix, chosen in (("", None), ("_clean", clean)):
-        if suffix and chosen is None:
+    for suffix, chosen in (("", None), ("_clean", clean), ("_base", None)):
+        if (suffix == "_clean" and chosen is None) or (suffix == "_base" and not own):
             continue
-        counts = _counts(outcomes, chosen)
+        counts = _counts(own if suffix == "_base" else outcomes, chosen)
         for k in ks:
             usable = [(n, c) for n, c in counts.values() if n >= k]
             if usable:

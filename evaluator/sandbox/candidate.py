@@ -178,8 +178,9 @@ def _exactly(channel: int, size: int) -> bytes:
 
 
 def _send(channel: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(channel, data) :]
+    rest = memoryview(data)  # a slice of bytes is a copy, and a result may have millions
+    while rest:
+        rest = rest[os.write(channel, rest) :]
 
 
 def _execute(channel: int, code: str, entry_point: str) -> None:

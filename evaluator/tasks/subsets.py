@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from evaluator.errors import ModelUnmeasurable
-from evaluator.tasks.benchmarks import Task
+from evaluator.tasks.task import Task
 
 
 def choose_tasks(tasks: Sequence[Task], wanted: int | Sequence[str | int] | None) -> tuple[list[Task], str]:

@@ -1,0 +1,203 @@
+"""Shapes in which answers are written down, one value of a file at a time.
+
+| shape | from |
+|---|---|
+| `{"task_id", "completion"}`, with `passed` and `result` | human-eval, its results |
+| `{"task_id", "solution"}`, `{"eval": {task: [{"solution", "base_status", …}]}}` | EvalPlus, its results |
+| `{"task_id", "samples" or "completions" or "solutions": [text, …]}` | several samples of a task in one row |
+| `[[program, …], …]`: a list for each task, in the benchmark's order | bigcode's generations.json |
+| `{"doc": {"task_id", …}, "resps": [[text]], "filtered_resps": …}` | lm-evaluation-harness, `--log_samples` |
+| `{task: text or [text, …]}`, or any of these in a list under one name | others |
+
+A text may be a response of OpenAI's API: its choices are the samples.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from evaluator.errors import SamplesUnreadable
+
+FIELDS: dict[str, Literal["completion", "solution"]] = {
+    "solution": "solution", "completion": "completion", "solutions": "solution", "completions": "completion",
+    "samples": "completion",
+}  # fmt: skip
+"""Fields of a row that hold its answers, the one that counts first."""
+LISTS = ("data", "rows", "samples", "results", "generations", "answers", "completions", "predictions")
+"""Fields of an object that may hold all rows of a file."""
+LABELS = ("passed", "is_solved", "base_status", "plus_status", "pass@1")
+"""Fields that say whether an answer passes."""
+_STATUS = {"pass": True, "passed": True, "success": True, "fail": False, "failed": False, "timeout": False}
+_TASK = re.compile(r"(?i)(?:human[_-]?eval|mbpp)\w*[/_]\d+(?:_\w+)?")
+MAX_DEPTH = 4
+"""Levels of lists and objects around a row."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """One answer as a file has it."""
+
+    task_id: str
+    text: str
+    kind: Literal["completion", "solution"]
+    truncated: bool = False
+    labels: tuple[tuple[str, bool], ...] = ()
+
+
+def place_of(place: int) -> str:
+    """The name of a task that has none but its place."""
+    return f"[{place}]"
+
+
+def is_place_list(value: Any) -> bool:
+    """Whether a value is a list of programs: bigcode's, of one task."""
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def answers_in(value: Any, where: str, task_id: str = "", depth: int = 0) -> Iterator[Found]:
+    """Every answer in one value of a file. Raises: SamplesUnreadable naming the place, what it has and needs."""
+    if is_place_list(value) and task_id:
+        yield from (Found(task_id, text, "solution") for text in value)
+        return
+    if not isinstance(value, Mapping) or depth > MAX_DEPTH:
+        raise SamplesUnreadable(f"{where} is no JSON object with an answer. {_NEEDED}")
+    if isinstance(value.get("eval"), Mapping):
+        yield from _evalplus(value["eval"], where)
+        return
+    task_id = _task_id(value) or task_id
+    found = _texts_of(value)
+    if task_id and found:
+        kind, texts = found
+        labels = [_labels(value, place, len(texts)) for place in range(len(texts))]
+        for (text, cut), said in zip(texts, labels, strict=True):
+            yield Found(task_id, text, kind, cut or _is_cut(value), said)
+        return
+    inside = {} if task_id else _inside(value)
+    if not inside:
+        raise SamplesUnreadable(f"{where}: {_NEEDED} {_there(value)}")
+    for name, rows in inside.items():
+        for number, row in enumerate(rows, 1):
+            if isinstance(row, str):
+                row = {"completion": row}
+            yield from answers_in(row, f"{where}, {name} {number}", name if _TASK.fullmatch(name) else "", depth + 1)
+
+
+_NEEDED = "'task_id' and one of 'completion' and 'solution' must be strings, one task a line;"
+
+
+def _there(value: Mapping[str, Any]) -> str:
+    if value and all(isinstance(one, Mapping) and any(str(key).startswith("pass@") for key in one)
+                     for key, one in value.items() if key != "config"):  # fmt: skip
+        return "it has scores and no answers (bigcode writes these to generations.json: --save_generations)"
+    there = (
+        ", ".join(f"{str(name)[:60]!r} ({type(one).__name__})" for name, one in list(value.items())[:5]) or "nothing"
+    )
+    return f"the line has {there[:300]}"
+
+
+def _inside(value: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Rows by the name that they stand under: all of a file under one name, or those of each task."""
+    if value and all(_TASK.fullmatch(str(name)) for name in value):
+        rows = {name: one if isinstance(one, list) else [one] for name, one in value.items()}
+        return {name: one or [{"completions": []}] for name, one in rows.items()}
+    return next(({name: value[name]} for name in LISTS if isinstance(value.get(name), list) and value[name]), {})
+
+
+def _task_id(row: Mapping[str, Any]) -> str:
+    """The task that a row names; empty where it names none."""
+    doc = row.get("doc")
+    given = row.get("task_id", doc.get("task_id") if isinstance(doc, Mapping) else None)
+    if isinstance(given, float) and given.is_integer():
+        given = int(given)
+    if isinstance(given, int) and not isinstance(given, bool):
+        return str(given)
+    if given is None and isinstance(name := row.get("name"), str) and _TASK.fullmatch(name):
+        given = name
+    return given if isinstance(given, str) else ""
+
+
+def _texts_of(row: Mapping[str, Any]) -> tuple[Literal["completion", "solution"], list[tuple[str, bool]]] | None:
+    """(kind, [(text, cut off by the token limit)]) of a row; None where it has no answer that is understood."""
+    if isinstance(row.get("doc"), Mapping) and "resps" in row:
+        return _lm_eval(row, row["doc"])
+    for name, kind in FIELDS.items():
+        if row.get(name) is not None:
+            texts = _texts(row[name])
+            return None if texts is None else (kind, texts)
+    return None
+
+
+def _lm_eval(
+    row: Mapping[str, Any], doc: Mapping[str, Any]
+) -> tuple[Literal["completion", "solution"], list[tuple[str, bool]]] | None:
+    """lm-eval's filter puts HumanEval's prompt before an answer: a whole program then; else the model's own text."""
+    filtered, prompt = _texts(row.get("filtered_resps")), doc.get("prompt")
+    if filtered and isinstance(prompt, str) and all(text.startswith(prompt) for text, _ in filtered):
+        return "solution", filtered
+    texts = _texts(row["resps"])
+    return None if texts is None else ("completion", texts)
+
+
+def _texts(value: Any) -> list[tuple[str, bool]] | None:
+    """The texts in a value, one for each sample; None where something in it is no text."""
+    if isinstance(value, str):
+        return [(value, False)]
+    if isinstance(value, list):
+        if value and all(isinstance(one, Mapping) and "role" in one for one in value):
+            return _texts(value[-1])  # a conversation, whose last message is the answer
+        each = [_texts(one) for one in value]
+        return None if any(one is None for one in each) else [text for one in each for text in one or ()]
+    if not isinstance(value, Mapping):
+        return None
+    if isinstance(value.get("choices"), list):
+        return _texts(value["choices"])
+    for name in ("message", "content", "text", "generated_text", *FIELDS):
+        if name in value:
+            if name == "content" and isinstance(value[name], list):
+                parts = [str(one["text"]) for one in value[name] if isinstance(one, Mapping) and "text" in one]
+                return [("".join(parts), _is_cut(value))]
+            if name == "content" and value[name] is None:
+                return [("", _is_cut(value))]  # a refusal, or only a call of a tool: no code
+            inner = _texts(value[name])
+            return None if inner is None else [(text, cut or _is_cut(value)) for text, cut in inner]
+    return None
+
+
+def _is_cut(row: Mapping[str, Any]) -> bool:
+    return row.get("truncated") is True or row.get("finish_reason") == "length"
+
+
+def _labels(row: Mapping[str, Any], place: int, samples: int) -> tuple[tuple[str, bool], ...]:
+    """What a row says of one of its samples."""
+    said = {}
+    for name in LABELS:
+        value = row.get(name)
+        if isinstance(value, list) and len(value) == samples:
+            value = value[place]
+        elif samples > 1:
+            continue
+        value = _STATUS.get(value.lower()) if isinstance(value, str) else value
+        if value in (0, 1):
+            said[name] = bool(value)
+    if "plus_status" in said and "base_status" in said:
+        said["plus_status"] &= said["base_status"]  # EvalPlus's rule: a pass of plus is a pass of both
+    return tuple(said.items())
+
+
+def _evalplus(tasks: Mapping[str, Any], where: str) -> Iterator[Found]:
+    """The answers of EvalPlus's eval_results.json."""
+    for name, samples in tasks.items():
+        if not isinstance(samples, Sequence) or isinstance(samples, str):
+            raise SamplesUnreadable(
+                f"{where}: {name!r} has statuses and no answers, as EvalPlus wrote them until 0.2. "
+                "Score its samples file, or take the statuses over: bakeoff import FILE"
+            )
+        for number, one in enumerate(samples, 1):
+            if not isinstance(one, Mapping) or not isinstance(one.get("solution"), str):
+                raise SamplesUnreadable(
+                    f"{where}: sample {number} of {name!r} has no 'solution'. Score its samples file"
+                )
+            yield Found(str(name), one["solution"], "solution", labels=_labels(one, 0, 1))
