@@ -2,6 +2,7 @@
 
 EngineError             an engine cannot do what was asked
 ├── EngineCrashed       its process ended amid an answer, or twice before one; only the request at hand is lost
+├── EngineOverdue       a request took longer than its time
 ├── EngineBusy          the memory budget, the queue or an endpoint's rate limit has no room for one more
 ├── DeviceUnavailable   a GPU that is asked for is not there, or torch cannot use it
 ├── FileRefused         a weights file, folder or template is hostile, damaged or of a kind that nothing here reads
@@ -19,6 +20,10 @@ class EngineError(BakeoffError):
 
 class EngineCrashed(EngineError):
     """The engine's process ended in the middle of an answer, or twice before it began. Only this request is lost."""
+
+
+class EngineOverdue(EngineError):
+    """A request took longer than its time, and nobody waits for it any more."""
 
 
 class EngineBusy(EngineError):

@@ -34,9 +34,8 @@ def choice() -> None:
         chosen = limits.sliders(data.figures(machine))
     decided = data.decision(chosen, machine, benchmark)
     box = st.success if decided.chosen else st.warning
-    verdict, _, evidence = decided.paragraph.partition(". ")
     box(
-        f"**{escaping.label(verdict, 300)}.** {escaping.label(evidence, 4000)}",
+        f"**{escaping.label(decided.verdict, 300)}** {escaping.label(decided.evidence, 4000)}",
         icon=":material/verified:" if decided.chosen else ":material/help:",
     )
     points = limits.candidates(decided)

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from engines.errors import EngineCrashed, EngineError
+from engines.errors import EngineCrashed, EngineError, EngineOverdue
 from engines.gguf_format.header import NORMALIZER
 from engines.interface import Completion, Message, Sampling
 from engines.llamacpp.server_process import LlamaServer, Threading
@@ -96,14 +96,12 @@ class LlamaCppEngine:
         """The prompt text by the file's own chat template, rendered in the engine's process within 5 s."""
         try:
             rendered = self._call("/apply-template", {"messages": list(messages)}, TEMPLATE_SECONDS)
-        except EngineError as problem:
-            if "took too long" in str(problem):
-                self.server.child().stop()
-                raise EngineError(
-                    f"The chat template of {self.server.path.name} did not finish within {TEMPLATE_SECONDS:.0f} s. "
-                    "Its engine was ended; export the model with a sound template."
-                ) from None
-            raise
+        except EngineOverdue:
+            self.server.child().stop()
+            raise EngineError(
+                f"The chat template of {self.server.path.name} did not finish within {TEMPLATE_SECONDS:.0f} s. "
+                "Its engine was ended; export the model with a sound template."
+            ) from None
         return str(rendered["prompt"])
 
     def tokens(self, text: str) -> list[int]:

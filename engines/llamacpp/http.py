@@ -14,7 +14,7 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from engines.errors import EngineCrashed, EngineError
+from engines.errors import EngineCrashed, EngineError, EngineOverdue
 
 LOOK_MILLISECONDS = 100
 
@@ -29,7 +29,8 @@ class Wire:
     def call(self, path: str, body: Any, over: Callable[[], bool] = bool) -> Any:
         """POST, and the JSON of the answer. While there is none, `over()` says whether to wait no longer.
 
-        Raises: EngineError with the engine's own message, or when it is over; EngineCrashed when the connection breaks.
+        Raises: EngineError with the engine's own message; EngineOverdue when it is over; EngineCrashed when the
+        connection breaks.
         """
         connection = http.client.HTTPConnection(self._address)
         try:
@@ -38,7 +39,7 @@ class Wire:
             readable.register(connection.sock, select.POLLIN)
             while not readable.poll(LOOK_MILLISECONDS):
                 if over():
-                    raise EngineError(f"The engine took too long for {path}.")
+                    raise EngineOverdue(f"The engine took too long for {path}.")
             answer = connection.getresponse()
             content = answer.read()
         except (OSError, http.client.HTTPException):

@@ -149,7 +149,7 @@ class LlamaServer:
         """POST, and the JSON of the answer; asked again of a new process, once, if the process ends meanwhile.
 
         `seconds` must pass on the clock and as the process's own CPU time: on a starved machine nothing is late.
-        Raises: EngineError with llama.cpp's message or after `seconds`; EngineCrashed, saying why.
+        Raises: EngineError with llama.cpp's message; EngineOverdue after `seconds`; EngineCrashed, saying why.
         """
 
         def asked(child: ChildProcess) -> Any:

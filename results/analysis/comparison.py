@@ -157,7 +157,7 @@ def _on(reading: Reading, both: Sequence[Model], benchmark: str, problems: list[
     shelf = quality_shelf(reading, both, benchmark)
     for model in both:
         if model.id in shelf.missing:
-            problems.append(f"{benchmark}: {model.name} {shelf.missing[model.id]}.")
+            problems.append(f"{benchmark}: {model.name} {shelf.missing[model.id].reason}.")
     if len(shelf.found) < 2:
         return None, ""
     if shelf.engines_said:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from results.analysis import statistics, wording
 from results.analysis.comparison import contrast, contrast_counts, p_value
-from results.analysis.findings import ALPHA, Candidate, Contrast, Decision, Figure, Limit, Limits, Tie
+from results.analysis.findings import ALPHA, Candidate, Contrast, Decision, Figure, Limit, Limits, Missing, Tie
 from results.analysis.measurements import (
     QUALITY,
     Quality,
@@ -138,14 +138,14 @@ def _measured(
 ) -> Candidate:
     """The candidate with its costs, and whether it meets the limits."""
     figures = _figures(reading, model, limits, timed)
-    reasons = []
+    reasons, missing = [], []
     for limit in limits.all():
         figure = figures.get(limit.metric)
         sign = "at most" if limit.at_most else "at least"
         if figure is None:
-            reasons.append(
-                f"{limit.metric} is unknown (limit: {sign} {limit.bound:g}); {_source(limit, model, machine)}"
-            )
+            unknown = _unknown(limit, model, machine, f"{limit.metric} is unknown (limit: {sign} {limit.bound:g})")
+            reasons.append(unknown.reason)
+            missing += [unknown] if unknown.run else []
         elif not limit.holds(figure.value):
             reasons.append(f"{limit.metric} is {figure.value:g}, the limit is {sign} {limit.bound:g}")
     return Candidate(
@@ -158,6 +158,7 @@ def _measured(
         figures=tuple(figures.values()),
         qualifies=not reasons,
         reasons=tuple(reasons),
+        missing=tuple(missing),
     )
 
 
@@ -181,20 +182,24 @@ def _figures(reading: Reading, model: Model, limits: Limits, timed: Evaluation |
     return found
 
 
-def _source(limit: Limit, model: Model, machine: str | None) -> str:
+def _unknown(limit: Limit, model: Model, machine: str | None, what: str) -> Missing:
     """What to do about an unknown figure."""
     if limit.metric == "bytes":
-        return "the size of its files was not recorded"
+        return Missing(f"{what}; the size of its files was not recorded")
     where = f" on machine {machine}" if machine else ""
-    return f"run{where}: bakeoff latency --model {shlex.quote(model.name)}"
+    command = f"bakeoff latency --model {shlex.quote(model.name)}"
+    return Missing(f"{what}; run{where}: {command}", command)
 
 
 def _with_quality(candidate: Candidate, shelf: Shelf) -> Candidate:
     """The candidate with its score on the shared items, or the reason why it has none."""
     quality = shelf.found.get(candidate.model_id)
     if quality is None:
-        reason = shelf.missing.get(candidate.model_id) if candidate.qualifies else None
-        return dataclasses.replace(candidate, reasons=(*candidate.reasons, *((reason,) if reason else ())))
+        why = shelf.missing.get(candidate.model_id) if candidate.qualifies else None
+        if why is None:
+            return candidate
+        missing = (*candidate.missing, why) if why.run else candidate.missing
+        return dataclasses.replace(candidate, reasons=(*candidate.reasons, why.reason), missing=missing)
     figure = _quality_figure(quality, shelf.common)
     stored = score_of(quality.evaluation, QUALITY[shelf.benchmark])
     everything = None
@@ -304,7 +309,7 @@ def _judged(
         published=published,
     )
     decision = dataclasses.replace(decision, would_change=wording.changes(decision))
-    return dataclasses.replace(decision, reasons=wording.reasons(decision), paragraph=wording.paragraph(decision))
+    return wording.worded(dataclasses.replace(decision, reasons=wording.reasons(decision)))
 
 
 def _front(compared: Sequence[Candidate], benchmark: str) -> set[str]:

@@ -152,6 +152,16 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Missing:
+    """Why something is not known of a model."""
+
+    reason: str
+    """Ends in the command, where there is one."""
+    run: str = ""
+    """The command that would tell; "" where none would."""
+
+
+@dataclass(frozen=True)
 class Candidate:
     """A model, its figures, and what became of it."""
 
@@ -171,6 +181,8 @@ class Candidate:
     qualifies: bool = True
     reasons: tuple[str, ...] = ()
     """Why it does not qualify, or cannot be compared."""
+    missing: tuple[Missing, ...] = ()
+    """Those of the reasons that a measurement would settle."""
     on_front: bool = False
     tied: bool = False
     """With the best; true of the best itself."""
@@ -223,7 +235,12 @@ class Decision:
     """Comparisons that the p-values are adjusted over: every pair."""
     reasons: tuple[str, ...] = ()
     would_change: tuple[Change, ...] = ()
+    verdict: str = ""
+    """What to ship, in one sentence; or that nothing can be said, and why."""
+    evidence: str = ""
+    """What the verdict rests on, in a few sentences."""
     paragraph: str = ""
+    """Verdict and evidence."""
     published: bool = False
     """Judged from a study's published totals."""
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from results.analysis.findings import Missing
 from results.analysis.snapshot import Reading
 from results.records import Evaluation, Model, Outcome, Score, ScoreRow
 
@@ -34,6 +35,9 @@ ENGINES = {
     "llamacpp": "llama.cpp", "huggingface": "transformers", "openai": "an endpoint", "ctransformers": "ctransformers",
 }  # fmt: skip
 """Engines in words, the one that answers people first."""
+
+DEQUANTIZED = "transformers over dequantized weights"
+"""What answers for a GGUF file in transformers, in words: the same engine, and not the file that ships."""
 
 QUALITY = {"humaneval": "pass@1", "heldout": "bits_per_byte"}
 """The benchmarks that rank models, preferred first, and their metric."""
@@ -87,8 +91,8 @@ class Shelf:
     benchmark: str
     found: Mapping[str, Quality]
     """By model id."""
-    missing: Mapping[str, str]
-    """Model id → the reason, naming what to run."""
+    missing: Mapping[str, Missing]
+    """By model id."""
     common: tuple[str, ...] = ()
     """Items that all of `found` with outcomes share, sorted."""
 
@@ -129,7 +133,7 @@ def engine_words(model: Model, evaluation: Evaluation | ScoreRow) -> str:
     """What answered in an evaluation, or for its score; empty where it was not recorded."""
     engine = str(evaluation.settings.get("engine", ""))
     gguf = model.form != "adapter" and (model.form.startswith("gguf-") or model.path.endswith(".gguf"))
-    return "transformers over dequantized weights" if gguf and engine == "huggingface" else ENGINES.get(engine, engine)
+    return DEQUANTIZED if gguf and engine == "huggingface" else ENGINES.get(engine, engine)
 
 
 def engines_said(engines: Mapping[str, str]) -> str:
@@ -138,8 +142,7 @@ def engines_said(engines: Mapping[str, str]) -> str:
     for name, engine in engines.items():
         if engine:
             by_engine.setdefault(engine, []).append(name)
-    plain = {engine.removesuffix(" over dequantized weights") for engine in by_engine}
-    if len(plain) < 2:
+    if len({ENGINES["huggingface"] if engine == DEQUANTIZED else engine for engine in by_engine}) < 2:
         return ""
     listed = "; ".join(f"{_few(names)} through {engine}" for engine, names in sorted(by_engine.items()))
     return f"Not all were asked through one engine, so a part of a difference may be the engines': {listed}."
@@ -186,7 +189,7 @@ def quality_shelf(reading: Reading, models: Sequence[Model], benchmark: str, exc
         if model.id in chosen:
             found[model.id] = _quality(reading, model, chosen[model.id], frozenset(excluded))
         else:
-            missing[model.id] = _reason(model, benchmark, groups, next(iter(chosen.values())))
+            missing[model.id] = _missing(model, benchmark, groups, next(iter(chosen.values())))
     return _with_common(Shelf(benchmark, found, missing))
 
 
@@ -280,15 +283,14 @@ def _with_common(shelf: Shelf) -> Shelf:
     for model_id, quality in shelf.found.items():
         if quality.items and len(quality.items) < most / 2:
             del found[model_id]
-            missing[model_id] = f"measured on {len(quality.items)} items where others have {most}: " + _to_run(
-                quality.model, shelf.benchmark
-            )
+            few = f"measured on {len(quality.items)} items where others have {most}: "
+            missing[model_id] = _to_run(quality.model, shelf.benchmark, few)
     sets = [set(quality.items) for quality in found.values() if quality.items]
     common = set.intersection(*sets) if sets else set()
     for model_id, quality in list(found.items()):
         if not quality.items and quality.total() is None:
             del found[model_id]
-            missing[model_id] = "has neither outcomes nor a score: " + _to_run(quality.model, shelf.benchmark)
+            missing[model_id] = _to_run(quality.model, shelf.benchmark, "has neither outcomes nor a score: ")
     return Shelf(shelf.benchmark, found, missing, tuple(sorted(common)))
 
 
@@ -306,16 +308,24 @@ def _fullness(evaluation: Evaluation) -> int:
     return max((score.n for score in evaluation.scores), default=0)
 
 
-def _reason(model: Model, benchmark: str, groups: Mapping[str, Mapping[str, Evaluation]], example: Evaluation) -> str:
+def _missing(
+    model: Model, benchmark: str, groups: Mapping[str, Mapping[str, Evaluation]], example: Evaluation
+) -> Missing:
+    """Why a model is not among those that were measured like the example."""
     for group in groups.values():
         if model.id in group:
-            return f"measured with other settings ({'; '.join(settings_difference(group[model.id], example))})"
+            difference = "; ".join(settings_difference(group[model.id], example))
+            return Missing(f"measured with other settings ({difference})")
     return _to_run(model, benchmark)
 
 
-def _to_run(model: Model, benchmark: str) -> str:
-    if benchmark == "heldout":
-        return "not measured; held-out rows belong to an experiment, run: bakeoff run FILE"
+def _to_run(model: Model, benchmark: str, why: str = "") -> Missing:
+    """That a benchmark is to be run, after a word on why."""
     name = shlex.quote(model.name)
-    command = f"latency --model {name}" if benchmark == "latency" else f"evaluate {name} --benchmark {benchmark}"
-    return f"not measured; run: bakeoff {command}"
+    if benchmark == "heldout":
+        why, command = f"{why}not measured; held-out rows belong to an experiment, run", "bakeoff run FILE"
+    elif benchmark == "latency":
+        why, command = f"{why}not measured; run", f"bakeoff latency --model {name}"
+    else:
+        why, command = f"{why}not measured; run", f"bakeoff evaluate {name} --benchmark {benchmark}"
+    return Missing(f"{why}: {command}", command)

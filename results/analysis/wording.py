@@ -133,21 +133,26 @@ def changes(decision: Decision) -> tuple[Change, ...]:
     found = []
     for tie in decision.ties:
         if tie.tied:
-            one = decision.candidate(tie.model_id).model
-            found.append(Change(tie.model_id, f"{one}: {needed(tie.contrast)}", tie.contrast.items_needed))
+            name = decision.candidate(tie.model_id).model
+            found.append(Change(tie.model_id, f"{name}: {needed(tie.contrast)}", tie.contrast.items_needed))
     for candidate in decision.candidates:
-        for reason in candidate.reasons:
-            if "bakeoff " in reason:
-                command = reason[reason.index("bakeoff ") :]
-                found.append(Change(candidate.model_id, f"{candidate.model}: {reason}.", run=command))
+        for one in candidate.missing:
+            found.append(Change(candidate.model_id, f"{candidate.model}: {one.reason}.", run=one.run))
         if not candidate.qualifies and _beats(decision, candidate):
             sentence = f"{candidate.model} scored higher and is out only because {candidate.reasons[0]}."
             found.append(Change(candidate.model_id, sentence))
     return tuple(found)
 
 
-def paragraph(decision: Decision) -> str:
-    """The whole decision in one readable paragraph."""
+def worded(decision: Decision, more: str = "") -> Decision:
+    """The decision with its verdict and evidence in words, and a word `more` on the latter."""
+    verdict, *evidence = _sentences(decision)
+    said = " ".join(part for part in (*evidence, more) if part)
+    return dataclasses.replace(decision, verdict=verdict, evidence=said, paragraph=f"{verdict} {said}".rstrip())
+
+
+def _sentences(decision: Decision) -> list[str]:
+    """The verdict, then what it rests on, sentence by sentence."""
     if decision.chosen is None or decision.best is None:
         return _nobody(decision)
     chosen, best = decision.candidate(decision.chosen), decision.candidate(decision.best)
@@ -174,7 +179,7 @@ def paragraph(decision: Decision) -> str:
     unmeasured = [one.model for one in qualified if one.quality is None]
     if unmeasured:
         said.append(f"Not compared: {_listed(unmeasured)}.")
-    return " ".join(part for part in said if part)
+    return said
 
 
 def _listed(names: Sequence[str], most: int = 6) -> str:
@@ -196,8 +201,7 @@ def beside(decision: Decision, other: Decision) -> Decision:
     if other.chosen != decision.chosen:
         command = f"bakeoff decide --benchmark {other.benchmark}"
         changed += (Change(other.chosen, f"Counting {_name(other)} instead: {command}.", run=command),)
-    paragraph = f"{decision.paragraph} {said}"
-    return dataclasses.replace(decision, paragraph=paragraph, would_change=changed)
+    return worded(dataclasses.replace(decision, would_change=changed), said)
 
 
 def decision_markdown(decision: Decision) -> str:
@@ -263,16 +267,15 @@ def _engines(decision: Decision) -> str:
     return engines_said({one.model: one.quality.engine for one in compared if one.quality is not None})
 
 
-def _nobody(decision: Decision) -> str:
+def _nobody(decision: Decision) -> list[str]:
+    """That nobody can be chosen, and of each model why."""
     if not decision.candidates:
-        return "There are no models yet. Train some, or import results: bakeoff demo · bakeoff import PATH"
+        return ["There are no models yet.", "Train some, or import results: bakeoff demo · bakeoff import PATH"]
     if decision.limits and not any(one.qualifies for one in decision.candidates):
-        return "No model is known to meet the limits. " + " ".join(
-            f"{one.model}: {one.reasons[0]}." for one in decision.candidates if one.reasons
-        )
-    return "No quality was measured on any model that meets the limits. " + " ".join(
-        f"{one.model}: {reason}." for one in decision.candidates if one.qualifies for reason in one.reasons
-    )
+        reasons = [f"{one.model}: {one.reasons[0]}." for one in decision.candidates if one.reasons]
+        return ["No model is known to meet the limits.", *reasons]
+    reasons = [f"{one.model}: {reason}." for one in decision.candidates if one.qualifies for reason in one.reasons]
+    return ["No quality was measured on any model that meets the limits.", *reasons]
 
 
 def _family(decision: Decision) -> str:

@@ -146,7 +146,8 @@ def _prepare_sqlite(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> N
                 cursor.execute("PRAGMA journal_mode=WAL")
             break
         except sqlite3.OperationalError as error:  # the change to WAL does not wait for others as a write does
-            if "locked" not in str(error) or attempt == 99:
+            busy = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+            if not busy or attempt == 99:
                 raise
             time.sleep(0.05)
     cursor.execute("PRAGMA synchronous=NORMAL")

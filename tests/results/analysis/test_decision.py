@@ -98,6 +98,21 @@ def test_the_unknown_is_no_pass_and_the_reason_names_what_to_run(shelf: Store) -
     assert any(one.run.startswith("bakeoff latency --model unmeasured") for one in found.would_change)
 
 
+def test_a_command_is_named_where_a_measurement_would_tell_and_nowhere_else(shelf: Store) -> None:
+    add_humaneval(shelf, add_model(shelf, "other"), passes(0.9), settings={"prompting": "bakeoff evaluate"})
+    found = decide(shelf)
+    runs = {one.model_id: one.run for one in found.would_change if one.run}
+    assert runs == {"unmeasured": "bakeoff evaluate unmeasured --benchmark humaneval"}
+    assert "prompting: bakeoff evaluate against chat" in found.candidate("other").reasons[0]
+
+
+def test_the_verdict_is_a_sentence_whatever_the_models_are_called(shelf: Store) -> None:
+    add_humaneval(shelf, add_model(shelf, "v1. 2. final", 1000), passes(0.9))
+    found = decide(shelf)
+    assert found.verdict == "Ship v1. 2. final." and found.evidence.startswith("The best measured is v1. 2. final")
+    assert found.paragraph == f"{found.verdict} {found.evidence}"
+
+
 def test_every_kind_of_limit_holds(shelf: Store) -> None:
     assert decide(shelf, Limits(bytes=50_000_000)).chosen is None
     assert not decide(shelf, Limits(peak_rss_bytes=1e8)).candidate("small").qualifies
