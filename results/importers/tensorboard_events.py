@@ -14,14 +14,11 @@ import json
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from results.errors import ImportRefused
-from results.importers.parcels import Curves, ImportedRun, Parcel, beginning, canonical, run_id
+from results.importers.parcels import LARGEST_STEP, canonical, same
 from results.importers.reading import refused
-from results.records import Run
 
 LARGEST_RECORD = 64 * 2**20
 """Bytes: scalars take 40, images a few million."""
@@ -36,14 +33,16 @@ CONFIGS = {"args/text_summary": "training", "model_config/text_summary": "model"
 
 
 @dataclass
-class _Events:
-    """What the event files of one folder hold."""
+class Stretch:
+    """Scalars in the order in which they were written, while the steps of every tag went on."""
 
-    curves: Curves = field(default_factory=Curves)
+    values: dict[str, dict[int, float]] = field(default_factory=dict)
+    """By tag, then step."""
     config: dict[str, Any] = field(default_factory=dict)
     first_time: float | None = None
     last_time: float | None = None
-    notes: list[str] = field(default_factory=list)
+    again: dict[str, int] = field(default_factory=dict)
+    """Tag → how often a step was given another value."""
 
 
 def is_events(path: Path) -> bool:
@@ -51,43 +50,15 @@ def is_events(path: Path) -> bool:
     return "tfevents" in path.name and path.is_file()
 
 
-def read_events(path: Path, name: str = "") -> Parcel:
-    """One event file, or all those of a folder as one run: in order of their names, which begin with the time."""
-    files = [path] if path.is_file() else sorted(one for one in path.iterdir() if is_events(one))
-    found = _Events()
-    for file in files:
-        try:
-            for event in records(file, found.notes):
-                _take(file, event, found)
-        except ImportRefused as error:
-            if len(files) == 1:
-                raise
-            found.notes.append(str(error))
-    points = found.curves.points()
-    if not points:
-        raise refused(path, "; ".join(found.notes) or "holds no scalars")
-    folder = path.absolute() if path.is_dir() else path.absolute().parent
-    name = name or (folder.parent.name if folder.name in ("runs", "logs", "tensorboard") else folder.name)
-    missing = ["whether the run had ended: event files do not say"]
-    if not found.config:
-        missing.append("the configuration: the events hold no arguments")
-    base = str(found.config.get("model._name_or_path") or "")
-    started = datetime.fromtimestamp(found.first_time, UTC) if found.first_time else None
-    run = Run(
-        id=run_id("TensorBoard", name, [found.first_time, beginning(points)]),
-        name=name,
-        experiment="imported",
-        base=base,
-        config=found.config,
-        seed=int(found.config.get("training.seed") or 0),
-        status="stopped",
-        reason="event files do not say whether it had ended",
-        started_at=started,
-        finished_at=datetime.fromtimestamp(found.last_time, UTC) if found.last_time else None,
-        origin="imported",
-        source=f"{path.absolute().parent.name}/{path.name} (TensorBoard)",
-    )
-    return Parcel("TensorBoard events", (ImportedRun(run, points, tuple(missing)),), notes=tuple(found.notes))
+def stretches(path: Path, notes: list[str]) -> list[Stretch]:
+    """The scalars of one file; a new stretch begins where the steps of a tag go back.
+
+    Raises: ImportRefused naming the file and the byte.
+    """
+    found = [Stretch()]
+    for event in records(path, notes):
+        _take(path, event, found)
+    return [one for one in found if one.values or one.config]
 
 
 def records(path: Path, notes: list[str]) -> Iterator[bytes]:
@@ -175,7 +146,7 @@ def _varint(data: bytes, position: int) -> tuple[int, int]:
             return value, position
 
 
-def _take(path: Path, event: bytes, found: _Events) -> None:
+def _take(path: Path, event: bytes, found: list[Stretch]) -> None:
     """One Event into the curves and the configuration."""
     try:
         time, step, summaries = None, 0, []
@@ -191,13 +162,14 @@ def _take(path: Path, event: bytes, found: _Events) -> None:
                 if number == 1 and kind == 2:
                     _value(value, step, found)
         if summaries and time is not None and 0 < time < 2**33:
-            found.first_time = time if found.first_time is None else min(found.first_time, time)
-            found.last_time = time if found.last_time is None else max(found.last_time, time)
+            last = found[-1]
+            last.first_time = time if last.first_time is None else min(last.first_time, time)
+            last.last_time = time if last.last_time is None else max(last.last_time, time)
     except (ValueError, struct.error) as error:
         raise refused(path, f"a record is no event: {error}") from error
 
 
-def _value(data: bytes, step: int, found: _Events) -> None:
+def _value(data: bytes, step: int, found: list[Stretch]) -> None:
     """One Summary.Value: a scalar, a tensor of one number, or a text of JSON."""
     tag, number = "", None
     for field_number, kind, value in fields(data):
@@ -210,9 +182,20 @@ def _value(data: bytes, step: int, found: _Events) -> None:
             if isinstance(scalar, float):
                 number = scalar
             elif scalar is not None and tag in CONFIGS:
-                found.config |= _config(CONFIGS[tag], scalar)
-    if number is not None and tag:
-        found.curves.add(tag, step, number)
+                told = _config(CONFIGS[tag], scalar)
+                if any(found[-1].config.get(key, one) != one for key, one in told.items()):
+                    found.append(Stretch())  # another training's arguments
+                found[-1].config |= told
+    if number is None or not tag:
+        return
+    if not 0 <= step <= LARGEST_STEP:
+        raise ValueError(f"step {step} of {tag[:80]!r} is not between 0 and 2^62")
+    if (values := found[-1].values.get(tag)) and step < next(reversed(values)):
+        found.append(Stretch())
+    values = found[-1].values.setdefault(tag, {})
+    if step in values and not same(values[step], number):
+        found[-1].again[tag] = found[-1].again.get(tag, 0) + 1
+    values[step] = number
 
 
 def _tensor(data: bytes) -> float | bytes | None:

@@ -1,11 +1,10 @@
-"""Experiment trackers' stores: MLflow (folder and SQLite), Trackio (SQLite), and W&B's CSV exports."""
+"""Experiment trackers' stores: MLflow (folder and SQLite) and Trackio (SQLite). Their runs have ids of their own."""
 
 from __future__ import annotations
 
-import csv
-import io
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,8 @@ from typing import Any
 import yaml
 
 from results.errors import ImportRefused
-from results.importers.parcels import Curves, ImportedRun, Parcel, canonical, metric_name, run_id
+from results.importers.names import Called, absolute, short
+from results.importers.parcels import Curves, ImportedRun, Parcel, canonical, former_run_id, metric_name
 from results.importers.reading import number, open_sqlite, parse_json, read_text, refused, table_columns, whole
 from results.records import Run, RunStatus
 
@@ -29,7 +29,28 @@ LARGEST_DOUBLE = 1.7976931348623157e308
 BASES = ("base_model", "base_model_name_or_path", "model_name_or_path", "_name_or_path", "model_name", "model")
 """Parameters that name the base, the surest first."""
 
-STEPS = ("step", "_step", "global_step", "train/global_step", "trainer/global_step", "current_steps")
+
+@dataclass(frozen=True)
+class Told:
+    """What a tracker says of a run beside its curves."""
+
+    tool: str
+    name: str
+    identity: str
+    """The run's id in its tracker."""
+    experiment: str = ""
+    status: str = ""
+    start: Any = None
+    end: Any = None
+    tags: tuple[str, ...] = ()
+    notes: str = ""
+    missing: tuple[str, ...] = ()
+    place: str = ""
+    """Where the run lies, if its tracker's id does not tell it from all others."""
+    names: tuple[str, ...] = ()
+    """What else it can be called."""
+    former_name: str = ""
+    """Its name in stores of before, where that was another."""
 
 
 def is_mlflow_folder(folder: Path) -> bool:
@@ -69,45 +90,6 @@ def read_sqlite(path: Path) -> Parcel:
     raise refused(path, f"holds neither MLflow's nor Trackio's tables ({', '.join(sorted(tables))[:120]})")
 
 
-def read_csv(path: Path) -> Parcel:
-    """W&B's export of one chart ("Step", "run - metric", …) or of one run's history (step and metric columns)."""
-    rows = csv.reader(io.StringIO(read_text(path), newline=""))
-    try:
-        header = [cell.strip() for cell in next(rows)]
-        body = list(rows)
-    except (csv.Error, StopIteration) as error:
-        raise refused(path, f"not CSV: {error}") from error
-    steps = [index for index, cell in enumerate(header) if cell.lower() in STEPS]
-    if not steps:
-        raise refused(path, f"no step column ({', '.join(STEPS[:3])}) among: {', '.join(header)[:120]}")
-    if len(set(header)) != len(header):
-        raise refused(path, "two columns have one name")
-    runs: dict[str, Curves] = {}
-    columns = [(index, *_column(cell, path.stem)) for index, cell in enumerate(header) if index not in steps]
-    columns = [one for one in columns if not one[2].endswith(("__MIN", "__MAX"))]
-    for line, row in enumerate(body, 2):
-        if not any(cell.strip() for cell in row):
-            continue
-        if len(row) != len(header):
-            raise refused(path, f"line {line} has {len(row)} cells, the header {len(header)}")
-        step = whole(_cell(row[steps[0]]))
-        if step is None:
-            raise refused(path, f"line {line}: the step is {row[steps[0]][:40]!r}")
-        for index, name, metric in columns:
-            value = _cell(row[index])
-            if value is not None:
-                _put(path, runs.setdefault(name, Curves()), metric, step, value)
-    if not runs:
-        raise refused(path, "holds no numbers beside its steps")
-    note = ("minima and maxima (__MIN, __MAX) that W&B adds to a sampled curve are left out",)
-    sampled = any(cell.endswith("__MIN") for cell in header)
-    found = [
-        _run("W&B", path, name, "", {}, curves, name, missing=["the configuration: a CSV export has none"])
-        for name, curves in runs.items()
-    ]
-    return Parcel("W&B CSV", tuple(found), notes=note if sampled else ())
-
-
 def _mlflow_run_folder(folder: Path, meta: Mapping[str, Any]) -> ImportedRun:
     curves = Curves()
     for path in _files(folder / "metrics"):
@@ -116,21 +98,21 @@ def _mlflow_run_folder(folder: Path, meta: Mapping[str, Any]) -> ImportedRun:
             parts = text.split(" ")
             if len(parts) < 2 or len(parts) > 4:
                 raise refused(path, f"line {line} is no metric: {text[:60]!r}")
-            value, step = _cell(parts[1]), _cell(parts[2]) if len(parts) > 2 else 0.0
+            value, step = cell_number(parts[1]), cell_number(parts[2]) if len(parts) > 2 else 0.0
             if value is None or whole(step) is None:
                 raise refused(path, f"line {line} is no metric: {text[:60]!r}")
-            _put(path, curves, key, int(step or 0), value)
+            put(path, curves, key, int(step or 0), value)
     params = {path.relative_to(folder / "params").as_posix(): read_text(path) for path in _files(folder / "params")}
     tags = {path.relative_to(folder / "tags").as_posix(): read_text(path) for path in _files(folder / "tags")}
     status = meta.get("status")
     word = NUMBERED[status] if isinstance(status, int) and 0 <= status < len(NUMBERED) else str(status)
     uuid = str(meta.get("run_id") or meta.get("run_uuid"))
     name = str(meta.get("run_name") or tags.get("mlflow.runName") or uuid[:8])
-    experiment = _experiment_name(folder.parent)
-    return _run(
-        "MLflow", folder, name, experiment, params, curves, uuid, word, meta.get("start_time"), meta.get("end_time"),
+    told = Told(
+        "MLflow", name, uuid, _experiment_name(folder.parent), word, meta.get("start_time"), meta.get("end_time"),
         _own_tags(tags),
     )  # fmt: skip
+    return run_of(folder, told, params, curves)
 
 
 def _mlflow_sqlite(path: Path, connection: sqlite3.Connection, tables: Mapping[str, frozenset[str]]) -> Parcel:
@@ -152,26 +134,14 @@ def _mlflow_sqlite(path: Path, connection: sqlite3.Connection, tables: Mapping[s
                 raise refused(path, f"{name}: {key!s:.60} at step {step!s:.20} is no number")
             if abs(found) >= LARGEST_DOUBLE:
                 found *= 10  # overflows to the infinity that it stands for
-            _put(path, curves, str(key), int(step), found)
+            put(path, curves, str(key), int(step), found)
         params = dict(connection.execute("SELECT key, value FROM params WHERE run_uuid = ?", (uuid,)))
         tags = dict(connection.execute("SELECT key, value FROM tags WHERE run_uuid = ?", (uuid,)))
         name = str(name or tags.get("mlflow.runName") or str(uuid)[:8])
-        own = _own_tags(tags)
-        runs.append(
-            _run(
-                "MLflow",
-                path,
-                name,
-                str(experiments.get(experiment, "")),
-                params,
-                curves,
-                str(uuid),
-                str(status),
-                start,
-                end,
-                own,
-            )
+        told = Told(
+            "MLflow", name, str(uuid), str(experiments.get(experiment, "")), str(status), start, end, _own_tags(tags)
         )
+        runs.append(run_of(path, told, params, curves))
     if not runs:
         raise refused(path, "an MLflow store without runs")
     return Parcel("MLflow SQLite", tuple(runs), notes=tuple(notes))
@@ -184,6 +154,7 @@ def _trackio(path: Path, connection: sqlite3.Connection, tables: Mapping[str, fr
     curves: dict[str, Curves] = {}
     names: dict[str, str] = {}
     times: dict[str, list[str]] = {}
+    words: dict[str, dict[str, None]] = {}
     for identity, name, step, text, time in rows:
         values = parse_json(path, text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text))
         if not isinstance(values, Mapping) or whole(step) is None:
@@ -191,7 +162,9 @@ def _trackio(path: Path, connection: sqlite3.Connection, tables: Mapping[str, fr
         for metric, value in values.items():
             found = number(value)
             if found is not None:
-                _put(path, curves.setdefault(identity, Curves()), metric, int(step), found)
+                put(path, curves.setdefault(identity, Curves()), metric, int(step), found)
+            elif value is not None:
+                words.setdefault(identity, {})[f"{str(metric)[:60]}: its values are no numbers"] = None
         names[identity] = str(name)
         times.setdefault(identity, []).append(str(time))
     configs: dict[str, Mapping[str, Any]] = {}
@@ -205,71 +178,57 @@ def _trackio(path: Path, connection: sqlite3.Connection, tables: Mapping[str, fr
     for identity, collected in curves.items():
         config = {one: value for one, value in _flat(configs.get(identity, {})) if not one.startswith("_")}
         start, end = _time(times[identity][0]), _time(times[identity][-1])
-        missing = ["whether the run had ended: Trackio does not say"]
-        runs.append(
-            _run(
-                "Trackio",
-                path,
-                names[identity],
-                path.stem,
-                config,
-                collected,
-                str(identity),
-                start=start,
-                end=end,
-                missing=missing,
-            )
-        )
-    return Parcel("Trackio", tuple(runs))
+        place = "" if key == "run_id" else f"{absolute(path)} {identity}"
+        told = Told(
+            "Trackio", names[identity], str(identity), path.stem, start=start, end=end,
+            missing=("whether the run had ended: Trackio does not say", *words.get(identity, ())), place=place,
+        )  # fmt: skip
+        runs.append(run_of(path, told, config, collected))
+    empty = [
+        f"Trackio run {name[:60]}: no metric of it is a number, left out"
+        for one, name in names.items()
+        if one not in curves
+    ]
+    return Parcel("Trackio", tuple(runs), notes=tuple(empty))
 
 
-def _run(
-    tool: str,
-    path: Path,
-    name: str,
-    experiment: str,
-    config: Mapping[str, Any],
-    curves: Curves,
-    identity: str,
-    status: str = "",
-    start: Any = None,
-    end: Any = None,
-    tags: tuple[str, ...] = (),
-    missing: Iterable[str] = (),
+def run_of(
+    path: Path, told: Told, config: Mapping[str, Any], curves: Curves, summary: Mapping[str, Any] | None = None
 ) -> ImportedRun:
-    said = list(missing)
+    """A tracker's run; its id there, in that store, is its place."""
+    said = [*told.missing, *curves.said()]
     if "loss" not in curves:
         said.append("the training loss: no metric is named loss or train/loss")
     base = next((str(config[key]) for key in BASES if config.get(key)), "")
     if not base and config:
         said.append("the base model's name")
-    known = STATUSES.get(status, "stopped")
-    seed = whole(number(_cell(str(config.get("seed", "")))))
+    known = STATUSES.get(told.status, "stopped")
+    seed = whole(number(cell_number(str(config.get("seed", "")))))
+    name = told.name.strip() or "imported"
     run = Run(
-        id=run_id(tool, name, identity),
+        id="",
         name=name,
-        experiment=experiment or "imported",
+        experiment=told.experiment or "imported",
         base=base,
         config=canonical(dict(sorted(config.items()))),
         seed=seed if seed is not None and abs(seed) < 2**62 else 0,
         status=known,
-        reason="" if known in ("finished", "planned") else f"{tool}: {status.lower() or 'end not recorded'}",
-        started_at=_time(start),
-        finished_at=_time(end),
+        reason="" if known in ("finished", "planned") else f"{told.tool}: {told.status.lower() or 'end not recorded'}",
+        started_at=_time(told.start),
+        finished_at=_time(told.end),
         origin="imported",
-        source=f"{path.parent.name}/{path.name} ({tool})",
-        tags=tags,
+        source=f"{path.parent.name}/{path.name} ({told.tool})",
+        tags=told.tags,
+        notes=told.notes,
     )
-    return ImportedRun(run, curves.points(), tuple(said))
+    called = Called(
+        (name, *told.names, short(f"{name} ({told.identity})")), told.place or f"{told.tool} {told.identity}"
+    )
+    former = former_run_id(told.tool, told.former_name or told.name, told.identity)
+    return ImportedRun(run, curves.points(), called, former, tuple(said), canonical(dict(summary or {})))
 
 
-def _column(header: str, stem: str) -> tuple[str, str]:
-    """(run, metric) of a CSV column: "run - metric", or a metric of the run that the file is named after."""
-    name, dash, metric = header.rpartition(" - ")
-    return (name, metric) if dash else (stem, header)
-
-
-def _cell(text: Any) -> float | None:
+def cell_number(text: Any) -> float | None:
     """A CSV cell's number; None for an empty cell or a word."""
     try:
         return float(text) if str(text).strip() and "_" not in str(text) else None
@@ -277,7 +236,7 @@ def _cell(text: Any) -> float | None:
         return None
 
 
-def _put(path: Path, curves: Curves, key: str, step: int, value: float) -> None:
+def put(path: Path, curves: Curves, key: str, step: int, value: float) -> None:
     try:
         curves.add(key, step, value)
     except ValueError as error:

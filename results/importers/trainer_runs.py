@@ -6,14 +6,25 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from results.errors import ImportRefused
-from results.importers.parcels import LARGEST_STEP, Curves, ImportedRun, Parcel, beginning, canonical, run_id
+from results.importers.names import Called, absolute, called_after, called_as_folder
+from results.importers.parcels import (
+    LARGEST_STEP,
+    Curves,
+    ImportedRun,
+    Parcel,
+    beginning,
+    canonical,
+    former_run_id,
+    same,
+)
 from results.importers.reading import number, read_json, read_lines, read_text, refused, whole
 from results.records import Run, RunStatus
 
@@ -77,58 +88,102 @@ def read_folder(folder: Path) -> Parcel:
     raise ImportRefused("; ".join(notes) or f"{folder.name}: no trainer's files")
 
 
+@dataclass
+class _Log:
+    """What the files of one run say, as they are read."""
+
+    form: str
+    tool: str
+    path: Path
+    curves: Curves = field(default_factory=Curves)
+    summary: dict[str, Any] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+    base: str = ""
+    missing: list[str] = field(default_factory=list)
+    reached: int | None = None
+    planned: int | None = None
+    ended: bool = False
+
+    def put(self, key: str, step: int, value: float) -> None:
+        """A point. Raises: ImportRefused for an impossible step."""
+        try:
+            self.curves.add(key, step, value)
+        except ValueError as error:
+            raise refused(self.path, str(error)) from error
+
+    def sum_up(self, key: str, value: float) -> None:
+        """A figure of the whole run; another one of its name stays beside it."""
+        names = [key, *(f"{key} ({number})" for number in range(2, 1000))]
+        name = next((one for one in names if one not in self.summary or same(self.summary[one], value)), names[-1])
+        self.summary[name] = value
+
+
 def read_state(path: Path, state: Mapping[str, Any], folder: Path | None = None) -> Parcel:
     """One trainer_state.json, with the configuration files beside it."""
-    name = _run_name(folder or path.parent)
-    curves, summary = Curves(), {}
-    for entry in state["log_history"]:
-        if not isinstance(entry, Mapping):
-            raise refused(path, "an entry of log_history is no object")
-        step = _step(path, entry.get("step", entry.get("current_steps")))
-        # the entry that ends a run repeats its step with averages of the whole: no point of any curve
-        final = "train_runtime" in entry
-        for key, value in entry.items():
-            found = number(value)
-            if key in ("step", "current_steps") or found is None:
-                continue
-            if final and SUMMARY.fullmatch(key):
-                summary[key] = found
-            else:
-                _put(path, curves, key, step, found)
-    reached = whole(state.get("global_step"))
-    planned = whole(state.get("max_steps"))
-    config, base, missing = _surroundings(path.parent, folder)
-    config |= {key: canonical(state[key]) for key in STATE_FIELDS if state.get(key) is not None}
+    log = _Log("trainer_state.json", "Hugging Face Trainer", path)
+    log.config, log.base, log.missing = _surroundings(path.parent, folder)
+    entries = state["log_history"]
+    if not all(isinstance(entry, Mapping) for entry in entries):
+        raise refused(path, "an entry of log_history is no object")
+    steps = [entry.get("step") if entry.get("step") is not None else entry.get("current_steps") for entry in entries]
+    if all(step is None for step in steps) and sum("loss" in entry for entry in entries) > 1:
+        steps = list(range(1, len(entries) + 1))
+        log.missing.append("the steps: no entry of log_history has one, so they are numbered in their order")
+    unplaced: dict[str, None] = {}
+    for entry, step in zip(entries, steps, strict=True):
+        _take_entry(log, entry, None if step is None else _step(path, step), unplaced)
+    if unplaced:
+        log.missing.append(f"the step of some entries; their figures are in the summary: {', '.join(unplaced)[:200]}")
+    log.reached, log.planned = whole(state.get("global_step")), whole(state.get("max_steps"))
+    log.config |= {key: canonical(state[key]) for key in STATE_FIELDS if state.get(key) is not None}
     best = ("best_metric", "best_global_step", "total_flos")
-    summary |= {key: canonical(state[key]) for key in best if state.get(key) is not None}
-    return _parcel(
-        "trainer_state.json", "Hugging Face Trainer", path, name, base, config, curves, summary, missing, reached,
-        planned, ended="train_runtime" in summary,
-    )  # fmt: skip
+    log.summary |= {key: canonical(state[key]) for key in best if state.get(key) is not None}
+    log.ended = "train_runtime" in log.summary
+    return _parcel(log, _called(folder or path.parent), _run_name(folder or path.parent))
+
+
+def _take_entry(log: _Log, entry: Mapping[str, Any], step: int | None, unplaced: dict[str, None]) -> None:
+    """One entry of log_history. The one that ends a run repeats its step with averages of the whole: no points."""
+    final = "train_runtime" in entry
+    for key, value in entry.items():
+        found = number(value)
+        if key in ("step", "current_steps") or found is None:
+            continue
+        if step is None:
+            log.sum_up(key, found)
+            if not SUMMARY.fullmatch(key):
+                unplaced[key] = None
+        elif final and SUMMARY.fullmatch(key):
+            log.sum_up(key, found)
+        else:
+            log.put(key, step, found)
 
 
 def read_log(path: Path) -> Parcel:
-    """LLaMA-Factory's trainer_log.jsonl. A last line that was cut off is left out."""
-    curves, planned, reached = Curves(), None, 0
+    """LLaMA-Factory's trainer_log.jsonl. A last line that was cut off is left out; one without a step is a summary."""
+    log = _Log("trainer_log.jsonl", "LLaMA-Factory", path, reached=0)
+    log.config, log.base, log.missing = _surroundings(path.parent, path.parent)
     for line, row in read_lines(path, tolerate_cut=True):
-        if not isinstance(row, Mapping) or "current_steps" not in row:
+        if not isinstance(row, Mapping):
             raise refused(path, f"line {line} has no current_steps")
-        step = _step(path, row["current_steps"])
-        planned, reached = whole(row.get("total_steps")) or planned, max(reached, step)
+        told = row.get("current_steps")
+        step = None if told is None else _step(path, told)
+        log.planned = whole(row.get("total_steps")) or log.planned
+        log.reached = max(log.reached or 0, step or 0)
         for key, value in row.items():
             seconds = clock_seconds(value) if key == "elapsed_time" else number(value)
-            if key not in ("current_steps", "total_steps", "percentage", "remaining_time") and seconds is not None:
-                _put(path, curves, key, step, seconds)
-    config, base, missing = _surroundings(path.parent, path.parent)
-    return _parcel(
-        "trainer_log.jsonl", "LLaMA-Factory", path, _run_name(path.parent), base, config, curves, {}, missing, reached,
-        planned,
-    )  # fmt: skip
+            if key in ("current_steps", "total_steps", "percentage", "remaining_time") or seconds is None:
+                continue
+            if step is None:
+                log.sum_up(key, seconds)
+            else:
+                log.put(key, step, seconds)
+    return _parcel(log, _called(path.parent), _run_name(path.parent))
 
 
 def read_reference_curve(path: Path, value: Mapping[str, Any]) -> Parcel:
     """TRL's reference curve: config.args as strings, env with versions, steps with loss and grad_norm."""
-    curves = Curves()
+    log = _Log("reference curve", "TRL", path)
     for row in value["steps"]:
         if not isinstance(row, Mapping):
             raise refused(path, "an entry of steps is no object")
@@ -136,31 +191,29 @@ def read_reference_curve(path: Path, value: Mapping[str, Any]) -> Parcel:
         for key, one in row.items():
             found = number(one)
             if key != "step" and found is not None:
-                _put(path, curves, key, step, found)
+                log.put(key, step, found)
     config = _object(value.get("config"))
     args = _object(config.get("args"))
     env = {f"env.{key}": one for key, one in _object(value.get("env")).items()}
-    planned = whole(number(_typed(args.get("max_steps"))))
-    base = str(args.get("model_name_or_path") or "")
-    return _parcel(
-        "reference curve", "TRL", path, str(config.get("name") or path.stem), base,
-        {**{key: _typed(one) for key, one in args.items()}, **env}, curves, {}, [], curves.last_step(), planned,
-    )  # fmt: skip
+    log.config = {**{key: _typed(one) for key, one in args.items()}, **env}
+    log.reached, log.planned = log.curves.last_step(), whole(number(_typed(args.get("max_steps"))))
+    log.base = str(args.get("model_name_or_path") or "")
+    name = str(config.get("name") or path.stem)
+    beside = called_after(path, name)
+    return _parcel(log, Called(beside.names, str(absolute(path))), name)
 
 
 def read_summary(path: Path, value: Mapping[str, Any]) -> Parcel:
     """all_results.json alone: figures of the whole run, without a curve."""
-    summary = {key: found for key, one in value.items() if (found := number(one)) is not None}
-    curves = Curves()
+    log = _Log(path.name, "Hugging Face Trainer", path)
+    log.config, log.base, log.missing = _surroundings(path.parent, path.parent)
+    log.summary = {key: found for key, one in value.items() if (found := number(one)) is not None}
     step = whole(value.get("step") or value.get("global_step")) or 0
-    if "eval_loss" in summary:
-        curves.add("eval_loss", step, summary["eval_loss"])
-    config, base, missing = _surroundings(path.parent, path.parent)
-    missing.insert(0, "only a summary: there is no loss curve; import trainer_state.json for one")
-    return _parcel(
-        path.name, "Hugging Face Trainer", path, _run_name(path.parent), base, config, curves, summary, missing, None,
-        None, ended="train_runtime" in summary,
-    )  # fmt: skip
+    if "eval_loss" in log.summary:
+        log.put("eval_loss", step, log.summary["eval_loss"])
+    log.missing.insert(0, "only a summary: there is no loss curve; import trainer_state.json for one")
+    log.ended = "train_runtime" in log.summary
+    return _parcel(log, _called(path.parent), _run_name(path.parent))
 
 
 def clock_seconds(value: Any) -> float | None:
@@ -194,18 +247,18 @@ def _run_name(folder: Path) -> str:
     return folder.parent.name if re.fullmatch(r"checkpoint-\d+", folder.name) else folder.name
 
 
+def _called(folder: Path) -> Called:
+    """A run after its folder, or the one above a folder that tools name; the folder is its place."""
+    folder = absolute(folder)
+    folder = folder.parent if re.fullmatch(r"checkpoint-\d+", folder.name) else folder
+    return called_as_folder(folder)
+
+
 def _step(path: Path, value: Any) -> int:
     found = whole(value)
     if found is None:
         raise refused(path, f"a log entry's step is {str(value)[:40]!r}, not a whole number")
     return found
-
-
-def _put(path: Path, curves: Curves, key: str, step: int, value: float) -> None:
-    try:
-        curves.add(key, step, value)
-    except ValueError as error:
-        raise refused(path, str(error)) from error
 
 
 def _surroundings(folder: Path, other: Path | None) -> tuple[dict[str, Any], str, list[str]]:
@@ -256,40 +309,28 @@ def _typed(value: Any) -> Any:
     return value
 
 
-def _parcel(
-    form: str,
-    tool: str,
-    path: Path,
-    name: str,
-    base: str,
-    config: Mapping[str, Any],
-    curves: Curves,
-    summary: Mapping[str, Any],
-    missing: Iterable[str],
-    reached: int | None,
-    planned: int | None,
-    ended: bool = False,
-) -> Parcel:
+def _parcel(log: _Log, called: Called, former_name: str) -> Parcel:
     """One run as a parcel; its status from how far it came."""
-    said = list(missing)
-    if "loss" not in curves and form not in SUMMARIES:
+    said = [*log.missing, *log.curves.said()]
+    if "loss" not in log.curves and log.form not in SUMMARIES:
         said.insert(0, "the training loss: no entry has one")
-    status, reason = _status(curves, reached, planned, ended)
-    points = curves.points()
+    status, reason = _status(log.curves, log.reached, log.planned, log.ended)
+    points = log.curves.points()
     run = Run(
-        id=run_id(tool, name, [base, beginning(points) or canonical(summary)]),
-        name=name,
+        id="",
+        name=called.names[0],
         experiment="imported",
-        base=base,
-        config=dict(config),
-        seed=_seed(config),
+        base=log.base,
+        config=dict(log.config),
+        seed=_seed(log.config),
         status=status,
         reason=reason,
-        total_steps=planned if planned and 0 < planned <= LARGEST_STEP else None,
+        total_steps=log.planned if log.planned and 0 < log.planned <= LARGEST_STEP else None,
         origin="imported",
-        source=f"{path.parent.name}/{path.name} ({tool})",
+        source=f"{log.path.parent.name}/{log.path.name} ({log.tool})",
     )
-    return Parcel(form, (ImportedRun(run, points, tuple(said), canonical(summary)),))
+    former = former_run_id(log.tool, former_name, [log.base, beginning(points) or canonical(log.summary)])
+    return Parcel(log.form, (ImportedRun(run, points, called, former, tuple(said), canonical(log.summary)),))
 
 
 def _seed(config: Mapping[str, Any]) -> int:

@@ -17,14 +17,6 @@ DATA = Path(__file__).resolve().parents[3].parent / "shared" / "data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the folder with real files is not beside the project")
 
 
-@pytest.fixture
-def store(tmp_path: Path, migrated_sqlite: Path) -> Any:
-    """One database is enough here: importers write through the store's own methods."""
-    (tmp_path / "results.db").write_bytes(migrated_sqlite.read_bytes())
-    with Store(f"sqlite:///{tmp_path / 'results.db'}") as opened:
-        yield opened
-
-
 def curve(store: Store, run_id: str, metric: str = "loss") -> dict[int, float]:
     steps, values = store.curves.read(run_id, metric)
     return dict(zip(map(int, steps), map(float, values), strict=True))

@@ -20,13 +20,6 @@ from results.importers.tensorboard_events import masked_crc32c
 from tests.results import foreign
 
 
-@pytest.fixture
-def store(tmp_path: Path, migrated_sqlite: Path) -> Any:
-    (tmp_path / "results.db").write_bytes(migrated_sqlite.read_bytes())
-    with Store(f"sqlite:///{tmp_path / 'results.db'}") as opened:
-        yield opened
-
-
 @pytest.fixture(scope="module")
 def untouched(tmp_path_factory: pytest.TempPathFactory, migrated_sqlite: Path) -> Any:
     """One empty store for all the files that are refused."""
@@ -183,7 +176,7 @@ def test_a_foreign_schema_runs_nothing(store: Store, tmp_path: Path) -> None:
 
 def test_our_own_store_is_merged_not_imported(store: Store, tmp_path: Path) -> None:
     with pytest.raises(ImportRefused, match="bakeoff store merge"):
-        import_path(tmp_path / "results.db", store)
+        import_path(tmp_path / "store" / "results.db", store)
 
 
 def frame(data: bytes, length: int | None = None) -> bytes:

@@ -1,0 +1,89 @@
+"""Answers inside other objects: responses of OpenAI-compatible servers, chat messages, lists of answers.
+
+{"choices": [{"message": {"content": "…"}, "finish_reason": "stop"}]}      chat completions (text: completions)
+{"output": [{"type": "message", "content": [{"text": "…"}]}]}              responses
+{"response": {"status_code": 200, "body": {…}}, "error": null}             a line of a batch
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Text:
+    """One answer's text."""
+
+    text: str
+    chat: bool = False
+    """Whether a chat model wrote it, so that a program stands somewhere in prose."""
+    finish_reason: str = ""
+    model: str = ""
+    failed: str = ""
+    """Why the server gave no answer: its failure, not the model's."""
+
+
+def texts_of(value: Any) -> list[Text]:
+    """The answers in a value of any known shape, in order. Raises: ValueError where there are none."""
+    found = list(_texts(value))
+    if not found:
+        raise ValueError(f"no text in {str(value)[:60]!r}")
+    return found
+
+
+def _texts(value: Any) -> Iterator[Text]:
+    if isinstance(value, str):
+        yield Text(value)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _texts(one)
+    elif isinstance(value, Mapping):
+        yield from _of_object(value)
+
+
+def _of_object(value: Mapping[str, Any]) -> Iterator[Text]:
+    model = str(value.get("model") or "")
+    error = value.get("error")
+    if error or (isinstance(value.get("status_code"), int) and value["status_code"] >= 400):
+        told = error.get("message") if isinstance(error, Mapping) else error
+        yield Text("", failed=str(told or f"status {value.get('status_code')}")[:300], model=model)
+    elif isinstance(value.get("body"), Mapping):
+        yield from _of_object(value["body"])
+    elif isinstance(value.get("choices"), list):
+        for choice in value["choices"]:
+            yield _choice(choice, model)
+    elif isinstance(value.get("output"), list):
+        parts = [_content(one.get("content")) for one in value["output"] if isinstance(one, Mapping)]
+        cut = _field(value.get("incomplete_details"), "reason") == "max_output_tokens"
+        yield Text("".join(part or "" for part in parts), True, "length" if cut else "stop", model)
+    elif isinstance(value.get("message"), Mapping):
+        yield _choice(value, model)
+    elif (text := _content(value.get("content"))) is not None:
+        yield Text(text, True, model=model)
+
+
+def _choice(choice: Any, model: str) -> Text:
+    """A choice of a chat's or of a plain completion."""
+    if not isinstance(choice, Mapping):
+        raise ValueError(f"a choice is {str(choice)[:60]!r}")
+    reason = str(choice.get("finish_reason") or "")
+    if isinstance(choice.get("text"), str):
+        return Text(choice["text"], False, reason, model)
+    message = choice.get("message")
+    text = _content(_field(message, "content"))
+    return Text(text if text is not None else str(_field(message, "refusal") or ""), True, reason, model)
+
+
+def _content(content: Any) -> str | None:
+    """A message's content: text, or parts of which some are text; None for none."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return "".join(str(_field(part, "text") or "") for part in content)
+    return None
+
+
+def _field(value: Any, key: str) -> Any:
+    return value.get(key) if isinstance(value, Mapping) else None

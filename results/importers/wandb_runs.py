@@ -1,0 +1,132 @@
+"""W&B's table of runs: one row a run, with its settings and the last value of each of its metrics.
+
+The export does not say which column is a setting and which a metric; their names do. Numbers that look like neither are
+settings, and nothing is left out. The last values are points at the run's last step.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from results.importers.names import absolute
+from results.importers.parcels import Curves, ImportedRun, Parcel
+from results.importers.reading import refused, whole
+from results.importers.trackers import Told, cell_number, put, run_of
+
+NAME = ("name", "display name", "display_name", "run name", "run_name")
+_OF_EVERY_RUN = """
+    id state notes user tags created runtime sweep group project updated end_time heartbeat description commit github
+    hostname host job_type jobtype entity storageid created_at started_at finished_at duration
+"""
+ABOUT = frozenset(_OF_EVERY_RUN.split())
+"""Columns that W&B has for every run."""
+
+STEP = ("train/global_step", "trainer/global_step", "global_step", "_step", "step")
+"""Columns that say at which step the last values stood."""
+
+METRIC = re.compile(
+    r"(?:^|[/_. -])(?:loss|train|eval|val|valid|validation|test|predict|acc|accuracy|f1|precision|recall|ppl|"
+    r"perplexity|"
+    r"bleu|rouge\w*|reward\w*|grad_norm|gradnorm|entropy|kl|score|pass@\d+|runtime|samples_per_second|steps_per_second|"
+    r"total_flos|epoch|global_step|_step|_runtime|_timestamp|_wandb|tokens_per_second|num_tokens|bits_per_byte|mae|mse|"
+    r"rmse|auc)(?:$|[/_. (-])",
+    re.IGNORECASE,
+)
+"""Names of metrics."""
+
+SETTING = re.compile(
+    r"(?:^|[/_.])(?:lr|learning_rate|batch_size|steps?|epochs|num_\w*epochs|strategy|scheduler\w*|warmup\w*|decay|seed|rank|"
+    r"alpha|dropout|max_\w+|per_device_\w+|\w+_steps|\w+_strategy|\w+_file|\w+_dir|\w+_path|dataset\w*)$",
+    re.IGNORECASE,
+)
+"""Names of settings that have a metric's word in them: eval_steps, train_batch_size."""
+
+STATES = {"finished": "FINISHED", "crashed": "FAILED", "failed": "FAILED", "killed": "KILLED", "running": "RUNNING"}
+
+
+def is_runs_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Whether each row is a run: a column of names has W&B's own columns beside it, or each name once."""
+    lower = [cell.lower() for cell in header]
+    name = next((lower.index(one) for one in NAME if one in lower), None)
+    if name is None or any(" - " in cell for cell in header):
+        return False
+    if ABOUT & set(lower):
+        return True
+    names = [row[name].strip() for row in rows]
+    return len(set(names)) == len(names)
+
+
+def read_runs_table(path: Path, header: Sequence[str], rows: Sequence[tuple[int, Sequence[str]]]) -> Parcel:
+    """A run for each row. Raises: ImportRefused naming the file and the line."""
+    if len({cell.lower() for cell in header}) != len(header):
+        twice = next(cell for cell in header if sum(cell.lower() == one.lower() for one in header) > 1)
+        raise refused(path, f"two columns have one name: {twice[:60]!r}")
+    runs = [_row(path, line, dict(zip(header, map(str.strip, row), strict=True))) for line, row in rows]
+    if not runs:
+        raise refused(path, "a table of runs without a run")
+    return Parcel("W&B runs table", tuple(runs))
+
+
+def _row(path: Path, line: int, row: dict[str, str]) -> ImportedRun:
+    """One run: what W&B says of it, its settings, and its last values as points at its last step."""
+    about = {key.lower(): cell for key, cell in row.items() if key.lower() in ABOUT}
+    name = next((row[key] for key in row if key.lower() in NAME and row[key]), "") or about.get("id", "")
+    others = {key: cell for key, cell in row.items() if key.lower() not in (*ABOUT, *NAME) and cell}
+    metrics = {key: cell for key, cell in others.items() if _is_metric(key, cell)}
+    steps = {key.lower(): whole(cell_number(cell)) for key, cell in metrics.items() if key.lower() in STEP}
+    step = next((steps[one] for one in STEP if steps.get(one) is not None), None)
+    curves = Curves()
+    for key, cell in metrics.items():
+        value = cell_number(cell)
+        if value is not None and key.lower() not in STEP:
+            put(path, curves, key, step or 0, value)
+    missing = ["the curve: a table of runs has one row a run; import the run's history for it"]
+    if step is None:
+        missing.append("the step at which its last values stood; they stand at step 0")
+    created = _moment(about.get("created") or about.get("created_at") or "")
+    seconds = cell_number(about.get("runtime", "")) or 0.0
+    known = ("state", "tags", "notes", "runtime", "created")
+    summary: dict[str, Any] = {key: _typed(cell) for key, cell in about.items() if key not in known and cell}
+    summary |= {key: _typed(cell) for key, cell in metrics.items()}
+    summary |= {"runtime_seconds": seconds} if seconds else {}
+    told = Told(
+        "W&B", name or f"{path.stem} line {line}", about.get("id") or name or str(line), about.get("project", ""),
+        STATES.get(about.get("state", "").lower(), about.get("state", "")), created,
+        created + timedelta(seconds=min(seconds, 1e9)) if created and seconds else None,
+        tuple(one.strip() for one in about.get("tags", "").split(",") if one.strip()), about.get("notes", ""),
+        tuple(missing),
+    )  # fmt: skip
+    # without W&B's id nothing but its row tells a run from another of its name
+    place = f"W&B {about['id']}" if about.get("id") else f"{absolute(path)} {name} {about.get('created', '')}"
+    config = {key: _typed(cell) for key, cell in others.items() if key not in metrics}
+    return run_of(path, dataclasses.replace(told, place=place), config, curves, summary)
+
+
+def _is_metric(key: str, cell: str) -> bool:
+    """Whether a column is a metric: by its name, and by a number in its cell."""
+    if key.lower() in STEP or key.startswith("_"):
+        return True
+    return METRIC.search(key) is not None and SETTING.search(key) is None and cell_number(cell) is not None
+
+
+def _typed(cell: str) -> Any:
+    """A cell's value: a number, a truth, or its text."""
+    if cell.lower() in ("true", "false"):
+        return cell.lower() == "true"
+    found = cell_number(cell)
+    if found is None:
+        return cell
+    return int(cell) if re.fullmatch(r"-?\d{1,18}", cell) else found
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -1,0 +1,233 @@
+"""W&B's CSV exports, and tables of their shapes from anywhere. The header tells them apart:
+
+    runs table   "Name","State",…,"learning_rate","eval/loss"     one row a run: its settings and its last values
+    chart        "Step","rank8 - train/loss","rank8 - train/loss__MIN",…     a column for each run and metric
+    history      "_step","train/loss",…       the rows of one run; with a column of names, of several
+
+The x axis may be steps, epochs or time. Where it is not made of whole numbers the points are numbered in its order, and
+that is said, as is every column that is not used. Two rows that give a metric two values at one step are not one run.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from results.importers.names import called_after
+from results.importers.parcels import Curves, ImportedRun, Parcel, same
+from results.importers.reading import read_text, refused, unknown, whole
+from results.importers.trackers import Told, cell_number, put, run_of
+from results.importers.wandb_runs import is_runs_table, read_runs_table
+
+STEPS = (
+    "train/global_step",
+    "trainer/global_step",
+    "global_step",
+    "step",
+    "_step",
+    "current_steps",
+    "iteration",
+    "iter",
+)
+"""Columns of steps, the optimizer's before the logger's."""
+
+EPOCHS = ("epoch", "train/epoch", "trainer/epoch", "epochs")
+TIMES = (
+    "relative time (process)", "relative time (wall)", "relative time", "_runtime", "time", "wall time", "_timestamp",
+    "timestamp", "elapsed_time", "runtime",
+)  # fmt: skip
+
+NAMES = ("name", "run", "run_name", "run name", "display_name", "run_id", "id")
+"""Columns that tell the runs of one table apart."""
+
+
+@dataclass
+class _Table:
+    """A CSV file."""
+
+    path: Path
+    header: list[str]
+    rows: list[tuple[int, list[str]]]
+    """(line, cells); as many cells as the header has."""
+    notes: list[str] = field(default_factory=list)
+    decimal_comma: bool = False
+
+    def number(self, cell: str) -> float | None:
+        """A cell's number; None for an empty cell or a word."""
+        return cell_number(cell.replace(",", ".") if self.decimal_comma else cell)
+
+    def column(self, names: Sequence[str], filled: bool = True) -> int | None:
+        """The first column of one of these names; filled: that has a number in every row."""
+        lower = [cell.lower() for cell in self.header]
+        for name in names:
+            if name in lower and (
+                not filled or all(self.number(row[lower.index(name)]) is not None for _, row in self.rows)
+            ):
+                return lower.index(name)
+        return None
+
+
+@dataclass
+class _Axis:
+    """Where the points stand."""
+
+    columns: tuple[int, ...]
+    """Columns that say it, the one that is used first."""
+    steps: dict[int, int]
+    """Line → step."""
+    said: tuple[str, ...] = ()
+
+
+def read_csv(path: Path) -> Parcel:
+    """Any of the exports. Raises: ImportRefused naming the file, the line and what is wrong."""
+    table = _table(path)
+    if is_runs_table(table.header, [row for _, row in table.rows]):
+        return read_runs_table(path, table.header, table.rows)
+    twice = [cell for cell in dict.fromkeys(table.header) if table.header.count(cell) > 1 and " - " not in cell]
+    if twice:
+        raise refused(path, f"two columns have one name: {twice[0][:60]!r}")
+    wide = [cell for cell in table.header if " - " in cell]
+    name = table.column(NAMES, filled=False)
+    if wide or name is None:
+        runs = _by_column(table, _axis(table, table.rows))
+    else:
+        runs = _by_row(table, name)
+    if not runs:
+        raise refused(path, "holds no numbers beside its steps")
+    return Parcel("W&B CSV", tuple(runs), notes=tuple(table.notes))
+
+
+def _table(path: Path) -> _Table:
+    """The cells, in whichever dialect: comma, semicolon or tab; with a decimal comma where a semicolon separates."""
+    text = read_text(path)
+    first = text.split("\n", 1)[0]
+    bare = re.sub(r'"[^"]*"', "", first)
+    separator = max(",;\t", key=lambda one: (bare.count(one), one == ","))
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    try:
+        header = [cell.strip() for cell in next(rows)]
+        body = [(rows.line_num, row) for row in rows if any(cell.strip() for cell in row)]
+    except (csv.Error, StopIteration) as error:
+        raise refused(path, f"not CSV: {error}") from error
+    for line, row in body:
+        if len(row) != len(header):
+            raise refused(path, f"line {line} has {len(row)} cells, the header {len(header)}")
+    return _Table(path, header, body, decimal_comma=separator == ";")
+
+
+def _axis(table: _Table, rows: Sequence[tuple[int, list[str]]]) -> _Axis:
+    """Steps where there are any, else epochs, else times; numbered in their order where they are no whole numbers."""
+    lower = [cell.lower() for cell in table.header]
+    columns = [lower.index(name) for name in (*STEPS, *EPOCHS, *TIMES) if name in lower]
+    if not columns:
+        raise unknown(
+            table.path, f"no step column ({', '.join(STEPS[:4])}, epoch, time) among: {', '.join(table.header)[:120]}"
+        )
+    steps = [column for column in columns if lower[column] in STEPS]
+    filled = [one for one in steps if all(whole(table.number(row[one])) is not None for _, row in rows)]
+    if steps and not filled:
+        line, cell = next((line, row[steps[0]]) for line, row in rows if whole(table.number(row[steps[0]])) is None)
+        raise refused(table.path, f"line {line}: the step is {cell[:40]!r}")
+    if filled:
+        return _Axis((filled[0], *(one for one in steps if one != filled[0])), _whole_steps(table, rows, filled[0]))
+    column = columns[0]
+    values = {line: table.number(row[column]) for line, row in rows}
+    if None in values.values():
+        line, cell = next((line, row[column]) for line, row in rows if values[line] is None)
+        raise refused(table.path, f"line {line}: {table.header[column]} is {cell[:40]!r}")
+    if all(whole(value) is not None for value in values.values()) and lower[column] in EPOCHS:
+        return _Axis(
+            (column,), _whole_steps(table, rows, column), (f"steps: they are epochs ({table.header[column]})",)
+        )
+    ordered = {
+        value: number for number, value in enumerate(sorted({one for one in values.values() if one is not None}), 1)
+    }
+    found = {line: ordered[value] for line, value in values.items() if value is not None}
+    return _Axis((column,), found, (f"steps: the points are numbered in the order of {table.header[column]}",))
+
+
+def _whole_steps(table: _Table, rows: Sequence[tuple[int, list[str]]], column: int) -> dict[int, int]:
+    return {line: whole(table.number(row[column])) or 0 for line, row in rows}
+
+
+def _by_column(table: _Table, axis: _Axis) -> list[ImportedRun]:
+    """A chart's runs, or the one run that a history is of."""
+    kept, bounds = [], 0
+    times: dict[str, int] = {}
+    for index, cell in enumerate(table.header):
+        if index in axis.columns:
+            continue
+        if cell.endswith(("__MIN", "__MAX")):
+            bounds += 1
+            continue
+        name, dash, metric = cell.rpartition(" - ")
+        if dash and metric.lower() in STEPS:
+            continue  # a chart over another axis repeats each run's own steps
+        times[cell] = times.get(cell, 0) + 1
+        name = f"{name} ({times[cell]})" if times[cell] > 1 else name
+        kept.append((index, name if dash else "", metric if dash else cell))
+    if bounds:
+        table.notes.append("minima and maxima (__MIN, __MAX) that W&B adds to a sampled curve are left out")
+    if any(count > 1 for count in times.values()):
+        table.notes.append("several runs have one name: they are numbered in the order of their columns")
+    curves: dict[str, Curves] = {}
+    for index, name, metric in kept:
+        cells = [(line, axis.steps[line], row[index]) for line, row in table.rows]
+        for step, value in _values(table, table.header[index], cells):
+            put(table.path, curves.setdefault(name, Curves()), metric, step, value)
+    return [_run(table, name, found, axis) for name, found in curves.items()]
+
+
+def _by_row(table: _Table, column: int) -> list[ImportedRun]:
+    """A history of several runs, told apart by a column of names."""
+    names = list(dict.fromkeys(row[column].strip() for _, row in table.rows))
+    runs = []
+    for name in names:
+        rows = [(line, row) for line, row in table.rows if row[column].strip() == name]
+        axis = _axis(table, rows)
+        curves = Curves()
+        for index, cell in enumerate(table.header):
+            if index != column and index not in axis.columns:
+                cells = [(line, axis.steps[line], row[index]) for line, row in rows]
+                for step, value in _values(table, cell, cells):
+                    put(table.path, curves, cell, step, value)
+        if curves.points():
+            runs.append(_run(table, name, curves, axis))
+    return runs
+
+
+def _values(table: _Table, header: str, cells: Sequence[tuple[int, int, str]]) -> Iterator[tuple[int, float]]:
+    """(step, value) of a column. Raises: ImportRefused where one step has two values."""
+    seen: dict[int, tuple[int, float]] = {}
+    words = 0
+    for line, step, cell in cells:
+        value = table.number(cell)
+        if value is None:
+            words += bool(cell.strip())
+            continue
+        before = seen.setdefault(step, (line, value))
+        if not same(before[1], value):
+            raise refused(
+                table.path,
+                f"{header[:60]} has two values at step {step} (lines {before[0]} and {line}): the rows of several runs "
+                "without a column that names them; add one called Name",
+            )
+        yield step, value
+    if words:
+        note = f"{header[:60]}: {words} of {len(cells)} cells are no numbers and are left out"
+        table.notes.extend([note] if note not in table.notes else [])
+
+
+def _run(table: _Table, name: str, curves: Curves, axis: _Axis) -> ImportedRun:
+    """A run after its column, or after the file that is all its own."""
+    beside = called_after(table.path, table.path.stem)
+    told = Told(
+        "W&B", name.strip() or beside.names[0], name.strip() or table.path.stem,
+        missing=("the configuration: a CSV export has none", *axis.said), place=f"{beside.place} {name}",
+        names=() if name.strip() else beside.names[1:], former_name=name or table.path.stem,
+    )  # fmt: skip
+    return run_of(table.path, told, {}, curves)
