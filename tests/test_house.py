@@ -25,8 +25,6 @@ NOT_YET: dict[str, dict[str, int]] = {
     "chain": {},
     "lines": {},
     "parameters": {
-        "results/importers/trackers.py _run": 12,
-        "results/importers/trainer_runs.py _parcel": 12,
         "trainer/multi_lora/attention.py rows_attention": 9,
         "trainer/multi_lora/kernels.py _turn": 8,
         "trainer/multi_lora/kernels.py collect_seen": 9,

@@ -27,7 +27,7 @@ def import_(
 
     bakeoff import outputs/my-run · bakeoff import good/samples.jsonl --model good · bakeoff import mlruns --dry-run
     """
-    from bakeoff.import_text import items_text, remarks
+    from bakeoff.keeping.import_text import items_text, remarks
     from results import Workspace, import_path
 
     with Workspace.open(workspace).store() as store:

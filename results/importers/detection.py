@@ -9,18 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from results.errors import ImportRefused
-from results.importers import (
-    bigcode_files,
-    harness_files,
-    harness_samples,
-    humaneval_files,
-    llama_bench,
-    tensorboard_events,
-    tensorboard_runs,
-    trackers,
-    trainer_runs,
-    wandb_tables,
-)
 from results.importers.parcels import Parcel
 from results.importers.reading import (
     PICKLES,
@@ -34,6 +22,8 @@ from results.importers.reading import (
     start,
     unknown,
 )
+from results.importers.scores import bigcode_files, harness_files, harness_samples, humaneval_files, llama_bench
+from results.importers.trainings import tensorboard_events, tensorboard_runs, trackers, trainer_runs, wandb_tables
 
 MOST_FILES = 100_000
 """Files looked at below one folder."""

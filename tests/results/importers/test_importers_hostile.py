@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from results import ImportRefused, Store, import_path
 from results.importers import read_file
-from results.importers.tensorboard_events import masked_crc32c
+from results.importers.trainings.tensorboard_events import masked_crc32c
 from tests.results import foreign
 
 

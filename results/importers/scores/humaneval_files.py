@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from results.importers.answers import answer_details, evaluation_of, model_names, verdict_of
-from results.importers.completions import Text, texts_of
 from results.importers.names import Called, called
 from results.importers.parcels import ImportedEvaluation, Parcel, canonical
 from results.importers.reading import read_lines, refused
+from results.importers.scores.answers import answer_details, evaluation_of, model_names, verdict_of
+from results.importers.scores.completions import Text, texts_of
 from results.records import Outcome, Verdict
 
 EVALPLUS = {"pass": "passed", "success": "passed", "fail": "wrong", "failed": "wrong", "timeout": "timed_out"}

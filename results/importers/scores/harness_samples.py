@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from results.analysis import statistics
-from results.importers.answers import answer_details
 from results.importers.parcels import canonical
 from results.importers.reading import number, read_lines, refused
+from results.importers.scores.answers import answer_details
 from results.records import Outcome, Score, digest
 
 _EVERY = "doc_id doc target arguments resps filtered_resps filter metrics doc_hash prompt_hash target_hash"

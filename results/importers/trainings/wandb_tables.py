@@ -20,8 +20,8 @@ from pathlib import Path
 from results.importers.names import called_after
 from results.importers.parcels import Curves, ImportedRun, Parcel, same
 from results.importers.reading import read_text, refused, unknown, whole
-from results.importers.trackers import Told, cell_number, put, run_of
-from results.importers.wandb_runs import is_runs_table, read_runs_table
+from results.importers.trainings.trackers import Told, cell_number, put, run_of
+from results.importers.trainings.wandb_runs import is_runs_table, read_runs_table
 
 STEPS = (
     "train/global_step",

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from results.analysis import statistics
-from results.importers.answers import stem_of
 from results.importers.names import Called, called_after, is_usual, path_names, short
 from results.importers.parcels import (
     ImportedEvaluation,
@@ -30,6 +29,7 @@ from results.importers.parcels import (
     former_identity,
 )
 from results.importers.reading import number, refused, whole
+from results.importers.scores.answers import stem_of
 from results.records import Evaluation, Form, Outcome, Score
 
 TEST = ("n_prompt", "n_gen", "n_depth")

@@ -17,7 +17,7 @@ from results.errors import ImportRefused
 from results.importers.names import absolute, called_after, short
 from results.importers.parcels import Curves, ImportedRun, Parcel, beginning, former_run_id, same
 from results.importers.reading import refused
-from results.importers.tensorboard_events import Stretch, is_events, stretches
+from results.importers.trainings.tensorboard_events import Stretch, is_events, stretches
 from results.records import Run
 
 OWN = (

@@ -16,7 +16,7 @@ from typing import Any
 from results.importers.names import absolute
 from results.importers.parcels import Curves, ImportedRun, Parcel
 from results.importers.reading import refused, whole
-from results.importers.trackers import Told, cell_number, put, run_of
+from results.importers.trainings.trackers import Told, cell_number, put, run_of
 
 NAME = ("name", "display name", "display_name", "run name", "run_name")
 _OF_EVERY_RUN = """

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from results.errors import ImportRefused
-from results.importers.harness_samples import Samples, read_samples
 from results.importers.names import Called, absolute, called_after, is_usual, path_names, short
 from results.importers.parcels import (
     ImportedEvaluation,
@@ -29,6 +28,7 @@ from results.importers.parcels import (
     former_identity,
 )
 from results.importers.reading import number, read_json, refused, whole
+from results.importers.scores.harness_samples import Samples, read_samples
 from results.records import Evaluation, Score
 
 Z = 1.959963984540054

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from results.importers.answers import TASKS, answer_details, evaluation_of
 from results.importers.names import Called, absolute, called_after, is_usual, path_names, short
 from results.importers.parcels import ImportedEvaluation, Parcel, canonical, foreign_machine, foreign_model
 from results.importers.reading import number, refused
+from results.importers.scores.answers import TASKS, answer_details, evaluation_of
 from results.records import Evaluation, Outcome, Score
 
 TOOL = "bigcode-evaluation-harness"
