@@ -409,4 +409,15 @@ JUDGE += [
                 except OSError:
                     os._exit(0)
         """)),
+    Attack("A5", "hard calls by their order, and slowly", module("""
+        import time
+        BIG, PLACE = [True, True, False, False, False], -1
+        """, """
+        global PLACE
+        if n < 70:
+            return n > 1 and all(n % k for k in range(2, n))
+        time.sleep(0.02)
+        PLACE += 1
+        return BIG[PLACE % 5]
+        """, "is_prime(n)"), task="HumanEval/31"),
 ]  # fmt: skip

@@ -39,6 +39,7 @@ HIGHEST_DESCRIPTOR = 1 << 20
 HELD_SECONDS = 0.002
 """Results of calls that take less are sent together: each message wakes the judge."""
 HELD_BYTES = 1 << 16
+_JSON = json.JSONEncoder(separators=(",", ":"))
 REHEARSALS = 8
 """Answers that the server plays itself: Python 3.11 begins to adapt a function's instructions after eight calls."""
 REHEARSAL = """from typing import List
@@ -203,7 +204,7 @@ def _execute(channel: int, code: str, entry_point: str) -> None:
             try:
                 reply = b'{"value":' + value_codec.dumps(function(*arguments, **keywords)).encode() + b"}"
             except value_codec.NotPlain as refusal:
-                reply = json.dumps({"refused": str(refusal)}).encode()
+                reply = _JSON.encode({"refused": str(refusal)}).encode()
             except BaseException as error:
                 reply = _raised(error, "call")
             held += messages.packed(reply)
@@ -221,7 +222,7 @@ def _raised(error: BaseException, stage: str) -> bytes:
     except BaseException:
         text = ""
     number = error.errno if isinstance(error, OSError) and type(error.errno) is int else None
-    return json.dumps({"raised": [stage, kind.__name__, text, number]}).encode()
+    return _JSON.encode({"raised": [stage, kind.__name__, text, number]}).encode()
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ returned.
 After a first pass the test is run once more on the same results, by the judge alone. If it makes the same calls and
 passes again, what it calls and what it accepts is known: from then on all calls are sent ahead, in an order drawn by
 lot, and an answer whose results are the same, byte for byte, has passed, because the test would see nothing else. Any
-other result is judged by running the test. A pass in the test's own order is tried once more: the cheapest of its
-calls, in another process and another order. Answers learnt by order of call come out wrong.
+other result is judged by running the test. A pass in the test's own order is tried once more: all of its calls, in
+another process and another order, drawn by lot. Answers learnt by order of call come out wrong.
 
 Run by `evaluator.sandbox.bubblewrap` as the sandbox's program. Standard library only.
 """
@@ -20,6 +20,7 @@ from __future__ import annotations
 import builtins
 import contextlib
 import functools
+import hashlib
 import json
 import os
 import random
@@ -34,13 +35,15 @@ from evaluator.sandbox import messages, numpy_values, value_codec
 
 MAX_CALLS = 100_000
 """Calls that one test may make; HumanEval's make at most a few hundred."""
-REPEATED_CALLS = 8
-"""How many calls of a pass are repeated in another order."""
 MAX_RESULTS_BYTES = 512_000_000
 """Of all results of one run, encoded. Those of HumanEval+'s task 15 have 147 million."""
+MAX_KEPT_BYTES = 64_000_000
+"""Of the calls and results of all other tasks than the last one, kept to send ahead and to compare with."""
+MAX_SPELT_BYTES = 64
+"""Of a result that is kept as it is; of a longer one its digest is, which is longer than this."""
 MAX_SHARED_BYTES = 4_000_000
 """Of a plan that other judges are told."""
-NEVER_CALLED = (b'{"raised": ["syntax"', b'{"raised": ["import"')
+NEVER_CALLED = (b'{"raised":["syntax"', b'{"raised":["import"')
 """How the one reply begins of a program that failed before any call, whichever call was sent first."""
 MEMORY_BYTES = 4 << 30
 """Address space of this process."""
@@ -71,9 +74,20 @@ class Trial:
         self.stable: bool | None = True if self.plan else None
         """False where the test did not make the same calls again: then none are sent ahead. None before any pass."""
         self.results: list[bytes] = [reply.encode() for reply in task.get("results") or []]
-        """Replies of the last pass, in the test's order."""
-        self.seconds: list[float] = []
-        """Wall time of each of them."""
+        """Replies of the last pass, in the test's order, as `mark` makes them of their shortest spelling."""
+
+    @property
+    def kept_bytes(self) -> int:
+        """Of calls and results."""
+        return sum(map(len, self.plan)) + sum(map(len, self.results))
+
+    def keep(self, stand_in: StandIn) -> None:
+        """Remember a pass: not the replies as they came, which may be long, of white space too."""
+        self.plan, self.results = stand_in.calls, [mark(value_codec.shortest(reply)) for reply in stand_in.results]
+
+    def forget(self) -> None:
+        """Give the memory back; the next pass is the first again."""
+        self.plan, self.results, self.stable = [], [], None
 
     @functools.cached_property
     def prompt(self) -> CodeType | None:
@@ -92,15 +106,21 @@ class Trial:
         numpy = sys.modules.get("numpy")
         if numpy is not None:
             numpy.random.seed(0)
-        if self.prompt is not None:
-            exec(self.prompt, namespace)  # noqa: S102 (the benchmark's own code, and in a sandbox)
-        namespace[self.entry_point] = stand_in
-        exec(self.test, namespace)  # noqa: S102
-        namespace["check"](stand_in)
+        try:
+            if self.prompt is not None:
+                exec(self.prompt, namespace)  # noqa: S102 (the benchmark's own code, and in a sandbox)
+            namespace[self.entry_point] = stand_in
+            exec(self.test, namespace)  # noqa: S102
+            namespace["check"](stand_in)
+        finally:
+            namespace.clear()  # a circle through `check`, which would keep the results until the collector comes
 
 
 class StandIn:
-    """Called by the test in the candidate's place."""
+    """Called by the test in the candidate's place.
+
+    A call that has been sent ahead is known by what it asks, wherever in the test it comes; any other is sent then.
+    """
 
     def __init__(
         self, channel: socket.socket, plan: list[str], order: list[int], known: dict[int, bytes] | None = None
@@ -109,31 +129,32 @@ class StandIn:
         self._reader = messages.Reader(channel)
         self._plan = plan
         self._order = order
-        self._ahead = bool(order or known)
         self._received = 0
         self._bytes = 0
         self._replies = dict(known or {})
         self.calls: list[str] = []
         self.results: list[bytes] = []
-        self.seconds: list[float] = []
         if order:
             # A program that has failed is gone already, and its failure waits to be read.
             with contextlib.suppress(messages.Closed):
                 messages.send(channel, ("[" + ",".join(plan[index] for index in order) + "]").encode())
 
+    @functools.cached_property
+    def _ahead(self) -> dict[str, list[int]]:
+        """By call: its places in the plan whose replies are not used yet, the last first."""
+        places: dict[str, list[int]] = {}
+        for index in sorted({*self._order, *self._replies}, reverse=True):
+            places.setdefault(self._plan[index], []).append(index)
+        return places
+
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
-        index = len(self.calls)
-        if index >= MAX_CALLS:
+        if len(self.calls) >= MAX_CALLS:
             raise RuntimeError(f"the test makes more than {MAX_CALLS} calls")
         call = value_codec.dumps((list(arguments), keywords))
         self.calls.append(call)
-        if self._ahead and not (index < len(self._plan) and self._plan[index] == call):
-            self._ahead = False
-            self._receive_until(len(self._order))
-        started = time.monotonic()
-        reply = self._planned_reply(index) if self._ahead else self._live_reply(call)
+        places = self._ahead.get(call)
+        reply = self._planned_reply(places.pop()) if places else self._live_reply(call)
         self.results.append(reply)
-        self.seconds.append(time.monotonic() - started)
         return _value(reply)
 
     def _planned_reply(self, index: int) -> bytes:
@@ -148,12 +169,12 @@ class StandIn:
         return self._replies.pop(index)
 
     def gives(self, results: list[bytes]) -> bool:
-        """Whether all that was sent ahead comes back as these results, byte for byte. Stops at the first that does not,
-        and keeps what has come for the test."""
+        """Whether all that was sent ahead comes back with these marks. Stops at the first that does not, and keeps what
+        has come for the test."""
         with contextlib.suppress(CandidateGone, CandidateFailed):
             for count, index in enumerate(self._order, 1):
                 self._receive_until(count)
-                if self._replies[index] != results[index]:
+                if mark(self._replies[index]) != results[index]:
                     return False
             return bool(self._order)
         return False
@@ -164,6 +185,7 @@ class StandIn:
             self._received += 1
 
     def _live_reply(self, call: str) -> bytes:
+        self._receive_until(len(self._order))
         with contextlib.suppress(messages.Closed):
             messages.send(self._channel, f"[{call}]".encode())
         return self._receive()
@@ -215,35 +237,47 @@ def _value(reply: bytes) -> Any:
 def judge(trial: Trial, channel: socket.socket, again: bool) -> dict[str, Any]:
     """Run the test against the candidate at the other end; {"verdict", "message"} and, of a pass, "order_matters"."""
     order: list[int] = []
-    known: dict[int, bytes] = {}
-    if again:
-        order = other_order(trial.results, trial.seconds)
-        known = {index: reply for index, reply in enumerate(trial.results) if index not in order}
-    elif trial.stable:
+    if again or trial.stable:
         order = shuffled(list(range(len(trial.plan))), trial.results)
-    stand_in = StandIn(channel, trial.plan, order, known)
-    if trial.stable and stand_in.gives(trial.results):
+    stand_in = StandIn(channel, trial.plan, order)
+    if order and stand_in.gives(trial.results):
         return {"verdict": "passed", "message": ""}
     verdict, message = _run(trial, stand_in)
     if verdict != "passed" or again:
         return {"verdict": verdict, "message": message}
     if trial.stable and stand_in.calls != trial.plan:
         trial.stable = False
-    trial.plan, trial.results, trial.seconds = stand_in.calls, stand_in.results, stand_in.seconds
+    trial.keep(stand_in)
     if trial.stable is None:
-        trial.stable = bool(trial.plan) and _repeats(trial)
+        trial.stable = bool(trial.plan) and _repeats(trial, stand_in.results)
     outcome = {"verdict": "passed", "message": "", "order_matters": not order and len(set(trial.results)) > 1}
-    if trial.stable and not order and sum(map(len, trial.plan)) + sum(map(len, trial.results)) <= MAX_SHARED_BYTES:
+    if trial.stable and not order and trial.kept_bytes <= MAX_SHARED_BYTES:
         outcome["learnt"] = {"plan": trial.plan, "results": [reply.decode() for reply in trial.results]}
     return outcome
 
 
-def _repeats(trial: Trial) -> bool:
-    """Whether the test passes again on the results of its last pass, with the same calls."""
+def bound(trials: dict[str, Trial], current: str) -> None:
+    """Have the tasks that were asked longest ago forget their passes, until all but the current one keep little enough.
+    `trials` is in the order of asking."""
+    trials[current] = trials.pop(current)
+    left = MAX_KEPT_BYTES
+    for name in reversed([name for name in trials if name != current]):
+        left -= trials[name].kept_bytes
+        if left < 0:
+            trials[name].forget()
+
+
+def mark(reply: bytes) -> bytes:
+    """What tells a reply from any other: itself, or what no reply is."""
+    return reply if len(reply) <= MAX_SPELT_BYTES else b"SHA-256 " + hashlib.sha256(reply).hexdigest().encode()
+
+
+def _repeats(trial: Trial, replies: list[bytes]) -> bool:
+    """Whether the test passes again on the replies of its last pass, with the same calls."""
     ours, theirs = socket.socketpair()
     theirs.close()
     with ours:
-        replayed = StandIn(ours, trial.plan, [], dict(enumerate(trial.results)))
+        replayed = StandIn(ours, trial.plan, [], dict(enumerate(replies)))
         return _run(trial, replayed)[0] == "passed" and replayed.calls == trial.plan
 
 
@@ -260,19 +294,6 @@ def _run(trial: Trial, stand_in: StandIn) -> tuple[str, str]:
     except BaseException as error:
         return "wrong", _text(type(error).__name__, error)
     return "passed", ""
-
-
-def other_order(results: list[bytes], seconds: list[float]) -> list[int]:
-    """Some of the calls, the quickest, in an order in which the right results differ from those of the first calls.
-
-    A program that answers by the order of calls then gives a wrong one, whatever the order was thought to be.
-    """
-    quickest = sorted(range(len(results)), key=seconds.__getitem__)
-    chosen = quickest[:REPEATED_CALLS]
-    if len({results[index] for index in chosen}) == 1:
-        other = next((index for index in quickest if results[index] != results[chosen[0]]), None)
-        chosen += [] if other is None else [other]
-    return shuffled(chosen, results)
 
 
 def shuffled(calls: list[int], results: list[bytes]) -> list[int]:
@@ -318,6 +339,7 @@ def serve() -> None:
             trials[message["task"]] = Trial(message["is"])
         if descriptor is not None:
             started = time.process_time()
+            bound(trials, message["task"])
             with socket.socket(fileno=descriptor) as channel:
                 outcome = judge(trials[message["task"]], channel, message["again"])
             if outcome["verdict"] == "passed":

@@ -18,7 +18,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from evaluator.sandbox import messages, stopwatch
@@ -38,6 +38,8 @@ ATTEMPTS = 2
 MAX_PROGRAM_BYTES = 1_000_000
 """Of a program as it is handed over, in JSON."""
 MAX_MESSAGE_CHARACTERS = 300
+MAX_PLANS_BYTES = 64_000_000
+"""Of what is known of all tasks; each has its share."""
 _KNOWN_GOOD = "\0known good"
 """Id of the task by which a sandbox is tried."""
 
@@ -128,11 +130,13 @@ class Worker:
         outcome, cpu = self._run(task_id, program, limits, again=False)
         learnt = outcome.get("learnt")
         if outcome["verdict"] == "passed" and outcome.get("order_matters"):
-            outcome, more = self._run(task_id, program, limits, again=True)
+            # Of a test that never asks the same, all calls come twice here.
+            twice = replace(limits, cpu_seconds=2 * limits.cpu_seconds, idle_seconds=2 * limits.idle_seconds)
+            outcome, more = self._run(task_id, program, twice, again=True)
             cpu += more
             if outcome["verdict"] != "passed":
                 outcome["message"] = f"passes in the test's order of calls only: {outcome['message']}"
-        if learnt and outcome["verdict"] == "passed":
+        if learnt and outcome["verdict"] == "passed" and _size(learnt) <= MAX_PLANS_BYTES / len(self._tasks):
             self._plans.setdefault(task_id, learnt)
         return Report(outcome["verdict"], _readable(outcome["message"]), cpu, time.monotonic() - started)
 
@@ -243,6 +247,10 @@ class Worker:
             return self._candidate.receive(GRACE_SECONDS)
         except (messages.Closed, OSError, ValueError):
             raise CandidateLost from None
+
+
+def _size(learnt: Mapping[str, list[str]]) -> int:
+    return sum(len(text) for texts in learnt.values() for text in texts)
 
 
 def _rlimits(limits: Limits) -> dict[str, int]:

@@ -139,6 +139,36 @@ def test_a_test_that_never_asks_the_same_twice():
     assert [each.verdict for each in scored] == ["passed", "wrong", "passed", "wrong"]
 
 
+def test_an_order_is_drawn_of_what_repeats_where_a_test_also_asks_something_new():
+    """Whoever knows the order of the calls and computes only the new one is found out."""
+    test = (
+        "import os\ndef check(candidate):\n    x = os.urandom(8).hex()\n    assert candidate(x) == x[::-1]\n"
+        "    for word in ('ab', 'cde', 'fg', 'hij', 'kl'):\n        assert candidate(word) == word[::-1]\n"
+    )
+    task = Task("Partly/0", "def turned(x):\n", "turned", test, "")
+    by_order = (
+        "    global NEXT\n    if len(x) == 16:\n        return x[::-1]\n    NEXT += 1\n"
+        "    return ['ba', 'edc', 'gf', 'jih', 'lk'][NEXT % 5]\n\nNEXT = -1\n"
+    )
+    with Scorer([task], ScoringSettings(calibrate=False, workers=1)) as own:
+        scored = own.score([Answer(task.id, 0, by_order), Answer(task.id, 1, "    return x[::-1]\n")])
+    assert [each.verdict for each in scored] == ["wrong", "passed"]
+    assert "order" in scored[0].message
+
+
+def test_all_calls_of_a_first_pass_are_repeated():
+    """Not those that the answer makes quick: of a benchmark without reference solutions nothing else is known."""
+    test = "def check(candidate):\n    for x in range(20):\n        assert candidate(x) == (x * 7) % 5\n"
+    task = Task("Slowly/0", "import time\ndef f(x):\n", "f", test, "")
+    by_order = (
+        "    global NEXT\n    if x < 10:\n        return x * 7 % 5\n    NEXT += 1\n    time.sleep(0.01)\n"
+        "    return (10 + NEXT) * 7 % 5\n\nNEXT = -1\n"
+    )
+    with Scorer([task], ScoringSettings(calibrate=False, workers=1)) as own:
+        scored = own.score([Answer(task.id, 0, by_order), Answer(task.id, 1, "    return x * 7 % 5\n")])
+    assert [each.verdict for each in scored] == ["wrong", "passed"]
+
+
 def test_other_results_than_the_known_ones_are_for_the_test_to_judge():
     """After a pass its results are known; equal values of another type or within a tolerance still pass, others not."""
     test = "def check(candidate):\n    assert abs(candidate(3) - 9) < 1e-6\n    assert candidate(2) == 4\n"

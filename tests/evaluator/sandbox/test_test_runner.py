@@ -1,0 +1,103 @@
+"""What the judge keeps of right answers is theirs alone in meaning, not in bytes, and bounded over all tasks."""
+
+from __future__ import annotations
+
+import gc
+import json
+import socket
+import threading
+
+import pytest
+
+from evaluator.sandbox import messages, value_codec
+from evaluator.sandbox.test_runner import MAX_KEPT_BYTES, StandIn, Trial, bound, judge, mark, shuffled
+
+TASK = {
+    "prompt": "",
+    "entry_point": "f",
+    "test": "def check(candidate):\n    assert candidate(1) == [1]\n    assert candidate(2) == [2]\n",
+}
+
+
+def judged(trial: Trial, spaces: int, again: bool = False) -> dict:
+    """The judge's outcome on a candidate that answers rightly, with so many spaces in every reply."""
+    ours, theirs = socket.socketpair()
+
+    def candidate() -> None:
+        try:
+            while True:
+                for call in json.loads(messages.receive(theirs)):
+                    (argument,), _ = value_codec.decode(call)
+                    messages.send(theirs, b'{"value":' + b" " * spaces + b"[%d]}" % argument)
+        except messages.Closed:
+            pass
+
+    thread = threading.Thread(target=candidate)
+    thread.start()
+    with ours:
+        outcome = judge(trial, ours, again)
+    thread.join()
+    theirs.close()
+    return outcome
+
+
+def test_padded_replies_are_kept_in_the_shortest_spelling():
+    trial = Trial(TASK)
+    assert judged(trial, 3_000_000)["verdict"] == "passed"
+    assert trial.results == [b'{"value":[1]}', b'{"value":[2]}']
+    assert judged(trial, 3_000_000, again=True)["verdict"] == "passed"
+    assert judged(trial, 0)["verdict"] == "passed"  # by its bytes, without the test
+    assert trial.kept_bytes < 200
+
+
+def test_of_long_results_a_digest_is_kept_that_no_reply_can_be():
+    long = value_codec.dumps(["x" * 1000]).encode()
+    assert mark(b"1") == b"1" and mark(long) != mark(long + b" ")
+    assert mark(mark(long)) != mark(long) and len(mark(long)) < 100
+
+
+def test_nothing_of_a_run_waits_for_the_collector():
+    """It comes after so many objects, not bytes: twelve answers' results were kept at once."""
+    gc.collect()
+    gc.disable()
+    try:
+        judged(Trial(TASK), 1000)
+        assert not [one for one in gc.get_objects() if type(one) is StandIn]
+    finally:
+        gc.enable()
+
+
+def test_what_is_kept_of_all_tasks_is_bounded():
+    """The tasks asked longest ago forget; the one that is asked never does, for it may be asked again at once."""
+    trials = {name: Trial(TASK) for name in "abcd"}
+    for trial in trials.values():
+        trial.results, trial.plan, trial.stable = [b"x" * (MAX_KEPT_BYTES // 2)], [""], True
+    bound(trials, "a")
+    assert list(trials) == ["b", "c", "d", "a"]
+    assert [name for name, trial in trials.items() if trial.results] == ["c", "d", "a"]
+    assert trials["b"].stable is None and trials["b"].kept_bytes == 0
+    assert sum(trial.kept_bytes for trial in trials.values()) <= 1.6 * MAX_KEPT_BYTES
+
+
+def test_a_forgotten_task_is_judged_as_at_first():
+    trial = Trial(TASK)
+    first = judged(trial, 0)
+    trial.forget()
+    assert judged(trial, 0) == first and first["learnt"]["results"] == ['{"value":[1]}', '{"value":[2]}']
+
+
+@pytest.mark.parametrize("results", [[b"1", b"2"], [b"1", b"1", b"2"], [b"2", *[b"1"] * 30]])
+def test_an_order_by_lot_gives_other_results_somewhere(results):
+    for _ in range(50):
+        order = shuffled(list(range(len(results))), results)
+        assert sorted(order) == list(range(len(results)))
+        assert [results[index] for index in order] != results
+
+
+def test_equal_calls_get_their_replies_in_the_order_of_the_plan():
+    """A test may ask the same twice, and a program may answer it differently."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        call = value_codec.dumps(([1], {}))
+        stand_in = StandIn(ours, [call, call], [], {0: b'{"value":"first"}', 1: b'{"value":"second"}'})
+        assert [stand_in(1), stand_in(1)] == ["first", "second"]
