@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from results.importers.trainings.tensorboard_events import masked_crc32c
 
 
 def trainer_state(steps: int = 6, planned: int = 6, ended: bool = True, **fields: Any) -> dict[str, Any]:
@@ -110,6 +113,40 @@ def trackio_sqlite(path: Path, with_ids: bool = True) -> Path:
         marks = ("abc", *config) if with_ids else config
         connection.execute(f"INSERT INTO configs VALUES (NULL, {', '.join('?' * len(marks))})", marks)
     connection.close()
+    return path
+
+
+def frame(data: bytes, length: int | None = None) -> bytes:
+    """A TFRecord frame, its length true or not."""
+    head = struct.pack("<Q", len(data) if length is None else length)
+    return head + struct.pack("<I", masked_crc32c(head)) + data + struct.pack("<I", masked_crc32c(data))
+
+
+def varint(value: int) -> bytes:
+    """Protobuf's number of any size."""
+    rest = value >> 7
+    return bytes([value & 0x7F]) if not rest else bytes([value & 0x7F | 0x80]) + varint(rest)
+
+
+def part(number: int, data: bytes) -> bytes:
+    """A protobuf field of bytes."""
+    return varint(number << 3 | 2) + varint(len(data)) + data
+
+
+def events(
+    path: Path, points: Sequence[tuple[str, int, float]], at: float, arguments: Mapping[str, Any] | None = None
+) -> Path:
+    """A TensorBoard event file: (tag, step, value), a second each from `at`; arguments as Trainer writes them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frames = []
+    if arguments is not None:
+        tensor = varint(1 << 3) + varint(7) + part(8, json.dumps(arguments).encode())
+        value = part(1, b"args/text_summary") + part(8, tensor)
+        frames.append(b"\x09" + struct.pack("<d", at) + part(5, part(1, value)))
+    for number, (tag, step, scalar) in enumerate(points):
+        value = part(1, tag.encode()) + b"\x15" + struct.pack("<f", scalar)
+        frames.append(b"\x09" + struct.pack("<d", at + number) + b"\x10" + varint(step) + part(5, part(1, value)))
+    path.write_bytes(b"".join(map(frame, frames)))
     return path
 
 

@@ -104,7 +104,8 @@ def _row(path: Path, line: int, row: dict[str, str]) -> ImportedRun:
     # without W&B's id nothing but its row tells a run from another of its name
     place = f"W&B {about['id']}" if about.get("id") else f"{absolute(path)} {name} {about.get('created', '')}"
     config = {key: _typed(cell) for key, cell in others.items() if key not in metrics}
-    return run_of(path, dataclasses.replace(told, place=place), config, curves, summary)
+    names = () if about.get("id") else (f"{told.name} (line {line})",)
+    return run_of(path, dataclasses.replace(told, place=place, names=names), config, curves, summary)
 
 
 def _is_metric(key: str, cell: str) -> bool:

@@ -6,7 +6,6 @@ import json
 import os
 import pickle
 import sqlite3
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,8 @@ from hypothesis import strategies as st
 
 from results import ImportRefused, Store, import_path
 from results.importers import read_file
-from results.importers.trainings.tensorboard_events import masked_crc32c
 from tests.results import foreign
+from tests.results.foreign import frame
 
 
 @pytest.fixture(scope="module")
@@ -177,12 +176,6 @@ def test_a_foreign_schema_runs_nothing(store: Store, tmp_path: Path) -> None:
 def test_our_own_store_is_merged_not_imported(store: Store, tmp_path: Path) -> None:
     with pytest.raises(ImportRefused, match="bakeoff store merge"):
         import_path(tmp_path / "store" / "results.db", store)
-
-
-def frame(data: bytes, length: int | None = None) -> bytes:
-    """A TFRecord frame, its length true or not."""
-    head = struct.pack("<Q", len(data) if length is None else length)
-    return head + struct.pack("<I", masked_crc32c(head)) + data + struct.pack("<I", masked_crc32c(data))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,185 @@
+"""A zoo of what trainers and trackers write: how many runs it is, of which name, with which points."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from results import ImportRefused, Store, import_path
+from tests.results import foreign
+
+AT = 1795309657.0
+
+
+def curves(store: Store, metric: str = "loss") -> dict[str, dict[int, float]]:
+    """Run name → the points of a metric."""
+    found = {}
+    for one in store.runs.list():
+        if metric in store.curves.metrics(one.run.id):
+            steps, values = store.curves.read(one.run.id, metric)
+            found[one.run.name] = dict(zip(map(int, steps), (round(float(value), 4) for value in values), strict=True))
+    return found
+
+
+def losses(first: int, last: int, scale: float = 1.0, every: int = 1) -> list[tuple[str, int, float]]:
+    return [("train/loss", step, scale * step) for step in range(first, last + 1, every)]
+
+
+class TestTensorBoard:
+    def test_two_trainings_in_one_folder_are_two_runs(self, store: Store, tmp_path: Path) -> None:
+        foreign.events(tmp_path / "tb" / "events.out.tfevents.1.a", losses(1, 3), AT)
+        foreign.events(tmp_path / "tb" / "events.out.tfevents.2.a", losses(1, 4, 2.0), AT + 100)
+        report = import_path(tmp_path / "tb", store)
+        assert curves(store) == {"tb (1)": {1: 1, 2: 2, 3: 3}, "tb (2)": {1: 2, 2: 4, 3: 6, 4: 8}}
+        assert "holds 2 trainings" in report.notes[0]
+        assert not any(item.new for item in import_path(tmp_path / "tb", store).items)
+
+    def test_two_trainings_in_one_file_are_two_runs(self, store: Store, tmp_path: Path) -> None:
+        foreign.events(tmp_path / "tb" / "events.out.tfevents.1.a", [*losses(1, 3), *losses(1, 2, 2.0)], AT)
+        import_path(tmp_path / "tb", store)
+        assert list(curves(store).values()) == [{1: 1, 2: 2, 3: 3}, {1: 2, 2: 4}]
+
+    def test_a_resumed_training_is_one_run(self, store: Store, tmp_path: Path) -> None:
+        foreign.events(tmp_path / "tb" / "events.out.tfevents.1.a", losses(1, 3), AT)
+        foreign.events(tmp_path / "tb" / "events.out.tfevents.2.a", losses(4, 6), AT + 100)
+        report = import_path(tmp_path / "tb", store)
+        assert curves(store) == {"tb": {step: step for step in range(1, 7)}} and not report.notes
+
+    def test_of_steps_that_were_trained_twice_the_resumed_ones_count(self, store: Store, tmp_path: Path) -> None:
+        foreign.events(tmp_path / "tb" / "events.out.tfevents.1.a", losses(1, 5), AT)
+        foreign.events(tmp_path / "tb" / "events.out.tfevents.2.a", losses(4, 4, 10.0) + losses(5, 5, 10.0), AT + 100)
+        report = import_path(tmp_path / "tb", store)
+        assert curves(store) == {"tb": {1: 1, 2: 2, 3: 3, 4: 40, 5: 50}}
+        assert "2 steps were trained twice" in report.notes[0]
+
+    def test_steps_that_go_on_under_other_settings_are_another_training(self, store: Store, tmp_path: Path) -> None:
+        for number, rate in enumerate((1e-4, 2e-4)):
+            steps = losses(1 + 3 * number, 3 + 3 * number)
+            told = {"learning_rate": rate, "logging_dir": f"runs/{number}"}
+            foreign.events(tmp_path / "tb" / f"events.out.tfevents.{number}.a", steps, AT + 100 * number, told)
+        import_path(tmp_path / "tb", store)
+        assert [one.run.config["training.learning_rate"] for one in store.runs.list()] == [1e-4, 2e-4]
+
+    def test_a_short_trial_before_is_another_training(self, store: Store, tmp_path: Path) -> None:
+        foreign.events(tmp_path / "tb" / "events.out.tfevents.1.a", losses(1, 5), AT)
+        foreign.events(tmp_path / "tb" / "events.out.tfevents.2.a", losses(10, 40, 1.0, 10), AT + 100)
+        import_path(tmp_path / "tb", store)
+        assert sorted(len(points) for points in curves(store).values()) == [4, 5]
+
+    def test_the_evaluation_at_the_end_belongs_to_its_training(self, store: Store, tmp_path: Path) -> None:
+        told = [*losses(1, 3), ("eval/loss", 2, 5.0), ("eval/loss", 3, 4.0)]
+        foreign.events(tmp_path / "tb" / "events.out.tfevents.1.a", told, AT)
+        foreign.events(tmp_path / "tb" / "events.out.tfevents.2.a", [("eval/loss", 3, 3.5)], AT + 100)
+        import_path(tmp_path / "tb", store)
+        assert curves(store, "validation_loss") == {"tb": {2: 5.0, 3: 3.5}}
+
+    def test_folders_below_are_runs_of_their_names(self, store: Store, tmp_path: Path) -> None:
+        for name in ("r8", "r16"):
+            foreign.events(tmp_path / "all" / name / "events.out.tfevents.1.a", losses(1, len(name)), AT)
+        import_path(tmp_path / "all", store)
+        assert curves(store) == {"r16": {1: 1, 2: 2, 3: 3}, "r8": {1: 1, 2: 2}}
+
+
+class TestTrainer:
+    def write(self, folder: Path, history: list[dict[str, Any]], **fields: Any) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "trainer_state.json"
+        path.write_text(json.dumps({"log_history": history, "global_step": 2, "max_steps": 2, **fields}))
+        return path
+
+    def test_an_entry_without_a_step_is_a_summary(self, store: Store, tmp_path: Path) -> None:
+        predicted = {"predict_loss": 1.5, "predict_runtime": 3.0, "predict_bleu": 20.0}
+        history = [{"step": 1, "loss": 3.0}, {"step": 2, "loss": 2.0}, {"train_runtime": 9.0, "step": 2}, predicted]
+        item = import_path(self.write(tmp_path / "r", history), store).items[0]
+        assert curves(store) == {"r": {1: 3.0, 2: 2.0}} and store.runs.get(item.id).status == "finished"
+        report = store.reports.get(item.id, "import")
+        assert report is not None and report.payload["summary"].items() >= predicted.items()
+        assert any("predict_bleu" in missing for missing in item.missing)
+
+    def test_a_log_without_any_step_is_numbered_and_said(self, store: Store, tmp_path: Path) -> None:
+        item = import_path(self.write(tmp_path / "r", [{"loss": 3.0}, {"loss": 2.0}]), store).items[0]
+        assert curves(store) == {"r": {1: 3.0, 2: 2.0}}
+        assert any("numbered in their order" in missing for missing in item.missing)
+
+    def test_a_step_with_two_values_is_said(self, store: Store, tmp_path: Path) -> None:
+        history = [{"step": 1, "eval_loss": 3.0}, {"step": 1, "eval_loss": 2.0}]
+        item = import_path(self.write(tmp_path / "r", history), store).items[0]
+        assert any("1 steps have several values" in missing for missing in item.missing)
+
+    def test_two_metrics_of_one_name_in_the_store_stay_two(self, store: Store, tmp_path: Path) -> None:
+        item = import_path(self.write(tmp_path / "r", [{"step": 1, "train/loss": 3.0, "loss": 2.0}]), store).items[0]
+        assert store.curves.metrics(item.id) == ["loss", "loss (2)"]
+
+
+WIDE = '"Step","r8 - train/loss","r8 - train/loss__MIN","r8 - train/loss__MAX","r16 - train/loss","r8 - _step"\n'
+RUNS = (
+    '"Name","State","Notes","Tags","Created","Runtime","learning_rate","eval/loss","train/global_step","train/loss"\n'
+)
+CSV: dict[str, tuple[str, dict[str, dict[int, float]]]] = {
+    "a chart with bounds": (WIDE + "1,3,2,4,,1\n2,2,1,3,5,2\n", {"r8": {1: 3, 2: 2}, "r16": {2: 5}}),
+    "two runs of one name in a chart": (
+        "Step,r8 - loss,r8 - loss\n1,3,4\n2,2,1\n", {"r8": {1: 3, 2: 2}, "r8 (2)": {1: 4, 2: 1}}),
+    "a history by _step": ("_step,_runtime,train/loss\n1,0.5,3\n2,0.9,2\n", {"w": {1: 3, 2: 2}}),
+    "a history by optimizer steps": ("_step,train/global_step,train/loss\n1,10,3\n2,20,2\n", {"w": {10: 3, 20: 2}}),
+    "a history whose optimizer steps have gaps": (
+        "_step,train/global_step,train/loss\n1,10,3\n2,,2\n", {"w": {1: 3, 2: 2}}),
+    "a history by whole epochs": ("epoch,train/loss\n1,3\n2,2\n", {"w": {1: 3, 2: 2}}),
+    "a history by parts of epochs": ("epoch,train/loss\n0.5,3\n1.0,2\n", {"w": {1: 3, 2: 2}}),
+    "a chart over time": ('"Relative Time (Process)","r8 - loss"\n2.5,3\n7.25,2\n', {"r8": {1: 3, 2: 2}}),
+    "semicolons and decimal commas": ("Step;r8 - loss\n1;3,5\n2;2,5\n", {"r8": {1: 3.5, 2: 2.5}}),
+    "a table of runs": (
+        RUNS + '"r8","finished","","","","732","0.0002","1.52","300","1.31"\n'
+        '"r16","crashed","","","","740","0.0002","1.49","300","1.27"\n', {"r8": {300: 1.31}, "r16": {300: 1.27}}),
+    "a history of several runs": ("run,step,loss\nr8,1,3\nr8,2,2\nr16,1,4\n", {"r8": {1: 3, 2: 2}, "r16": {1: 4}}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", CSV)
+def test_tables_as_wandb_exports_them(store: Store, tmp_path: Path, kind: str) -> None:
+    text, expected = CSV[kind]
+    (tmp_path / "w.csv").write_text(text)
+    report = import_path(tmp_path / "w.csv", store)
+    assert curves(store) == expected
+    said = [*report.notes, *(missing for item in report.items for missing in item.missing)]
+    if "parts of epochs" in kind or "time" in kind:
+        assert any("numbered in the order of" in sentence for sentence in said)
+
+
+def test_a_table_of_runs_has_settings_and_summaries(store: Store, tmp_path: Path) -> None:
+    row = '"r8","crashed","too hot","a, b","2026-01-02T03:04:05Z","60","0.0002","1.52","300","1.31"\n'
+    (tmp_path / "w.csv").write_text(RUNS + row)
+    item = import_path(tmp_path / "w.csv", store).items[0]
+    run = store.runs.get(item.id)
+    assert (run.config, run.status, run.tags, run.notes) == ({"learning_rate": 0.0002}, "failed", ("a", "b"), "too hot")
+    assert run.started_at is not None and run.finished_at is not None
+    assert (run.finished_at - run.started_at).total_seconds() == 60
+    report = store.reports.get(item.id, "import")
+    assert report is not None
+    assert report.payload["summary"] == {
+        "eval/loss": 1.52, "train/global_step": 300, "train/loss": 1.31, "runtime_seconds": 60.0,
+    }  # fmt: skip
+    assert store.runs.list()[0].best_validation_loss == 1.52
+
+
+def test_runs_of_one_name_in_a_table_are_two(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "w.csv").write_text("Name,State,rank,loss,_step\nx,finished,8,1.0,5\nx,finished,16,2.0,5\n")
+    assert [item.name for item in import_path(tmp_path / "w.csv", store).items] == ["x (line 2)", "x (line 3)"]
+    assert [one.run.config["rank"] for one in store.runs.list()] == [8, 16]
+
+
+def test_rows_of_several_runs_without_a_name_are_refused(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "w.csv").write_text("step,loss\n1,3\n2,2\n1,4\n2,1\n")
+    with pytest.raises(ImportRefused, match=r"two values at step 1 \(lines 2 and 4\).*add one called Name"):
+        import_path(tmp_path / "w.csv", store)
+
+
+def test_words_among_numbers_are_counted(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "w.csv").write_text("step,loss,phase\n1,3,warm\n2,diverged,hot\n")
+    notes = import_path(tmp_path / "w.csv", store).notes
+    assert notes == (
+        "loss: 1 of 2 cells are no numbers and are left out",
+        "phase: 2 of 2 cells are no numbers and are left out",
+    )
