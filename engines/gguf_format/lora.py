@@ -33,8 +33,10 @@ class Delta:
 
     def add_to(self, rows: Array, first: int) -> None:
         """Merge into some of the tensor's rows in place: rows (n, inputs) float32, the tensor's from `first` on."""
+        import torch
+
         last = first + len(rows)
-        rows += self.up[first:last] @ self.down
+        torch.from_numpy(rows).addmm_(torch.from_numpy(self.up[first:last]), torch.from_numpy(self.down))
         if self.magnitude is not None:
             rows *= (self.magnitude[first:last] / np.linalg.norm(rows, axis=1))[:, None]
 

@@ -15,7 +15,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +25,7 @@ from engines.errors import EngineError, FileRefused
 from engines.gguf_format.header import Header, read_header
 from engines.gguf_format.hyperparameters import READ, config_of
 from engines.gguf_format.vocabulary import gguf_tokenizer
-from engines.gguf_format.writer import THREADS, GgufSource
+from engines.gguf_format.writer import GgufSource, block_pool
 from engines.identity import file_sha256
 
 if TYPE_CHECKING:
@@ -128,7 +127,7 @@ def model_of(path: Path, folder: Path, dtype: str, **options: Any) -> Any:
     for name, parameter in wanted.items():
         if name not in known or source.shape(name) != tuple(parameter.shape):
             raise FileRefused(f"{path} has no {name} of {tuple(parameter.shape)}, which its kind of model needs.")
-    with ThreadPoolExecutor(THREADS) as pool:
+    with block_pool() as pool:
         list(pool.map(lambda name: _fill(wanted[name], source, name), wanted))
     return model
 
@@ -137,11 +136,13 @@ def _fill(parameter: torch.Tensor, source: GgufSource, name: str) -> None:
     """Copy one tensor into a parameter's data, in transformers' layout."""
     import torch
 
-    first, blocks = 0, source.blocks(name)
-    for block in [np.concatenate(list(blocks))] if source.layout.moves_rows(name) else blocks:
-        part = torch.from_numpy(np.ascontiguousarray(source.layout.from_gguf(name, block)))
+    blocks = source.blocks(name)
+    if source.layout.moves_rows(name):
+        whole = np.concatenate([rows() for _, rows in blocks])
+        blocks = iter([(0, lambda: whole)])
+    for first, rows in blocks:
+        part = torch.from_numpy(np.ascontiguousarray(source.layout.from_gguf(name, rows())))
         parameter[first : first + len(part)] = part
-        first += len(part)
 
 
 def _write_through_transformers(path: Path, folder: Path, dtype: str) -> None:

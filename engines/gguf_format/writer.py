@@ -13,8 +13,10 @@ import hashlib
 import json
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,6 +27,7 @@ from engines.gguf_format.architectures import Array
 from engines.gguf_format.header import NORMALIZER, read_header
 from engines.gguf_format.hyperparameters import hyperparameters, read_config
 from engines.gguf_format.lora import Delta, layout_of
+from engines.gguf_format.quantization import dequantized, quantized, widened
 from engines.gguf_format.vocabulary import Vocabulary, read_vocabulary
 from engines.identity import remember_sha256
 
@@ -35,7 +38,12 @@ WIDE = ("token_embd.weight", "output.weight")
 BLOCK = 1 << 20
 """Weights read, merged and quantized at a time: what fits a core's cache with its copies."""
 THREADS = min(4, len(os.sched_getaffinity(0)))
-"""Blocks quantized at once; numpy lets go of the interpreter for most of it."""
+"""Blocks converted at once; what converts them lets go of the interpreter."""
+
+
+Block = tuple[int, Callable[[], Array]]
+"""Some rows of a tensor: the first one's place, and what gives them, on any thread: float32, in GGUF's layout, the
+caller's own."""
 
 
 class Source(Protocol):
@@ -51,8 +59,8 @@ class Source(Protocol):
         """Rows first."""
         ...
 
-    def blocks(self, name: str) -> Iterator[Array]:
-        """A tensor's rows from first to last, some at a time: float32, in GGUF's layout, the caller's own."""
+    def blocks(self, name: str) -> Iterator[Block]:
+        """A tensor's rows from first to last, some at a time."""
         ...
 
     def describe(self, writer: Any) -> None:
@@ -77,16 +85,12 @@ class GgufSource:
     def shape(self, name: str) -> tuple[int, ...]:
         return tuple(reversed(self._tensors[name].shape))
 
-    def blocks(self, name: str) -> Iterator[Array]:
-        import gguf
-        from gguf.quants import dequantize
-
+    def blocks(self, name: str) -> Iterator[Block]:
         found, shape = self._tensors[name], self.shape(name)
         start = self.header.data_offset + found.offset
         stored = self._bytes[start : start + found.bytes].reshape(shape[0], -1)
         for rows in _row_blocks(shape):
-            part = dequantize(stored[rows], gguf.GGMLQuantizationType(found.kind)).astype(np.float32)
-            yield part.reshape(-1, *shape[1:])
+            yield rows.start, partial(_dequantized, stored[rows], found.kind, shape[1:])
 
     def describe(self, writer: Any) -> None:
         import gguf
@@ -127,9 +131,9 @@ class FolderSource:
         with safe_open(self._files[module], framework="pt") as file:
             return tuple(file.get_slice(module).get_shape())
 
-    def blocks(self, name: str) -> Iterator[Array]:
+    def blocks(self, name: str) -> Iterator[Block]:
         if name in self._parameters.tensors:
-            yield self._parameters.tensors[name].copy()
+            yield 0, self._parameters.tensors[name].copy
             return
         from safetensors import safe_open
 
@@ -139,7 +143,11 @@ class FolderSource:
         with safe_open(self._files[module], framework="pt") as file:
             stored = file.get_slice(module)
             for rows in whole:
-                yield np.ascontiguousarray(self.layout.to_gguf(name, stored[rows].float().numpy()))
+                yield rows.start, partial(self._laid_out, name, stored[rows])
+
+    def _laid_out(self, name: str, weights: Any) -> Array:
+        """A tensor of safetensors' in GGUF's layout and float32."""
+        return np.ascontiguousarray(self.layout.to_gguf(name, widened(weights)))
 
     def describe(self, writer: Any) -> None:
         writer.add_type("model")
@@ -206,7 +214,7 @@ def write_model(
     writer.write_ti_data_to_file()
     writer.flush()
     digest = hashlib.sha256(path.read_bytes())
-    with ThreadPoolExecutor(THREADS) as pool:
+    with block_pool() as pool:
         for name, kind in kinds.items():
             _write_tensor(writer, source.blocks(name), deltas.get(name), kind, pool, digest)
     writer.close()
@@ -214,17 +222,29 @@ def write_model(
     return {kind: list(kinds.values()).count(kind) for kind in sorted(set(kinds.values()))}
 
 
+@contextmanager
+def block_pool() -> Iterator[ThreadPoolExecutor]:
+    """Threads that convert blocks, one a core; in each torch computes alone, or they would wait for one another."""
+    import torch
+
+    threads = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(THREADS, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            yield pool
+    finally:
+        torch.set_num_threads(threads)  # threads to come take over what the last one set
+
+
 def _write_tensor(
-    writer: Any, blocks: Iterable[Array], delta: Delta | None, kind: str, pool: Executor, digest: hashlib._Hash
+    writer: Any, blocks: Iterable[Block], delta: Delta | None, kind: str, pool: Executor, digest: hashlib._Hash
 ) -> None:
     """Merge, quantize and write a tensor's blocks in their order, and digest them; a few are under way at once."""
-    import gguf
-    from gguf.quants import quantize
 
-    def made(block: Array, first: int) -> Array:
+    def made(first: int, block: Callable[[], Array]) -> Array:
+        rows = block()
         if delta is not None:
-            delta.add_to(block, first)
-        return np.asarray(quantize(np.ascontiguousarray(block, np.float32), gguf.GGMLQuantizationType[kind]))
+            delta.add_to(rows, first)
+        return quantized(rows, kind)
 
     (file,) = writer.fout
 
@@ -233,15 +253,18 @@ def _write_tensor(
         digest.update(part)
 
     put(bytes(-file.tell() % writer.data_alignment))
-    begun, first = deque[Future[Array]](), 0
-    for block in blocks:
-        begun.append(pool.submit(made, block, first))
-        first += len(block)
+    begun = deque[Future[Array]]()
+    for first, block in blocks:
+        begun.append(pool.submit(made, first, block))
         if len(begun) > 2 * THREADS:
             put(begun.popleft().result().data.cast("B"))
     for waiting in begun:
         put(waiting.result().data.cast("B"))
     put(bytes(-file.tell() % writer.data_alignment))
+
+
+def _dequantized(stored: Array, kind: int, width: tuple[int, ...]) -> Array:
+    return dequantized(stored, kind).reshape(-1, *width)
 
 
 def _row_blocks(shape: tuple[int, ...]) -> list[slice]:

@@ -83,8 +83,8 @@ class Broken(FolderSource):
         self._replaced = vocabulary
 
     def blocks(self, name: str) -> Iterator[Any]:
-        found = np.concatenate(list(super().blocks(name)))
-        yield self._change(name, found) if self._change else found
+        found = np.concatenate([rows() for _, rows in super().blocks(name)])
+        yield 0, lambda: self._change(name, found) if self._change else found
 
     def describe(self, writer: Any) -> None:
         import engines.gguf_format.writer as module
