@@ -64,6 +64,8 @@ CHARACTERS_A_TOKEN = 4.5
 
 CALIBRATED_OPENINGS, CALIBRATED_TOKENS = 9, 300
 """Processes and tokens until llama.cpp's number of threads is found (`engines.llamacpp.thread_count`)."""
+FOUND_SECONDS = 25.0
+"""The same of a large model: no further round begins after 20 s. Once for files of equal tensors, as a batch's are."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,7 @@ def latency_of(batch: Batch, settings: Mapping[str, Any], where: Where) -> float
     opening = loading_seconds(sizes, batch.read, place, "llamacpp")
     step = step_seconds(sizes, chosen.concurrency, batch.read, place, "llamacpp")
     step *= LORA_SLOWER if batch.form == "lora-gguf" else 1.0
-    finding = 0.0 if chosen.threads else CALIBRATED_OPENINGS * opening + CALIBRATED_TOKENS * step
+    finding = 0.0 if chosen.threads else min(CALIBRATED_OPENINGS * opening + CALIBRATED_TOKENS * step, FOUND_SECONDS)
     rounds = 0.0
     for name in chosen.prompts:
         prompt = chosen.concurrency * (len(PROMPTS[name]) / CHARACTERS_A_TOKEN + TEMPLATE_TOKENS)
@@ -170,4 +172,4 @@ def latency_of(batch: Batch, settings: Mapping[str, Any], where: Where) -> float
         rounds += reading_seconds(sizes, prompt, place, chosen.concurrency, batch.read) + answer * step
     timed = batch.models * rounds
     timed = max(2 * timed, min(chosen.repetitions * timed, chosen.seconds))
-    return batch.files * (finding + opening) + batch.models * (opening + rounds) + timed
+    return finding + batch.files * opening + batch.models * (opening + rounds) + timed

@@ -5,13 +5,15 @@ spin (62 → 20 tokens/s measured on two cores). Threads that soon sleep cost 1 
 under load. Fewer threads may beat both on a shared machine, so the choice is measured.
 
 Speeds of one machine drift by the second, so nothing is judged by one trial: all candidates are tried in turn, those
-that come near the best again in the opposite order and for longer, and the median counts.
+that come near the best again in the opposite order and for longer, and the median counts. A large model is judged by
+fewer tokens, since each takes longer than the drift that more of them would even out, and sooner.
 """
 
 from __future__ import annotations
 
 import os
 import statistics
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +27,12 @@ from results import digest
 
 PROMPT = "Count the stars: one, two, three,"
 TOKENS = 12
-"""Tokens of one timed answer: a tenth of a second for a small model, two for one of 3B on two cores."""
+"""Tokens of one timed answer of the first round: a tenth of a second for a small model."""
+ANSWER_SECONDS = 0.5
+"""What such an answer takes at most: slower models are timed over fewer tokens, at least `FEWEST`."""
+FEWEST = 4
+FILE_SECONDS = 20.0
+"""After this much of trials for each file no further round begins: most of a large model's are spent on loading it."""
 NEAR = (0.6, 0.8, 0.9)
 """Share of the best speed that a candidate must have reached after each round to be tried in the next one, in a process
 of its own again: beside other work a single trial may be a third off."""
@@ -57,13 +64,13 @@ def measured(openers: Mapping[str, Opener], tokens: int = TOKENS) -> list[Trial]
     """
     choices = candidates(len(os.sched_getaffinity(0)))
     tried: dict[tuple[str, Threading], list[float]] = {(key, choice): [] for key in openers for choice in choices}
-    left = list(tried)
+    left, began = list(tried), time.monotonic()
     for times, near in enumerate((*NEAR, 1.0), 1):
         for key, choice in left:
             tried[key, choice].append(_speed(openers[key], choice, tokens * times))
         best = max(statistics.median(tried[one]) for one in left)
         left = [one for one in reversed(left) if statistics.median(tried[one]) >= near * best]
-        if len(left) == 1:
+        if len(left) == 1 or time.monotonic() - began > FILE_SECONDS * len(openers):
             break
     trials = [(one in left, statistics.median(speeds), *one) for one, speeds in tried.items()]
     trials.sort(key=lambda trial: trial[:2], reverse=True)
@@ -92,9 +99,11 @@ def trial_options(choice: Threading) -> dict[str, Any]:
 
 
 def _speed(opener: Opener, choice: Threading, tokens: int) -> float:
-    """Tokens per second of the faster of two answers in a new process: the first one warms it up."""
+    """Tokens per second of the faster of two answers in a new process, which a first short one warms up."""
     engine = opener(choice)
     try:
+        fitting = int(decoding_speed(engine, FEWEST) * ANSWER_SECONDS * tokens / TOKENS)
+        tokens = max(FEWEST, min(tokens, fitting))
         return max(decoding_speed(engine, tokens), decoding_speed(engine, tokens))
     finally:
         engine.close()

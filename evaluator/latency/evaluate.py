@@ -150,8 +150,16 @@ def _measure(
 ) -> None:
     models = [model for model, _ in open_ones]
     bandwidth = memory_bandwidth()
-    choices = {model.id: _threading(model, workspace, chosen) for model in models}
-    starts = {model.id: _start(model, workspace, chosen, choices[model.id]) for model in models}
+    choices: dict[str, Threading] = {}
+    starts: dict[str, _Start] = {}
+    for place, model in enumerate(models):
+        choices[model.id] = _threading(model, workspace, chosen)
+        if progress:
+            progress("latency: trying threads", place + 1, len(models))
+    for place, model in enumerate(models):
+        starts[model.id] = _start(model, workspace, chosen, choices[model.id])
+        if progress:
+            progress("latency: cold starts", place + 1, len(models))
     total = len(models) * len(chosen.prompts) * chosen.repetitions * chosen.concurrency
     done = 0
 

@@ -49,14 +49,15 @@ def test_two_models_are_measured_side_by_side(tmp_path: Path) -> None:
     weights = next(Path(found.origin).parent.glob("*.gguf"))
     place = Workspace(tmp_path)
     settings = {"prompts": ["short"], "repetitions": 4, "tokens": 4, "threads": 1, "seconds": 0.001}
-    seen: list[int] = []
+    seen: list[tuple[str, int]] = []
     with place.store() as store:
         models = [
             store.models.add(Model(name, name, "base", "smollm2", digit * 64, 1, str(weights)))
             for name, digit in (("one", "1"), ("two", "2"))
         ]
-        done = evaluate_latency(models, store, place, settings, lambda what, at, total: seen.append(total - at))
-        assert seen == [7, 6, 5, 4]  # two rounds, then the time is over
+        done = evaluate_latency(models, store, place, settings, lambda what, at, total: seen.append((what, total - at)))
+        before = [(f"latency: {what}", left) for what in ("trying threads", "cold starts") for left in (1, 0)]
+        assert seen == [*before, *(("latency", left) for left in (7, 6, 5, 4))]  # two rounds, then the time is over
         for evaluation in done:
             assert evaluation.status == "finished"
             outcomes = store.evaluations.outcomes(evaluation.id)
