@@ -112,7 +112,7 @@ def markdown_rows(text: str) -> list[dict[str, Any]]:
 
 def is_markdown(text: str) -> bool:
     """Whether a text has the table that llama-bench prints."""
-    return re.search(r"^\s*\|\s*model\s*\|.*\|\s*test\s*\|.*\|\s*t/s\s*\|", text, re.MULTILINE) is not None
+    return re.search(r"^\s*\|\s*model\s*\|.*\|\s*test\s*\|.*\bt/s\s*\|", text, re.MULTILINE) is not None
 
 
 def _markdown_cells(row: Mapping[str, str]) -> Iterator[tuple[str, Any]]:

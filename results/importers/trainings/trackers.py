@@ -14,7 +14,7 @@ import yaml
 from results.errors import ImportRefused
 from results.importers.names import Called, absolute, short
 from results.importers.parcels import Curves, ImportedRun, Parcel, canonical, former_run_id, metric_name
-from results.importers.reading import number, open_sqlite, parse_json, read_text, refused, table_columns, whole
+from results.importers.reading import number, open_sqlite, parse_json, read_text, refused, table_columns, unknown, whole
 from results.records import Run, RunStatus
 
 STATUSES: Mapping[str, RunStatus] = {
@@ -86,8 +86,8 @@ def read_sqlite(path: Path) -> Parcel:
         if {"run_name", "metrics", "step"} <= tables.get("metrics", frozenset()):
             return _trackio(path, connection, tables)
         if {"curves", "outcomes", "evaluations"} <= tables.keys():
-            raise refused(path, "is a Bakeoff store; merge it: bakeoff store merge")
-    raise refused(path, f"holds neither MLflow's nor Trackio's tables ({', '.join(sorted(tables))[:120]})")
+            raise unknown(path, "is a Bakeoff store; merge it: bakeoff store merge")
+    raise unknown(path, f"holds neither MLflow's nor Trackio's tables ({', '.join(sorted(tables))[:120]})")
 
 
 def _mlflow_run_folder(folder: Path, meta: Mapping[str, Any]) -> ImportedRun:
