@@ -9,8 +9,9 @@ from __future__ import annotations
 from benchmarks.attack_judge import JUDGE
 from benchmarks.attack_machine import CONFINEMENT, RESOURCES
 from benchmarks.attack_shapes import Attack
+from benchmarks.attack_traces import TRACES
 from benchmarks.attack_values import VALUES
 
 __all__ = ["ATTACKS", "Attack"]
 
-ATTACKS = sorted([*VALUES, *JUDGE, *RESOURCES, *CONFINEMENT], key=lambda attack: attack.group)
+ATTACKS = sorted([*VALUES, *JUDGE, *RESOURCES, *CONFINEMENT, *TRACES], key=lambda attack: attack.group)

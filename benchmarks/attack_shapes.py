@@ -23,6 +23,14 @@ class Attack:
     task: str = "HumanEval/0"
     heavy: bool = False
     """Runs into a limit, or is meant to."""
+    runs: int = 1
+    """How often it is run in a row, each time as another program, which may find what the one before left. The last
+    counts."""
+
+    @property
+    def programs(self) -> list[str]:
+        """The code of each run."""
+        return [self.code, *(f"{self.code}\n# run {number}\n" for number in range(2, self.runs + 1))]
 
 
 ASKED = "has_close_elements(numbers, threshold)"

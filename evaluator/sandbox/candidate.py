@@ -34,7 +34,8 @@ RUN, USAGE, END = b"r", b"u", b"e"
 """What the server is told; with RUN goes one end of the answer's socket."""
 DESCRIPTOR_BYTES = socket.CMSG_SPACE(4)
 CHANNEL = 3
-"""The server's descriptor of the socket to its worker, a child's of the one to the judge; 0, 1, 2 are /dev/null."""
+"""The server's descriptor of the socket to its worker, a child's of the one to the judge; 0, 1, 2 are /dev/null, opened
+anew for each child."""
 HIGHEST_DESCRIPTOR = 1 << 20
 HELD_SECONDS = 0.002
 """Results of calls that take less are sent together: each message wakes the judge."""
@@ -104,6 +105,10 @@ def _preload() -> None:
         __import__(name)
     os.register_at_fork = register
     sys.modules["random"].seed(0)
+    # The system's own answer would name the kernel's release, and is refused; NumPy asks when it is imported.
+    machine = os.uname_result(("Linux", "sandbox", "", "", os.uname().machine))
+    for module in ("os", "posix"):
+        vars(sys.modules[module])["uname"] = lambda: machine
 
 
 def _rehearse() -> None:
@@ -147,6 +152,10 @@ def _answer(descriptor: int, bound: Filter) -> None:
         os.setsid()
         os.dup2(descriptor, CHANNEL)
         os.closerange(CHANNEL + 1, 256)
+        # Its own, not a copy of the server's: flags and owners belong to what was opened, and all copies share them.
+        os.closerange(0, CHANNEL)
+        for _ in range(CHANNEL):
+            os.open(os.devnull, os.O_RDWR)
         program = json.loads(_receive(CHANNEL))
         for limit, value in (
             (resource.RLIMIT_AS, program["memory_bytes"]),

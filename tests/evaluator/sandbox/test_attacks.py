@@ -18,13 +18,14 @@ RIGHT = "    import sys\n    print(numbers, file=sys.stderr)\n" + TASKS[0].canon
 
 def _verdicts(attacks: list, limits: Limits, workers: int) -> Iterator[dict[str, tuple[ScoredAnswer, ScoredAnswer]]]:
     """Attack → (its verdict, that of a right answer run after it); every pair's programs differ, so each is run."""
-    answers = []
+    answers, places = [], []
     for number, attack in enumerate(attacks):
-        answers.append(Answer(attack.task, number, attack.code))
+        answers += [Answer(attack.task, number, program) for program in attack.programs]
         answers.append(Answer("HumanEval/0", 1000 + number, f"{RIGHT}\n# {number}"))
+        places.append(len(answers) - 1)
     with Scorer(TASKS, ScoringSettings(limits=limits, calibrate=False, workers=workers)) as scorer:
         scored = scorer.score(answers)
-    return {attack.name: (scored[2 * i], scored[2 * i + 1]) for i, attack in enumerate(attacks)}
+    return {attack.name: (scored[i - 1], scored[i]) for i, attack in zip(places, attacks, strict=True)}
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,8 @@ def test_nothing_of_the_host_is_inside():
     code = (
         "    import os\n"
         "    seen = [name for name in os.listdir('/') if name not in "
-        "('bakeoff', 'lib', 'lib64', 'packages', 'python', 'usr')]\n"
+        "('bakeoff', 'dev', 'lib', 'lib64', 'packages', 'python', 'usr')]\n"
+        "    seen += [name for name in os.listdir('/dev') if name != 'null']\n"
         "    seen += [name for name in os.listdir('/packages') if not name.startswith('numpy')]\n"
         "    library = '/python/lib/python%d.%d/' % __import__('sys').version_info[:2]\n"
         "    for place in os.listdir(library):\n"  # where packages are depends on who built this Python
