@@ -27,6 +27,7 @@ from typing import Any
 import psutil
 
 HERE = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(HERE))
 SHAPE = {
     "vocab_size": 128256, "hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16,
     "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 64, "max_position_embeddings": 131072,
@@ -74,13 +75,18 @@ def main() -> None:
 
 
 def make_base(folder: Path, shape: dict[str, int]) -> None:
-    """Write a Llama of random bfloat16 weights with a miniature's tokenizer."""
+    """Write a Llama of random bfloat16 weights with SmolLM2's tokenizer; a small vocabulary's: with a miniature's.
+
+    A miniature's tokenizer makes three tokens of what a real one makes one of, and every stage reads them all.
+    """
     import torch
     import transformers
 
+    from trainer import base_tokenizer
     from trainer.bases.miniature_tokenizers import miniature_tokenizer
 
-    tokenizer = miniature_tokenizer("llama")
+    small = shape["vocab_size"] < 10_000
+    tokenizer = miniature_tokenizer("llama") if small else base_tokenizer("smollm2-135m-instruct")
     ends = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("bos", "eos", "pad")}
     config = transformers.LlamaConfig(**shape, **ends, rope_theta=500000.0, tie_word_embeddings=True)
     torch.manual_seed(0)
