@@ -10,13 +10,13 @@ reused, a stopped one goes on at its newest whole checkpoint, and one failed var
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import IO
 
 from engines import Device, gpus, unusable_gpu
-from results import Progress, Report, Run, RunStatus, Store, Workspace, digest, this_machine
+from results import Progress, Run, RunStatus, Store, Workspace, digest, this_machine
 from trainer.bases.loading import Base, LoadedBase, describe_base, load_base
 from trainer.data.examples import PreparedData
 from trainer.data.pipeline import prepare
@@ -33,9 +33,11 @@ from trainer.planning.sharing import ON_A_GPU
 from trainer.runs import checkpoints, trackers
 from trainer.runs.assignment import Assignment, assign, identity_of, row_order, settle
 from trainer.runs.ended import Ended
-from trainer.runs.registration import register_adapter, register_base
-from trainer.runs.signals import Stop, stop_on_signals
+from trainer.runs.registration import Trained, register_adapter, register_base
+from trainer.runs.session import Session
+from trainer.runs.signals import stop_on_signals
 from trainer.trl_loop.division import Division
+from trainer.trl_loop.supervision import Supervision
 
 WAITING = "stopping after this step; once more stops at once"
 """Progress after the first Ctrl-C."""
@@ -64,9 +66,10 @@ def train(
     for variant in planned:
         store.runs.add(_run(variant))
     with stop_on_signals(lambda: progress(WAITING, 0, 1)) as stop:
+        session = Session(store, workspace, progress, stop)
 
         def train_until(some: Sequence[Variant], step: int | None) -> bool:
-            train_variants(some, store, workspace, progress, stop, step, devices)
+            train_variants(replace(session, until=step), some, devices)
             return not stop.asked
 
         if experiment.sweep.halving:
@@ -80,16 +83,8 @@ def train(
     return [store.runs.get(variant.id) for variant in planned]
 
 
-def train_variants(
-    planned: Sequence[Variant],
-    store: Store,
-    workspace: Workspace,
-    progress: Progress,
-    stop: Stop,
-    until: int | None = None,
-    devices: Sequence[Device] = (),
-) -> None:
-    """Train variants, each to step `until` at most; one that is cut there is left stopped, to go on later.
+def train_variants(session: Session, planned: Sequence[Variant], devices: Sequence[Device] = ()) -> None:
+    """Train variants, each to the session's `until` at most; one that is cut there is left stopped, to go on later.
 
     devices: as for `train`; without any, all train in this process.
     """
@@ -99,15 +94,15 @@ def train_variants(
     open_groups = [
         unfinished
         for group in groups.values()
-        if (unfinished := [variant for variant in group if store.runs.get(variant.id).status != "finished"])
+        if (unfinished := [one for one in group if session.store.runs.get(one.id).status != "finished"])
     ]
     if devices:
-        _train_isolated(open_groups, devices, store, workspace, progress, stop, until)
+        _train_isolated(session, open_groups, devices)
         return
     for group in open_groups:
-        if stop.asked:
+        if session.stop.asked:
             return
-        _train_group(group, store, workspace, progress, stop, until)
+        _train_group(session, group)
 
 
 def _run(variant: Variant) -> Run:
@@ -136,170 +131,130 @@ def _group_key(variant: Variant) -> str:
     )
 
 
-@dataclass(frozen=True)
-class Ground:
-    """What a group of variants stands on."""
-
-    base: LoadedBase
-    data: PreparedData
-
-
-def _prepared(
-    group: Sequence[Variant], base: Base, store: Store, workspace: Workspace, progress: Progress
-) -> PreparedData:
+def _prepared(session: Session, group: Sequence[Variant], base: Base) -> PreparedData:
     """The group's data; what it is goes to the store, and the base and the machine."""
     own = group[0].experiment
-    data = prepare(own.data, base.tokenizer, own.training.max_length, workspace, progress)
-    store.reports.put(Report(own.name, "data", {**data.report, "identity": data.identity}))
+    data = prepare(own.data, base.tokenizer, own.training.max_length, session.workspace, session.progress)
+    payload = {**data.report, "identity": data.identity}
+    session.report(own.name, "data", payload)
     for variant in group:  # variants of one experiment may have data of their own
-        store.reports.put(Report(variant.id, "data", {**data.report, "identity": data.identity}))
-        store.reports.put(Report(variant.id, "contamination", data.report["contamination"]))
-    register_base(base, store, workspace)
-    store.machines.add(this_machine())
+        session.report(variant.id, "data", payload)
+        session.report(variant.id, "contamination", data.report["contamination"])
+    register_base(base, session)
+    session.store.machines.add(this_machine())
     return data
 
 
-def _train_isolated(
-    groups: Sequence[Sequence[Variant]],
-    devices: Sequence[Device],
-    store: Store,
-    workspace: Workspace,
-    progress: Progress,
-    stop: Stop,
-    until: int | None,
-) -> None:
+def _train_isolated(session: Session, groups: Sequence[Sequence[Variant]], devices: Sequence[Device]) -> None:
     """Train groups one run a device. All data is prepared first: a bad row is found before any device works."""
     with ExitStack() as kept:
         assignments: list[tuple[Assignment, IO[bytes]]] = []
         for group in groups:
             training = group[0].experiment.training
             base = describe_base(group[0].base, training.quantization, training.dtype, devices[0].name)
-            data = _prepared(group, base, store, workspace, progress)
-            examples = kept.enter_context(keep(data.train, data.validation, workspace.folder("cache")))
-            assignments += [(assign(variant, base, data, workspace, until, ON_A_GPU), examples) for variant in group]
-        train_isolated(assignments, devices, store, workspace, progress, stop)
+            data = _prepared(session, group, base)
+            examples = kept.enter_context(keep(data.train, data.validation, session.workspace.folder("cache")))
+            assignments += [(assign(session, variant, base, data, ON_A_GPU), examples) for variant in group]
+        train_isolated(session, assignments, devices)
 
 
-def _train_group(
-    group: Sequence[Variant], store: Store, workspace: Workspace, progress: Progress, stop: Stop, until: int | None
-) -> None:
+def _train_group(session: Session, group: Sequence[Variant]) -> None:
     own = group[0].experiment
-    progress(f"loading {group[0].base}", 0, 1)
+    session.progress(f"loading {group[0].base}", 0, 1)
     base = load_base(group[0].base, own.training.quantization, own.training.dtype)
-    progress(f"loading {group[0].base}", 1, 1)
-    data = _prepared(group, base, store, workspace, progress)
-    ground = Ground(base, data)
+    session.progress(f"loading {group[0].base}", 1, 1)
+    data = _prepared(session, group, base)
     reasons = {variant.id: why_alone(variant.experiment, base.model) for variant in group}
     alone = [variant for variant in group if reasons[variant.id]]
     together = [variant for variant in group if not reasons[variant.id]]
     if together:
-        with stop.orderly():
-            _train_together(together, ground, store, workspace, progress, stop, until)
+        with session.stop.orderly():
+            _train_together(session, together, base, data)
     for number, variant in enumerate(alone):
-        if stop.asked:
+        if session.stop.asked:
             return
         if together or number:  # TRL changes the model it trains
-            ground = replace(ground, base=load_base(variant.base, own.training.quantization, own.training.dtype))
-        assignment = assign(variant, ground.base, data, workspace, until, reasons[variant.id])
-        _train_alone(assignment, ground, store, workspace, progress, stop)
+            base = load_base(variant.base, own.training.quantization, own.training.dtype)
+        _train_alone(session, assign(session, variant, base, data, reasons[variant.id]), base, data)
 
 
-def _train_together(
-    group: Sequence[Variant],
-    ground: Ground,
-    store: Store,
-    workspace: Workspace,
-    progress: Progress,
-    stop: Stop,
-    until: int | None,
-) -> None:
-    compute = Together(ground.base.model, ground.data.train, ground.data.validation)
+def _train_together(session: Session, group: Sequence[Variant], base: LoadedBase, data: PreparedData) -> None:
+    compute = Together(base.model, data.train, data.validation)
     members = []
     for variant in group:
         try:
-            members.append(_member(variant, compute, ground, workspace, until))
+            members.append(_member(session, variant, compute, base, data))
         except ValueError as error:
-            store.runs.finish(variant.id, "failed", str(error))
+            session.finish(variant.id, "failed", str(error))
     with ExitStack() as held:  # before any status changes: another process may be training these runs
         for member in members:
             held.enter_context(checkpoints.lock(member.folder))
-        _run_group(compute, members, ground, store, workspace, progress, stop)
+        _run_group(session, compute, members, base)
 
 
-def _run_group(
-    compute: Together,
-    members: Sequence[Member],
-    ground: Ground,
-    store: Store,
-    workspace: Workspace,
-    progress: Progress,
-    stop: Stop,
-) -> None:
+def _run_group(session: Session, compute: Together, members: Sequence[Member], base: LoadedBase) -> None:
     for member in members:
-        store.runs.start(member.trainee.run_id, this_machine().id, member.trainee.total_steps)
-    names = ", ".join(member.trainee.name for member in members)
+        session.start(member.trainee.run_id, member.trainee.total_steps)
     try:
-        train_group(compute, members, store, progress, stop, f"training {names}")
+        train_group(session, compute, members)
     except CheckpointInvalid as error:
-        _finish_all(members, "stopped", str(error), store)
+        for member in members:
+            session.finish(member.trainee.run_id, "stopped", str(error))
         raise
     except BaseException as error:
         status: RunStatus = "stopped" if isinstance(error, (KeyboardInterrupt, SystemExit)) else "failed"
-        _finish_all(members, status, f"{type(error).__name__}: {error}".strip(": "), store)
+        for member in members:
+            session.fail(member.trainee.run_id, error, status)
         if not isinstance(error, (RuntimeError, MemoryError)):
             raise
         return
     for member in members:
         if member.status == "finished":
-            _register(member, ground, store, workspace)
+            _register(session, member, base)
         elif not member.reason:
-            member.reason = f"cut at step {member.trainee.step} of {member.trainee.total_steps}"
-        store.runs.finish(member.trainee.run_id, member.status, member.reason)
+            member.reason = f"cut at step {member.progress.step} of {member.trainee.total_steps}"
+        session.finish(member.trainee.run_id, member.status, member.reason)
         if member.notes:
-            store.reports.put(Report(member.trainee.run_id, "training", {"notes": member.notes}))
+            session.report(member.trainee.run_id, "training", {"notes": member.notes})
 
 
-def _train_alone(
-    assignment: Assignment, ground: Ground, store: Store, workspace: Workspace, progress: Progress, stop: Stop
-) -> None:
+def _train_alone(session: Session, assignment: Assignment, base: LoadedBase, data: PreparedData) -> None:
     with checkpoints.lock(assignment.folder):
-        ended = _run_alone(assignment, ground, store, progress, stop)
+        ended = _run_alone(session, assignment, base, data)
     if ended is not None:
-        with stop.orderly():
-            settle(assignment, ground.base.notes, ended, store, workspace)
+        with session.stop.orderly():
+            settle(session, assignment, base.notes, ended)
 
 
-def _run_alone(assignment: Assignment, ground: Ground, store: Store, progress: Progress, stop: Stop) -> Ended | None:
+def _run_alone(session: Session, assignment: Assignment, base: LoadedBase, data: PreparedData) -> Ended | None:
     """What became of the run; None when it failed, which its record says."""
     from trainer.trl_loop import trainer as alone  # TRL takes seconds to import, and most experiments never need it
 
-    variant, data = assignment.variant, ground.data
+    variant, steps = assignment.variant, assignment.steps
     training = variant.experiment.training
-    store.runs.start(variant.id, this_machine().id, assignment.steps)
+    session.start(variant.id, steps)
     try:
         order = row_order(training, [len(example.input_ids) for example in data.train], packing=False)
-        place = alone.Ground(ground.base, data.train, data.validation, assignment.folder, assignment.identity)
-        trl = alone.build(variant.experiment, place, order, assignment.steps, Division.of(training))
-        with stop.orderly():
-            return alone.train_alone(
-                variant.id,
-                trl,
-                store.curves,
-                lambda step: progress(f"training {variant.name}", step, assignment.steps),
-                stop,
-                assignment.until,
-                training,
-            )
+        material = alone.Material(base, data.train, data.validation, assignment.folder, assignment.identity)
+        trl = alone.build(variant.experiment, material, order, steps, Division.of(training))
+        supervision = Supervision(
+            curves=session.store.curves,
+            progress=lambda step: session.progress(f"training {variant.name}", step, steps),
+            stop=session.stop,
+            until=assignment.until,
+        )
+        with session.stop.orderly():
+            return alone.train_alone(variant.id, trl, supervision, training)
     except BaseException as error:
         status: RunStatus = "failed" if isinstance(error, Exception) else "stopped"
         status = "stopped" if isinstance(error, CheckpointInvalid) else status
-        store.runs.finish(variant.id, status, f"{type(error).__name__}: {error}".strip(": "))
+        session.fail(variant.id, error, status)
         if status == "stopped":
             raise
         return None
 
 
-def _member(variant: Variant, compute: Together, ground: Ground, workspace: Workspace, until: int | None) -> Member:
+def _member(session: Session, variant: Variant, compute: Together, base: LoadedBase, data: PreparedData) -> Member:
     """A run ready to train. Raises ValueError when its adapter fits no layer."""
     own = variant.experiment
     training = own.training
@@ -317,26 +272,21 @@ def _member(variant: Variant, compute: Together, ground: Ground, workspace: Work
     )
     return Member(
         trainee=trainee,
-        folder=workspace.folder("runs") / variant.id,
-        identity=identity_of(variant, ground.base, ground.data.identity),
-        until=steps if until is None else min(until, steps),
+        folder=session.run_folder(variant.id),
+        identity=identity_of(variant, base, data.identity),
+        until=session.last_step(steps),
     )
 
 
-def _register(member: Member, ground: Ground, store: Store, workspace: Workspace) -> None:
-    trainee = member.trainee
+def _register(session: Session, member: Member, base: LoadedBase) -> None:
+    trainee, progress = member.trainee, member.progress
     if member.best is None:
         raise TrainerError(f"{trainee.name} finished without a validation; training.eval_steps is too large")
     details = {
-        "best_step": trainee.best_step,
-        "validation_loss": trainee.best_loss,
-        "steps": trainee.step,
-        "dtype": ground.base.dtype,
-        "notes": [*ground.base.notes, *member.notes],
+        "best_step": progress.best_step,
+        "validation_loss": progress.best_loss,
+        "steps": progress.step,
+        "dtype": base.dtype,
+        "notes": [*base.notes, *member.notes],
     }
-    register_adapter(trainee.run_id, trainee.name, ground.base, member.best, store, workspace, details)
-
-
-def _finish_all(members: Iterable[Member], status: RunStatus, reason: str, store: Store) -> None:
-    for member in members:
-        store.runs.finish(member.trainee.run_id, status, reason)
+    register_adapter(Trained(trainee.run_id, trainee.name, base, member.best, details), session)

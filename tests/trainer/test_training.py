@@ -24,6 +24,7 @@ from trainer.errors import CheckpointInvalid, TrainerError
 from trainer.experiment.schema import Experiment
 from trainer.experiment.variants import variants
 from trainer.runs import checkpoints, trackers
+from trainer.runs.session import Session
 from trainer.runs.signals import Stop
 from trainer.training import train_variants
 
@@ -57,7 +58,7 @@ def cut(made: Experiment, folder: Path, step: int) -> None:
     planned = variants(made)
     for variant in planned:
         store.runs.add(Run(variant.id, variant.name, made.name, variant.base, variant.config, variant.seed))
-    train_variants(planned, store, workspace, lambda *_: None, Stop(), until=step)
+    train_variants(Session(store, workspace, lambda *_: None, Stop(), until=step), planned)
     store.close()
 
 

@@ -27,6 +27,7 @@ from trainer.runs.assignment import row_order
 from trainer.runs.signals import Stop, stop_on_signals
 from trainer.trl_loop.division import Division, out_of_memory
 from trainer.trl_loop.first_pass import TooLarge
+from trainer.trl_loop.supervision import Supervision
 
 
 class Parent:
@@ -93,7 +94,7 @@ def _outcome(task: dict[str, Any], parent: Parent, stop: Stop) -> dict[str, Any]
         import torch
 
         torch.set_num_threads(task["threads"])
-        from trainer.trl_loop.trainer import Ground, build, train_alone
+        from trainer.trl_loop.trainer import Material, build, train_alone
 
         experiment = experiment_of(task["experiment"], "the experiment handed over")
         training = experiment.training
@@ -103,12 +104,11 @@ def _outcome(task: dict[str, Any], parent: Parent, stop: Stop) -> dict[str, Any]
         loaded = True
         train, validation = take(task["examples"])
         order = row_order(training, [len(example.input_ids) for example in train], packing=False)
-        ground = Ground(base, train, validation, Path(task["folder"]), task["identity"])
-        trl = build(experiment, ground, order, task["steps"], Division(**task["division"]), careful=True)
+        material = Material(base, train, validation, Path(task["folder"]), task["identity"])
+        trl = build(experiment, material, order, task["steps"], Division(**task["division"]), careful=True)
         with stop.orderly():
-            ended = train_alone(
-                task["run_id"], trl, parent, lambda step: parent.say(progress=step), stop, task["until"], training
-            )
+            supervision = Supervision(parent, lambda step: parent.say(progress=step), stop, task["until"])
+            ended = train_alone(task["run_id"], trl, supervision, training)
         return {"ended": ended.as_json(), "base_notes": list(base.notes)}
     except TooLarge as error:
         return {"out_of_memory": str(error), "fitting": error.fitting, "loaded": True}

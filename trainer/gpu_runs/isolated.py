@@ -15,13 +15,13 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import IO, Any
 
 from engines import Device
-from results import CurveWriter, Point, Progress, RunStatus, Store, Workspace, this_machine
+from results import CurveWriter, Point, RunStatus
 from trainer.errors import CheckpointInvalid
 from trainer.gpu_runs.child_process import Process, Said
 from trainer.runs import checkpoints
 from trainer.runs.assignment import Assignment, settle
 from trainer.runs.ended import Ended
-from trainer.runs.signals import Stop
+from trainer.runs.session import Session
 from trainer.trl_loop.division import Division
 
 LOG = "training.log"
@@ -36,19 +36,14 @@ REMEDY = (
 
 
 def train_isolated(
-    assignments: Sequence[tuple[Assignment, IO[bytes]]],
-    devices: Sequence[Device],
-    store: Store,
-    workspace: Workspace,
-    progress: Progress,
-    stop: Stop,
+    session: Session, assignments: Sequence[tuple[Assignment, IO[bytes]]], devices: Sequence[Device]
 ) -> None:
     """Train each assignment over its examples (`handover.keep`); their records say what became of them.
 
     Raises: CheckpointInvalid, after all others have ended, when a run's folder belongs to another training or process,
     or cannot be written; KeyboardInterrupt when asked to stop at once.
     """
-    crew = _Crew(devices, store, workspace, progress)
+    crew, stop = _Crew(session, devices), session.stop
     waiting = deque(assignments)
     with stop.orderly():
         try:
@@ -88,8 +83,8 @@ class _Run:
 class _Crew:
     """The devices, and what runs on them."""
 
-    def __init__(self, devices: Sequence[Device], store: Store, workspace: Workspace, progress: Progress) -> None:
-        self._store, self._workspace, self._progress = store, workspace, progress
+    def __init__(self, session: Session, devices: Sequence[Device]) -> None:
+        self._session = session
         self._devices = tuple(devices)
         self._said: queue.SimpleQueue[Said] = queue.SimpleQueue()
         self._runs: dict[Process, _Run] = {}
@@ -117,12 +112,12 @@ class _Crew:
             return
         place = self.idle[0]
         device = self._devices[place]
-        self._store.runs.start(assignment.variant.id, this_machine().id, assignment.steps)
+        self._session.start(assignment.variant.id, assignment.steps)
         division = Division.of(assignment.variant.experiment.training)
         try:
             process = self._start(assignment, examples, device, lock, division)
         except OSError as error:
-            self._store.runs.finish(assignment.variant.id, "failed", f"its process does not start: {error}")
+            self._session.finish(assignment.variant.id, "failed", f"its process does not start: {error}")
             held.close()
             return
         run = _Run(assignment, examples, place, device, lock, held, division, process, [self._where(place)])
@@ -153,7 +148,7 @@ class _Crew:
         for process, run in self._runs.items():
             process.kill()
             self._release(run)
-            self._store.runs.finish(run.assignment.variant.id, "stopped", "interrupted; its newest checkpoint is kept")
+            self._session.finish(run.assignment.variant.id, "stopped", "interrupted; its newest checkpoint is kept")
         self._runs.clear()
 
     def _where(self, place: int) -> str:
@@ -189,12 +184,12 @@ class _Crew:
         variant = run.assignment.variant
         match said:
             case {"progress": step}:
-                self._progress(f"training {variant.name}", step, run.assignment.steps)
+                self._session.progress(f"training {variant.name}", step, run.assignment.steps)
             case {"loading": done}:
-                self._progress(f"loading {variant.base} for {variant.name}", done, 1)
+                self._session.progress(f"loading {variant.base} for {variant.name}", done, 1)
             case {"begin": step}:
-                self._store.curves.truncate(variant.id, step)
-                run.writer = run.writing.enter_context(self._store.curves.writer(variant.id))
+                self._session.store.curves.truncate(variant.id, step)
+                run.writer = run.writing.enter_context(self._session.store.curves.writer(variant.id))
             case {"points": points} if run.writer:
                 run.writer.add(Point(metric, step, value) for metric, step, value in points)
             case {"flush": _} if run.writer:
@@ -215,7 +210,7 @@ class _Crew:
         try:
             self._write_down(run, last)
         except Exception as error:  # the record of one run must not end the others
-            self._store.runs.finish(run.assignment.variant.id, "failed", f"{type(error).__name__}: {error}")
+            self._session.fail(run.assignment.variant.id, error)
             self.problems.append(error)
 
     def _again(self, run: _Run, last: dict[str, Any]) -> bool:
@@ -234,11 +229,11 @@ class _Crew:
 
     def _write_down(self, run: _Run, last: dict[str, Any]) -> None:
         run_id = run.assignment.variant.id
-        finish = self._store.runs.finish
+        finish = self._session.finish
         if "ended" in last:
             ended = Ended.of_json(last["ended"])
             ended.notes = [*run.notes, *ended.notes]
-            settle(run.assignment, last["base_notes"], ended, self._store, self._workspace)
+            settle(self._session, run.assignment, last["base_notes"], ended)
         elif "out_of_memory" in last:
             tried = replace(run.division, rows=1) if last["fitting"] == 0 else run.division
             what = f"even {tried.words}" if last["loaded"] else "the base itself"

@@ -15,12 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from results import CurveWriter, Point, Progress, RunStatus, Store
-from trainer.bases.devices import peak_rss_bytes, settled_objects
-from trainer.multi_lora.model import Step, Together
+from results import CurveWriter, RunStatus
+from trainer.bases.devices import settled_objects
+from trainer.multi_lora.model import Together
 from trainer.multi_lora.run_state import Trainee, save_adapter
 from trainer.runs import checkpoints, divergence
-from trainer.runs.signals import Stop
+from trainer.runs.progress import RunProgress
+from trainer.runs.session import Session
 
 
 @dataclass
@@ -39,6 +40,16 @@ class Member:
     """What the person should know: checkpoints skipped, resumed from where."""
 
     @property
+    def progress(self) -> RunProgress:
+        """How far its run has come."""
+        return self.trainee.progress
+
+    @property
+    def has_more(self) -> bool:
+        """Whether this call trains it further."""
+        return not self.trainee.done and self.progress.step < self.until
+
+    @property
     def mirror(self) -> checkpoints.Mirror | None:
         """Where its checkpoints are copied to."""
         url = self.trainee.settings.mirror
@@ -47,23 +58,18 @@ class Member:
     @property
     def best(self) -> Path | None:
         """Folder of the adapter with the best validation loss."""
-        path = self.folder / "best" / f"step-{self.trainee.best_step:08d}"
+        path = self.folder / "best" / f"step-{self.progress.best_step:08d}"
         return path if path.is_dir() else None
 
 
-def train_group(
-    together: Together,
-    members: Sequence[Member],
-    store: Store,
-    progress: Progress,
-    stop: Stop,
-    what: str = "training",
-) -> None:
+def train_group(session: Session, together: Together, members: Sequence[Member]) -> None:
     """Train all members to their `until`. Afterwards each one's status and reason say what became of it.
 
     The caller holds the folders' locks.
     Raises: CheckpointInvalid when a folder belongs to another training, or cannot be written.
     """
+    curves = session.store.curves
+    what = f"training {', '.join(member.trainee.name for member in members)}"
     with ExitStack() as held:
         held.enter_context(settled_objects())
         for member in members:
@@ -72,17 +78,18 @@ def train_group(
         resume(members)
         writers: dict[str, CurveWriter] = {}
         for member in members:
-            store.curves.truncate(member.trainee.run_id, member.trainee.step)
-            writers[member.trainee.run_id] = held.enter_context(store.curves.writer(member.trainee.run_id))
+            curves.truncate(member.trainee.run_id, member.progress.step)
+            writers[member.trainee.run_id] = held.enter_context(curves.writer(member.trainee.run_id))
         total = sum(member.until for member in members)
-        while active := [member for member in members if member.status == "running" and _has_more(member)]:
-            if stop.asked:
+        while active := [member for member in members if member.status == "running" and member.has_more]:
+            if session.stop.asked:
                 _save(active, writers)
                 for member in active:
-                    member.status, member.reason = "stopped", f"interrupted after step {member.trainee.step}"
+                    member.status, member.reason = "stopped", f"interrupted after step {member.progress.step}"
                 return
             _advance(together, active, writers)
-            progress(what, sum(member.trainee.step if _has_more(member) else member.until for member in members), total)
+            done = sum(member.progress.step if member.has_more else member.until for member in members)
+            session.progress(what, done, total)
         for member in members:
             if member.status == "running":
                 member.status = "finished" if member.trainee.done else "stopped"
@@ -106,14 +113,10 @@ def resume(members: Sequence[Member]) -> None:
         chosen = steps[max(common)] if common else steps[max(steps)]
         checkpoints.verify_identity(chosen, member.identity)
         member.trainee.load(chosen)
-        member.saved_step = member.trainee.step
-        member.notes.append(f"goes on from step {member.trainee.step}")
-        if member.trainee.best_step and member.best is None:
-            member.trainee.best_step, member.trainee.best_loss = 0, math.inf
-
-
-def _has_more(member: Member) -> bool:
-    return not member.trainee.done and member.trainee.step < member.until
+        member.saved_step = member.progress.step
+        member.notes.append(f"goes on from step {member.progress.step}")
+        if member.progress.best_step and member.best is None:
+            member.progress.forget_best()
 
 
 def _advance(together: Together, active: Sequence[Member], writers: Mapping[str, CurveWriter]) -> None:
@@ -121,44 +124,35 @@ def _advance(together: Together, active: Sequence[Member], writers: Mapping[str,
     steps = together.step([member.trainee for member in active])
     alive = []
     for member, step in zip(active, steps, strict=True):
-        trainee = member.trainee
-        trainee.elapsed_seconds += step.seconds
+        trainee, number = member.trainee, member.progress.step
         if math.isfinite(step.loss):
             alive.append(member)
-            number = trainee.step
         else:
-            number = trainee.step + 1
+            number += 1  # its weights stayed as they were
             member.status = "diverged"
             member.reason = divergence.words(step.loss, number, trainee.settings.learning_rate, together.dtype)
-        writers[trainee.run_id].add(_points(trainee, step, number))
+        writers[trainee.run_id].add(member.progress.stepped(step, number, trainee.order.epoch(number)))
     due = [member for member in alive if _validation_due(member)]
     if due:
         _validate(together, due, writers)
-    if any(member.trainee.step % member.trainee.settings.save_steps == 0 or not _has_more(member) for member in alive):
-        _save([member for member in alive if _save_due(member)], writers)
+    if saved := [member for member in alive if _save_due(member)]:
+        _save(saved, writers)
 
 
 def _validation_due(member: Member) -> bool:
     trainee = member.trainee
     every = trainee.settings.eval_steps or max(1, trainee.total_steps // 10)
-    return trainee.step % every == 0 or not _has_more(member)
+    return trainee.progress.step % every == 0 or not member.has_more
 
 
 def _save_due(member: Member) -> bool:
-    return member.trainee.step % member.trainee.settings.save_steps == 0 or not _has_more(member)
+    return member.progress.step % member.trainee.settings.save_steps == 0 or not member.has_more
 
 
 def _validate(together: Together, due: Sequence[Member], writers: Mapping[str, CurveWriter]) -> None:
     for member, (loss, bits) in zip(due, together.validate([member.trainee for member in due]), strict=True):
-        trainee = member.trainee
-        trainee.validated(loss)
-        writers[trainee.run_id].add(
-            [
-                Point("validation_loss", trainee.step, loss),
-                Point("validation_bits_per_byte", trainee.step, bits),
-            ]
-        )
-        if trainee.best_step == trainee.step:
+        writers[member.trainee.run_id].add(member.progress.validated(loss, bits))
+        if member.progress.is_best:
             _save_best(member)
 
 
@@ -168,35 +162,21 @@ def _save_best(member: Member) -> None:
     def write(folder: Path) -> None:
         save_adapter(trainee.adapter, trainee.lora, trainee.base, folder)
 
-    checkpoints.save(member.folder / "best", trainee.step, member.identity, write)
+    checkpoints.save(member.folder / "best", trainee.progress.step, member.identity, write)
 
 
 def _save(members: Sequence[Member], writers: Mapping[str, CurveWriter]) -> None:
     """Checkpoints of all, and only then nothing older: a kill in between leaves every member the step before."""
     for member in members:
-        if member.saved_step != member.trainee.step:
+        if member.saved_step != member.progress.step:
             writers[member.trainee.run_id].flush()  # a checkpoint ahead of the store would leave a gap after a kill
-            path = checkpoints.save(member.folder, member.trainee.step, member.identity, member.trainee.save)
-            member.saved_step = member.trainee.step
+            path = checkpoints.save(member.folder, member.progress.step, member.identity, member.trainee.save)
+            member.saved_step = member.progress.step
             if member.mirror:
                 member.mirror.keep(path, member.best)
     for member in members:
         checkpoints.prune(member.folder, member.trainee.settings.save_total_limit)
-        if member.trainee.best_step:
+        if member.progress.best_step:
             for path in (member.folder / "best").glob("step-*"):
-                if checkpoints.step_of(path) != member.trainee.best_step:
+                if checkpoints.step_of(path) != member.progress.best_step:
                     shutil.rmtree(path, ignore_errors=True)
-
-
-def _points(trainee: Trainee, step: Step, number: int) -> list[Point]:
-    values = {
-        "loss": step.loss,
-        "learning_rate": step.learning_rate,
-        "gradient_norm": step.gradient_norm,
-        "tokens_per_second": step.tokens / max(step.seconds, 1e-9),
-        "tokens_seen": trainee.tokens_seen,
-        "elapsed_seconds": trainee.elapsed_seconds,
-        "epoch": trainee.order.epoch(number),
-        "peak_rss_bytes": peak_rss_bytes(),
-    }
-    return [Point(metric, number, float(value)) for metric, value in values.items()]

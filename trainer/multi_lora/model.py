@@ -14,7 +14,6 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from typing import Any, TypeVar, cast
@@ -37,6 +36,7 @@ from trainer.multi_lora.swiglu import use_lean_gates
 from trainer.multi_lora.weights import Adapter, Share, new_adapter
 from trainer.planning import sharing
 from trainer.planning.pass_limits import PASS_TOKENS, tokens_of_a_pass
+from trainer.runs.progress import Step
 
 T = TypeVar("T")
 
@@ -53,20 +53,6 @@ def why_alone(experiment: Experiment, model: nn.Module) -> str:
     if reason := sharing.why_alone(experiment.training, experiment.lora, dtype, weight.is_cuda):
         return reason
     return "" if supports(model) else "the model's head is more than a linear map"
-
-
-@dataclass(frozen=True)
-class Step:
-    """What one optimizer step of one run showed."""
-
-    loss: float
-    """Mean over the answer tokens of the step, in nats, before the update."""
-    learning_rate: float
-    gradient_norm: float
-    """Before clipping."""
-    tokens: int
-    seconds: float
-    """This run's share of the time by tokens."""
 
 
 class Together:
@@ -115,7 +101,7 @@ class Together:
     def step(self, trainees: Sequence[Trainee]) -> list[Step]:
         """One optimizer step of every trainee. A loss that is not finite leaves its run's weights as they were."""
         began = time.monotonic()
-        rows = [trainee.order.rows(trainee.step) for trainee in trainees]
+        rows = [trainee.order.rows(trainee.progress.step) for trainee in trainees]
         counts = [sum(self.train.trained[row] for row in of_run) for of_run in rows]
         self._lower(trainees)
         weights = [1 / max(1, count) for count in counts]
@@ -143,7 +129,7 @@ class Together:
             else:
                 rate, norm = trainee.learning_rate(), math.nan
                 trainee.adapter.forget_gradients()
-            trainee.tokens_seen += tokens[number]
+            trainee.progress.tokens_seen += tokens[number]
             steps.append((loss, rate, norm, tokens[number]))
         seconds = time.monotonic() - began
         return [Step(*step, seconds * step[3] / sum(tokens)) for step in steps]

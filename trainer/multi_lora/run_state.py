@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -17,6 +15,7 @@ from trainer.data.order import RowOrder
 from trainer.errors import CheckpointInvalid
 from trainer.experiment.schema import Lora, Training
 from trainer.multi_lora.weights import Adapter, layer_and_part, peft_name
+from trainer.runs.progress import RunProgress
 
 ADAPTER = "adapter_model.safetensors"
 STATE = "state.json"
@@ -36,19 +35,10 @@ class Trainee:
     order: RowOrder
     total_steps: int
     optimizer: torch.optim.Optimizer = field(init=False)
-    step: int = 0
-    """Optimizer steps done."""
-    tokens_seen: int = 0
-    """Tokens trained on so far, prompts included."""
-    elapsed_seconds: float = 0.0
-    """Of training, this run's share where several train together; validation and saving apart."""
-    best_step: int = 0
-    """The step of the best validation loss; 0 before the first validation."""
-    best_loss: float = math.inf
-    without_better: int = 0
-    """Validations since the best one."""
+    progress: RunProgress = field(init=False)
 
     def __post_init__(self) -> None:
+        self.progress = RunProgress(self.settings.early_stopping)
         self.optimizer = torch.optim.AdamW(
             self.adapter.parameters(),
             lr=self.settings.learning_rate,
@@ -59,17 +49,11 @@ class Trainee:
     @property
     def done(self) -> bool:
         """All steps taken, or stopped early."""
-        return self.step >= self.total_steps or self.stopped_early
-
-    @property
-    def stopped_early(self) -> bool:
-        """No better validation loss for as long as `early_stopping` allows."""
-        patience = self.settings.early_stopping
-        return patience is not None and self.without_better >= patience
+        return self.progress.step >= self.total_steps or self.progress.stopped_early
 
     def learning_rate(self) -> float:
         """Of the step to come."""
-        return self.settings.learning_rate * rate_factor(self.step, self.total_steps, self.settings)
+        return self.settings.learning_rate * rate_factor(self.progress.step, self.total_steps, self.settings)
 
     def update(self) -> tuple[float, float]:
         """Clip, step, forget the gradients. Returns (learning rate, gradient norm before clipping)."""
@@ -81,15 +65,8 @@ class Trainee:
             self.adapter.scale_gradients(most / (norm + 1e-6))  # as clip_grad_norm_ does, which multiplies by 1 too
         self.optimizer.step()
         self.adapter.forget_gradients()
-        self.step += 1
+        self.progress.step += 1
         return rate, norm
-
-    def validated(self, loss: float) -> None:
-        """Take note of a validation loss of the present step."""
-        if loss < self.best_loss:
-            self.best_loss, self.best_step, self.without_better = loss, self.step, 0
-        else:
-            self.without_better += 1
 
     def save(self, folder: Path) -> None:
         """Write everything into a folder; the adapter in PEFT's form."""
@@ -100,15 +77,7 @@ class Trainee:
                 moments[f"{number}.{key}"] = value.detach().cpu().contiguous()
         moments["dropout_draws"] = self.adapter.dropout_draws.get_state()
         save_file(moments, folder / OPTIMIZER)
-        state = {
-            "step": self.step,
-            "tokens_seen": self.tokens_seen,
-            "elapsed_seconds": self.elapsed_seconds,
-            "best_step": self.best_step,
-            "best_loss": self.best_loss if math.isfinite(self.best_loss) else None,
-            "without_better": self.without_better,
-        }
-        (folder / STATE).write_text(json.dumps(state), encoding="utf-8")
+        (folder / STATE).write_text(json.dumps(self.progress.as_json()), encoding="utf-8")
 
     def load(self, folder: Path) -> None:
         """Take the state of a checkpoint whose identity was verified.
@@ -123,13 +92,7 @@ class Trainee:
             if own:
                 device = {key: "cpu" if key == "step" and weight.device.type == "cpu" else weight.device for key in own}
                 self.optimizer.state[weight] = {key: value.to(device[key]) for key, value in own.items()}
-        state: Mapping[str, Any] = json.loads((folder / STATE).read_text(encoding="utf-8"))
-        self.step = state["step"]
-        self.tokens_seen = state["tokens_seen"]
-        self.elapsed_seconds = state["elapsed_seconds"]
-        self.best_step = state["best_step"]
-        self.best_loss = math.inf if state["best_loss"] is None else state["best_loss"]
-        self.without_better = state["without_better"]
+        self.progress.restore(json.loads((folder / STATE).read_text(encoding="utf-8")))
 
 
 def rate_factor(step: int, total_steps: int, settings: Training) -> float:

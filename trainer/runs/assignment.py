@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from results import Report, Store, Workspace
 from trainer.bases.loading import Base
 from trainer.data.examples import PreparedData
 from trainer.data.order import RowOrder
 from trainer.experiment.schema import Training
 from trainer.experiment.variants import Variant
 from trainer.runs.ended import Ended
-from trainer.runs.registration import register_adapter, register_whole
+from trainer.runs.registration import Trained, register_adapter, register_whole
+from trainer.runs.session import Session
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,8 @@ class Assignment:
         return identity_of(self.variant, self.base, self.data_identity)
 
 
-def assign(
-    variant: Variant, base: Base, data: PreparedData, workspace: Workspace, until: int | None, reason: str
-) -> Assignment:
-    """The assignment of a variant over prepared data; `until` None: to the end."""
+def assign(session: Session, variant: Variant, base: Base, data: PreparedData, reason: str) -> Assignment:
+    """The assignment of a variant over prepared data. `reason`: why it trains alone."""
     training = variant.experiment.training
     order = row_order(training, [len(example.input_ids) for example in data.train], packing=False)
     steps = training.max_steps or order.steps_of(training.epochs)
@@ -50,14 +48,14 @@ def assign(
         variant=variant,
         base=base,
         data_identity=data.identity,
-        folder=workspace.folder("runs") / variant.id,
+        folder=session.run_folder(variant.id),
         steps=steps,
-        until=steps if until is None else min(until, steps),
+        until=session.last_step(steps),
         reason=reason,
     )
 
 
-def settle(assignment: Assignment, base_notes: Sequence[str], ended: Ended, store: Store, workspace: Workspace) -> None:
+def settle(session: Session, assignment: Assignment, base_notes: Sequence[str], ended: Ended) -> None:
     """Register what a run left, and write down how it ended. `base_notes`: of the base that it was trained on."""
     variant = assignment.variant
     notes = [f"trained alone through TRL: {assignment.reason}", *ended.notes]
@@ -66,9 +64,9 @@ def settle(assignment: Assignment, base_notes: Sequence[str], ended: Ended, stor
     if ended.best is not None:
         register = register_whole if variant.experiment.lora.method == "full" else register_adapter
         details = {**ended.details, "dtype": assignment.base.dtype, "notes": [*base_notes, *notes]}
-        register(variant.id, variant.name, assignment.base, ended.best, store, workspace, details)
-    store.runs.finish(variant.id, ended.status, ended.reason)
-    store.reports.put(Report(variant.id, "training", {"notes": notes}))
+        register(Trained(variant.id, variant.name, assignment.base, ended.best, details), session)
+    session.finish(variant.id, ended.status, ended.reason)
+    session.report(variant.id, "training", {"notes": notes})
 
 
 def row_order(training: Training, lengths: Sequence[int], packing: bool) -> RowOrder:

@@ -4,23 +4,38 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from engines import file_sha256, folder_sha256, model_id
-from results import Form, Model, Store, Workspace, digest
+from results import Form, Model, digest
 from trainer.bases.loading import Base
 from trainer.bases.templates import PLAIN_TEMPLATE
+from trainer.runs.session import Session
 
 
-def register_base(base: Base, store: Store, workspace: Workspace) -> Model:
+@dataclass(frozen=True)
+class Trained:
+    """What a finished run left."""
+
+    run_id: str
+    name: str
+    base: Base
+    best: Path
+    """Folder of the weights with the best validation loss."""
+    details: dict[str, Any]
+    """Of the model's record: best step, validation loss, steps, dtype, notes."""
+
+
+def register_base(base: Base, session: Session) -> Model:
     """The untouched base, under its own name. A GGUF base keeps the path of the GGUF."""
     path = Path(base.path)
     template = template_sha256(base.tokenizer)
     identity = digest({"weights": base.identity, "adapter": "", "template": template, "form": "base"})
     # A base that brings no template is spoken to in ours, and so are its exports.
     ours = {"chat_template": PLAIN_TEMPLATE} if base.tokenizer.chat_template == PLAIN_TEMPLATE else {}
-    return store.models.add(
+    return session.store.models.add(
         Model(
             id=model_id(base.name, identity),
             name=_short_name(base.name),
@@ -28,7 +43,7 @@ def register_base(base: Base, store: Store, workspace: Workspace) -> Model:
             base=base.name,
             identity=identity,
             bytes=size_bytes(path),
-            path=workspace.relative(path),
+            path=session.workspace.relative(path),
             weights_sha256=base.identity,
             template_sha256=template,
             details={
@@ -40,56 +55,52 @@ def register_base(base: Base, store: Store, workspace: Workspace) -> Model:
     )
 
 
-def register_adapter(
-    run_id: str, name: str, base: Base, best: Path, store: Store, workspace: Workspace, details: dict[str, Any]
-) -> Model:
+def register_adapter(trained: Trained, session: Session) -> Model:
     """Copy a run's best adapter, with the tokenizer, to `models/<run id>` and register it."""
-    folder = _published(best, workspace.folder("models") / run_id, base.tokenizer)
+    base, folder = trained.base, _published(trained, session)
     adapter = digest(
         {file: file_sha256(folder / file) for file in ("adapter_config.json", "adapter_model.safetensors")}
     )
     template = template_sha256(base.tokenizer)
     identity = digest({"weights": base.identity, "adapter": adapter, "template": template, "form": "adapter"})
-    return store.models.add(
+    return session.store.models.add(
         Model(
-            id=model_id(name, identity),
-            name=name,
+            id=model_id(trained.name, identity),
+            name=trained.name,
             form="adapter",
             base=base.name,
             identity=identity,
             bytes=size_bytes(Path(base.path)) + size_bytes(folder / "adapter_model.safetensors"),
-            path=workspace.relative(folder),
-            run_id=run_id,
-            base_path=workspace.relative(base.path),
+            path=session.workspace.relative(folder),
+            run_id=trained.run_id,
+            base_path=session.workspace.relative(base.path),
             weights_sha256=base.identity,
             adapter_sha256=adapter,
             template_sha256=template,
-            details=details,
+            details=trained.details,
         )
     )
 
 
-def register_whole(
-    run_id: str, name: str, base: Base, best: Path, store: Store, workspace: Workspace, details: dict[str, Any]
-) -> Model:
+def register_whole(trained: Trained, session: Session) -> Model:
     """Copy the weights of a full fine-tuning to `models/<run id>` and register them as a merged model."""
-    folder = _published(best, workspace.folder("models") / run_id, base.tokenizer)
+    base, folder = trained.base, _published(trained, session)
     weights, template, form = folder_sha256(folder), template_sha256(base.tokenizer), "merged"
     identity = digest({"weights": weights, "adapter": "", "template": template, "form": form})
     whole: Form = "merged"
-    return store.models.add(
+    return session.store.models.add(
         Model(
-            id=model_id(name, identity),
-            name=name,
+            id=model_id(trained.name, identity),
+            name=trained.name,
             form=whole,
             base=base.name,
             identity=identity,
             bytes=size_bytes(folder),
-            path=workspace.relative(folder),
-            run_id=run_id,
+            path=session.workspace.relative(folder),
+            run_id=trained.run_id,
             weights_sha256=weights,
             template_sha256=template,
-            details=details,
+            details=trained.details,
         )
     )
 
@@ -106,12 +117,13 @@ def size_bytes(path: Path) -> int:
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 
 
-def _published(best: Path, target: Path, tokenizer: Any) -> Path:
+def _published(trained: Trained, session: Session) -> Path:
     """A copy of a checkpoint's model files with the tokenizer beside them; renamed into place when whole."""
+    target = session.workspace.folder("models") / trained.run_id
     temporary = target.with_name(f".writing-{target.name}")
     shutil.rmtree(temporary, ignore_errors=True)
-    shutil.copytree(best, temporary, ignore=shutil.ignore_patterns("COMPLETE", "state.json", "optimizer*"))
-    tokenizer.save_pretrained(temporary)
+    shutil.copytree(trained.best, temporary, ignore=shutil.ignore_patterns("COMPLETE", "state.json", "optimizer*"))
+    trained.base.tokenizer.save_pretrained(temporary)
     shutil.rmtree(target, ignore_errors=True)
     temporary.rename(target)
     return target

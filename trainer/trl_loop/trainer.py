@@ -35,11 +35,12 @@ from trainer.experiment.lora_targets import TARGETS
 from trainer.experiment.schema import Experiment, Training
 from trainer.runs import checkpoints, trackers
 from trainer.runs.ended import Ended
-from trainer.runs.signals import Stop
+from trainer.runs.progress import RunProgress
 from trainer.trl_loop import validation
-from trainer.trl_loop.callback import Curves, Watch
+from trainer.trl_loop.callback import Watch
 from trainer.trl_loop.division import Division, out_of_memory
 from trainer.trl_loop.first_pass import first_pass
+from trainer.trl_loop.supervision import Supervision
 
 
 class Alone(SFTTrainer):  # type: ignore[misc]
@@ -147,10 +148,8 @@ class Alone(SFTTrainer):  # type: ignore[misc]
                 shutil.rmtree(older, ignore_errors=True)
 
 
-def train_alone(
-    run_id: str, trl: Alone, curves: Curves, progress: Callable[[int], None], stop: Stop, until: int, training: Training
-) -> Ended:
-    """Train to step `until`, from the newest whole checkpoint where there is one, here or at the mirror.
+def train_alone(run_id: str, trl: Alone, supervision: Supervision, training: Training) -> Ended:
+    """Train to the supervision's `until`, from the newest whole checkpoint where there is one, here or at the mirror.
 
     The caller holds the folder's lock.
     Raises: CheckpointInvalid when the folder belongs to another training, or cannot be written; TooLarge and
@@ -163,15 +162,16 @@ def train_alone(
         trl.best = next(iter(checkpoints.complete(trl.folder / "best")[0]), None)
     good, skipped = checkpoints.complete(trl.folder)
     notes = [*fetched, *skipped]
-    remembered: dict[str, Any] = {}
+    run_progress = RunProgress(training.early_stopping)
     if good:
         checkpoints.verify_identity(good[0], trl.identity)
-        remembered = json.loads((good[0] / "state.json").read_text(encoding="utf-8"))
+        run_progress.restore(json.loads((good[0] / "state.json").read_text(encoding="utf-8")))
         notes.append(f"goes on from step {checkpoints.step_of(good[0])}")
+    curves, until = supervision.curves, supervision.until
     curves.truncate(run_id, checkpoints.step_of(good[0]) if good else 0)
     with curves.writer(run_id) as writer:
-        watch = Watch(trl.save_best, writer, stop, until, training.early_stopping, progress, remembered)
-        trl.before_save, trl.remembered = writer.flush, watch.state
+        watch = Watch(trl.save_best, writer, supervision, run_progress)
+        trl.before_save, trl.remembered = writer.flush, run_progress.as_json
         watch.lengths, watch.dtype = _step_lengths(trl), trl.dtype
         watch.before_first = partial(first_pass, trl, trl.dtype) if trl.careful else bool
         trl.add_callback(watch)
@@ -180,15 +180,19 @@ def train_alone(
                 trl.train(resume_from_checkpoint=str(good[0]) if good else None)
             finally:
                 trackers.finish(training.report_to)
-    best = trl.folder / "best" / f"step-{watch.best_step:08d}"
-    details = {"best_step": watch.best_step, "validation_loss": watch.best_loss, "steps": trl.state.global_step}
+    best = trl.folder / "best" / f"step-{run_progress.best_step:08d}"
+    details = {
+        "best_step": run_progress.best_step,
+        "validation_loss": run_progress.best_loss,
+        "steps": trl.state.global_step,
+    }
     if trl.args.device.type == "cuda":
         details["peak_gpu_bytes"] = torch.cuda.max_memory_allocated(trl.args.device)
     if watch.diverged:
         return Ended("diverged", watch.diverged, None, details, notes)
     if watch.interrupted:
         return Ended("stopped", f"interrupted after step {trl.state.global_step}", None, details, notes)
-    if until < trl.args.max_steps and not watch.early:
+    if until < trl.args.max_steps and not run_progress.stopped_early:
         return Ended("stopped", f"cut at step {until} of {trl.args.max_steps}", None, details, notes)
     return Ended("finished", "", best if best.is_dir() else None, details, notes)
 
@@ -201,7 +205,7 @@ def _step_lengths(trl: Alone) -> list[int]:
 
 
 @dataclass(frozen=True)
-class Ground:
+class Material:
     """What a run trains on and where it keeps what it learns."""
 
     base: LoadedBase
@@ -213,13 +217,13 @@ class Ground:
 
 
 def build(
-    experiment: Experiment, ground: Ground, order: RowOrder, steps: int, division: Division, careful: bool = False
+    experiment: Experiment, material: Material, order: RowOrder, steps: int, division: Division, careful: bool = False
 ) -> Alone:
     """TRL's trainer for a variant, with its rows laid out for all steps.
 
     `careful`: the largest pass is tried before the first step.
     """
-    base, training = ground.base, experiment.training
+    base, training = material.base, experiment.training
     rows = laid_out(order, steps * training.batch_size * training.gradient_accumulation)
     if experiment.lora.method == "full":
         base.model.float().requires_grad_(True)  # bf16 weights would lose small updates; autocast does the products
@@ -227,14 +231,14 @@ def build(
         # PEFT 0.21 still asks for a property that transformers 5.23 has renamed; there is nothing a person could do.
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
         trl = Alone(
-            folder=ground.folder,
-            identity=ground.identity,
+            folder=material.folder,
+            identity=material.identity,
             keep=training.save_total_limit,
-            validation=Rows(ground.validation),
+            validation=Rows(material.validation),
             model=base.model,
-            args=_arguments(experiment, base, ground.folder, steps, division),
-            train_dataset=_dataset(ground.train).select(rows),
-            eval_dataset=_dataset(ground.validation),
+            args=_arguments(experiment, base, material.folder, steps, division),
+            train_dataset=_dataset(material.train).select(rows),
+            eval_dataset=_dataset(material.validation),
             processing_class=base.tokenizer,
             peft_config=_peft_config(experiment),
         )

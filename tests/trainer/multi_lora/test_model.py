@@ -18,6 +18,7 @@ from trainer.multi_lora.cross_entropy import answer_loss
 from trainer.multi_lora.model import Together, trains_together, why_alone
 from trainer.multi_lora.packing import lanes, lay, passes
 from trainer.multi_lora.run_state import save_adapter
+from trainer.runs.progress import RunProgress
 
 pytestmark = pytest.mark.slow
 
@@ -65,7 +66,9 @@ class Only:
 class Learner(Only):
     """A trainee that keeps its gradient instead of taking a step."""
 
-    tokens_seen = step = 0
+    def __init__(self, adapter: object) -> None:
+        super().__init__(adapter)
+        self.progress = RunProgress()
 
     class order:
         @staticmethod
