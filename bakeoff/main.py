@@ -9,16 +9,15 @@ Try: bakeoff --help · bakeoff demo
 from __future__ import annotations
 
 import _thread
-import errno
 import importlib
 import io
-import os
 import signal
 import sys
 import threading
 
 import typer
 
+from results import silence_hung_up
 from results.errors import BakeoffError
 
 VERBS = {
@@ -107,20 +106,8 @@ def _terminated(number: int, _: object) -> None:
 
 
 def _hung_up(number: int, frame: object) -> None:
-    _silence_hung_up()
+    silence_hung_up()
     _terminated(number, frame)
-
-
-def _silence_hung_up() -> None:
-    """Send what would be written to a terminal that has hung up to nobody: every word to it is an error."""
-    nobody = os.open(os.devnull, os.O_RDWR)
-    for number in (0, 1, 2):
-        try:
-            os.ttyname(number)
-        except OSError as problem:
-            if problem.errno == errno.EIO:
-                os.dup2(nobody, number)
-    os.close(nobody)
 
 
 if __name__ == "__main__":

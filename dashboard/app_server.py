@@ -12,7 +12,6 @@ import contextlib
 import gc
 import mimetypes
 import os
-import signal
 import socket
 import stat
 import threading
@@ -24,6 +23,8 @@ from pathlib import Path
 import streamlit as st
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from results import end_with_starter
 
 FOLDER = Path(__file__).parent
 STATIC = Path(st.__file__).parent / "static"
@@ -106,20 +107,6 @@ def settle() -> None:
     """
     gc.collect()
     gc.freeze()
-
-
-def end_with_starter() -> None:
-    """Where `dashboard.launch` holds a lifeline, end in order when it is gone, even if it was killed."""
-    number = os.environ.pop("BAKEOFF_LIFELINE", "")
-    if not number:
-        return
-
-    def watch() -> None:
-        while os.read(int(number), 1):
-            pass
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, daemon=True, name="lifeline").start()
 
 
 def begin(port: int, show: bool) -> None:

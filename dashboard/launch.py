@@ -24,14 +24,12 @@ from pathlib import Path
 from typing import Any
 
 from dashboard.errors import DashboardError, PortInUse
-from results import Workspace
+from results import LIFELINE, Workspace
 
 APP = Path(__file__).with_name("app_server.py")
 GRACE_SECONDS = 8.0
 PORTS = range(20_000, 32_000)
 """Where a free port is looked for: below those that systems give to outgoing connections (Linux: from 32,768 on)."""
-LIFELINE = "BAKEOFF_LIFELINE"
-"""Environment variable with the number of a pipe that closes when this process ends, however it ends."""
 VAIN_STARTS = 3
 """A model server that ends this often without having answered is not started again."""
 

@@ -48,6 +48,11 @@ from .errors import (
     StoreError as StoreError,
     StoreTooNew as StoreTooNew,
 )
+from .endings import (
+    LIFELINE as LIFELINE,
+    end_with_starter as end_with_starter,
+    silence_hung_up as silence_hung_up,
+)
 from .export import FORMATS as FORMATS, export_table as export_table
 from .importers import ImportedItem as ImportedItem, ImportReport as ImportReport, import_path as import_path
 from .published import (

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 from collections.abc import Callable
 
 import uvicorn
@@ -12,10 +9,7 @@ import uvicorn
 from engines.server.address import Address
 from engines.server.app import create_app
 from engines.server.residency import Residency
-from results import Store, Workspace
-
-LIFELINE = "BAKEOFF_LIFELINE"
-"""Environment variable with the descriptor of a pipe that closes when the starter of this process ends."""
+from results import Store, Workspace, end_with_starter
 
 
 def serve(
@@ -30,8 +24,8 @@ def serve(
 ) -> None:
     """Serve until interrupted; `ready(url)` is called when requests are taken.
 
-    `slots`, `context` and `budget_bytes` are those of `Residency`. With the environment variable `BAKEOFF_LIFELINE` (a
-    pipe's descriptor) the server ends when its starter's end closes the pipe.
+    `slots`, `context` and `budget_bytes` are those of `Residency`. It ends with its
+    starter where that holds a lifeline (`results.end_with_starter`).
 
     Raises: EngineError if the port is taken, or the address is not this machine's own and there is no key.
     """
@@ -39,23 +33,9 @@ def serve(
     residency = Residency(store, workspace, budget_bytes, slots=slots, context=context)
     app = create_app(residency, address.key)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2))
-    _end_with_starter()
+    end_with_starter()
     ready(address.url(listener))
     try:
         server.run(sockets=[listener])
     finally:
         residency.close()
-
-
-def _end_with_starter() -> None:
-    """Where the starter holds a lifeline, end in order when it is gone, even if it was killed."""
-    number = os.environ.pop(LIFELINE, "")
-    if not number:
-        return
-
-    def watch() -> None:
-        while os.read(int(number), 1):
-            pass
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, daemon=True, name="lifeline").start()

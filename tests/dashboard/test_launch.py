@@ -15,8 +15,8 @@ import pytest
 from dashboard.chat import client
 from dashboard.chat.client import Answer, Sampling
 from dashboard.errors import ServerSilent
-from dashboard.launch import LIFELINE, ModelServer, free_port
-from results import Workspace
+from dashboard.launch import ModelServer, free_port
+from results import LIFELINE, Workspace
 from tests.dashboard.answers import AnswerServer
 from tests.dashboard.chat.test_chat import until
 from tests.dashboard.test_gate import listening

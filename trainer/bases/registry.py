@@ -73,91 +73,48 @@ class BaseEntry:
     """The Hub asks for an accepted licence and a token."""
 
 
-def _qwen(name: str, licence: str, sizes: tuple[int, int, int, int, int, int, int], tied: bool = True) -> BaseEntry:
-    return BaseEntry(f"{name.lower()}-instruct", f"Qwen/{name}-Instruct", licence, Shape("qwen2", *sizes, tied))
+def _entry(hub: str, licence: str, architecture: str, *sizes: int, tied: bool = True, gated: bool = False) -> BaseEntry:
+    """The entry of a Hub id, whose model's name is the short one; sizes in the order of `Shape`."""
+    layers, hidden, intermediate, heads, kv_heads, head, vocabulary = sizes
+    shape = Shape(architecture, layers, hidden, intermediate, heads, kv_heads, head, vocabulary, tied)
+    return BaseEntry(hub.rpartition("/")[2].lower(), hub, licence, shape, gated)
 
 
 ENTRIES = (
-    BaseEntry(
-        "smollm2-135m-instruct",
-        "HuggingFaceTB/SmolLM2-135M-Instruct",
-        "apache-2.0",
-        Shape("smollm2", 30, 576, 1536, 9, 3, 64, 49152),
-    ),
-    BaseEntry(
-        "smollm2-360m-instruct",
-        "HuggingFaceTB/SmolLM2-360M-Instruct",
-        "apache-2.0",
-        Shape("smollm2", 32, 960, 2560, 15, 5, 64, 49152),
-    ),
-    BaseEntry(
-        "smollm2-1.7b-instruct",
-        "HuggingFaceTB/SmolLM2-1.7B-Instruct",
-        "apache-2.0",
-        Shape("smollm2", 24, 2048, 8192, 32, 32, 64, 49152),
-    ),
-    BaseEntry(
-        "llama-3.2-1b-instruct",
-        "meta-llama/Llama-3.2-1B-Instruct",
-        "llama3.2",
-        Shape("llama", 16, 2048, 8192, 32, 8, 64, 128256),
-        gated=True,
-    ),
-    BaseEntry(
-        "llama-3.2-3b-instruct",
-        "meta-llama/Llama-3.2-3B-Instruct",
-        "llama3.2",
-        Shape("llama", 28, 3072, 8192, 24, 8, 128, 128256),
-        gated=True,
-    ),
-    BaseEntry(
-        "llama-3.1-8b-instruct",
+    _entry("HuggingFaceTB/SmolLM2-135M-Instruct", "apache-2.0", "smollm2", 30, 576, 1536, 9, 3, 64, 49152),
+    _entry("HuggingFaceTB/SmolLM2-360M-Instruct", "apache-2.0", "smollm2", 32, 960, 2560, 15, 5, 64, 49152),
+    _entry("HuggingFaceTB/SmolLM2-1.7B-Instruct", "apache-2.0", "smollm2", 24, 2048, 8192, 32, 32, 64, 49152),
+    _entry("meta-llama/Llama-3.2-1B-Instruct", "llama3.2", "llama", 16, 2048, 8192, 32, 8, 64, 128256, gated=True),
+    _entry("meta-llama/Llama-3.2-3B-Instruct", "llama3.2", "llama", 28, 3072, 8192, 24, 8, 128, 128256, gated=True),
+    _entry(
         "meta-llama/Llama-3.1-8B-Instruct",
         "llama3.1",
-        Shape("llama", 32, 4096, 14336, 32, 8, 128, 128256, tied=False),
+        "llama",
+        32,
+        4096,
+        14336,
+        32,
+        8,
+        128,
+        128256,
+        tied=False,
         gated=True,
     ),
-    _qwen("Qwen2.5-0.5B", "apache-2.0", (24, 896, 4864, 14, 2, 64, 151936)),
-    _qwen("Qwen2.5-1.5B", "apache-2.0", (28, 1536, 8960, 12, 2, 128, 151936)),
-    _qwen("Qwen2.5-3B", "qwen-research", (36, 2048, 11008, 16, 2, 128, 151936)),
-    _qwen("Qwen2.5-7B", "apache-2.0", (28, 3584, 18944, 28, 4, 128, 152064), tied=False),
-    _qwen("Qwen2.5-Coder-0.5B", "apache-2.0", (24, 896, 4864, 14, 2, 64, 151936)),
-    _qwen("Qwen2.5-Coder-1.5B", "apache-2.0", (28, 1536, 8960, 12, 2, 128, 151936)),
-    _qwen("Qwen2.5-Coder-3B", "qwen-research", (36, 2048, 11008, 16, 2, 128, 151936)),
-    _qwen("Qwen2.5-Coder-7B", "apache-2.0", (28, 3584, 18944, 28, 4, 128, 152064), tied=False),
-    BaseEntry(
-        "gemma-2-2b-it",
-        "google/gemma-2-2b-it",
-        "gemma",
-        Shape("gemma2", 26, 2304, 9216, 8, 4, 256, 256000),
-        gated=True,
+    _entry("Qwen/Qwen2.5-0.5B-Instruct", "apache-2.0", "qwen2", 24, 896, 4864, 14, 2, 64, 151936),
+    _entry("Qwen/Qwen2.5-1.5B-Instruct", "apache-2.0", "qwen2", 28, 1536, 8960, 12, 2, 128, 151936),
+    _entry("Qwen/Qwen2.5-3B-Instruct", "qwen-research", "qwen2", 36, 2048, 11008, 16, 2, 128, 151936),
+    _entry("Qwen/Qwen2.5-7B-Instruct", "apache-2.0", "qwen2", 28, 3584, 18944, 28, 4, 128, 152064, tied=False),
+    _entry("Qwen/Qwen2.5-Coder-0.5B-Instruct", "apache-2.0", "qwen2", 24, 896, 4864, 14, 2, 64, 151936),
+    _entry("Qwen/Qwen2.5-Coder-1.5B-Instruct", "apache-2.0", "qwen2", 28, 1536, 8960, 12, 2, 128, 151936),
+    _entry("Qwen/Qwen2.5-Coder-3B-Instruct", "qwen-research", "qwen2", 36, 2048, 11008, 16, 2, 128, 151936),
+    _entry("Qwen/Qwen2.5-Coder-7B-Instruct", "apache-2.0", "qwen2", 28, 3584, 18944, 28, 4, 128, 152064, tied=False),
+    _entry("google/gemma-2-2b-it", "gemma", "gemma2", 26, 2304, 9216, 8, 4, 256, 256000, gated=True),
+    _entry("google/gemma-2-9b-it", "gemma", "gemma2", 42, 3584, 14336, 16, 8, 256, 256000, gated=True),
+    _entry("google/gemma-3-1b-it", "gemma", "gemma3", 26, 1152, 6912, 4, 1, 256, 262144, gated=True),
+    _entry(
+        "mistralai/Mistral-7B-Instruct-v0.3", "apache-2.0", "mistral", 32, 4096, 14336, 32, 8, 128, 32768, tied=False
     ),
-    BaseEntry(
-        "gemma-2-9b-it",
-        "google/gemma-2-9b-it",
-        "gemma",
-        Shape("gemma2", 42, 3584, 14336, 16, 8, 256, 256000),
-        gated=True,
-    ),
-    BaseEntry(
-        "gemma-3-1b-it",
-        "google/gemma-3-1b-it",
-        "gemma",
-        Shape("gemma3", 26, 1152, 6912, 4, 1, 256, 262144),
-        gated=True,
-    ),
-    BaseEntry(
-        "mistral-7b-instruct-v0.3",
-        "mistralai/Mistral-7B-Instruct-v0.3",
-        "apache-2.0",
-        Shape("mistral", 32, 4096, 14336, 32, 8, 128, 32768, tied=False),
-    ),
-    BaseEntry(
-        "phi-3.5-mini-instruct",
-        "microsoft/Phi-3.5-mini-instruct",
-        "mit",
-        Shape("phi3", 32, 3072, 8192, 32, 32, 96, 32064, tied=False),
-    ),
+    _entry("microsoft/Phi-3.5-mini-instruct", "mit", "phi3", 32, 3072, 8192, 32, 32, 96, 32064, tied=False),
 )
 
 PACKAGED = "smollm2-135m-instruct"

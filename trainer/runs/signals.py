@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+
+from results import silence_hung_up
 
 TELLING_SECONDS = 10.0
 """For telling the person, at most, before the process goes on to its end."""
@@ -53,7 +53,7 @@ def stop_on_signals(waiting: Callable[[], Any] = bool) -> Iterator[Stop]:
 
     def asked(number: int, _: Any) -> None:
         if number == signal.SIGHUP:
-            _silence_hung_up()
+            silence_hung_up()
         first = not stop.asked
         if stop.ask(at_once=number == signal.SIGINT):
             raise KeyboardInterrupt
@@ -72,15 +72,3 @@ def stop_on_signals(waiting: Callable[[], Any] = bool) -> Iterator[Stop]:
             signal.signal(number, handler)
         for thread in telling:  # a process that ends while another of its threads writes is aborted
             thread.join(TELLING_SECONDS)
-
-
-def _silence_hung_up() -> None:
-    """Send what would be written to a terminal that has hung up to nobody: every word to it is an error."""
-    nobody = os.open(os.devnull, os.O_RDWR)
-    for number in (0, 1, 2):
-        try:
-            os.ttyname(number)
-        except OSError as problem:
-            if problem.errno == errno.EIO:
-                os.dup2(nobody, number)
-    os.close(nobody)
