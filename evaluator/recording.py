@@ -3,20 +3,98 @@
 What a model answers does not depend on the machine's name, so a measurement of quality has none in its key: on another
 machine, such as tomorrow's rented one, it is found and not made again. The machine that made it is recorded. Latency
 depends on the machine and keeps it in its key (`evaluator.latency.evaluate`).
+
+    measurements = Measurements("stopping", store, anew=False)
+    for group, left in measurements.each_open(groups, settings_of):
+        with group.opened() as asked:
+            self_test(left, asked.check, store)
+            …
+    return measurements.of(models)
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
-from results import Evaluation, Model, Outcome, Score, Store, digest
+from results import Evaluation, Model, Outcome, Score, Store, digest, this_machine
 from results.errors import Immutable
 
 WORTH = {"finished": 3, "unscored": 2, "running": 1, "failed": 1}
 """Which of several records of one measurement is gone on with."""
+
+
+@dataclass(frozen=True)
+class Open:
+    """A model whose measurement is not finished."""
+
+    model: Model
+    evaluation: Evaluation
+
+
+class _Group(Protocol):
+    """Models that are measured together."""
+
+    @property
+    def members(self) -> Sequence[Model]: ...
+
+
+G = TypeVar("G", bound=_Group)
+
+
+class Measurements:
+    """The measurements of one benchmark that one call makes: found where they are there already, else begun."""
+
+    def __init__(self, benchmark: str, store: Store, anew: bool, subset: str = "") -> None:
+        """`anew`: what is finished is measured again. `subset`: what the store says of the items, where not all are."""
+        self._benchmark = benchmark
+        self._store = store
+        self._anew = anew
+        self._subset = subset
+        self._machine = this_machine()
+        store.machines.add(self._machine)
+        self.found: dict[str, Evaluation] = {}
+        """By model id; what is concluded is put here."""
+
+    def each_open(
+        self, groups: Iterable[G], settings: Callable[[G], Mapping[str, Mapping[str, Any]]]
+    ) -> Iterator[tuple[G, list[Open]]]:
+        """The groups that have work left, each with its unfinished members.
+
+        `settings`: a group's, by model id, as they are stored: what two measurements share that are one.
+        Raises: NotFound (no such model).
+        """
+        for group in groups:
+            left, stored = [], settings(group)
+            for model in group.members:
+                wanted = planned(model, self._benchmark, stored[model.id], self._machine.id, self._subset)
+                evaluation = self.found[model.id] = begun(wanted, self._store, self._anew)
+                if evaluation.status != "finished":
+                    left.append(Open(model, evaluation))
+            if left:
+                yield group, left
+
+    @property
+    def finished(self) -> int:
+        """How many of those that were looked for so far are finished."""
+        return sum(one.status == "finished" for one in self.found.values())
+
+    def of(self, models: Sequence[Model]) -> list[Evaluation]:
+        """The evaluations of these models, in their order."""
+        return [self.found[model.id] for model in models]
+
+
+def self_test(left: Iterable[Open], check: Callable[[Model], object], store: Store) -> None:
+    """Check that each model is what it says it is, before it is measured. Raises what `check` raises."""
+    for one in left:
+        try:
+            check(one.model)
+        except Exception as error:
+            store.evaluations.fail(one.evaluation.id, f"self-test: {error}")
+            raise
 
 
 def planned(model: Model, benchmark: str, settings: Mapping[str, Any], machine_id: str, subset: str = "") -> Evaluation:

@@ -21,7 +21,7 @@ from pydantic import BaseModel, Field, ValidationError
 from engines import Answer as Generated
 from engines import EngineError, Sampling
 from evaluator import recording
-from evaluator.asking.backends import Way, groups
+from evaluator.asking.backends import Group, Way, groups
 from evaluator.asking.prompts import INSTRUCTION, Prompting, conversation, end_of_chat, end_of_completion
 from evaluator.asking.questions import Asked, Question
 from evaluator.errors import ModelUnmeasurable
@@ -31,7 +31,7 @@ from evaluator.sandbox.bubblewrap import sandbox_available
 from evaluator.tasks.benchmarks import benchmark_digest, benchmark_name, load_benchmark
 from evaluator.tasks.subsets import choose_tasks
 from evaluator.tasks.task import Task
-from results import Evaluation, Model, Progress, Store, Workspace, this_machine
+from results import Evaluation, Model, Progress, Store, Workspace
 
 SCORED_TOGETHER = 16
 """Answers that are scored and stored at once: what a kill at the wrong moment costs."""
@@ -76,8 +76,7 @@ class HumanEvalSettings(BaseModel, frozen=True, extra="forbid"):
 class _Measurement:
     """One model's evaluation under way."""
 
-    model: Model
-    evaluation: Evaluation
+    one: recording.Open
     prompting: Prompting
     open: list[tuple[Task, int]]
     """(task, sample) without an answer."""
@@ -115,19 +114,17 @@ def evaluate_humaneval(
     chosen = _settings(settings)
     all_tasks = load_benchmark(chosen.benchmark)
     tasks, label = choose_tasks(all_tasks, chosen.tasks)
-    machine = this_machine()
-    store.machines.add(machine)
-    finished: dict[str, Evaluation] = {}
-    for group in groups(models, workspace, chosen.engine):
+
+    def stored(group: Group) -> dict[str, dict[str, Any]]:
         modes = group.prompting(chosen.prompting)
-        work = []
-        for model in group.members:
-            stored = _stored_settings(chosen, modes[model.id], group.engine, all_tasks)
-            wanted = recording.planned(model, benchmark_name(chosen.benchmark, all_tasks), stored, machine.id, label)
-            begun = recording.begun(wanted, store, anew)
-            finished[model.id] = begun
-            if begun.status != "finished":
-                work.append(_Measurement(model, begun, modes[model.id], _left(begun, tasks, chosen.samples, store)))
+        return {id_: _stored_settings(chosen, mode, group.engine, all_tasks) for id_, mode in modes.items()}
+
+    measurements = recording.Measurements(benchmark_name(chosen.benchmark, all_tasks), store, anew, label)
+    for group, left in measurements.each_open(groups(models, workspace, chosen.engine), stored):
+        work = [
+            _Measurement(one, one.evaluation.settings["prompting"], _left(one.evaluation, tasks, chosen.samples, store))
+            for one in left
+        ]
         jobs = [
             _Job(each, task, sample, _question(each, task, sample, tasks, chosen))
             for each in work
@@ -136,14 +133,14 @@ def evaluate_humaneval(
         details: dict[str, Any] = {}
         if jobs:
             with group.opened([job.question for job in jobs]) as asked:
-                _self_test(asked, work, store)
+                recording.self_test((each.one for each in work if each.open), asked.check, store)
                 started = time.perf_counter()
                 _generate(asked, jobs, tasks, chosen, store, progress)
             seconds = time.perf_counter() - started
             details = {"batch": {"seconds": seconds, "models": len(work), "answers": len(jobs)}, **group.details()}
         for each in work:
-            finished[each.model.id] = _completed(each, tasks, chosen, store, details, progress)
-    return [finished[model.id] for model in models]
+            measurements.found[each.one.model.id] = _completed(each, tasks, chosen, store, details, progress)
+    return measurements.of(models)
 
 
 def _settings(given: HumanEvalSettings | Mapping[str, Any] | None) -> HumanEvalSettings:
@@ -196,18 +193,8 @@ def _question(
     sampling = Sampling(chosen.max_tokens, chosen.temperature, chosen.top_p, seed)
     if each.prompting == "chat":
         turns = conversation(task, chosen.instruction, chosen.system)
-        return Question(each.model, task.prompt, tuple(turns), sampling, end_of_chat(task.entry_point))
-    return Question(each.model, task.prompt, (), sampling, end_of_completion)
-
-
-def _self_test(asked: Asked, work: Sequence[_Measurement], store: Store) -> None:
-    for each in work:
-        if each.open:
-            try:
-                asked.check(each.model)
-            except Exception as error:
-                store.evaluations.fail(each.evaluation.id, f"self-test: {error}")
-                raise
+        return Question(each.one.model, task.prompt, tuple(turns), sampling, end_of_chat(task.entry_point))
+    return Question(each.one.model, task.prompt, (), sampling, end_of_completion)
 
 
 def _generate(
@@ -232,17 +219,17 @@ def _generate(
         except EngineError as error:
             for each in _measurements(jobs):
                 _store_waiting(each, scorer, store)
-                store.evaluations.fail(each.evaluation.id, str(error))
+                store.evaluations.fail(each.one.evaluation.id, str(error))
             raise
         for each in _measurements(jobs):
             _store_waiting(each, scorer, store)
             if len(each.refused) == len(each.open):
-                store.evaluations.fail(each.evaluation.id, each.refused[0])
-                raise EngineError(f"{each.model.name} answered nothing: {each.refused[0]}")
+                store.evaluations.fail(each.one.evaluation.id, each.refused[0])
+                raise EngineError(f"{each.one.model.name} answered nothing: {each.refused[0]}")
 
 
 def _measurements(jobs: Sequence[_Job]) -> list[_Measurement]:
-    return list({job.each.model.id: job.each for job in jobs}.values())
+    return list({job.each.one.model.id: job.each for job in jobs}.values())
 
 
 @contextmanager
@@ -263,7 +250,7 @@ def _store_waiting(each: _Measurement, scorer: Scorer | None, store: Store) -> N
     ]
     each.waiting.clear()
     each.refused += [str(one.details["message"]) for one in outcomes if one.verdict == "error"]
-    recording.add(store, each.evaluation.id, judged(outcomes, scorer) if scorer else outcomes)
+    recording.add(store, each.one.evaluation.id, judged(outcomes, scorer) if scorer else outcomes)
 
 
 def _completed(
@@ -275,7 +262,7 @@ def _completed(
     progress: Progress | None,
 ) -> Evaluation:
     """The evaluation with its scores; set aside where there is no sandbox. Answers of a call without one get theirs."""
-    identity = each.evaluation.id
+    identity = each.one.evaluation.id
     available, why = sandbox_available()
     if not available:
         return set_aside(identity, store, why, details)

@@ -22,7 +22,7 @@ from evaluator import recording
 from evaluator.errors import ModelUnmeasurable
 from evaluator.loading.bases import Family, families, opened, reached_by
 from evaluator.loading.self_test import check_identity
-from results import Evaluation, Model, Outcome, Progress, Score, Store, Workspace, digest, this_machine
+from results import Evaluation, Model, Outcome, Progress, Score, Store, Workspace, digest
 
 MAX_TOKENS = 2048
 """Tokens of a row at most; what is beyond is not measured, and the evaluation counts such rows."""
@@ -75,47 +75,33 @@ def evaluate_heldout(
         raise ModelUnmeasurable("No held-out rows: set data.validation_fraction above 0 in the experiment file")
     turns = [[_turn(turn) for turn in row.messages] for row in rows]
     settings = {"rows": len(rows), "rows_sha256": digest(turns), "max_tokens": MAX_TOKENS, "engine": "huggingface"}
-    machine = this_machine()
-    store.machines.add(machine)
-    found: dict[str, Evaluation] = {}
-    total, done = len(rows) * len(models), 0
-    for family in families(models, workspace):
-        left = []
-        for model in family.members:
-            wanted = recording.planned(model, "heldout", settings, machine.id)
-            found[model.id] = recording.begun(wanted, store, anew)
-            if found[model.id].status == "finished":
-                done += len(rows)
-            else:
-                left.append((model, found[model.id]))
-        if not left:
-            continue
+    measurements = recording.Measurements("heldout", store, anew)
+    total = len(rows) * len(models)
+    stored = {model.id: settings for model in models}
+    for family, left in measurements.each_open(families(models, workspace), lambda _: stored):
         with opened(family, workspace) as engine:
             tokenizer = digest(engine.tokenizer.get_vocab())
-            for model, evaluation in left:
-                for measured in _measure(engine, family, model, evaluation, turns, store):
+            for one in left:
+                done = len(rows) * measurements.finished
+                for measured in _measure(engine, family, one, turns, store):
                     done += measured
                     if progress is not None:
                         progress("held-out rows", done, total)
-                found[model.id] = _conclude(evaluation, tokenizer, {**reached_by(family), **engine.details()}, store)
-    return [found[model.id] for model in models]
+                details = {**reached_by(family), **engine.details()}
+                measurements.found[one.model.id] = _conclude(one.evaluation, tokenizer, details, store)
+    return measurements.of(models)
 
 
 def _measure(
     engine: HuggingFaceEngine,
     family: Family,
-    model: Model,
-    evaluation: Evaluation,
+    one: recording.Open,
     turns: Sequence[Sequence[Mapping[str, Any]]],
     store: Store,
 ) -> Iterator[int]:
-    """Measure and store what is open; yields how many rows were done."""
-    row = family.row(model)
-    try:
-        check_identity(engine, row, model)
-    except Exception as error:
-        store.evaluations.fail(evaluation.id, f"self-test: {error}")
-        raise
+    """Measure and store what is open of a model; yields how many rows were done."""
+    row, evaluation = family.row(one.model), one.evaluation
+    recording.self_test([one], lambda model: check_identity(engine, row, model), store)
     there = {outcome.item for outcome in store.evaluations.outcomes(evaluation.id)}
     left = [place for place in range(len(turns)) if str(place) not in there]
     yield len(turns) - len(left)

@@ -11,6 +11,7 @@ Try: bakeoff evaluate --benchmark stopping
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from evaluator.asking.questions import Asked, Question
 from evaluator.errors import ModelUnmeasurable
 from evaluator.loading.bases import SPOKEN_TO, out_of_reach
 from evaluator.style import length_ratio, prompt_set, repetition
-from results import Evaluation, Model, Outcome, Progress, Score, Store, Workspace, digest, this_machine
+from results import Evaluation, Model, Outcome, Progress, Score, Store, Workspace, digest
 from results.analysis.statistics import mean_interval, wilson_interval
 
 
@@ -58,24 +59,24 @@ def evaluate_stopping(
         first = error.errors()[0]
         raise ModelUnmeasurable(f"evaluate.stopping.{first['loc'][0]}: {first['msg']}") from error
     prompts = prompt_set(chosen.prompts)
-    machine = this_machine()
-    store.machines.add(machine)
-    found: dict[str, Evaluation] = {}
-    reached: dict[str, Mapping[str, Any]] = {}
-    for group in groups(_with_weights(models), workspace, chosen.engine):
-        stored = {**chosen.model_dump(exclude={"slots"}), "prompts_sha256": digest(prompts), "engine": group.engine}
-        for model in group.members:
-            found[model.id] = recording.begun(recording.planned(model, "stopping", stored, machine.id), store, anew)
-        jobs = _jobs(group, found, prompts, chosen, store)
+    same = {**chosen.model_dump(exclude={"slots"}), "prompts_sha256": digest(prompts)}
+    measurements, reached = recording.Measurements("stopping", store, anew), dict[str, Mapping[str, Any]]()
+
+    def stored(group: Group) -> dict[str, Mapping[str, Any]]:
+        return {model.id: {**same, "engine": group.engine} for model in group.members}
+
+    for group, left in measurements.each_open(groups(_with_weights(models), workspace, chosen.engine), stored):
+        jobs = _jobs(group, left, prompts, chosen, store)
         if jobs:
-            with group.opened([question for _, question in jobs]) as asked:
+            with group.opened([job.question for job in jobs]) as asked:
                 _answer(asked, jobs, chosen, store, progress)
-            reached |= {model.id: group.details() for model in group.members}
+            reached |= {one.model.id: group.details() for one in left}
     # Bases first: their lengths are what the others are set against.
+    found = measurements.found
     for model in sorted(models, key=lambda model: model.form != "base"):
         if found[model.id].status != "finished":
             found[model.id] = _conclude(model, found[model.id], store, reached.get(model.id, {}))
-    return [found[model.id] for model in models]
+    return measurements.of(models)
 
 
 def _with_weights(models: Sequence[Model]) -> Sequence[Model]:
@@ -86,44 +87,46 @@ def _with_weights(models: Sequence[Model]) -> Sequence[Model]:
     return models
 
 
+@dataclass(frozen=True)
+class _Job:
+    """One answer that is wanted."""
+
+    one: recording.Open
+    question: Question
+
+
 def _jobs(
-    group: Group, found: Mapping[str, Evaluation], prompts: Sequence[str], chosen: StoppingSettings, store: Store
-) -> list[tuple[Evaluation, Question]]:
+    group: Group, left: Sequence[recording.Open], prompts: Sequence[str], chosen: StoppingSettings, store: Store
+) -> list[_Job]:
     """What is not answered yet, model by model."""
     modes = group.prompting(None)
     turns: list[Message] = [{"role": "system", "content": chosen.system}] if chosen.system else []
     jobs = []
-    for model in group.members:
-        evaluation = found[model.id]
-        if evaluation.status == "finished":
-            continue
-        there = {outcome.item for outcome in store.evaluations.outcomes(evaluation.id)}
+    for one in left:
+        there = {outcome.item for outcome in store.evaluations.outcomes(one.evaluation.id)}
         for prompt in (prompt for prompt in prompts if prompt not in there):
             asked: tuple[Message, ...] = (*turns, {"role": "user", "content": prompt})
-            if modes[model.id] == "raw":
+            if modes[one.model.id] == "raw":
                 asked = ()
-            jobs.append((evaluation, Question(model, f"{prompt}\n\n", asked, Sampling(chosen.max_tokens), item=prompt)))
+            question = Question(one.model, f"{prompt}\n\n", asked, Sampling(chosen.max_tokens), item=prompt)
+            jobs.append(_Job(one, question))
     return jobs
 
 
 def _answer(
     asked: Asked,
-    jobs: Sequence[tuple[Evaluation, Question]],
+    jobs: Sequence[_Job],
     chosen: StoppingSettings,
     store: Store,
     progress: Progress | None,
 ) -> None:
     """Answer what is open and store it, as the group answers. Raises what the self-test and the engine raise."""
-    for evaluation, model in {evaluation.id: (evaluation, question.model) for evaluation, question in jobs}.values():
-        try:
-            asked.check(model)
-        except Exception as error:
-            store.evaluations.fail(evaluation.id, f"self-test: {error}")
-            raise
+    asked_of = {job.one.evaluation.id: job.one for job in jobs}
+    recording.self_test(asked_of.values(), asked.check, store)
     try:
-        answers = asked.answers([question for _, question in jobs], chosen.slots)
+        answers = asked.answers([job.question for job in jobs], chosen.slots)
         for done, (index, answer) in enumerate(answers, 1):
-            evaluation, question = jobs[index]
+            evaluation, question = jobs[index].one.evaluation, jobs[index].question
             if answer.finish_reason == "error":
                 raise EngineError(f"{question.model.name}, {question.item[:60]!r}: {answer.text}")
             details = {
@@ -135,7 +138,7 @@ def _answer(
             if progress is not None:
                 progress("answers to the stopping prompts", done, len(jobs))
     except EngineError as error:
-        for identity in {evaluation.id for evaluation, _ in jobs}:
+        for identity in asked_of:
             store.evaluations.fail(identity, str(error))
         raise
 

@@ -27,6 +27,7 @@ from trainer import miniature
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.usefixtures("one_thread"),
     pytest.mark.skipif(not sandbox_available()[0], reason=f"no sandbox: {sandbox_available()[1]}"),
 ]
 
@@ -46,14 +47,6 @@ ROWS = [
 ]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A base, a trained-looking adapter and one that was never trained."""
@@ -70,16 +63,6 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
                 torch.nn.init.normal_(values, std=spread)
         model.save_pretrained(place / name)
     return {"base": base, "trained": place / "trained", "untrained": place / "untrained"}
-
-
-@pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    return Workspace(tmp_path / "workspace")
-
-
-@pytest.fixture
-def store(workspace: Workspace) -> Store:
-    return workspace.store()
 
 
 def added(store: Store, weights: dict[str, Path], name: str, **more: Any) -> Model:

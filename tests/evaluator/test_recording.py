@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 from typer.testing import CliRunner
 
 from bakeoff.main import app
@@ -22,30 +21,14 @@ from evaluator import (
 from evaluator.sandbox.bubblewrap import sandbox_description
 from results import Machine, Model, Outcome, Score, Store, Workspace, decide, digest, form_costs
 from tests.evaluator.test_measurements import ROWS
-from trainer import miniature
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.usefixtures("one_thread"),
     pytest.mark.skipif(not sandbox_available()[0], reason=f"no sandbox: {sandbox_available()[1]}"),
 ]
 
 FEW = {"tasks": 3, "max_tokens": 12}
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.set_num_threads(1)
-    return miniature("smollm2", tmp_path_factory.mktemp("weights") / "base")
-
-
-@pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    return Workspace(tmp_path / "workspace")
-
-
-@pytest.fixture
-def store(workspace: Workspace) -> Store:
-    return workspace.store()
 
 
 @pytest.fixture

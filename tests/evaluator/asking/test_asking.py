@@ -25,7 +25,6 @@ from evaluator import (
 )
 from results import Model, Store, Workspace
 from tests.engines.test_ggml_legacy import VOCABULARY, write_ggml
-from trainer import miniature
 
 pytestmark = [
     pytest.mark.slow,
@@ -33,11 +32,6 @@ pytestmark = [
 ]
 
 FEW = {"tasks": 3, "max_tokens": 16}
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return miniature("smollm2", tmp_path_factory.mktemp("weights") / "base")
 
 
 @pytest.fixture
@@ -67,16 +61,6 @@ def served(base: Path, tmp_path: Path) -> Iterator[Callable[[], tuple[str, Calla
         process.wait()
         assert process.stderr is not None
         process.stderr.close()
-
-
-@pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    return Workspace(tmp_path / "near")
-
-
-@pytest.fixture
-def store(workspace: Workspace) -> Store:
-    return workspace.store()
 
 
 def remote(store: Store, url: str) -> Model:

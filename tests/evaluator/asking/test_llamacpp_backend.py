@@ -46,16 +46,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    return Workspace(tmp_path / "workspace")
-
-
-@pytest.fixture
-def store(workspace: Workspace) -> Store:
-    return workspace.store()
-
-
-@pytest.fixture
 def models(store: Store, files: dict[str, Path]) -> list[Model]:
     return [added(store, files, name) for name in ("base", "first", "second")]
 
