@@ -28,9 +28,9 @@ from evaluator.errors import ModelUnmeasurable
 from evaluator.humaneval.concluding import answered, conclude, judged, limits_of, outcome_of, set_aside
 from evaluator.humaneval.scoring import Before, Scorer, ScoringSettings
 from evaluator.sandbox.bubblewrap import sandbox_available
-from evaluator.tasks.benchmarks import benchmark_digest, benchmark_name, load_benchmark
+from evaluator.tasks.benchmarks import benchmark_name, load_benchmark
 from evaluator.tasks.subsets import choose_tasks
-from evaluator.tasks.task import Task
+from evaluator.tasks.task import Task, benchmark_digest
 from results import Evaluation, Model, Progress, Store, Workspace
 
 SCORED_TOGETHER = 16

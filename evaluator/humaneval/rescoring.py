@@ -21,9 +21,8 @@ from evaluator.humaneval.scoring import ScoredAnswer, Scorer, ScoringSettings, c
 from evaluator.jsonlines import write_lines
 from evaluator.sandbox.bubblewrap import sandbox_description
 from evaluator.sandbox.limits import Calibration
-from evaluator.tasks.benchmarks import benchmark_digest
 from evaluator.tasks.samples import Answer, matched
-from evaluator.tasks.task import Task
+from evaluator.tasks.task import Task, benchmark_digest
 from results import Json, Outcome, Progress, Score, Store
 
 USUAL_K = (1, 5, 10, 25, 50, 100)

@@ -26,9 +26,8 @@ from evaluator.extraction.programs import futures_first
 from evaluator.sandbox.bubblewrap import sandbox_description
 from evaluator.sandbox.limits import REFERENCE_SECONDS_ALLOWED, Calibration, Limits
 from evaluator.sandbox.worker import Plans, Report, Worker
-from evaluator.tasks.benchmarks import benchmark_digest
 from evaluator.tasks.samples import Answer
-from evaluator.tasks.task import BASE, Task
+from evaluator.tasks.task import BASE, Task, benchmark_digest
 from results.records import Progress, Verdict
 
 PROGRESS_SECONDS = 0.2

@@ -12,8 +12,6 @@ Try: python -c "from evaluator import load_benchmark; print(load_benchmark('huma
 from __future__ import annotations
 
 import functools
-import hashlib
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -70,20 +68,6 @@ def benchmark_name(source: str, tasks: Sequence[Task]) -> str:
 
 TAKEN = (*NAMES, "heldout", "stopping", "latency")
 """Names of measurements, which a file that happens to be called so does not get."""
-
-
-def benchmark_digest(tasks: Sequence[Task]) -> str:
-    """SHA-256 (64 hex digits) over all fields of all tasks: two files that score alike have the same one."""
-    rows = [
-        [t.id, t.prompt, t.entry_point, t.test, t.canonical_solution, *((t.base_test, t.driver) * _has_more(t))]
-        for t in tasks
-    ]
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
-
-
-def _has_more(task: Task) -> bool:
-    """Whether a task has more than the fields that every digest has had."""
-    return bool(task.base_test or task.driver)
 
 
 @functools.cache

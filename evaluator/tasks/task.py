@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import hashlib
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evaluator.errors import BenchmarkUnreadable
@@ -44,6 +47,20 @@ class Task:
         after = f"{self.prompt}{self.canonical_solution}\n"
         alone = f"{self.canonical_solution}\n"
         return f"{after if is_python(after) or not is_python(alone) else alone}{self.driver}"
+
+
+def benchmark_digest(tasks: Sequence[Task]) -> str:
+    """SHA-256 (64 hex digits) over all fields of all tasks: two files that score alike have the same one."""
+    rows = [
+        [t.id, t.prompt, t.entry_point, t.test, t.canonical_solution, *((t.base_test, t.driver) * _has_more(t))]
+        for t in tasks
+    ]
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+
+def _has_more(task: Task) -> bool:
+    """Whether a task has more than the fields that every digest has had."""
+    return bool(task.base_test or task.driver)
 
 
 def is_python(source: str) -> bool:

@@ -16,7 +16,7 @@ from evaluator import (
     load_benchmark,
     score_answers,
 )
-from evaluator.tasks.benchmarks import benchmark_digest
+from evaluator.tasks.task import benchmark_digest
 
 ROW = {
     "task_id": "Own/1",

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from evaluator import Answer, BenchmarkUnreadable, Scorer, ScoringSettings, load_benchmark, score_answers, score_samples
-from evaluator.tasks.benchmarks import benchmark_digest, benchmark_name
+from evaluator.tasks.benchmarks import benchmark_name
 from evaluator.tasks.published import NAMES, published_file
+from evaluator.tasks.task import benchmark_digest
 
 BOTH = "passed", "passed"
 
