@@ -29,7 +29,7 @@ system:
 	@./.ci/system
 
 test: setup-dev system
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: setup-dev
 	$(BIN)/ruff check .

@@ -25,6 +25,16 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything imports torch
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put whole experiments first, then files with slow tests: a long file that comes last keeps one process waiting.
+
+    `make test` tells xdist to keep this order of files; by itself it begins with those of the most tests.
+    """
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: ("end_to_end" not in item.path.parts, item.path not in slow))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """End a run in which tests were skipped by saying how many, where and why: it is no full pass."""
     lines = not_tested(terminalreporter.stats.get("skipped", []))
