@@ -141,7 +141,7 @@ def _read_lines(path: Path) -> Parcel:
 def _read_csv(path: Path) -> Parcel:
     text = read_text(path)
     if llama_bench.is_csv_header(text.split("\n", 1)[0].replace('"', "").strip().split(",")):
-        return llama_bench.read_llama_bench(path, llama_bench.csv_rows(text))
+        return llama_bench.read_llama_bench(path, llama_bench.csv_rows(path, text))
     return wandb_tables.read_csv(path)
 
 
@@ -149,7 +149,7 @@ def _read_text(path: Path) -> Parcel:
     """What llama-bench printed, among whatever else stands in a log."""
     text = read_text(path)
     if llama_bench.is_markdown(text):
-        return llama_bench.read_llama_bench(path, llama_bench.markdown_rows(text))
+        return llama_bench.read_llama_bench(path, llama_bench.markdown_rows(path, text))
     if "model_filename" in text and "avg_ts" in text:
         return llama_bench.read_llama_bench(path, llama_bench.sql_rows(path, text))
     raise unknown(path, f"not a known kind of file. {KNOWN}")

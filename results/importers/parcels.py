@@ -45,6 +45,8 @@ class ImportedRun:
     """What the file does not say, as sentences."""
     summary: Mapping[str, Any] = field(default_factory=dict)
     """Figures of the whole run that are no curve: run time, final averages."""
+    rest: Any = None
+    """What else the file says of it and the store has no place for: part of what makes it itself."""
 
     @property
     def tool(self) -> str:
@@ -58,7 +60,9 @@ class ImportedRun:
         times = [one and one.isoformat() for one in (run.started_at, run.finished_at)]
         said = [run.experiment, run.base, run.config, run.seed, run.status, run.total_steps, times]
         return digest(
-            canonical([self.tool, self.called.names[0], said, [list(one) for one in self.points], self.summary])
+            canonical(
+                [self.tool, self.called.names[0], said, [list(one) for one in self.points], self.summary, self.rest]
+            )
         )
 
 

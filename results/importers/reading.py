@@ -89,8 +89,8 @@ def parse_json(path: Path, text: str, where: str = "") -> Any:
         raise refused(path, f"not valid JSON{where}: {error}") from error
 
 
-def read_lines(path: Path, tolerate_cut: bool = False) -> Iterator[tuple[int, Any]]:
-    """(line number, value) of a JSON Lines file. `tolerate_cut`: a last line that was cut off is left out."""
+def read_lines(path: Path, tolerate_cut: bool = False, said: list[str] | None = None) -> Iterator[tuple[int, Any]]:
+    """(line number, value) of a JSON Lines file. `tolerate_cut`: a last line cut off is no error but `said`."""
     lines = read_text(path).split("\n")  # not splitlines: JSON strings may hold U+2028 and its like
     last = max((number for number, line in enumerate(lines, 1) if line.strip()), default=0)
     for number, line in enumerate(lines, 1):
@@ -101,6 +101,8 @@ def read_lines(path: Path, tolerate_cut: bool = False) -> Iterator[tuple[int, An
         except ImportRefused:
             if not (tolerate_cut and number == last and number > 1):
                 raise
+            if said is not None:
+                said.append(f"line {number}: it was cut off, and is left out")
 
 
 def number(value: Any) -> float | None:

@@ -114,11 +114,10 @@ class Recognition:
             return "new", f"it had finished by step {_last(given)}"
         if fewer or not (more or strictly):
             return "there", ""
-        if there.status == "finished":
-            return (
-                "new",
-                f"it had finished at step {_last(stored)}, and here is more" if more else "its summary differs",
-            )
+        if there.status == "finished" and more:
+            return "new", f"it had finished at step {_last(stored)}, and here is more"
+        if there.status == "finished" and _end(there) != _end(found.run):
+            return "new", "its end differs"
         return "further", ""
 
     def _points(self, run_id: str) -> dict[str, dict[int, float]]:
@@ -191,6 +190,10 @@ def _by_metric(points: Sequence[Point]) -> dict[str, dict[int, float]]:
 def _lacking(one: Mapping[str, Iterable[int]], other: Mapping[str, Iterable[int]]) -> set[int]:
     """Steps at which `one` lacks a metric that `other` has."""
     return {step for metric, steps in other.items() for step in set(steps) - set(one.get(metric, ()))}
+
+
+def _end(run: Run) -> tuple[str, str, int | None, int]:
+    return run.experiment, run.status, run.total_steps, run.seed
 
 
 def _last(points: Mapping[str, Mapping[int, float]]) -> int:

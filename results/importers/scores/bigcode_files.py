@@ -94,7 +94,14 @@ def read_results(path: Path, value: Mapping[str, Any]) -> Parcel:
         missing = ("on how many tasks the scores rest", "outcomes by task")
         found.append(
             ImportedEvaluation(
-                model, evaluation, foreign_machine(), scores, (), called, missing=missing, rest=canonical(config)
+                model,
+                evaluation,
+                foreign_machine(),
+                scores,
+                (),
+                called,
+                missing=missing,
+                rest=canonical([config, figures]),
             )
         )
     if not found:

@@ -29,7 +29,7 @@ from results.importers.parcels import (
 )
 from results.importers.reading import number, read_json, refused, whole
 from results.importers.scores.harness_samples import Samples, read_samples
-from results.records import Evaluation, Score
+from results.records import Evaluation, Score, digest
 
 Z = 1.959963984540054
 """Half-width of a 95 % interval in standard errors."""
@@ -95,7 +95,7 @@ def read_harness(path: Path, value: Mapping[str, Any], only: str = "") -> Parcel
         missing = ("how many samples each score rests on",) if n is None else ()
         one = ImportedEvaluation(
             model, evaluation, machine, scores, (), called, former_identity(TOOL, _former_name(path, value, arguments)),
-            missing, canonical(arguments),
+            missing, _rest(value, task),
         )  # fmt: skip
         try:
             one = _with_samples(path, task, one)
@@ -161,6 +161,18 @@ def _with_samples(path: Path, task: str, one: ImportedEvaluation) -> ImportedEva
     n = len({each.item for each in samples.outcomes})
     scores = tuple(score if score.n else replace(score, n=n) for score in one.scores)
     return replace(one, outcomes=samples.outcomes, scores=scores, missing=(), rest=[one.rest, samples.digest])
+
+
+def _rest(value: Mapping[str, Any], task: str) -> str:
+    """Digest of what a file says of one task, and of all its tasks."""
+    by_task = ("results", "configs", "versions", "n-shot", "n-samples", "higher_is_better", "group_subtasks")
+    own, shared = [], {}
+    for key, one in value.items():
+        if key in (*by_task, "task_hashes") and isinstance(one, Mapping):
+            own.append([key, one.get(task)])
+            one = {other: told for other, told in one.items() if other not in value["results"]}
+        shared[key] = one
+    return digest(canonical([own, shared]))
 
 
 def _settings(value: Mapping[str, Any], config: Mapping[str, Any], task: str) -> dict[str, Any]:

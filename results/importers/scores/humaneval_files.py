@@ -16,7 +16,7 @@ from results.importers.parcels import ImportedEvaluation, Parcel, canonical
 from results.importers.reading import read_lines, refused
 from results.importers.scores.answers import answer_details, evaluation_of, model_names, verdict_of
 from results.importers.scores.completions import Text, texts_of
-from results.records import Outcome, Verdict
+from results.records import Outcome, Verdict, digest
 
 EVALPLUS = {"pass": "passed", "success": "passed", "fail": "wrong", "failed": "wrong", "timeout": "timed_out"}
 """EvalPlus's statuses, both spellings of its versions."""
@@ -40,6 +40,8 @@ class _Sheet:
     counts: dict[str, int] = field(default_factory=dict)
     kinds: set[str] = field(default_factory=set)
     chat: bool = False
+    rows: list[str] = field(default_factory=list)
+    """Digest of each row."""
 
 
 def is_answer(row: Any) -> bool:
@@ -75,7 +77,8 @@ def answers_parcel(path: Path, rows: Iterator[tuple[str, Any]]) -> Parcel:
             raise refused(path, "some answers have verdicts and some have none")
         names = called([name]) if name else None
         settings = {"prompting": "chat"} if sheet.chat else {}
-        evaluations += _with_plus(path, "human-eval", sheet.outcomes, sheet.plus, names or model_names(path), settings)
+        whose, rest = names or model_names(path), [name, *sheet.rows]
+        evaluations += _with_plus(path, "human-eval", sheet.outcomes, sheet.plus, whose, settings, rest)
     return Parcel("HumanEval answers", evaluations=tuple(evaluations))
 
 
@@ -95,6 +98,7 @@ def _take(path: Path, where: str, row: Mapping[str, Any], sheets: dict[str, _She
         sample = sheet.counts.get(task, 0)
         sheet.counts[task] = sample + 1
         sheet.chat = sheet.chat or text.chat
+        sheet.rows.append(digest(canonical(row)))
         base, plus = _labels(path, where, row, text)
         details = answer_details(text.text, TEXTS[key], finish_reason=text.finish_reason, other=other)
         details["message"] = text.failed or str(row.get("result") or "")
@@ -144,7 +148,7 @@ def read_evalplus(path: Path, value: Mapping[str, Any]) -> Parcel:
                     outcomes.append(Outcome(str(task), sample, verdict, None, details))
     if not base:
         raise refused(path, "holds no base_status")
-    rest = canonical({key: one for key, one in value.items() if key != "eval"})
+    rest = digest(canonical(value))
     return Parcel("EvalPlus results", evaluations=_with_plus(path, "EvalPlus", base, plus, model_names(path), {}, rest))
 
 

@@ -30,7 +30,7 @@ from results.importers.parcels import (
 )
 from results.importers.reading import number, refused, whole
 from results.importers.scores.answers import stem_of
-from results.records import Evaluation, Form, Outcome, Score
+from results.records import Evaluation, Form, Outcome, Score, digest
 
 TEST = ("n_prompt", "n_gen", "n_depth")
 RESULT = ("avg_ns", "stddev_ns", "avg_ts", "stddev_ts", "samples_ns", "samples_ts", "test_time", "test")
@@ -76,38 +76,52 @@ def read_llama_bench(path: Path, rows: Sequence[Mapping[str, Any]]) -> Parcel:
     return Parcel("llama-bench", evaluations=tuple(_bench(path, group) for group in groups.values()))
 
 
-def csv_rows(text: str) -> list[dict[str, Any]]:
+def csv_rows(path: Path, text: str) -> list[dict[str, Any]]:
     """The lines of `-o csv`, numbers as numbers."""
-    return [{key: _typed(cell) for key, cell in row.items() if key} for row in csv.DictReader(io.StringIO(text))]
+    try:
+        header, *body = [row for row in csv.reader(io.StringIO(text, newline="")) if row]
+    except csv.Error as error:
+        raise refused(path, f"not CSV: {error}") from error
+    return [_row(path, f"line {line}", header, row) for line, row in enumerate(body, 2)]
 
 
 def sql_rows(path: Path, text: str) -> list[dict[str, Any]]:
     """The rows that `-o sql` inserts; nothing of it is executed."""
+    found = re.findall(r"INSERT\s+INTO\s+\w+\s*\(([^)]*)\)\s*VALUES\s*\((.*)\)\s*;", text, re.IGNORECASE)
+    if len(found) != len(re.findall(r"\bINSERT\b", text, re.IGNORECASE)):
+        raise refused(path, f"has {len(re.findall('INSERT', text))} INSERT, of which {len(found)} can be read")
     rows = []
-    for fields, values in re.findall(r"INSERT\s+INTO\s+\w+\s*\(([^)]*)\)\s*VALUES\s*\((.*)\)\s*;", text, re.IGNORECASE):
-        names = [one.strip().strip('"`') for one in fields.split(",")]
-        cells = [found[0].replace("''", "'") if found[0] or not found[1] else found[1]
-                 for found in re.findall(r"'((?:[^']|'')*)'|([^,\s']+)", values)]  # fmt: skip
-        if len(cells) != len(names):
-            raise refused(path, f"an INSERT has {len(cells)} values for {len(names)} fields")
-        rows.append({name: _typed(cell) for name, cell in zip(names, cells, strict=True)})
+    for place, (fields, values) in enumerate(found, 1):
+        cells = [
+            quoted.replace("''", "'") if quoted or not bare else bare
+            for quoted, bare in re.findall(r"'((?:[^']|'')*)'|([^,\s']+)", values)
+        ]
+        rows.append(_row(path, f"INSERT {place}", [one.strip().strip('"`') for one in fields.split(",")], cells))
     return rows
 
 
-def markdown_rows(text: str) -> list[dict[str, Any]]:
-    """The lines of the table that llama-bench prints, with the build that it names below."""
+def markdown_rows(path: Path, text: str) -> list[dict[str, Any]]:
+    """The lines of the tables that llama-bench prints, with the build that it names below."""
     rows: list[dict[str, Any]] = []
     header: list[str] = []
-    for line in text.splitlines():
+    for place, line in enumerate(text.splitlines(), 1):
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
-        if not line.lstrip().startswith("|") or all(re.fullmatch(r":?-+:?", cell) for cell in cells):
-            continue
-        if "t/s" in cells and "test" in cells:
+        if not line.lstrip().startswith("|"):
+            header = []
+        elif "t/s" in cells and "test" in cells:
             header = [HEADINGS.get(cell, cell) for cell in cells]
-        elif header and len(cells) == len(header):
-            rows.append(dict(_markdown_cells(dict(zip(header, cells, strict=True)))))
+        elif header and not all(re.fullmatch(r":?-+:?", cell) for cell in cells):
+            row = _row(path, f"line {place}", header, cells)
+            rows.append(dict(_markdown_cells({key: str(cell) for key, cell in row.items()})))
     build = re.search(r"^build: (\w+) \((\d+)\)", text, re.MULTILINE)
     return [{**row, **({"build_commit": build[1], "build_number": int(build[2])} if build else {})} for row in rows]
+
+
+def _row(path: Path, where: str, header: Sequence[str], cells: Sequence[str]) -> dict[str, Any]:
+    """A line's cells under their headings."""
+    if len(cells) != len(header) or len(set(header)) != len(header):
+        raise refused(path, f"{where} has {len(cells)} values for {len(set(header))} fields")
+    return {name: _typed(cell) for name, cell in zip(header, cells, strict=True)}
 
 
 def is_markdown(text: str) -> bool:
@@ -191,7 +205,7 @@ def _bench(path: Path, rows: Sequence[Mapping[str, Any]]) -> ImportedEvaluation:
     if not told:
         missing.append("the model's file: its kind is named after the place")
     former = former_identity("llama-bench", file.removesuffix(".gguf"))
-    rest = canonical([[row.get("test_time"), row.get("avg_ns"), row.get("stddev_ns")] for row in rows])
+    rest = digest(canonical(rows))
     return ImportedEvaluation(
         model, evaluation, machine, tuple(scores), tuple(outcomes), called, former, tuple(missing), rest
     )

@@ -51,6 +51,8 @@ class Told:
     """What else it can be called."""
     former_name: str = ""
     """Its name in stores of before, where that was another."""
+    rest: Any = None
+    """What else is said of it: part of what makes it itself."""
 
 
 def is_mlflow_folder(folder: Path) -> bool:
@@ -225,7 +227,7 @@ def run_of(
         (name, *told.names, short(f"{name} ({told.identity})")), told.place or f"{told.tool} {told.identity}"
     )
     former = former_run_id(told.tool, told.former_name or told.name, told.identity)
-    return ImportedRun(run, curves.points(), called, former, tuple(said), canonical(dict(summary or {})))
+    return ImportedRun(run, curves.points(), called, former, tuple(said), canonical(dict(summary or {})), told.rest)
 
 
 def cell_number(text: Any) -> float | None:

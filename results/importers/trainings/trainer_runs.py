@@ -26,7 +26,7 @@ from results.importers.parcels import (
     same,
 )
 from results.importers.reading import number, read_json, read_lines, read_text, refused, whole
-from results.records import Run, RunStatus
+from results.records import Run, RunStatus, digest
 
 SUMMARY = re.compile(r"(train|eval|test|predict)_(runtime|loss|samples.*|steps_per_second)|total_flos|epoch|\w*runtime")
 """Figures of the last log entry that are about the whole run."""
@@ -102,6 +102,8 @@ class _Log:
     missing: list[str] = field(default_factory=list)
     reached: int | None = None
     planned: int | None = None
+    rest: str = ""
+    """Digest of all that the file says."""
     ended: bool = False
 
     def put(self, key: str, step: int, value: float) -> None:
@@ -134,6 +136,7 @@ def read_state(path: Path, state: Mapping[str, Any], folder: Path | None = None)
         _take_entry(log, entry, None if step is None else _step(path, step), unplaced)
     if unplaced:
         log.missing.append(f"the step of some entries; their figures are in the summary: {', '.join(unplaced)[:200]}")
+    log.rest = digest(canonical(state))
     log.reached, log.planned = whole(state.get("global_step")), whole(state.get("max_steps"))
     log.config |= {key: canonical(state[key]) for key in STATE_FIELDS if state.get(key) is not None}
     best = ("best_metric", "best_global_step", "total_flos")
@@ -163,9 +166,11 @@ def read_log(path: Path) -> Parcel:
     """LLaMA-Factory's trainer_log.jsonl. A last line that was cut off is left out; one without a step is a summary."""
     log = _Log("trainer_log.jsonl", "LLaMA-Factory", path, reached=0)
     log.config, log.base, log.missing = _surroundings(path.parent, path.parent)
-    for line, row in read_lines(path, tolerate_cut=True):
+    rows = []
+    for line, row in read_lines(path, tolerate_cut=True, said=log.missing):
         if not isinstance(row, Mapping):
             raise refused(path, f"line {line} has no current_steps")
+        rows.append(row)
         told = row.get("current_steps")
         step = None if told is None else _step(path, told)
         log.planned = whole(row.get("total_steps")) or log.planned
@@ -178,6 +183,7 @@ def read_log(path: Path) -> Parcel:
                 log.sum_up(key, seconds)
             else:
                 log.put(key, step, seconds)
+    log.rest = digest(canonical(rows))
     return _parcel(log, _called(path.parent), _run_name(path.parent))
 
 
@@ -196,6 +202,7 @@ def read_reference_curve(path: Path, value: Mapping[str, Any]) -> Parcel:
     args = _object(config.get("args"))
     env = {f"env.{key}": one for key, one in _object(value.get("env")).items()}
     log.config = {**{key: _typed(one) for key, one in args.items()}, **env}
+    log.rest = digest(canonical(value))
     log.reached, log.planned = log.curves.last_step(), whole(number(_typed(args.get("max_steps"))))
     log.base = str(args.get("model_name_or_path") or "")
     name = str(config.get("name") or path.stem)
@@ -208,6 +215,7 @@ def read_summary(path: Path, value: Mapping[str, Any]) -> Parcel:
     log = _Log(path.name, "Hugging Face Trainer", path)
     log.config, log.base, log.missing = _surroundings(path.parent, path.parent)
     log.summary = {key: found for key, one in value.items() if (found := number(one)) is not None}
+    log.rest = digest(canonical(value))
     step = whole(value.get("step") or value.get("global_step")) or 0
     if "eval_loss" in log.summary:
         log.put("eval_loss", step, log.summary["eval_loss"])
@@ -330,7 +338,7 @@ def _parcel(log: _Log, called: Called, former_name: str) -> Parcel:
         source=f"{log.path.parent.name}/{log.path.name} ({log.tool})",
     )
     former = former_run_id(log.tool, former_name, [log.base, beginning(points) or canonical(log.summary)])
-    return Parcel(log.form, (ImportedRun(run, points, called, former, tuple(said), canonical(log.summary)),))
+    return Parcel(log.form, (ImportedRun(run, points, called, former, tuple(said), canonical(log.summary), log.rest),))
 
 
 def _seed(config: Mapping[str, Any]) -> int:

@@ -17,6 +17,7 @@ from results.importers.names import absolute
 from results.importers.parcels import Curves, ImportedRun, Parcel
 from results.importers.reading import refused, whole
 from results.importers.trainings.trackers import Told, cell_number, put, run_of
+from results.records import digest
 
 NAME = ("name", "display name", "display_name", "run name", "run_name")
 _OF_EVERY_RUN = """
@@ -105,7 +106,7 @@ def _row(path: Path, line: int, row: dict[str, str]) -> ImportedRun:
     place = f"W&B {about['id']}" if about.get("id") else f"{absolute(path)} {name} {about.get('created', '')}"
     config = {key: _typed(cell) for key, cell in others.items() if key not in metrics}
     names = () if about.get("id") else (f"{told.name} (line {line})",)
-    return run_of(path, dataclasses.replace(told, place=place, names=names), config, curves, summary)
+    return run_of(path, dataclasses.replace(told, place=place, names=names, rest=digest(row)), config, curves, summary)
 
 
 def _is_metric(key: str, cell: str) -> bool:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from results.importers.parcels import Curves, ImportedRun, Parcel, same
 from results.importers.reading import read_text, refused, unknown, whole
 from results.importers.trainings.trackers import Told, cell_number, put, run_of
 from results.importers.trainings.wandb_runs import is_runs_table, read_runs_table
+from results.records import digest
 
 STEPS = (
     "train/global_step",
@@ -179,7 +180,8 @@ def _by_column(table: _Table, axis: _Axis) -> list[ImportedRun]:
         cells = [(line, axis.steps[line], row[index]) for line, row in table.rows]
         for step, value in _values(table, table.header[index], cells):
             put(table.path, curves.setdefault(name, Curves()), metric, step, value)
-    return [_run(table, name, found, axis) for name, found in curves.items()]
+    own = {name: [index for index, other, _ in kept if other == name] for name in curves}
+    return [_run(table, name, found, axis, _cells(table, table.rows, own[name])) for name, found in curves.items()]
 
 
 def _by_row(table: _Table, column: int) -> list[ImportedRun]:
@@ -196,7 +198,7 @@ def _by_row(table: _Table, column: int) -> list[ImportedRun]:
                 for step, value in _values(table, cell, cells):
                     put(table.path, curves, cell, step, value)
         if curves.points():
-            runs.append(_run(table, name, curves, axis))
+            runs.append(_run(table, name, curves, axis, _cells(table, rows, range(len(table.header)))))
     return runs
 
 
@@ -222,12 +224,23 @@ def _values(table: _Table, header: str, cells: Sequence[tuple[int, int, str]]) -
         table.notes.extend([note] if note not in table.notes else [])
 
 
-def _run(table: _Table, name: str, curves: Curves, axis: _Axis) -> ImportedRun:
+def _cells(table: _Table, rows: Sequence[tuple[int, list[str]]], columns: Iterable[int]) -> str:
+    """Digest of a run's cells, words too; numbers however they are written."""
+    shown = [*columns]
+    cells = [[table.header[index] for index in shown]]
+    for _, row in rows:
+        cells.append(
+            [row[index].strip() if (one := table.number(row[index])) is None else repr(one) for index in shown]
+        )
+    return digest(cells)
+
+
+def _run(table: _Table, name: str, curves: Curves, axis: _Axis, rest: str) -> ImportedRun:
     """A run after its column, or after the file that is all its own."""
     beside = called_after(table.path, table.path.stem)
     told = Told(
         "W&B", name.strip() or beside.names[0], name.strip() or table.path.stem,
         missing=("the configuration: a CSV export has none", *axis.said), place=f"{beside.place} {name}",
-        names=() if name.strip() else beside.names[1:], former_name=name or table.path.stem,
+        names=() if name.strip() else beside.names[1:], former_name=name or table.path.stem, rest=rest,
     )  # fmt: skip
     return run_of(table.path, told, {}, curves)
