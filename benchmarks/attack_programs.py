@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from benchmarks.attack_judge import JUDGE
 from benchmarks.attack_machine import CONFINEMENT, RESOURCES
+from benchmarks.attack_objects import OBJECTS
+from benchmarks.attack_replies import REPLIES
 from benchmarks.attack_shapes import Attack
 from benchmarks.attack_traces import TRACES
 from benchmarks.attack_values import VALUES
 
 __all__ = ["ATTACKS", "Attack"]
 
-ATTACKS = sorted([*VALUES, *JUDGE, *RESOURCES, *CONFINEMENT, *TRACES], key=lambda attack: attack.group)
+ATTACKS = sorted(
+    [*VALUES, *OBJECTS, *JUDGE, *REPLIES, *RESOURCES, *CONFINEMENT, *TRACES], key=lambda attack: attack.group
+)
