@@ -103,7 +103,7 @@ def _benchmark(_: Path | None) -> Finding:
 
 
 def _llamacpp(_: Path | None) -> Finding:
-    """On a GPU also whether the build computes there; PyPI's does not, and works all the same."""
+    """llama.cpp's build, and whether it computes on a GPU that is there; PyPI's does not, and works all the same."""
     from engines import CUDA_WHEELS, gpus, llamacpp_gpus
 
     found = _package("llama.cpp (xllamacpp)", "xllamacpp", "make setup, or pip install xllamacpp")
@@ -116,7 +116,7 @@ def _llamacpp(_: Path | None) -> Finding:
 
 
 def _bitsandbytes(_: Path | None) -> Finding:
-    """On a GPU also whether its library for torch's CUDA is there."""
+    """bitsandbytes, and whether its library for torch's CUDA is there where a GPU is."""
     from engines import gpus
 
     subject = "QLoRA (bitsandbytes)"

@@ -52,7 +52,7 @@ class _Bars:
 
 
 class _Lines:
-    """For logs and pipes: the first, the last and every ten seconds in between."""
+    """Progress as lines, for logs and pipes: the first, the last and one every ten seconds in between."""
 
     def __init__(self) -> None:
         self._began: dict[str, tuple[float, int]] = {}

@@ -20,7 +20,7 @@ JOINER = "\u2060"
 FENCE = re.compile(r"^[ \t]{0,3}(```+|~~~+)[ \t]*([A-Za-z0-9_+-]*)[^\n]*$", re.MULTILINE)
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 SHOWN_CHARACTERS = 40_000
-"""Of one answer: enough to read, too little to hang a browser. The rest can be downloaded."""
+"""So much of an answer is shown: enough to read, too little to hang a browser. The rest can be downloaded."""
 
 
 class Part(NamedTuple):

@@ -48,7 +48,7 @@ from .hardware.speeds import (
 )
 from .huggingface.engine import HuggingFaceEngine as HuggingFaceEngine, chat_template as chat_template
 from .huggingface.memory import give_back as give_back
-from .huggingface.requests import Answer as Answer, Request as Request
+from .huggingface.requests import Generated as Generated, Request as Request
 from .identity import file_sha256 as file_sha256, folder_sha256 as folder_sha256, model_id as model_id
 from .interface import (
     Chunk as Chunk,

@@ -21,7 +21,7 @@ class Advice:
     """Its name."""
     form: str
     bytes: int
-    """Of its files, with an adapter's base."""
+    """Size of its files, with an adapter's base."""
     threads: int
     patient: bool
     """Waiting threads soon sleep: for machines with other work."""

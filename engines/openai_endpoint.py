@@ -96,12 +96,12 @@ class OpenAIEngine:
             return list(pool.map(one, prompts))
 
     def render(self, messages: Sequence[Message]) -> str:
-        """Only where the endpoint is llama-server or `bakeoff serve`. Raises: EngineError elsewhere."""
+        """The prompt text, where llama-server or `bakeoff serve` answers. Raises: EngineError elsewhere."""
         root = self.url.removesuffix("/v1")
         return str(self._post("/apply-template", {"messages": list(messages), "model": self.model}, root)["prompt"])
 
     def count_tokens(self, text: str) -> int:
-        """Only where the endpoint is llama-server, vLLM or `bakeoff serve`. Raises: EngineError elsewhere."""
+        """Tokens of a text, where llama-server, vLLM or `bakeoff serve` answers. Raises: EngineError elsewhere."""
         root = self.url.removesuffix("/v1")
         body = {"content": text, "prompt": text, "model": self.model, "add_special": False, "add_special_tokens": False}
         return len(self._post("/tokenize", body, root)["tokens"])

@@ -40,13 +40,13 @@ SLOTS: dict[tuple[EngineName, str], int] = {
 """Answers given together unless told; on a GPU transformers takes as many as its memory holds, which differs."""
 
 PROMPT_TOKENS = 220
-"""Of a HumanEval task with its instruction and chat template: 150 to 300."""
+"""Tokens of a HumanEval task with its instruction and chat template: 150 to 300."""
 
 ANSWER_TOKENS = 110
-"""Of an answer to HumanEval that ends with its function, on average; a model that rambles reaches the limit."""
+"""Tokens of an answer to HumanEval that ends with its function, on average; a model that rambles uses all."""
 
 STOPPING_TOKENS = 220
-"""Of an answer to the stopping prompts, on average, unless the limit is lower."""
+"""Tokens of an answer to the stopping prompts, on average, unless the limit is lower."""
 
 LORA_SLOWER = 1.25
 """llama.cpp's step with a LoRA-GGUF over one without: 169 against 134 tokens a second for SmolLM2 at rank 8."""
@@ -78,7 +78,7 @@ class Batch:
     shared: bool
     """One file in memory serves them all: a base and what stands beside it."""
     beside: Form = "gguf-q8_0"
-    """Of a LoRA-GGUF: the form of the file that it stands beside."""
+    """The form of the file that a LoRA-GGUF stands beside."""
     base_written: bool = False
     """That file is exported for them, once."""
 

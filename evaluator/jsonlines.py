@@ -22,7 +22,7 @@ from results.errors import BakeoffError
 
 SHAPE = "The file is read as JSON Lines (one object on each line) or as one JSON array"
 MAX_BYTES = 2_000_000_000
-"""Of a file, unpacked: what a gzipped file of a few megabytes may not exceed. EvalPlus's largest has 12 million."""
+"""Largest file, unpacked: what a gzipped file of a few megabytes may not exceed. EvalPlus's largest has 12 million."""
 
 _NO_SPACE = re.compile(r"\S")
 

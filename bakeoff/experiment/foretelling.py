@@ -125,4 +125,4 @@ def _summed(parts: Sequence[Part]) -> tuple[Part, ...]:
 
 
 STAGES = ("training", "export", "humaneval", "heldout", "stopping", "latency")
-"""In the order in which an experiment goes through them."""
+"""What an experiment goes through, in this order."""

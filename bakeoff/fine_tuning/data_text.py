@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 OPENED, CLOSED = "⟦", "⟧"
 CHARACTERS = 4000
-"""Of a rendered row shown; the rest is counted."""
+"""So much of a rendered row is shown; the rest is counted."""
 
 
 def preview_text(preview: Preview) -> Text:

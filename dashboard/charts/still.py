@@ -51,7 +51,7 @@ class Stroke:
     y: Floats
     colour: str
     width: float
-    """In pixels."""
+    """Width in pixels."""
     dash: str = ""
     round: bool = False
     """Whether a stretch without length is a dot."""
@@ -179,7 +179,7 @@ def _strokes(trace: Any, across: Axis, up: Axis) -> Iterator[Stroke]:
 
 
 def _stretch(first: Floats, second: Floats) -> Floats:
-    """From each first to its second, then a gap."""
+    """Line pieces: from each first to its second, then a gap."""
     return np.column_stack([first, second, np.full(len(first), np.nan)]).ravel()
 
 

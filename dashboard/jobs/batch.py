@@ -31,12 +31,12 @@ class Request:
     system: str = ""
 
     def write(self, path: Path) -> None:
-        """As JSON."""
+        """Write the request as JSON."""
         path.write_text(json.dumps(asdict(self), ensure_ascii=False), encoding="utf-8")
 
     @classmethod
     def read(cls, path: Path) -> Request:
-        """From JSON."""
+        """The request that a JSON file holds."""
         found = json.loads(path.read_text(encoding="utf-8"))
         sampling = Sampling(**found.pop("sampling"))
         return cls(found["name"], tuple(found["prompts"]), tuple(found["models"]), sampling, found["system"])

@@ -25,9 +25,9 @@ from typing import IO
 from results import Workspace, now
 
 LOG_BYTES = 20_000
-"""Of a log's end that a page shows."""
+"""So much of a log's end is shown on a page."""
 START_SECONDS = 60.0
-"""Until a job that was started can be stopped, at most."""
+"""A job that was started can be stopped after this long at most."""
 
 
 class Job:
@@ -58,7 +58,7 @@ class Job:
 
     @property
     def exit_status(self) -> int | None:
-        """Of the last time it ran; None while it runs, or when it was killed."""
+        """The exit status of its last time; None while it runs, or when it was killed."""
         path = self.folder / "status"
         return int(path.read_text()) if path.exists() and not self.running else None
 

@@ -109,7 +109,7 @@ def _band(curves: tuple[Curve, ...], points: int) -> tuple[Floats, Floats, Float
 
 
 def spread_out(curves: Sequence[Curve], count: int) -> list[Curve]:
-    """So many of the curves that they stand for all: evenly by where they end, the lowest and the highest included."""
+    """`count` curves that stand for all: spread evenly by where they end, the lowest and the highest included."""
     return list(_spread_out(tuple(curves), count))
 
 

@@ -17,7 +17,7 @@ class Dial:
     """One limit's slider."""
 
     field: str
-    """Of `results.Limits`."""
+    """The field of `results.Limits` that it sets."""
     metric: str
     """The score it bounds; `bytes` is the model's own size."""
     label: str

@@ -47,7 +47,7 @@ class _Task:
 
     @property
     def name(self) -> str:
-        """Of the model to be made; a LoRA-GGUF beside an exported base names that file's form too."""
+        """The name of the model to be made; a LoRA-GGUF beside an exported base names that file's form too."""
         beside = f"-{SUFFIX[self.base.form]}" if self.base else ""
         return f"{self.model.name}-{SUFFIX[self.form]}{beside}"
 

@@ -41,7 +41,7 @@ class Parity:
     """Share of prefixes whose most likely next token is the same."""
 
     def details(self) -> Mapping[str, Any]:
-        """For the model's record."""
+        """What the model's record keeps of it."""
         return {
             "texts": self.texts,
             "conversations": self.conversations,
@@ -56,7 +56,7 @@ class Expected:
 
     tokenizer: Any
     renderings: tuple[tuple[str, tuple[int, ...]] | None, ...]
-    """Of each conversation: the text and its ids; None where the template refuses such a conversation."""
+    """The text of each conversation and its ids; None where the template refuses such a conversation."""
     end_ids: frozenset[int]
     likeliest: tuple[tuple[tuple[float, ...], tuple[int, ...]], ...]
     """After each prefix: log probabilities of the `TOP` likeliest next tokens, falling, and their ids."""

@@ -168,7 +168,7 @@ def _pre_tokenizer(data: Mapping[str, Any]) -> str:
 
 
 def _special_ids(tokenizer: Any, folder: Path) -> dict[str, int]:
-    """Ids of special tokens. Where generation may end with several tokens, the turn's end comes first."""
+    """The ids of special tokens by their role. Where several tokens end an answer, the turn's end is taken first."""
     found = {
         name: getattr(tokenizer, f"{attribute}_token_id")
         for name, attribute in (("bos", "bos"), ("eos", "eos"), ("unknown", "unk"), ("padding", "pad"))

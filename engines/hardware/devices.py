@@ -50,7 +50,7 @@ class Device:
     capability: tuple[int, int] | None
     """CUDA's compute capability; None elsewhere."""
     memory_bytes: int
-    """Of the device; on a CPU and an Apple GPU the machine's, or its container's limit."""
+    """The device's memory; on a CPU and an Apple GPU the machine's, or its container's limit."""
     dtype: str
     """What it computes best: bfloat16, float16 or float32."""
     reason: str

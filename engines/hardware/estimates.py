@@ -32,7 +32,7 @@ UNPACKED_WEIGHTS = 120e6
 """Weights a second that a GGUF file is unpacked for transformers."""
 
 GPU_SHARE = 0.4
-"""Of a large matrix product's speed on a GPU, when a text is read or a batch answered."""
+"""The share of a large matrix product's speed that a GPU reaches when a text is read or a batch answered."""
 
 READING_SHARE: dict[EngineName, float] = {"huggingface": 0.45, "llamacpp": 0.3}
 """The same on a CPU, when a prompt or a text is read."""
@@ -41,10 +41,10 @@ DECODING_SHARE: dict[EngineName, float] = {"huggingface": 0.15, "llamacpp": 0.2}
 """The same on a CPU, when a batch is answered: its products are thin."""
 
 UNTURNED = 0.3
-"""Of llama.cpp's speed with Q8_0 and Q4_0, where a file has other blocks, for which it has no packed products."""
+"""The share of llama.cpp's speed with Q8_0 and Q4_0 that other blocks reach, for which it has no packed products."""
 
 BANDWIDTH_SHARE = 0.7
-"""Of reading memory in order, when weights are read for a step."""
+"""The share of the speed of reading memory in order that reading weights for a step reaches."""
 
 LAYER_SECONDS: dict[EngineName, float] = {"huggingface": 7e-4, "llamacpp": 1.5e-4}
 """A layer's operations are launched in no less: by Python, or by llama.cpp."""
@@ -83,7 +83,7 @@ def weight_bytes(form: Form, place: Place) -> float:
 
 
 def loading_seconds(sizes: Sizes, form: Form, place: Place, engine: EngineName) -> float:
-    """From nothing to the first question. A GGUF file for transformers is unpacked first."""
+    """Seconds from nothing to the first question. A GGUF file for transformers is unpacked first."""
     seconds = PROCESS_SECONDS[engine] + sizes.weights * weight_bytes(form, place) / LOADED_BYTES[engine]
     return seconds + (sizes.weights / UNPACKED_WEIGHTS if engine == "huggingface" and engine_of(form) != engine else 0)
 

@@ -37,9 +37,9 @@ class Place:
     flops: float
     """Floating-point operations a second of a large matrix product in `dtype`."""
     bytes_per_second: float
-    """Of its memory, read in order."""
+    """Bytes that its memory gives in a second, read in order."""
     cores: int = 1
-    """Of a CPU, as many as torch uses."""
+    """A CPU's cores, as many as torch uses."""
     count: int = 1
     """Devices like it, each of which may train a run of its own."""
     triton: bool = True

@@ -19,8 +19,8 @@ from typing import Any
 
 import torch
 
-from engines.huggingface.lora_bank import BASE, Routing
-from engines.huggingface.requests import Answer, Piece, Request, Row, in_order
+from engines.huggingface.lora_bank import BASE, RowAdapters
+from engines.huggingface.requests import Generated, Piece, Request, Row, in_order
 from engines.huggingface.sampling import draw_rows
 from engines.huggingface.slot_attention import SlotCache, decode_step
 
@@ -37,22 +37,24 @@ class BatchedDecoder:
     Not thread-safe.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, routing: Routing, end_ids: frozenset[int], slots: int) -> None:
+    def __init__(
+        self, model: Any, tokenizer: Any, row_adapters: RowAdapters, end_ids: frozenset[int], slots: int
+    ) -> None:
         self.model = model
         self.tokenizer = tokenizer
-        self.routing = routing
+        self.row_adapters = row_adapters
         self.end_ids = end_ids
         self.slots = slots
         self.device = next(model.parameters()).device
 
-    def run(self, requests: Sequence[Request]) -> Iterator[tuple[int, Answer]]:
+    def run(self, requests: Sequence[Request]) -> Iterator[tuple[int, Generated]]:
         """Yield (index of the request, answer) as rows finish. Closing the iterator stops."""
         for index, event in self.events(requests):
-            if isinstance(event, Answer):
+            if isinstance(event, Generated):
                 yield index, event
 
-    def events(self, requests: Sequence[Request]) -> Iterator[tuple[int, Answer | Piece]]:
-        """As `run`, with the pieces of the answers as they grow, never part of a stop string."""
+    def events(self, requests: Sequence[Request]) -> Iterator[tuple[int, Generated | Piece]]:
+        """What `run` yields, and the pieces of the answers as they grow, never part of a stop string."""
         queue = deque((i, requests[i]) for i in in_order(requests))
         rows: list[Row | None] = [None] * min(self.slots, max(1, len(queue)))
         cache = SlotCache(len(rows))
@@ -76,7 +78,7 @@ class BatchedDecoder:
         cache: SlotCache,
         lengths: torch.Tensor,
         tokens: torch.Tensor,
-    ) -> Iterator[tuple[int, Answer | Piece]]:
+    ) -> Iterator[tuple[int, Generated | Piece]]:
         """Read the next prompts, all of one adapter, into free slots and give each its first token."""
         adapter = queue[0][1].adapter
         slots: list[int] = []
@@ -94,7 +96,7 @@ class BatchedDecoder:
         ends = torch.tensor([len(row.request.ids) for row in filled])
         cache.reserve(longest + 1)
         cache.filling = torch.tensor(slots, device=self.device)
-        self.routing.set([adapter] * len(slots))
+        self.row_adapters.set([adapter] * len(slots))
         hidden = self._hidden(ids, torch.arange(longest)[None, :].expand(len(slots), -1), cache)
         cache.filling = None
         logits = self._logits(hidden[torch.arange(len(slots)), ends - 1])
@@ -106,7 +108,7 @@ class BatchedDecoder:
 
     def _advance(
         self, rows: list[Row | None], cache: SlotCache, lengths: torch.Tensor, tokens: torch.Tensor
-    ) -> Iterator[tuple[int, Answer | Piece]]:
+    ) -> Iterator[tuple[int, Generated | Piece]]:
         """One more token for every row."""
         busy = [slot for slot, row in enumerate(rows) if row is not None]
         for slot, row in enumerate(rows):
@@ -117,7 +119,7 @@ class BatchedDecoder:
         width = min(cache.capacity, -(-longest // WIDTH_STEP) * WIDTH_STEP)
         places = lengths.to(self.device)
         cache.step = decode_step(places, width, self.model.dtype)
-        self.routing.set([BASE if row is None else row.request.adapter for row in rows])
+        self.row_adapters.set([BASE if row is None else row.request.adapter for row in rows])
         hidden = self._hidden(tokens[:, None], lengths[:, None], cache, step=cache.step)
         cache.step = None
         lengths += 1
@@ -162,9 +164,9 @@ class BatchedDecoder:
 
     def _settle(
         self, rows: list[Row | None], slots: Sequence[int], tokens: torch.Tensor
-    ) -> Iterator[tuple[int, Answer | Piece]]:
+    ) -> Iterator[tuple[int, Generated | Piece]]:
         """Take each row's new token; hand out what it added and the rows that it ended."""
-        events: list[tuple[int, Answer | Piece]] = []
+        events: list[tuple[int, Generated | Piece]] = []
         for slot in slots:
             row = rows[slot]
             assert row is not None

@@ -20,11 +20,11 @@ import torch
 from engines.errors import EngineError
 from engines.hardware.devices import Device
 from engines.huggingface.batching import BatchedDecoder
-from engines.huggingface.lora_bank import Routing
+from engines.huggingface.lora_bank import RowAdapters
 from engines.huggingface.paged import MASKED_ROWS, PagedDecoder, PagedFailed, flash_attention, unpaged, unpaged_request
 from engines.huggingface.parallel import answers as strands_answers
 from engines.huggingface.parallel import strand_count
-from engines.huggingface.requests import Answer, Request
+from engines.huggingface.requests import Generated, Request
 from engines.huggingface.room import Room
 
 VARIABLE = "BAKEOFF_DECODER"
@@ -45,9 +45,15 @@ class Decoders:
     """The decoders over one model. Not thread-safe."""
 
     def __init__(
-        self, model: Any, tokenizer: Any, routing: Routing, end_ids: frozenset[int], device: Device, choice: Choice
+        self,
+        model: Any,
+        tokenizer: Any,
+        row_adapters: RowAdapters,
+        end_ids: frozenset[int],
+        device: Device,
+        choice: Choice,
     ) -> None:
-        self._parts = (model, tokenizer, routing, end_ids)
+        self._parts = (model, tokenizer, row_adapters, end_ids)
         self.room = Room(model, device)
         self._device = device
         self.choice = choice
@@ -78,7 +84,7 @@ class Decoders:
         if said not in self._notes:
             self._notes.append(said)
 
-    def answers(self, requests: Sequence[Request], slots: int | None = None) -> Iterator[tuple[int, Answer]]:
+    def answers(self, requests: Sequence[Request], slots: int | None = None) -> Iterator[tuple[int, Generated]]:
         """Yield (index of the request, answer) as they finish; `slots` rows at once, fewer where they do not fit.
 
         Raises: EngineError where one row alone is too large for the GPU's memory.
@@ -98,7 +104,7 @@ class Decoders:
 
     def _halving(
         self, decoder: Choice, requests: Sequence[Request], waiting: list[int], slots: int | None
-    ) -> Iterator[tuple[int, Answer]]:
+    ) -> Iterator[tuple[int, Generated]]:
         """Ask those that wait, with half of the rows whenever memory runs out; `waiting` loses what is answered."""
         most = slots
         if decoder == "generate_batch" and not flash_attention(self._device):
@@ -127,9 +133,9 @@ class Decoders:
                 self.note(f"the GPU's memory ran out with {rows} rows at once; {most} from there on")
             torch.cuda.empty_cache()  # here the failed pass's tensors are gone with its traceback
 
-    def _paged(self, requests: Sequence[Request], rows: int) -> Iterator[tuple[int, Answer]]:
+    def _paged(self, requests: Sequence[Request], rows: int) -> Iterator[tuple[int, Generated]]:
         return PagedDecoder(*self._parts, rows, flash_attention(self._device)).run(requests)
 
-    def _batched(self, requests: Sequence[Request], rows: int) -> Iterator[tuple[int, Answer]]:
+    def _batched(self, requests: Sequence[Request], rows: int) -> Iterator[tuple[int, Generated]]:
         strands = 1 if self._device.is_cuda else strand_count(len(requests), rows)
         return strands_answers([self.one(-(-rows // strands)) for _ in range(strands)], requests)

@@ -24,9 +24,9 @@ from engines.hardware.devices import OVERFLOWS, Device, free_bytes, this_device
 from engines.hardware.devices import VARIABLE as DEVICE_VARIABLE
 from engines.huggingface.batching import head_logits
 from engines.huggingface.decoders import Decoders, chosen
-from engines.huggingface.lora_bank import BASE, Routing, install, load_adapter
+from engines.huggingface.lora_bank import BASE, RowAdapters, install, load_adapter
 from engines.huggingface.memory import give_back
-from engines.huggingface.requests import Answer, Request
+from engines.huggingface.requests import Generated, Request
 from engines.huggingface.slot_attention import IMPLEMENTATION
 from engines.interface import Chunk, Completion, Message, Sampling
 from results.records import Progress
@@ -150,17 +150,17 @@ class HuggingFaceEngine:
         self.model, self.tokenizer = load_base(base, dtype)
         self.adapter = adapter
         self.identity = identity
-        self.routing = Routing()
-        self.layers = install(self.model, self.routing)
+        self.row_adapters = RowAdapters()
+        self.layers = install(self.model, self.row_adapters)
         self.templates: dict[str, str] = {}
         """Chat templates that adapters bring with them, where these are not the base's."""
         for name, folder in (adapters or {}).items():
             self.add_adapter(name, folder)
         self.end_ids = self._end_ids()
-        self.decoders = Decoders(self.model, self.tokenizer, self.routing, self.end_ids, engine_device(), choice)
+        self.decoders = Decoders(self.model, self.tokenizer, self.row_adapters, self.end_ids, engine_device(), choice)
 
     def details(self) -> dict[str, Any]:
-        """For the record: the device, the dtype, which decoder answered, and what did not go as planned."""
+        """What a record keeps: the device, the dtype, which decoder answered, what went otherwise than planned."""
         device = engine_device()
         dtype = str(self.model.dtype).removeprefix("torch.")
         return {"device": device.label, "dtype": dtype, **self.decoders.record}
@@ -188,7 +188,7 @@ class HuggingFaceEngine:
             raise WeightsRefused("An empty prompt has no tokens; give at least one character")
         return ids
 
-    def answers(self, requests: Sequence[Request], slots: int | None = None) -> Iterator[tuple[int, Answer]]:
+    def answers(self, requests: Sequence[Request], slots: int | None = None) -> Iterator[tuple[int, Generated]]:
         """Answer requests of any mixture of adapters; yields (index, answer) as they finish.
 
         Raises: EngineError where a GPU's memory does not hold one row.
@@ -226,9 +226,9 @@ class HuggingFaceEngine:
         ids = torch.zeros(len(texts), max(map(len, texts)), dtype=torch.int64)
         for place, text in enumerate(texts):
             ids[place, : len(text)] = torch.tensor(text)
-        self.routing.set([adapter] * len(texts))
+        self.row_adapters.set([adapter] * len(texts))
         hidden = self.model.get_decoder()(input_ids=ids.to(self.model.device), use_cache=False).last_hidden_state
-        self.routing.set([adapter])
+        self.row_adapters.set([adapter])
         return [
             self._row_losses(hidden[place, : len(text) - 1], ids[place, 1 : len(text)])
             for place, text in enumerate(texts)
@@ -248,7 +248,7 @@ class HuggingFaceEngine:
         """(rows, vocabulary) float32 logits after one prompt, each row of one batch with its own adapter."""
         self._open()
         ids = torch.tensor([self.encode(prompt)] * len(rows), device=self.model.device)
-        self.routing.set(rows)
+        self.row_adapters.set(rows)
         hidden = self.model.get_decoder()(input_ids=ids, use_cache=False).last_hidden_state
         return head_logits(self.model, hidden[:, -1:])[:, 0].float().cpu()
 
@@ -262,7 +262,7 @@ class HuggingFaceEngine:
         request = Request(self.encode(prompt), sampling, self.adapter)
         told = 0
         for _, event in self.decoders.one().events([request]):
-            if isinstance(event, Answer):
+            if isinstance(event, Generated):
                 yield Chunk("", event.tokens - told, event.finish_reason)
             else:
                 told += event.tokens

@@ -25,7 +25,7 @@ BASE = ""
 """The adapter name of a row without one."""
 
 
-class Routing(threading.local):
+class RowAdapters(threading.local):
     """Which adapter each row of the batch uses: shared by all layers, set before each forward, each thread's own."""
 
     def __init__(self) -> None:
@@ -52,9 +52,9 @@ class Routing(threading.local):
 class BankedLinear(nn.Module):
     """A frozen linear layer with the matrices of any number of adapters; prepacked for the CPU's matrix units."""
 
-    def __init__(self, linear: nn.Linear, routing: Routing) -> None:
+    def __init__(self, linear: nn.Linear, row_adapters: RowAdapters) -> None:
         super().__init__()
-        self.routing = routing
+        self.row_adapters = row_adapters
         self.shape = (linear.out_features, linear.in_features)
         self.weight: torch.Tensor | None = linear.weight.detach()
         self.dtype = linear.weight.dtype
@@ -96,19 +96,19 @@ class BankedLinear(nn.Module):
             y: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x, self.packed, self.bias, "none", [], "")
         else:
             y = functional.linear(x, self.plain_weight(), self.bias)
-        active = tuple(name for name in self.routing.active if name in self.bank)
+        active = tuple(name for name in self.row_adapters.active if name in self.bank)
         if not active:
             return y
         blocks, down, up = self._stack(active)
         inner = functional.linear(x, down)
-        if not (len(active) == 1 and all(row == active[0] for row in self.routing.rows)):
-            inner = inner * self.routing.mask(blocks, inner)
+        if not (len(active) == 1 and all(row == active[0] for row in self.row_adapters.rows)):
+            inner = inner * self.row_adapters.mask(blocks, inner)
         delta = functional.linear(inner, up)
         if not any(name in self.gains for name in active):
             return y + delta
         bias = 0 if self.bias is None else self.bias
         ones = torch.ones(self.shape[0], dtype=y.dtype, device=y.device)
-        gain = torch.stack([self.gains.get(row, ones) for row in self.routing.rows])[:, None, :]
+        gain = torch.stack([self.gains.get(row, ones) for row in self.row_adapters.rows])[:, None, :]
         return (y - bias + delta) * gain + bias if self.bias is not None else (y + delta) * gain
 
     def _stack(self, active: tuple[str, ...]) -> tuple[tuple[tuple[str, int], ...], torch.Tensor, torch.Tensor]:
@@ -124,13 +124,13 @@ class BankedLinear(nn.Module):
         return stack
 
 
-def install(model: nn.Module, routing: Routing, skip: Iterable[str] = ()) -> dict[str, BankedLinear]:
+def install(model: nn.Module, row_adapters: RowAdapters, skip: Iterable[str] = ()) -> dict[str, BankedLinear]:
     """Replace every `nn.Linear` of a model but the skipped names; the layers by their names in the base."""
     layers = {}
     skipped = set(skip)
     for name, module in list(model.named_modules()):
         if type(module) is nn.Linear and name not in skipped:
-            layers[name] = BankedLinear(module, routing)
+            layers[name] = BankedLinear(module, row_adapters)
             parent, _, child = name.rpartition(".")
             setattr(model.get_submodule(parent) if parent else model, child, layers[name])
     return layers

@@ -25,8 +25,8 @@ import torch
 from engines.errors import EngineError
 from engines.hardware.devices import Device
 from engines.huggingface.batching import head_logits, leads
-from engines.huggingface.lora_bank import Routing
-from engines.huggingface.requests import Answer, Request, Row, in_order
+from engines.huggingface.lora_bank import RowAdapters
+from engines.huggingface.requests import Generated, Request, Row, in_order
 from engines.huggingface.slot_attention import IMPLEMENTATION
 
 PAGE = 16
@@ -45,7 +45,7 @@ REREAD_TOKENS = 8192
 """Most tokens, padding included, of one such forward."""
 
 LOGGER = "ContinuousBatchingLogger"
-"""Of transformers' continuous batching."""
+"""The logger of transformers' continuous batching."""
 
 
 class PagedFailed(EngineError):
@@ -76,17 +76,17 @@ class PagedDecoder:
     """
 
     def __init__(
-        self, model: Any, tokenizer: Any, routing: Routing, end_ids: frozenset[int], slots: int, flash: bool
+        self, model: Any, tokenizer: Any, row_adapters: RowAdapters, end_ids: frozenset[int], slots: int, flash: bool
     ) -> None:
         """flash: attend by the installed flash attention (`flash_attention`), else by sdpa under a mask."""
         self.model = model
         self.tokenizer = tokenizer
-        self.routing = routing
+        self.row_adapters = row_adapters
         self.end_ids = end_ids
         self.slots = slots
         self.flash = flash
 
-    def run(self, requests: Sequence[Request]) -> Iterator[tuple[int, Answer]]:
+    def run(self, requests: Sequence[Request]) -> Iterator[tuple[int, Generated]]:
         """Yield (index of the request, answer) as rows finish. Closing the iterator stops.
 
         Raises: torch.OutOfMemoryError; PagedFailed naming what transformers said.
@@ -98,10 +98,10 @@ class PagedDecoder:
         for (adapter, _), places in itertools.groupby(sorted(in_order(requests), key=kind), key=kind):
             yield from self._group(adapter, [Row.of(i, requests[i]) for i in places])
 
-    def _group(self, adapter: str, rows: list[Row]) -> Iterator[tuple[int, Answer]]:
+    def _group(self, adapter: str, rows: list[Row]) -> Iterator[tuple[int, Generated]]:
         """Answer requests of one adapter, which all end by a token or none does, with a cache of their own."""
         # The manager computes in a thread of its own, and which adapter is on is each thread's.
-        hook = self.model.register_forward_pre_hook(lambda *_: self.routing.set([adapter]))
+        hook = self.model.register_forward_pre_hook(lambda *_: self.row_adapters.set([adapter]))
         self.model.set_attn_implementation("sdpa")
         log = logging.getLogger(LOGGER)
         level = log.level
@@ -151,10 +151,10 @@ class PagedDecoder:
             ),
         )
 
-    def _collected(self, manager: Any, rows: Sequence[Row], adapter: str) -> Iterator[tuple[int, Answer]]:
+    def _collected(self, manager: Any, rows: Sequence[Row], adapter: str) -> Iterator[tuple[int, Generated]]:
         """Take tokens as they come until every row has its answer."""
         open_rows = {str(row.index): row for row in rows}
-        finished: list[tuple[Row, Answer]] = []
+        finished: list[tuple[Row, Generated]] = []
         while open_rows:
             result = manager.get_result(timeout=0.5)
             if result is None:
@@ -177,7 +177,7 @@ class PagedDecoder:
                     yield done.index, replace(made, near_tie=tie)
                 finished = []
 
-    def _grown(self, row: Row, tokens: Sequence[int]) -> Answer | None:
+    def _grown(self, row: Row, tokens: Sequence[int]) -> Generated | None:
         """Give a row the tokens that it has not seen; the answer where one of them completes it."""
         for token in tokens[len(row.ids) :]:
             if (answer := row.take(int(token), self.tokenizer, self.end_ids)) is not None:
@@ -185,7 +185,7 @@ class PagedDecoder:
         return None
 
     @torch.inference_mode()
-    def _near_ties(self, finished: Sequence[tuple[Row, Answer]], adapter: str) -> list[int | None]:
+    def _near_ties(self, finished: Sequence[tuple[Row, Generated]], adapter: str) -> list[int | None]:
         """The first new token of each answer that led by less than the logits' resolution, or did not lead."""
         texts = [[*row.request.ids, *answer.ids] for row, answer in finished]
         ties: list[int | None] = []
@@ -195,7 +195,7 @@ class PagedDecoder:
             ids = torch.zeros(len(part), max(map(len, part)), dtype=torch.int64)
             for place, text in enumerate(part):
                 ids[place, : len(text)] = torch.tensor(text)
-            self.routing.set([adapter] * len(part))
+            self.row_adapters.set([adapter] * len(part))
             hidden = self.model.get_decoder()(input_ids=ids.to(self.model.device), use_cache=False).last_hidden_state
             for place, (row, answer) in enumerate(finished[start : start + most]):
                 first = len(row.request.ids) - 1

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from engines.huggingface.batching import BatchedDecoder
-from engines.huggingface.requests import Answer, Request, in_order
+from engines.huggingface.requests import Generated, Request, in_order
 
 SMALL = 4
 """Rows a strand should have at least: below, splitting the operations is the better use of the processors."""
@@ -28,7 +28,7 @@ def strand_count(requests: int, slots: int) -> int:
     return max(1, min(torch.get_num_threads(), min(requests, slots) // SMALL))
 
 
-def answers(decoders: Sequence[BatchedDecoder], requests: Sequence[Request]) -> Iterator[tuple[int, Answer]]:
+def answers(decoders: Sequence[BatchedDecoder], requests: Sequence[Request]) -> Iterator[tuple[int, Generated]]:
     """Yield (index of the request, answer) as rows finish on any strand. Closing the iterator stops them all.
 
     The decoders may share a model. Raises what a strand raised.
@@ -37,7 +37,7 @@ def answers(decoders: Sequence[BatchedDecoder], requests: Sequence[Request]) -> 
         yield from decoders[0].run(requests)
         return
     order = in_order(requests)
-    found: queue.SimpleQueue[tuple[int, Answer] | BaseException | None] = queue.SimpleQueue()
+    found: queue.SimpleQueue[tuple[int, Generated] | BaseException | None] = queue.SimpleQueue()
     stopped = threading.Event()
     threads_before = torch.get_num_threads()
     share = max(1, threads_before // len(decoders))
@@ -48,7 +48,7 @@ def answers(decoders: Sequence[BatchedDecoder], requests: Sequence[Request]) -> 
         try:
             # All events, not only answers: a stop is noticed at the next piece of text.
             for place, event in decoders[number].events([requests[i] for i in own]):
-                if isinstance(event, Answer):
+                if isinstance(event, Generated):
                     found.put((own[place], event))
                 if stopped.is_set():
                     return

@@ -33,7 +33,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Generated:
     """What one request got."""
 
     text: str
@@ -75,7 +75,7 @@ class Row:
         """A row before its first token, with the random numbers of its seed."""
         return cls(index, request, generator=generator_of(request.sampling))
 
-    def take(self, token: int, tokenizer: Any, end_ids: frozenset[int]) -> Answer | None:
+    def take(self, token: int, tokenizer: Any, end_ids: frozenset[int]) -> Generated | None:
         """Add a token; the answer if that completes it."""
         sampling = self.request.sampling
         self.ids.append(token)
@@ -90,7 +90,7 @@ class Row:
             return self._answer("stop", keep)
         return self._answer("length", None) if full else None
 
-    def pieces(self, answer: Answer | None) -> list[Piece]:
+    def pieces(self, answer: Generated | None) -> list[Piece]:
         """What may be shown by now: all of a finished answer, else all but what could be the start of a stop string."""
         if answer is None:
             held = max((len(stop) - 1 for stop in self.request.sampling.stop), default=0)
@@ -123,9 +123,9 @@ class Row:
             ends.append(own)
         return min(ends) if ends else None
 
-    def _answer(self, reason: FinishReason, keep: int | None, ended: int = 0) -> Answer:
+    def _answer(self, reason: FinishReason, keep: int | None, ended: int = 0) -> Generated:
         text = self.text if keep is None else self.text[:keep]
-        return Answer(text, len(self.ids) + ended, reason, self.near_tie, tuple(self.ids))
+        return Generated(text, len(self.ids) + ended, reason, self.near_tie, tuple(self.ids))
 
 
 def in_order(requests: Sequence[Request]) -> list[int]:

@@ -21,7 +21,7 @@ CACHE_BYTES = 3 << 30
 """Most memory for keys and values on a CPU; large models get fewer slots."""
 
 GPU_SHARE = 0.8
-"""Of what is free on a GPU, what decoding may take: the allocator's cuts and the driver's own need some."""
+"""The share of what is free on a GPU that decoding may take: the allocator's cuts and the driver need some."""
 
 LOSS_TOKENS = 8192
 """Most tokens, padding included, of one forward of `token_losses` on a CPU."""

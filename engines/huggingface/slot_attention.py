@@ -51,10 +51,10 @@ class How(TypedDict, total=False):
     """A row sees its last so many positions."""
     softcap: float | None
     step: Step | None
-    """Of a decode step; None while texts are read."""
+    """Where the rows of a decode step stand; None while texts are read."""
 
 
-def attend(
+def slot_attention_forward(
     module: torch.nn.Module,
     query: torch.Tensor,
     key: torch.Tensor,
@@ -199,4 +199,4 @@ class SlotCache(Cache):  # type: ignore[misc]
         return 0
 
 
-AttentionInterface.register(IMPLEMENTATION, attend)
+AttentionInterface.register(IMPLEMENTATION, slot_attention_forward)

@@ -14,7 +14,7 @@ from engines.processes import child_main
 
 
 def on_gpu(devices: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Those of xllamacpp's `get_device_info()` that llama.cpp gives layers to: GPUs, integrated ones too."""
+    """The devices of xllamacpp's `get_device_info()` that llama.cpp gives layers to: GPUs, integrated ones too."""
     return [device for device in devices if device["type"].name.endswith(("_GPU", "_IGPU"))]
 
 

@@ -5,7 +5,7 @@
         print(chunk.text, end="")
 
 Several adapters of one base share a `LlamaServer`. Thread-safe: streams of one adapter are batched, streams of
-different adapters take turns (`engines.llamacpp.scheduler`).
+different adapters get slices of time (`engines.llamacpp.scheduler`).
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Who may use llama.cpp's slots, and when: fair turns between adapters of one base.
+"""Who may use llama.cpp's slots, and when: fair slices of time between adapters of one base.
 
 llama.cpp puts requests with different adapters into different batches and always serves the first slot's adapter
-first: four panes on four adapters would answer one after the other. So requests of one adapter form a lane; one lane
-runs at a time (its requests batched by llama.cpp), and while another lane waits, each gets turns of a few tokens. A
-request that has not begun goes before those that have. Covers no memory: that is `engines.server.residency`.
+first: four panes on four adapters would answer one after the other. So the requests of one adapter run at a time,
+batched by llama.cpp, and while another adapter's wait, each adapter gets slices of a few tokens. A request that has not
+begun goes before those that have. Covers no memory: that is `engines.server.residency`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,14 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-FIRST_TURN_TOKENS = 2
-"""Tokens of a request's first contested turn: enough to show that it lives."""
-TURN_TOKENS = 8
-"""Tokens of every later contested turn. A turn costs one round trip, about 1 ms."""
+FIRST_SLICE_TOKENS = 2
+"""Tokens of a request's first contested slice: enough to show that it lives."""
+SLICE_TOKENS = 8
+"""Tokens of every later contested slice. A slice costs one round trip, about 1 ms."""
+
+
+BASE = -1
+"""The adapter number of requests without one."""
 
 
 @dataclass
@@ -23,7 +27,8 @@ class Slot:
     """One of llama.cpp's slots and the tokens whose keys and values it holds."""
 
     number: int
-    lane: int = -1
+    adapter: int = BASE
+    """The adapter that computed them."""
     tokens: list[int] = field(default_factory=list)
     used: int = 0
     """Counter of its last use."""
@@ -31,17 +36,17 @@ class Slot:
 
 @dataclass(eq=False)
 class _Ticket:
-    lane: int
+    adapter: int
     begun: bool
 
 
-class Lanes:
-    """Slots and turns of one llama.cpp process. Thread-safe."""
+class Scheduler:
+    """Slots and slices of one llama.cpp process. Thread-safe."""
 
     def __init__(self, slots: int) -> None:
         self._free = [Slot(number) for number in range(slots)]
         self._clock = 0
-        self._lane = -1
+        self._adapter = BASE
         self._running = 0
         self._waiting: list[_Ticket] = []
         self._slot_queue: list[object] = []
@@ -49,12 +54,12 @@ class Lanes:
 
     def take_slot(
         self,
-        lane: int,
+        adapter: int,
         tokens: Sequence[int],
         cancelled: Callable[[], bool],
         on_wait: Callable[[int], None] | None = None,
     ) -> Slot | None:
-        """The free slot that shares most of the prompt with this lane, else the longest unused; None if cancelled.
+        """The free slot that shares most of the prompt with this adapter, else the longest unused; None if cancelled.
 
         First come, first served; `on_wait(position)` is called at each change of place, 1 being next.
         """
@@ -70,18 +75,18 @@ class Lanes:
                     self._change.wait(0.1)
                     if cancelled():
                         return None
-                slot = max(self._free, key=lambda free: (_shared(free, lane, tokens), -free.used))
+                slot = max(self._free, key=lambda free: (_shared(free, adapter, tokens), -free.used))
                 self._free.remove(slot)
                 return slot
             finally:
                 self._slot_queue.remove(ticket)
                 self._change.notify_all()
 
-    def give_slot(self, slot: Slot, lane: int, tokens: list[int]) -> None:
-        """Return a slot that now holds these tokens, computed in this lane."""
+    def give_slot(self, slot: Slot, adapter: int, tokens: list[int]) -> None:
+        """Return a slot that now holds these tokens, computed with this adapter."""
         with self._change:
             self._clock += 1
-            slot.lane, slot.tokens, slot.used = lane, tokens, self._clock
+            slot.adapter, slot.tokens, slot.used = adapter, tokens, self._clock
             self._free.append(slot)
             self._change.notify_all()
 
@@ -91,9 +96,9 @@ class Lanes:
         with self._change:
             return len(self._slot_queue)
 
-    def enter(self, lane: int, begun: bool, cancelled: Callable[[], bool]) -> bool:
-        """Wait for a turn; False if cancelled meanwhile."""
-        ticket = _Ticket(lane, begun)
+    def enter(self, adapter: int, begun: bool, cancelled: Callable[[], bool]) -> bool:
+        """Wait for a slice; False if cancelled meanwhile."""
+        ticket = _Ticket(adapter, begun)
         with self._change:
             if begun:
                 self._waiting.append(ticket)
@@ -104,7 +109,7 @@ class Lanes:
                     self._change.wait(0.1)
                     if cancelled():
                         return False
-                self._lane = lane
+                self._adapter = adapter
                 self._running += 1
                 return True
             finally:
@@ -112,24 +117,24 @@ class Lanes:
                 self._change.notify_all()
 
     def leave(self) -> None:
-        """End a turn."""
+        """End a slice."""
         with self._change:
             self._running -= 1
             self._change.notify_all()
 
-    def contested(self, lane: int) -> bool:
-        """Whether a request of another lane waits for a turn."""
-        return any(ticket.lane != lane for ticket in list(self._waiting))
+    def contested(self, adapter: int) -> bool:
+        """Whether a request with another adapter waits for a slice."""
+        return any(ticket.adapter != adapter for ticket in list(self._waiting))
 
     def _may_run(self, ticket: _Ticket) -> bool:
         if self._running:
-            return ticket.lane == self._lane and not self.contested(ticket.lane)
-        return ticket.lane == self._waiting[0].lane
+            return ticket.adapter == self._adapter and not self.contested(ticket.adapter)
+        return ticket.adapter == self._waiting[0].adapter
 
 
-def _shared(slot: Slot, lane: int, tokens: Sequence[int]) -> int:
+def _shared(slot: Slot, adapter: int, tokens: Sequence[int]) -> int:
     """Tokens at the start that need not be computed again if this prompt goes to this slot."""
-    if slot.lane != lane:
+    if slot.adapter != adapter:
         return 0
     shared = 0
     for held, wanted in zip(slot.tokens, tokens, strict=False):

@@ -18,7 +18,7 @@ from typing import Any
 from engines.errors import FileRefused
 from engines.gguf_format.header import Header, read_header
 from engines.llamacpp.http import Wire
-from engines.llamacpp.scheduler import Lanes
+from engines.llamacpp.scheduler import Scheduler
 from engines.processes.child_process import ChildProcess
 from engines.processes.succession import Succession
 
@@ -44,7 +44,7 @@ class Threading:
 
     @property
     def environment(self) -> dict[str, str]:
-        """For the child process: OpenMP's spin count, read once when its library is loaded."""
+        """The child process's variables: OpenMP's spin count, read once when its library is loaded."""
         return {"GOMP_SPINCOUNT": PATIENT_SPINS} if self.patient else {}
 
 
@@ -97,7 +97,7 @@ class LlamaServer:
         self.threading = threading_choice or resting()
         self.warmup = warmup
         self._load_seconds = load_seconds + sum(path.stat().st_size for path in (self.path, *self.adapters)) / DISK
-        self.lanes = Lanes(slots)
+        self.scheduler = Scheduler(slots)
         self._lock = threading.Lock()
         self._users = 0
         self.children: Succession[ChildProcess] = Succession(self.path.name, self._start)

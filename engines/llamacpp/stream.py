@@ -1,4 +1,4 @@
-"""One answer of llama.cpp on its way: turn by turn, counted, timed, cut at stop strings, cancellable."""
+"""One answer of llama.cpp on its way: slice by slice, counted, timed, cut at stop strings, cancellable."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from engines.errors import EngineCrashed
 from engines.interface import Chunk, Completion, FinishReason, Sampling
 from engines.llamacpp.http import EventStream, Wire
-from engines.llamacpp.scheduler import FIRST_TURN_TOKENS, TURN_TOKENS, Lanes
+from engines.llamacpp.scheduler import BASE, FIRST_SLICE_TOKENS, SLICE_TOKENS, Scheduler
 from engines.processes.child_process import ChildProcess
 from engines.processes.succession import ASKED_AGAIN, Succession
 from engines.stops import StopFilter
@@ -25,7 +25,7 @@ LONGEST_CHARACTER = 8
 class Server(Protocol):
     """What a stream needs of the server that computes it: an `engines.llamacpp.server_process.LlamaServer`."""
 
-    lanes: Lanes
+    scheduler: Scheduler
     context: int
     """Tokens of one slot."""
     children: Succession[ChildProcess]
@@ -43,7 +43,7 @@ class Server(Protocol):
         ...
 
 
-class Asked(Protocol):
+class Answerer(Protocol):
     """What a stream needs of the engine whose answer it is: an `engines.llamacpp.engine.LlamaCppEngine`."""
 
     @property
@@ -64,7 +64,7 @@ class Asked(Protocol):
 class LlamaStream(Iterator[Chunk]):
     """One answer on its way. Iterate it once; `close` from any thread stops the generation."""
 
-    def __init__(self, engine: Asked, prepare: Callable[[], tuple[list[int], str]], sampling: Sampling) -> None:
+    def __init__(self, engine: Answerer, prepare: Callable[[], tuple[list[int], str]], sampling: Sampling) -> None:
         self._engine = engine
         self._server = engine.server
         self._prepare = prepare
@@ -111,27 +111,27 @@ class LlamaStream(Iterator[Chunk]):
 
     def _generate(self) -> Generator[Chunk]:
         self.prompt, self.note = self._prepare()
-        lanes, lane = self._server.lanes, -1 if self._engine.adapter is None else self._engine.adapter
-        slot = lanes.take_slot(lane, self.prompt, lambda: self._cancelled, self.on_wait)
+        scheduler, adapter = self._server.scheduler, BASE if self._engine.adapter is None else self._engine.adapter
+        slot = scheduler.take_slot(adapter, self.prompt, lambda: self._cancelled, self.on_wait)
         if slot is None:
             return
         try:
-            yield from self._turns(slot.number, lane)
+            yield from self._slices(slot.number, adapter)
         finally:
-            lanes.give_slot(slot, lane, self.prompt + self.generated)
+            scheduler.give_slot(slot, adapter, self.prompt + self.generated)
             self.total_seconds = time.perf_counter() - self._began
 
-    def _turns(self, slot: int, lane: int) -> Iterator[Chunk]:
-        """Turn after turn until the answer ends, and its text through the stop filter."""
-        lanes, filtered = self._server.lanes, StopFilter(self._sampling.stop)
+    def _slices(self, slot: int, adapter: int) -> Iterator[Chunk]:
+        """Slice after slice until the answer ends, and its text through the stop filter."""
+        scheduler, filtered = self._server.scheduler, StopFilter(self._sampling.stop)
         self._untold = self.note
         most = min(self._sampling.max_tokens, self._server.context - len(self.prompt))
         finish: FinishReason | None = None
         while finish is None:
-            if not lanes.enter(lane, bool(self.tokens), lambda: self._cancelled):
+            if not scheduler.enter(adapter, bool(self.tokens), lambda: self._cancelled):
                 return
             try:
-                for event in self._turn(slot, lane, most - self.tokens):
+                for event in self._slice(slot, adapter, most - self.tokens):
                     if event.get("stop"):
                         finish = self._finish(event, most)
                         continue
@@ -145,7 +145,7 @@ class LlamaStream(Iterator[Chunk]):
             finally:
                 if self._events:
                     self._events.close()
-                lanes.leave()
+                scheduler.leave()
             if self._cancelled:
                 return
         rest = filtered.end()
@@ -164,16 +164,16 @@ class LlamaStream(Iterator[Chunk]):
             self.ttft_seconds = self.token_seconds[0]
 
     def _finish(self, event: dict[str, Any], most: int) -> FinishReason | None:
-        """None where only the turn has ended, not the answer."""
+        """None where only the slice has ended, not the answer."""
         if event.get("stop_type") == "limit" and self.tokens < most:
             return None
         return FINISH.get(str(event.get("stop_type")), "stop")
 
-    def _turn(self, slot: int, lane: int, left: int) -> Iterator[dict[str, Any]]:
-        """Events of one turn, asked again of a new process, once, if the process ends before the answer has begun."""
+    def _slice(self, slot: int, adapter: int, left: int) -> Iterator[dict[str, Any]]:
+        """Events of one slice, asked again of a new process, once, if the process ends before the answer has begun."""
         child, begun = self._server.child(), bool(self.tokens)
         try:
-            for event in self._turn_of(child, slot, lane, left):
+            for event in self._slice_of(child, slot, adapter, left):
                 begun = begun or bool(event.get("content"))
                 yield event
         except EngineCrashed:
@@ -189,21 +189,21 @@ class LlamaStream(Iterator[Chunk]):
             self._events.close()
         self._server.children.lost(child)
         self.tokens, self.generated, self._half = 0, [], []
-        yield from self._turn(slot, lane, left)
+        yield from self._slice(slot, adapter, left)
 
-    def _turn_of(self, child: ChildProcess, slot: int, lane: int, left: int) -> Iterator[dict[str, Any]]:
-        """Events of one turn: until the answer ends, or for a few tokens where another lane waits.
+    def _slice_of(self, child: ChildProcess, slot: int, adapter: int, left: int) -> Iterator[dict[str, Any]]:
+        """Events of one slice: until the answer ends, or for a few tokens where another adapter waits.
 
         A seeded sample is never interrupted: its random numbers would start over.
         """
-        lanes, sampling, wire = self._server.lanes, self._sampling, self._server.wire(child)
+        scheduler, sampling, wire = self._server.scheduler, self._sampling, self._server.wire(child)
         whole = sampling.temperature > 0 and sampling.seed is not None
-        turn = TURN_TOKENS if self.tokens else FIRST_TURN_TOKENS
-        if self._half or (not whole and lanes.contested(lane)):
-            return self._short_turn(wire, slot, min(left, turn))
-        return self._long_turn(wire, slot, left, turn, lambda: not whole and lanes.contested(lane))
+        quantum = SLICE_TOKENS if self.tokens else FIRST_SLICE_TOKENS
+        if self._half or (not whole and scheduler.contested(adapter)):
+            return self._short_slice(wire, slot, min(left, quantum))
+        return self._long_slice(wire, slot, left, quantum, lambda: not whole and scheduler.contested(adapter))
 
-    def _short_turn(self, wire: Wire, slot: int, tokens: int) -> Iterator[dict[str, Any]]:
+    def _short_slice(self, wire: Wire, slot: int, tokens: int) -> Iterator[dict[str, Any]]:
         """A few tokens at once: the answer lists all their ids, and half characters wait for their other half."""
         answer = wire.call("/completion", {**self._body(slot, tokens), "stream": False})
         ids = list(answer["tokens"])
@@ -223,10 +223,10 @@ class LlamaStream(Iterator[Chunk]):
         yield {"content": text, "tokens": ids}
         yield {"stop": True, "stop_type": answer.get("stop_type")}
 
-    def _long_turn(
-        self, wire: Wire, slot: int, left: int, turn: int, contested: Callable[[], bool]
+    def _long_slice(
+        self, wire: Wire, slot: int, left: int, quantum: int, contested: Callable[[], bool]
     ) -> Iterator[dict[str, Any]]:
-        """Streamed until the end, or until another lane waits and this one has had its turn."""
+        """Streamed until the end, or until another adapter waits and this one has had its `quantum` of tokens."""
         self._events = wire.stream("/completion", self._body(slot, left))
         if self._cancelled:
             return
@@ -239,7 +239,7 @@ class LlamaStream(Iterator[Chunk]):
             ended = bool(event.get("stop"))
             # the end-of-turn token is counted by llama.cpp and is no part of the answer
             self.tokens = before + predicted - (event.get("stop_type") == "eos")
-            yields = not ended and predicted >= turn and contested()
+            yields = not ended and predicted >= quantum and contested()
             if ended or yields:
                 if yields and len(ids) < predicted:  # tokens of half characters come without their ids
                     ids = self._engine.ids_of(text)

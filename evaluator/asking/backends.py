@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Literal, Protocol
 
-from engines import Answer, HuggingFaceEngine, Request, chat_template
+from engines import Generated, HuggingFaceEngine, Request, chat_template
 from evaluator.asking.llamacpp_backend import Served
 from evaluator.asking.prompts import Prompting
 from evaluator.asking.questions import Asked, Question
@@ -40,7 +40,7 @@ class Group(Protocol):
     def members(self) -> tuple[Model, ...]: ...
 
     def prompting(self, wanted: Prompting | None) -> Mapping[str, Prompting]:
-        """By model id; what each is for unless told. Raises ModelUnmeasurable where it cannot be."""
+        """How each model is asked, by id: what it is for unless told. Raises ModelUnmeasurable where it cannot be."""
         ...
 
     def details(self) -> dict[str, Any]:
@@ -139,7 +139,7 @@ class _Batch:
             return question.text
         return self._engine.render(list(question.turns), self._family.row(question.model))
 
-    def answers(self, questions: Sequence[Question], slots: int | None) -> Iterator[tuple[int, Answer]]:
+    def answers(self, questions: Sequence[Question], slots: int | None) -> Iterator[tuple[int, Generated]]:
         requests = [
             Request(self._engine.encode(self.prompt(one)), one.sampling, self._family.row(one.model), one.end)
             for one in questions

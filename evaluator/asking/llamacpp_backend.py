@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from engines import (
-    Answer,
     EngineCrashed,
     EngineError,
     FileRefused,
+    Generated,
     LlamaCppEngine,
     cache_bytes,
     llamacpp_gpus,
@@ -39,7 +39,7 @@ CACHE_BYTES = 1 << 30
 """Most memory for keys and values; large models get fewer slots."""
 
 BYTES_A_TOKEN = 2.5
-"""Of prompts with code; a tokenizer that needs more tokens is noticed, and the file opened again with more room."""
+"""What a token of a prompt with code stands for; a tokenizer that needs more is noticed, and gets more room."""
 FEW_MERGES = 8192
 """A tokenizer of fewer merges, as test models have, is taken to need a token for each byte."""
 TEMPLATE_TOKENS = 64
@@ -144,7 +144,7 @@ class _Slots:
         check_served(self._engines[model.id], self._base, model)
 
     def prompt(self, question: Question) -> str:
-        """As the file's own template renders it; adapters beside one file share its template."""
+        """The prompt as the file's own template renders it; adapters beside one file share its template."""
         if not question.turns:
             return question.text
         key = tuple(part for turn in question.turns for part in (turn["role"], turn["content"]))
@@ -152,33 +152,33 @@ class _Slots:
             self._prompts[key] = self._base.render(question.turns)
         return self._prompts[key]
 
-    def answers(self, questions: Sequence[Question], slots: int | None) -> Iterator[tuple[int, Answer]]:
+    def answers(self, questions: Sequence[Question], slots: int | None) -> Iterator[tuple[int, Generated]]:
         """One adapter's after another's; at most so many at a time, and never more than there are slots."""
         by_model: dict[str, list[int]] = {}
         for place, question in enumerate(questions):
             by_model.setdefault(question.model.id, []).append(place)
         for places in by_model.values():
 
-            def answer(number: int, places: list[int] = places) -> Answer:
+            def answer(number: int, places: list[int] = places) -> Generated:
                 return self._answer(questions[places[number]])
 
             for number, found in at_once(len(places), answer, min(slots or self._server.slots, self._server.slots)):
                 yield places[number], found
 
-    def _answer(self, question: Question) -> Answer:
+    def _answer(self, question: Question) -> Generated:
         try:
             return self._ask(question)
         except EngineCrashed:  # greedy or seeded, it means the same again
             return self._ask(question)
 
-    def _ask(self, question: Question) -> Answer:
+    def _ask(self, question: Question) -> Generated:
         engine = self._engines[question.model.id]
         try:
             return until_the_end(engine.stream_text(self.prompt(question), question.sampling), question.end)
         except (EngineCrashed, FileRefused):
             raise
         except EngineError as error:  # the engine lives and refuses this one: too long for it, as a rule
-            return Answer(str(error), 0, "error", None)
+            return Generated(str(error), 0, "error", None)
         except OSError as error:  # its process died and its file has been taken away meanwhile
             raise FileRefused(f"{self._server.path} cannot be read any more: {error}") from error
 

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from engines import Answer, EngineBusy, EngineError
+from engines import EngineBusy, EngineError, Generated
 
 FIRST = 8
 """Requests in flight at the beginning."""
@@ -52,7 +52,7 @@ class Pace:
         self._before = 0.0
         """Tokens per second with half as many."""
 
-    def ask(self, request: Callable[[], Answer]) -> Answer:
+    def ask(self, request: Callable[[], Generated]) -> Generated:
         """The answer to a request, once there is room for it. Raises: what the request raises, EngineBusy at last."""
         for attempt in range(TRIES):
             level = self._enter()

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from engines import Answer, Message, Sampling
+from engines import Generated, Message, Sampling
 from results import Model
 
 End = Callable[[str], int | None]
@@ -44,7 +44,7 @@ class Asked(Protocol):
         """The text that the model is given, for the record."""
         ...
 
-    def answers(self, questions: Sequence[Question], slots: int | None) -> Iterator[tuple[int, Answer]]:
+    def answers(self, questions: Sequence[Question], slots: int | None) -> Iterator[tuple[int, Generated]]:
         """(place of the question, answer), as they are complete. Raises EngineError and its kinds.
 
         `finish_reason` "error": this one cannot be answered by the engine, and the text says why.
@@ -52,7 +52,7 @@ class Asked(Protocol):
         ...
 
 
-def at_once(count: int, answer: Callable[[int], Answer], threads: int) -> Iterator[tuple[int, Answer]]:
+def at_once(count: int, answer: Callable[[int], Generated], threads: int) -> Iterator[tuple[int, Generated]]:
     """(place, answer) of every place below `count`, so many at a time, as they are complete. Raises what one raises."""
     with ThreadPoolExecutor(max(1, min(threads, count))) as pool:
         futures = {pool.submit(answer, place): place for place in range(count)}
@@ -63,7 +63,7 @@ def at_once(count: int, answer: Callable[[int], Answer], threads: int) -> Iterat
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def until_the_end(chunks: Any, end: End | None) -> Answer:
+def until_the_end(chunks: Any, end: End | None) -> Generated:
     """The answer of a stream, closed where it is over: what would still come is neither waited nor paid for.
 
     Tokens are the engine's own count where it gives one, else the pieces of the stream.
@@ -74,7 +74,7 @@ def until_the_end(chunks: Any, end: End | None) -> Answer:
             text, tokens, finish = text + chunk.text, tokens + chunk.tokens, chunk.finish_reason or finish
             kept = end(text) if end is not None else None
             if kept is not None:
-                return Answer(text[:kept], tokens, "stop", None)
+                return Generated(text[:kept], tokens, "stop", None)
     finally:
         chunks.close()
-    return Answer(text, getattr(chunks, "tokens", 0) or tokens, finish or "stop", None)
+    return Generated(text, getattr(chunks, "tokens", 0) or tokens, finish or "stop", None)

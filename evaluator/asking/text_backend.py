@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from engines import Answer, Engine, masked, open_engine
+from engines import Engine, Generated, masked, open_engine
 from evaluator.asking.pace import Pace
 from evaluator.asking.prompts import Prompting
 from evaluator.asking.questions import Question, at_once, until_the_end
@@ -71,15 +71,15 @@ class _Interface:
         """The template is the endpoint's, so what it makes of the turns is not known."""
         return "\n\n".join(turn["content"] for turn in question.turns) or question.text
 
-    def answers(self, questions: Sequence[Question], slots: int | None) -> Iterator[tuple[int, Answer]]:
+    def answers(self, questions: Sequence[Question], slots: int | None) -> Iterator[tuple[int, Generated]]:
         pace = self.pace = Pace(1 if self._single else slots)
 
-        def answer(place: int) -> Answer:
+        def answer(place: int) -> Generated:
             return pace.ask(lambda: self._answer(questions[place]))
 
         yield from at_once(len(questions), answer, pace.most)
 
-    def _answer(self, question: Question) -> Answer:
+    def _answer(self, question: Question) -> Generated:
         sampling = question.sampling
         if sampling.temperature == 0:
             sampling = replace(sampling, seed=None)  # nothing is drawn, and some endpoints refuse a seed

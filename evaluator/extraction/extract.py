@@ -29,7 +29,7 @@ MAX_STARTS = 20
 LATER_CUTS = 20
 """Attempts to find where a program ends, at all such places but the first."""
 MAX_CHARACTERS = 200_000
-"""Of an answer that is searched; a longer one is taken as it is."""
+"""Longest answer that is searched; a longer one is taken as it is."""
 _CODE_START = re.compile(r"^(def |class |import |from \w[\w.]* import |@\w|async def )", re.MULTILINE)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from engines import Answer as Generated
+from engines import Generated
 from evaluator import recording
 from evaluator.asking.prompts import Prompting
 from evaluator.errors import ModelUnmeasurable

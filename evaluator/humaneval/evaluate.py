@@ -18,8 +18,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
-from engines import Answer as Generated
-from engines import EngineError, Sampling
+from engines import EngineError, Generated, Sampling
 from evaluator import recording
 from evaluator.asking.backends import Group, Way, groups
 from evaluator.asking.prompts import INSTRUCTION, Prompting, conversation, end_of_chat, end_of_completion
@@ -56,7 +55,7 @@ class HumanEvalSettings(BaseModel, frozen=True, extra="forbid"):
     """0 is greedy."""
     top_p: float = Field(1.0, gt=0, le=1)
     seed: int = 0
-    """Of sampling; sample j of task i has a seed of its own that follows from it."""
+    """The seed of sampling; sample j of task i has one of its own that follows from it."""
     k: tuple[int, ...] = (1,)
     """Values of pass@k; each at most `samples`."""
     max_tokens: int = Field(512, ge=1)

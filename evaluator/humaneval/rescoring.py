@@ -47,7 +47,7 @@ class SampleScores:
     """Everything that the verdicts depend on."""
     notes: tuple[str, ...]
     answers: tuple[ScoredAnswer, ...]
-    """In the order of the source."""
+    """The answers with their verdicts, in the order of the source."""
 
 
 def stored_answers(evaluation_id: str, store: Store) -> tuple[list[Answer], ScoringSettings]:

@@ -32,7 +32,7 @@ REFERENCE_SECONDS_ALLOWED = 120.0
 
 @dataclass(frozen=True)
 class Limits:
-    """Of one answer."""
+    """The limits of one answer."""
 
     cpu_seconds: float = HUMAN_EVAL_SECONDS
     idle_seconds: float = 3.0

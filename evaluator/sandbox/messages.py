@@ -16,7 +16,7 @@ _LENGTH = struct.Struct("!I")
 READY = b'"ready"'
 """What a sandbox's program says first. What fails earlier is ours."""
 MAX_FRAME_BYTES = 64_000_000
-"""Of anything; what a candidate may send is limited further by `evaluator.sandbox.value_codec`."""
+"""Largest message; what a candidate may send is limited further by `evaluator.sandbox.value_codec`."""
 
 
 class Closed(Exception):

@@ -36,13 +36,13 @@ from evaluator.sandbox import messages, numpy_values, value_codec
 MAX_CALLS = 100_000
 """Calls that one test may make; HumanEval's make at most a few hundred."""
 MAX_RESULTS_BYTES = 512_000_000
-"""Of all results of one run, encoded. Those of HumanEval+'s task 15 have 147 million."""
+"""Largest results of one run, encoded, taken together. Those of HumanEval+'s task 15 have 147 million."""
 MAX_KEPT_BYTES = 64_000_000
-"""Of the calls and results of all other tasks than the last one, kept to send ahead and to compare with."""
+"""Largest calls and results of all tasks but the last, kept to send ahead and to compare with."""
 MAX_SPELT_BYTES = 64
 """Of a result that is kept as it is; of a longer one its digest is, which is longer than this."""
 MAX_SHARED_BYTES = 4_000_000
-"""Of a plan that other judges are told."""
+"""Largest plan that other judges are told."""
 NEVER_CALLED = (b'{"raised":["syntax"', b'{"raised":["import"')
 """How the one reply begins of a program that failed before any call, whichever call was sent first."""
 MEMORY_BYTES = 4 << 30

@@ -56,7 +56,7 @@ _NUMPY_TYPES = re.compile(r"[<>|](b1|[iu][1248]|f[248]|c8|c16|U\d{1,5})")
 _NUMPY_TEXT = "U"
 """The same of a text that is no array: a `numpy.dtype` would drop the zeros at its end."""
 MAX_ARRAY_BYTES = 64_000_000
-"""Of one NumPy array, which holds as much for its shortest text as for its longest."""
+"""Largest NumPy array, which holds as much for its shortest text as for its longest."""
 _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 """Two surrogates that JSON's escapes would make one character of."""
 _EVERY_CHARACTER = ("utf-32-le", "surrogatepass")

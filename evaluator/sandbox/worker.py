@@ -36,7 +36,7 @@ LAST_WORD_SECONDS = 1.0
 """Wall time for a judge whose candidate has been stopped: it is through, or busy with what it was sent."""
 ATTEMPTS = 2
 MAX_PROGRAM_BYTES = 1_000_000
-"""Of a program as it is handed over, in JSON."""
+"""Largest program as it is handed over, in JSON."""
 MAX_MESSAGE_CHARACTERS = 300
 MAX_PLANS_BYTES = 64_000_000
 """Of what is known of all tasks; each has its share."""
@@ -51,7 +51,7 @@ class Report:
     verdict: Verdict
     message: str
     cpu_seconds: float
-    """Of the candidate's processes."""
+    """CPU time of the candidate's processes."""
     wall_seconds: float
 
 

@@ -28,7 +28,7 @@ class _Source:
     files: tuple[str, ...]
     """Patterns of the file's name, the preferred one first."""
     variable: str = ""
-    """Of the environment: the file's path."""
+    """The environment variable that holds the file's path."""
     hub: str = ""
     """Pattern of the file in the Hub's cache."""
 

@@ -163,7 +163,7 @@ def _measured(
 
 
 def _figures(reading: Reading, model: Model, limits: Limits, timed: Evaluation | None) -> dict[str, Figure]:
-    """By metric: latency scores from `timed` only, others from the model's newest evaluation that has them."""
+    """Figures by metric: latency scores from `timed` only, others from the newest evaluation that has them."""
     wanted = ["ttft_seconds_p50", "ttft_seconds_p90", "tpot_seconds_p50", "tokens_per_second_p50", "peak_rss_bytes"]
     wanted += [limit.metric for limit in limits.others if limit.metric not in wanted]
     found = {"bytes": Figure("bytes", float(model.bytes))} if model.bytes else {}

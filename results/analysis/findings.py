@@ -177,12 +177,12 @@ class Candidate:
     answer_seconds: float | None = None
     """Median seconds to an answer of 128 tokens."""
     figures: tuple[Figure, ...] = ()
-    """Those that limits ask for, and the other figures of cost."""
+    """The figures that limits ask for, and the others of cost."""
     qualifies: bool = True
     reasons: tuple[str, ...] = ()
     """Why it does not qualify, or cannot be compared."""
     missing: tuple[Missing, ...] = ()
-    """Those of the reasons that a measurement would settle."""
+    """The reasons that a measurement would settle."""
     on_front: bool = False
     tied: bool = False
     """With the best; true of the best itself."""

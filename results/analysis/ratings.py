@@ -26,7 +26,7 @@ from results.records import Vote
 Floats = NDArray[np.float64]
 
 ENDS = (0.025, 0.975)
-"""Of a 95 % interval, as quantiles."""
+"""The ends of a 95 % interval, as quantiles."""
 
 RESAMPLES = 500
 """Bootstrap resamples of the votes: each is a whole fit."""

@@ -22,10 +22,10 @@ SEGMENT_POINTS = 1024
 """Points in a full segment: 16 kB."""
 
 OPEN_POINTS = 4 * SEGMENT_POINTS
-"""So many points wait at most before they are sealed: fewer and larger writes while a run lasts."""
+"""At most so many points wait before they are sealed: fewer and larger writes while a run lasts."""
 
 OPEN_SEGMENTS = 64
-"""So many small segments at most, then they are joined: a reader of a live run fetches few rows."""
+"""Small segments are joined beyond this many: a reader of a live run fetches few rows."""
 
 BEFORE_ALL = -INT64 - 1
 """The step that no point has: the last step of a curve without points."""

@@ -51,7 +51,7 @@ def columns(table: type[Any]) -> sa.Select[Any]:
 
 
 def named(names: Iterable[str]) -> str:
-    """For a message: which names there are, the first few."""
+    """Which names there are, the first few, for a message."""
     there = sorted(set(names))
     shown = ", ".join(repr(name) for name in there[:5]) + (", …" if len(there) > 5 else "")
     return f"there are {shown}" if there else "there are none yet"

@@ -33,7 +33,7 @@ _NO_SETTINGS = """
     trust_remote_code use_auth_token
 """
 HARMLESS = frozenset(_NO_SETTINGS.split())
-"""Of the configuration: what changes no score, or stands in the model's name."""
+"""Fields of the configuration that change no score, or stand in the model's name."""
 
 
 def is_generations(value: Any) -> bool:

@@ -46,7 +46,7 @@ TELLING = (
     "revision", "peft", "delta", "subfolder", "gguf_file", "lora_local_path", "load_in_4bit", "load_in_8bit",
     "autogptq", "gptqmodel", "quantization", "bnb_4bit_quant_type", "tokenizer",
 )  # fmt: skip
-"""Of model_args: what makes another model of one base."""
+"""Fields of model_args that make another model of one base."""
 
 DATED = re.compile(r"(results|samples)_(?:(?P<task>.+)_)?(?P<date>\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(?:\.\d+)?)")
 """How 0.4 names its files."""

@@ -35,7 +35,7 @@ class Samples:
     scores: tuple[Score, ...]
     """Means of the metrics."""
     digest: str
-    """Of everything that the lines say."""
+    """The digest of everything that the lines say."""
 
 
 def is_sample(row: Any) -> bool:

@@ -27,7 +27,7 @@ CHECKED = 2**16
 """Records up to this size have their data's checksum verified; a scalar never exceeds it."""
 
 DOUBLE, FLOAT = 2, 1
-"""Of tensorflow.DataType."""
+"""Numbers of tensorflow.DataType."""
 
 CONFIGS = {"args/text_summary": "training", "model_config/text_summary": "model"}
 

@@ -32,7 +32,7 @@ SUMMARY = re.compile(r"(train|eval|test|predict)_(runtime|loss|samples.*|steps_p
 """Figures of the last log entry that are about the whole run."""
 
 STATE_FIELDS = ("num_train_epochs", "train_batch_size", "logging_steps", "eval_steps", "save_steps")
-"""Of trainer_state.json, into the configuration."""
+"""Fields of trainer_state.json that go into the configuration."""
 
 SUMMARIES = ("all_results.json", "train_results.json", "eval_results.json")
 

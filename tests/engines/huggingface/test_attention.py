@@ -8,7 +8,7 @@ import torch.nn.functional as functional
 
 from engines import Sampling
 from engines.huggingface.sampling import draw, draw_rows
-from engines.huggingface.slot_attention import attend, decode_step, folded
+from engines.huggingface.slot_attention import decode_step, folded, slot_attention_forward
 
 
 @pytest.mark.parametrize(("rows", "heads", "groups", "width", "head"), [(5, 9, 3, 64, 64), (2, 8, 2, 32, 128)])
@@ -21,7 +21,7 @@ def test_folded_queries_attend_as_grouped_ones(rows: int, heads: int, groups: in
         query, key, value, attn_mask=step.mask, scale=0.1, enable_gqa=True
     )
     assert (folded(query, key, value, step.mask, 0.1) - expected).abs().max() <= 1e-6
-    answer, _ = attend(torch.nn.Module(), query, key, value, None, scaling=0.1, step=step)
+    answer, _ = slot_attention_forward(torch.nn.Module(), query, key, value, None, scaling=0.1, step=step)
     assert (answer.transpose(1, 2) - expected).abs().max() <= 1e-6
     assert (folded(query, key, value, None, 0.1) - expected).abs().max() > 0.01  # the mask matters
 

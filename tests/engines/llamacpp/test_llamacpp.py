@@ -149,7 +149,7 @@ def test_closing_stops_the_generation(engines: list[LlamaCppEngine]) -> None:
     stream.close()
     assert stream.finish_reason == "cancelled" and stream.tokens < 200
     assert list(stream) == []
-    assert engines[0].server.lanes.waiting == 0
+    assert engines[0].server.scheduler.waiting == 0
 
 
 def test_closing_from_another_thread_stops_it_too(engines: list[LlamaCppEngine], alone: list[str]) -> None:
@@ -171,13 +171,13 @@ def test_closing_from_another_thread_stops_it_too(engines: list[LlamaCppEngine],
 
 @contextmanager
 def in_turns(engine: LlamaCppEngine) -> Iterator[None]:
-    """As if another adapter's request waited: the answer comes in turns of a few tokens, none before it is wanted."""
-    lanes = engine.server.lanes
-    lanes.contested = lambda _: True  # type: ignore[method-assign]
+    """As if another adapter's request waited: the answer comes in slices of a few tokens, none before it is wanted."""
+    scheduler = engine.server.scheduler
+    scheduler.contested = lambda _: True  # type: ignore[method-assign]
     try:
         yield
     finally:
-        del lanes.contested  # type: ignore[misc]
+        del scheduler.contested  # type: ignore[misc]
 
 
 def test_a_crash_costs_one_request(engines: list[LlamaCppEngine], alone: list[str]) -> None:

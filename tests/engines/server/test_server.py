@@ -212,20 +212,20 @@ def test_a_client_that_leaves_stops_its_answer(serving: Serving) -> None:
                 break
     with serving.residency.lease(serving.store.models.find("base")) as engine:
         assert engine is not None
-        lanes = engine.server.lanes  # type: ignore[attr-defined]
+        scheduler = engine.server.scheduler  # type: ignore[attr-defined]
         deadline = time.monotonic() + 900
-        while len(lanes._free) < 2 and time.monotonic() < deadline:
+        while len(scheduler._free) < 2 and time.monotonic() < deadline:
             time.sleep(0.05)
-        assert len(lanes._free) == 2
+        assert len(scheduler._free) == 2
 
 
 def test_a_client_that_leaves_stops_whole_answers_too(serving: Serving) -> None:
     """64 prompts, of which none can begin, since the test holds both slots: once the client has left, none does."""
     with serving.residency.lease(serving.store.models.find("base")) as engine:
         assert engine is not None
-        lanes = engine.server.lanes  # type: ignore[attr-defined]
-    slots = [lanes.take_slot(-1, [], lambda: False) for _ in range(2)]
-    before = lanes._clock
+        scheduler = engine.server.scheduler  # type: ignore[attr-defined]
+    slots = [scheduler.take_slot(-1, [], lambda: False) for _ in range(2)]
+    before = scheduler._clock
     body = {"model": "base", "prompt": ["Hello"] * 64, "max_tokens": 200, "ignore_eos": True}
     leaving = httpx.Client(timeout=httpx.Timeout(120, read=0.1))
     with pytest.raises(httpx.ReadTimeout):
@@ -234,9 +234,9 @@ def test_a_client_that_leaves_stops_whole_answers_too(serving: Serving) -> None:
     deadline = time.monotonic() + 900
     while any(one.name == "answer base" for one in threading.enumerate()) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert lanes.waiting == 0 and lanes._clock == before, "answers were made for nobody"
+    assert scheduler.waiting == 0 and scheduler._clock == before, "answers were made for nobody"
     for slot in slots:
-        lanes.give_slot(slot, -1, [])
+        scheduler.give_slot(slot, -1, [])
 
 
 def test_a_missing_file_and_a_crash_fail_one_request(serving: Serving) -> None:

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from engines import Answer, EngineBusy, EngineError
+from engines import EngineBusy, EngineError, Generated
 from evaluator import evaluate_humaneval, sandbox_available
 from evaluator.asking.pace import FIRST, MOST, TRIES, Pace
 from results import Model, Workspace
 
-TEN = Answer("ten tokens", 10, "stop", None)
+TEN = Generated("ten tokens", 10, "stop", None)
 
 
 class Clock:
@@ -28,7 +28,7 @@ class Clock:
     def __call__(self) -> float:
         return self.now
 
-    def answer(self) -> Answer:
+    def answer(self) -> Generated:
         self.now += 1 / min(self.room, self.pace.level)
         return TEN
 
@@ -46,7 +46,7 @@ def test_a_refusal_halves_them_and_is_asked_again_later() -> None:
     pauses: list[float] = []
     pace, refusals = Pace(64, sleep=pauses.append), iter([7.0, 0.0, 0.0])
 
-    def request() -> Answer:
+    def request() -> Generated:
         for seconds in refusals:
             raise EngineBusy("too many", seconds)
         return TEN
@@ -59,7 +59,7 @@ def test_an_endpoint_that_always_refuses_is_given_up_by_its_own_words() -> None:
     pauses: list[float] = []
     pace = Pace(sleep=pauses.append)
 
-    def request() -> Answer:
+    def request() -> Generated:
         raise EngineBusy("out of quota")
 
     with pytest.raises(EngineBusy, match="out of quota"):
@@ -71,7 +71,7 @@ def test_who_waits_for_room_is_sent_away_at_the_end() -> None:
     pace, inside, go = Pace(1), threading.Event(), threading.Event()
     ended: list[str] = []
 
-    def slow() -> Answer:
+    def slow() -> Generated:
         inside.set()
         go.wait(60)
         return TEN
