@@ -35,7 +35,10 @@ class Finding:
 def doctor(
     workspace: WorkspaceOption = None,
     engines: Annotated[
-        str, typer.Option("--engines", metavar="MODEL", help="Find the fastest threads and form for this model.")
+        str,
+        typer.Option(
+            "--engines", metavar="MODEL", help="Find the fastest number of threads and format for this model."
+        ),
     ] = "",
     as_json: JsonOption = False,
 ) -> None:
@@ -181,7 +184,7 @@ def _advise(name: str, workspace: Path | None, as_json: bool) -> None:
         raise BakeoffError(f"{name} has no GGUF file to time; make one: bakeoff export {name} --form gguf-q8_0")
     listing.show(
         [asdict(row) for row in advice],
-        {**{name: name for name in ("model", "form", "bytes", "threads", "patient")},
+        {"model": "model", "format": "form", **{name: name for name in ("bytes", "threads", "patient")},
          "tokens/s": "tokens_per_second", "best": "best"},
         as_json=as_json,
         empty="",

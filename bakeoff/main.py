@@ -72,7 +72,7 @@ def main() -> None:
         sys.exit(2)
     except SystemExit as ending:
         if ending.code == INTERRUPTED:
-            print("bakeoff: interrupted; the same command goes on where it stopped", file=sys.stderr)
+            print("bakeoff: interrupted; the same command resumes where it stopped", file=sys.stderr)
         raise
 
 

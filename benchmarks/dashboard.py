@@ -76,14 +76,14 @@ TENSORBOARD_SLIDER = "mat-slider[aria-labelledby=scalars-smoothing-label] input"
 MLFLOW_SLIDER = "[role=slider]"
 MLFLOW_DRAWN = "() => document.querySelectorAll('.main-svg .trace, .main-svg path.js-line').length > 0"
 WIDGETS = {
-    "decide": ("slider", "First token within (p90), s"),
+    "decide": ("slider", "First token at most (p90), s"),
     "runs": ("combobox", "Run"),
     "latency": ("combobox", "Show"),
     "humaneval": ("combobox", "Model B"),
     "studies": ("combobox", "Study"),
     "new_run": ("spinbutton", "Steps"),
     "chat": ("radio", "3"),
-    "arena": ("switch", "As if answers were equally long"),
+    "arena": ("switch", "Adjust for answer length"),
     "prompt_sets": ("combobox", "Prompt"),
 }
 """On each page besides Loss curves: the widget that one goes on with, by role and name."""

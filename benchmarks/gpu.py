@@ -156,7 +156,7 @@ def reason(said: list[str]) -> str:
 
 
 def _listen(process: subprocess.Popen[str], result: Result, until: float) -> bool:
-    """Take findings as they come, one JSON object a line; whether the process ended by itself in time."""
+    """Take findings as they come, one JSON object a line; whether the process finished in time."""
     lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
 
     def read() -> None:

@@ -35,9 +35,9 @@ def points(run: str, metric: str, stamp: str) -> tuple[npt.NDArray[np.int64], np
 first, second, third, fourth = st.columns(4)
 metric = first.selectbox("Metric", data.metrics(ids), key="metric")
 weight = second.slider("Smoothing", 0.0, 0.99, 0.6, 0.01, key="smoothing")
-axis = third.selectbox("Along", ["Step"], key="axis")
+axis = third.selectbox("X axis", ["Step"], key="axis")
 group = fourth.selectbox("One line a", ["run", *data.settings_of(ids)], key="group")
-logarithmic = second.toggle("Logarithmic", key="log")
+logarithmic = second.toggle("Log scale", key="log")
 figure = go.Figure()
 figure.update_layout(xaxis_title=axis, yaxis_title=unit(metric), yaxis_type="log" if logarithmic else "linear")
 for run in ids:

@@ -104,7 +104,7 @@ def shown(browser: Any, address: str, count: int) -> float:
     box.press("Enter")
     page.wait_for_function("document.body.textContent.includes('w0 ')", polling=20)
     start = time.perf_counter()
-    page.wait_for_function("document.body.textContent.split('ended by itself').length > 4", polling=LOOKS)
+    page.wait_for_function("document.body.textContent.split('finished').length > 4", polling=LOOKS)
     seconds = time.perf_counter() - start
     ends = page.inner_text("body").count(f"w{count - 1}")
     assert ends == len(PANES), f"the last word of {ends} panes is shown"
@@ -179,7 +179,7 @@ def seen_side_by_side(browser: Any, address: str, prompt: str) -> tuple[float, l
     box.press("Enter")
     page.wait_for_function("/[1-9][0-9]* tokens/.test(document.body.textContent)", polling=20)
     start = time.perf_counter()
-    page.wait_for_function("document.body.textContent.match(/ended by itself|cut off/g)?.length == 4", polling=LOOKS)
+    page.wait_for_function("document.body.textContent.match(/finished|cut off/g)?.length == 4", polling=LOOKS)
     seconds = time.perf_counter() - start
     page.wait_for_timeout(500)
     with page.expect_download() as download:
@@ -231,7 +231,7 @@ def heard_side_by_side(address: str, prompt: str) -> tuple[float, list[str]]:
                 if body := element.text.body or element.code.code_text or element.markdown.body:
                     shown[place] = body
                     first = first or (time.perf_counter() if re.search("[1-9][0-9]* tokens", body) else 0.0)
-                    now = sum(bool(re.search("ended by itself|cut off", told)) for told in shown.values())
+                    now = sum(bool(re.search("finished|cut off", told)) for told in shown.values())
                     last = time.perf_counter() if now > ended else last
                     ended = max(ended, now)
         return last - first, [body for body in shown.values() if len(body) > ALIKE]

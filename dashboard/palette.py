@@ -1,4 +1,4 @@
-"""One colour per fine-tune, the same on every page; its forms (adapter, GGUF, …) differ by symbol and dash.
+"""One colour per fine-tune, the same on every page; its formats (adapter, GGUF, …) differ by symbol and dash.
 
 The colours are Okabe and Ito's, told apart under every common colour-vision deficiency, with Tol's olive and wine in
 place of their yellow and black, which vanish on a white or a dark page. Bases, the opponents of all, are grey.

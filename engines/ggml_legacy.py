@@ -151,7 +151,7 @@ def refuse_modern(path: Path) -> None:
         kind = read_header(path).architecture or "unknown"
         raise FileRefused(
             f"{path.name} is a GGUF file of architecture {kind!r}. ctransformers carries a llama.cpp of 2023, which "
-            "reads no Llama 3, Qwen2 or newer file; it is for GGML files only. llama.cpp opens this one: form gguf-*."
+            "reads no Llama 3, Qwen2 or newer file; it is for GGML files only. llama.cpp opens this one: format gguf-*."
         )
     raise FileRefused(f"{path.name} begins with {magic!r}: neither GGML nor GGUF.")
 

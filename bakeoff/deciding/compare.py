@@ -17,7 +17,9 @@ def compare(
     model_a: Annotated[str, typer.Argument(help="A model's name or id, or plain counts such as 75/164.")],
     model_b: Annotated[str, typer.Argument(help="The other one.")],
     benchmark: Annotated[str, typer.Option(help="humaneval or heldout.")] = "humaneval",
-    machine: Annotated[str | None, typer.Option(help="Machine whose latencies count; default: that with most.")] = None,
+    machine: Annotated[
+        str | None, typer.Option(help="Machine whose latencies count. Default: the one with the most measurements.")
+    ] = None,
     json_: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:

@@ -15,8 +15,10 @@ def decide(
     min_tokens_per_second: Annotated[float | None, typer.Option(help="Median speed of one answer.")] = None,
     max_ram: Annotated[float | None, typer.Option(help="Peak memory while answering, GB of 10^9 bytes.")] = None,
     max_size: Annotated[float | None, typer.Option(help="Size of the files that ship, GB of 10^9 bytes.")] = None,
-    machine: Annotated[str | None, typer.Option(help="Machine whose latencies count; default: that with most.")] = None,
-    benchmark: Annotated[str | None, typer.Option(help="humaneval or heldout; default: HumanEval if measured.")] = None,
+    machine: Annotated[
+        str | None, typer.Option(help="Machine whose latencies count. Default: the one with the most measurements.")
+    ] = None,
+    benchmark: Annotated[str | None, typer.Option(help="humaneval or heldout. Default: HumanEval if measured.")] = None,
     study: Annotated[str | None, typer.Option(help="Judge a published study's counts instead, e.g. B.")] = None,
     freeze: Annotated[str | None, typer.Option(help="Store the decision as a record under this name.")] = None,
     recheck: Annotated[str | None, typer.Option(help="Check a frozen decision (id or name) against today.")] = None,

@@ -23,7 +23,7 @@ COLUMNS = {
 
 
 def scores(
-    benchmark: Annotated[str | None, typer.Option(help="Only this one, e.g. humaneval.")] = None,
+    benchmark: Annotated[str | None, typer.Option(help="Only this benchmark, e.g. humaneval.")] = None,
     model: Annotated[str | None, typer.Option(help="Only this model, by name or id.")] = None,
     json_: JsonOption = False,
     workspace: WorkspaceOption = None,

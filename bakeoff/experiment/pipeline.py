@@ -58,7 +58,7 @@ def run_experiment(
 ) -> Outcome:
     """Train every variant, export the forms that the experiment names, measure them all.
 
-    `leads`, in a rehearsal: ids of the runs that are exported to all forms; the others only to the first.
+    `leads`, in a rehearsal: ids of the runs that are exported to all formats; the others only to the first.
     Raises: BakeoffError for what the user must mend, before the first step; KeyboardInterrupt, a full disk and a store
     out of reach leave everything resumable.
     """

@@ -26,7 +26,7 @@ COLUMNS: tuple[tuple[str, str, str, float], ...] = (
 def show(outcome: Outcome, store: Store) -> None:
     """Print the experiment's models with their scores and 95 % intervals, and what to ship."""
     rows = store.evaluations.scores()
-    table = Table("model", "form", "MB", *(heading for heading, *_ in COLUMNS), box=None, header_style="bold")
+    table = Table("model", "format", "MB", *(heading for heading, *_ in COLUMNS), box=None, header_style="bold")
     contending = contenders(store)
     known = {one.id for one in contending}
     for model in (one for one in outcome.models if one.id in known):
@@ -61,12 +61,12 @@ def show_rehearsal(outcome: Outcome, seconds: float, workspace: Path, file: Path
     measured = ", ".join(f"{name} of {count}" for name, count in counts.items()) or "nothing measured"
     finished = len(outcome.runs) - len(outcome.unfinished)
     print(
-        f"Rehearsed in {seconds:.0f} s: {finished} of {len(outcome.runs)} trainings, {len(outcome.models)} models; "
+        f"Rehearsed in {seconds:.0f} s: {finished} of {len(outcome.runs)} runs trained, {len(outcome.models)} models; "
         f"{measured}."
     )
     _show_missing(outcome)
     if outcome.complete:
-        print(f"Look at it: bakeoff dashboard --workspace {workspace}\nNow in earnest: bakeoff run {file}")
+        print(f"Look at it: bakeoff dashboard --workspace {workspace}\nNow run it: bakeoff run {file}")
 
 
 def say(line: str) -> None:

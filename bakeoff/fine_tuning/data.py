@@ -19,9 +19,14 @@ def data(
     source: Annotated[
         str, typer.Argument(metavar="FILE-OR-EXPERIMENT", help="A data file, folder or Hub id, or an experiment file.")
     ],
-    rows: Annotated[int, typer.Option("--rows", min=0, help="Rendered rows of each source.")] = 3,
+    rows: Annotated[int, typer.Option("--rows", min=0, help="Rows to show per source.")] = 3,
     base: Annotated[
-        str, typer.Option("--base", metavar="NAME", help="Render as this base reads. Default: the experiment's first.")
+        str,
+        typer.Option(
+            "--base",
+            metavar="NAME",
+            help="Render rows with this base's chat template. Default: the experiment's first base.",
+        ),
     ] = "",
     as_json: JsonOption = False,
 ) -> None:

@@ -15,7 +15,7 @@ DEMO = Path(__file__).resolve().parents[2] / "experiments" / "demo.yaml"
 def demo(
     workspace: WorkspaceOption = None,
     full: Annotated[bool, typer.Option("--full", help="All 164 HumanEval tasks instead of the demo's subset.")] = False,
-    no_dashboard: Annotated[bool, typer.Option("--no-dashboard", help="Stop after the job.")] = False,
+    no_dashboard: Annotated[bool, typer.Option("--no-dashboard", help="Do not open the dashboard afterwards.")] = False,
     port: Annotated[int, typer.Option(help="Port of the dashboard.")] = 8501,
 ) -> None:
     """Train, measure and compare two fine-tunes of a 135M model on this machine, then open the dashboard.

@@ -16,7 +16,7 @@ STAGES = {
 
 def plan_text(plan: Plan, wholes: Sequence[Whole]) -> str:
     """One block a group of variants, the time of the whole experiment at each place, then problems and warnings."""
-    lines = [f"{plan.experiment}: {plan.runs} fine-tuning{'s' if plan.runs != 1 else ''}"]
+    lines = [f"{plan.experiment}: {plan.runs} fine-tune{'s' if plan.runs != 1 else ''}"]
     for group in plan.groups:
         lines += _group_lines(group)
     if wholes:
@@ -34,9 +34,9 @@ def _group_lines(group: Group) -> list[str]:
     if group.rows is not None and group.tokens is not None and group.steps is not None and group.passes is not None:
         lines.append(
             f"  data    {group.rows:,} training and {group.validation_rows:,} validation rows, "
-            f"{group.tokens:,} tokens a pass; {removed_words(group.report)}"
+            f"{group.tokens:,} tokens per epoch; {removed_words(group.report)}"
         )
-        lines.append(f"  steps   {group.steps:,}, {group.passes:.2g} passes over the rows")
+        lines.append(f"  steps   {group.steps:,}, {group.passes:.2g} epochs")
     width = max((len(need.device) for need in group.needs), default=0)
     for need in group.needs:
         fits = "fits" if need.fits else f"does not fit {need.device_bytes / 1e9:.0f} GB"

@@ -19,11 +19,11 @@ def run(
     experiment_file: Annotated[Path, typer.Argument(metavar="FILE", help="An experiment file (YAML).")],
     workspace: WorkspaceOption = None,
     rehearse: Annotated[
-        bool, typer.Option("--rehearse", help="Everything in a minute or so, with a miniature of each base.")
+        bool, typer.Option("--rehearse", help="The whole experiment in about a minute, with a miniature of each base.")
     ] = False,
     full: Annotated[bool, typer.Option("--full", help="All tasks of every benchmark, whatever the file says.")] = False,
 ) -> None:
-    """Run an experiment: train its variants, export their forms, measure them. Goes on where it stopped.
+    """Run an experiment: train its variants, export their formats, measure them. Resumes where it stopped.
 
     Examples: bakeoff run experiments/demo.yaml · bakeoff run mine.yaml --rehearse
     """

@@ -16,7 +16,7 @@ def train(
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Train every variant of an experiment; finished runs are reused, stopped ones go on.
+    """Train every variant of an experiment; finished runs are reused, stopped ones resume.
 
     Example: bakeoff train experiments/demo.yaml
     """

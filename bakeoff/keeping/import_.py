@@ -12,7 +12,9 @@ from bakeoff.options import JsonOption, WorkspaceOption
 
 
 def import_(
-    path: Annotated[Path, typer.Argument(help="A file, or a folder with anything of a known kind in it.")],
+    path: Annotated[
+        Path, typer.Argument(help="A file, or a folder: everything in it that has a known format is imported.")
+    ],
     model: Annotated[
         str | None, typer.Option(help="Whose results they are: a model in the store, or a name for a new one.")
     ] = None,

@@ -10,7 +10,7 @@ from bakeoff.options import JsonOption, WorkspaceOption
 
 COLUMNS = {
     "model": "name",
-    "form": "form",
+    "format": "form",
     "base": "base",
     "run": "run",
     "bytes": "bytes",
@@ -20,7 +20,7 @@ FIELDS = ("id", "name", "form", "base", "bytes", "identity", "path", "details", 
 
 
 def models(
-    archived: Annotated[bool, typer.Option("--archived", help="Archived and replaced models too.")] = False,
+    archived: Annotated[bool, typer.Option("--archived", help="Show archived and replaced models too.")] = False,
     json_: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:

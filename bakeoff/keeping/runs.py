@@ -27,7 +27,7 @@ PROGRESS = ("steps", "last_loss", "best_validation_loss", "best_step")
 
 
 def runs(
-    archived: Annotated[bool, typer.Option("--archived", help="Archived runs too.")] = False,
+    archived: Annotated[bool, typer.Option("--archived", help="Show archived runs too.")] = False,
     json_: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:

@@ -20,38 +20,42 @@ SCORE = ("metric", "value", "low", "high", "n")
 
 
 def evaluate(
-    models: Annotated[list[str] | None, typer.Argument(help="Names or ids; all models without any.")] = None,
+    models: Annotated[list[str] | None, typer.Argument(help="Names or ids. Default: all models.")] = None,
     benchmark: Annotated[
         str, typer.Option(help="humaneval, heldout, stopping, or a JSON Lines file of HumanEval's or MBPP's shape.")
     ] = "humaneval",
     experiment: Annotated[
         Path | None, typer.Option(help="For heldout: the file whose validation rows are read.")
     ] = None,
-    tasks: Annotated[int | None, typer.Option(help="So many, spread evenly. All without it.")] = None,
-    prompting: Annotated[str | None, typer.Option(help="chat or raw. By default what the model is for.")] = None,
-    samples: Annotated[int, typer.Option(help="Answers to each task; more than one needs --temperature.")] = 1,
+    tasks: Annotated[
+        int | None, typer.Option(help="Number of tasks, spread evenly over the benchmark. Default: all.")
+    ] = None,
+    prompting: Annotated[
+        str | None, typer.Option(help="chat or raw. Default: chat where the model has a chat template.")
+    ] = None,
+    samples: Annotated[int, typer.Option(help="Samples per task; more than one needs --temperature.")] = 1,
     temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.0,
-    max_tokens: Annotated[int, typer.Option(help="New tokens of an answer at most.")] = 512,
+    max_tokens: Annotated[int, typer.Option(help="Max new tokens per answer.")] = 512,
     slots: Annotated[
-        int | None, typer.Option(help="Answers at a time, in flight at an endpoint. As many as pay without it.")
+        int | None,
+        typer.Option(help="Answers at a time (at an endpoint: requests in flight). Default: as many as pay off."),
     ] = None,
     engine: Annotated[
         str | None,
-        typer.Option(help="What GGUF models are asked through: llamacpp, which will answer, or huggingface."),
+        typer.Option(help="Engine for GGUF models: llamacpp, which will serve them, or huggingface."),
     ] = None,
     forms: Annotated[
         list[str] | None,
         typer.Option(
-            help="Measure the named models in this form too, exported if need be, and say what it costs; repeat it. "
-            "Without names: only models of this form."
+            help="Measure the named models in this format too, exported if need be, and say what it costs; repeat the "
+            "option for more. "
+            "Without names: only models of this format."
         ),
     ] = None,
     url: Annotated[
-        str, typer.Option(help="An OpenAI-compatible endpoint, http://host/v1, whose models the names are.")
+        str, typer.Option(help="OpenAI-compatible endpoint, http://host/v1; the names are its models.")
     ] = "",
-    rescore: Annotated[
-        bool, typer.Option(help="Run the stored answers again, or for the first time; generate nothing.")
-    ] = False,
+    rescore: Annotated[bool, typer.Option(help="Run the stored answers (again) and generate none.")] = False,
     workspace: WorkspaceOption = None,
     json_: JsonOption = False,
 ) -> None:

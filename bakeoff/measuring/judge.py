@@ -14,7 +14,9 @@ def judge(
     model_b: Annotated[str, typer.Argument(help="Name or id.")],
     url: Annotated[str, typer.Option(help="OpenAI-compatible endpoint, ending in /v1.")],
     name: Annotated[str, typer.Option(help="The judge's name at the endpoint; its votes carry it.")],
-    benchmark: Annotated[str, typer.Option(help="Whose answers: stopping or humaneval.")] = "stopping",
+    benchmark: Annotated[
+        str, typer.Option(help="Benchmark whose stored answers are judged: stopping or humaneval.")
+    ] = "stopping",
     workspace: WorkspaceOption = None,
     json_: JsonOption = False,
 ) -> None:

@@ -11,12 +11,14 @@ from bakeoff.options import JsonOption, WorkspaceOption
 
 
 def latency(
-    model: Annotated[list[str] | None, typer.Option(help="Name or id; repeat it. All GGUF models without it.")] = None,
-    repetitions: Annotated[int, typer.Option(help="Timed requests of each prompt.")] = 5,
-    tokens: Annotated[int, typer.Option(help="Tokens of every answer.")] = 24,
+    model: Annotated[
+        list[str] | None, typer.Option(help="Name or id; repeat the option for more. Default: all GGUF models.")
+    ] = None,
+    repetitions: Annotated[int, typer.Option(help="Timed requests per prompt.")] = 5,
+    tokens: Annotated[int, typer.Option(help="Tokens per answer.")] = 24,
     prompt: Annotated[list[str] | None, typer.Option(help="short, medium, long; pythagoras, sky, life.")] = None,
-    seconds: Annotated[float, typer.Option(help="No further round of requests begins after this.")] = 60.0,
-    concurrency: Annotated[int, typer.Option(help="Requests to one model at a time.")] = 1,
+    seconds: Annotated[float, typer.Option(help="Start no further round of requests after so many seconds.")] = 60.0,
+    concurrency: Annotated[int, typer.Option(help="Concurrent requests to one model.")] = 1,
     threads: Annotated[int, typer.Option(help="0: found by calibration.")] = 0,
     workspace: WorkspaceOption = None,
     json_: JsonOption = False,

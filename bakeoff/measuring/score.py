@@ -20,8 +20,8 @@ Before = Literal["prompt", "stripped", "imports", "nothing"]
 def score(
     source: Annotated[str, typer.Argument(metavar="SAMPLES", help="A samples file, or the id of an evaluation.")],
     benchmark: Annotated[str, typer.Option(help="humaneval, or a file of its or of MBPP's shape.")] = "humaneval",
-    before_completion: Annotated[Before | None, typer.Option(help="What stands before a completion.")] = None,
-    before_solution: Annotated[Before | None, typer.Option(help="What stands before a whole program.")] = None,
+    before_completion: Annotated[Before | None, typer.Option(help="What is put before a completion.")] = None,
+    before_solution: Annotated[Before | None, typer.Option(help="What is put before a whole program.")] = None,
     output: Annotated[Path | None, typer.Option(help="Write every verdict to this JSON Lines file.")] = None,
     json_: JsonOption = False,
     workspace: WorkspaceOption = None,

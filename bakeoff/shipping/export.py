@@ -1,4 +1,4 @@
-"""`bakeoff export`: a model in the form that ships, or the store's figures as a file."""
+"""`bakeoff export`: a model in the format that ships, or the store's figures as a file."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from bakeoff.options import WorkspaceOption
 
 def export(
     target: Annotated[str, typer.Argument(help="A model's name, or a new file: .csv, .json, .jsonl or .parquet.")],
-    form: Annotated[str, typer.Option(help="Of a model: merged, gguf-f16, gguf-q8_0, lora-gguf, …")] = "gguf-q8_0",
+    form: Annotated[str, typer.Option(help="For a model: merged, gguf-f16, gguf-q8_0, lora-gguf, …")] = "gguf-q8_0",
     over: Annotated[
-        str, typer.Option(help="Of lora-gguf: the form of the base's file, where the base is no GGUF itself.")
+        str, typer.Option(help="For lora-gguf: the format of the base's file, where the base is no GGUF itself.")
     ] = "gguf-q8_0",
     table: Annotated[
-        str, typer.Option(help="Of a file: scores, runs, points, models, outcomes, votes, published.")
+        str, typer.Option(help="For a table: scores, runs, points, models, outcomes, votes, published.")
     ] = "scores",
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Write a model in the form that ships (behind the parity gate), or a table of the store.
+    """Write a model in the format that ships (behind the parity gate), or a table of the store.
 
     bakeoff export demo-rank8 --form gguf-q8_0 · bakeoff export losses.parquet --table points
     """
@@ -39,6 +39,6 @@ def export(
 
         for name in (form, over):
             if name not in get_args(Form):
-                raise BakeoffError(f"No form {name!r}. There are: {', '.join(get_args(Form))}")
+                raise BakeoffError(f"No format {name!r}. There are: {', '.join(get_args(Form))}")
         made = engines.export(store.models.find(target), form, place, store, over)  # type: ignore[arg-type]
         print(f"{made.name}: {made.form}, {made.bytes / 1e6:.0f} MB, {place.resolve(made.path)}")

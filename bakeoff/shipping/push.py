@@ -13,7 +13,7 @@ from bakeoff.options import WorkspaceOption
 def push(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Name or id of a model (bakeoff models).")],
     repository: Annotated[str, typer.Argument(metavar="REPOSITORY", help="user/name on the Hub.")],
-    public: Annotated[bool, typer.Option("--public", help="Everyone may see it. Default: private.")] = False,
+    public: Annotated[bool, typer.Option("--public", help="Make it public. Default: private.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the card and the files; send nothing.")] = False,
     workspace: WorkspaceOption = None,
 ) -> None:

@@ -14,7 +14,7 @@ def serve(
     host: Annotated[
         str, typer.Option(help="Address to listen on. Beyond 127.0.0.1 an API key is needed.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8791,
+    port: Annotated[int, typer.Option(help="Port. 0: any free one.")] = 8791,
     api_key: Annotated[str, typer.Option(envvar="BAKEOFF_API_KEY", help="Bearer token that requests must carry.")] = "",
     memory: Annotated[
         float,
@@ -23,7 +23,9 @@ def serve(
         ),
     ] = 0,
     slots: Annotated[int, typer.Option(help="Answers at once per base.")] = 4,
-    context: Annotated[int, typer.Option(help="Tokens of one conversation; 0: 4096 or what the model has.")] = 0,
+    context: Annotated[
+        int, typer.Option(help="Context length in tokens. 0: 4096, or what the model was trained for.")
+    ] = 0,
     descriptor: Annotated[
         int, typer.Option(hidden=True, help="A listening socket handed down, instead of a port.")
     ] = -1,

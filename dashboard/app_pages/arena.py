@@ -9,7 +9,7 @@ from dashboard.widgets import arena, chart, page, panes
 from dashboard.widgets.selection import URL
 
 st.title("Arena")
-st.caption("Two models answer the same prompt. Vote by what you read: their names are shown after it.")
+st.caption("Two models answer the same prompt. Vote on what you read; their names are shown afterwards.")
 names = data.model_names()
 try:
     served = [name for name in data.served() if name in set(names.values())]
@@ -18,7 +18,7 @@ except ServerSilent as silent:
     page.failed(silent)
 written: list[panes.Writing] = []
 if len(served) < 2:
-    st.info("Two models of this store must be served to be compared.", icon=":material/inbox:")
+    st.info("Serve at least two models of this store to compare them.", icon=":material/inbox:")
     st.code("bakeoff serve", language="bash")
 else:
     with st.popover("Sampling", icon=":material/tune:"):
@@ -39,19 +39,21 @@ def standings() -> None:
         return
     left, right = st.columns(2, vertical_alignment="bottom")
     judge = left.selectbox("Judged by", judges, key="judge", bind=URL, format_func=lambda name: name or "people")
-    equal = right.toggle("As if answers were equally long", key="equal", bind=URL, help="Longer answers please more")
+    equal = right.toggle("Adjust for answer length", key="equal", bind=URL, help="Voters tend to prefer longer answers")
     ranking = data.ranking(judge, equal)
     if ranking is None:
         return
     table = tables.ranking(ranking, names)
     chart.show(charts.ranking(table, data.styles()), key="ranking", alt="Ranking, 95 % intervals")
-    shown = table.drop(columns="model_id").rename(columns=str.capitalize).rename(columns={"Strength": "Chance to win"})
-    shares = ["Chance to win", "Low", "High"]
+    shown = table.drop(columns="model_id").rename(columns=str.capitalize).rename(columns={"Strength": "Win rate"})
+    shares = ["Win rate", "Low", "High"]
     shown[shares] *= 100
-    percent = st.column_config.NumberColumn(format="%.0f %%", help="Against the average opponent; 95 % interval")
+    percent = st.column_config.NumberColumn(
+        format="%.0f %%", help="Expected against the average opponent, with its 95 % interval"
+    )
     st.dataframe(shown, hide_index=True, alt="Ranking", column_config=dict.fromkeys(shares, percent))
-    if ranking.length_effect is not None:
-        st.caption(f"Twice as long is worth {ranking.length_effect:+.2f} log odds.")
+    if ranking.length_chance is not None:
+        st.caption(f"Of two equally good answers, one twice as long wins {ranking.length_chance:.0%} of the votes.")
     page.download(lambda: table.drop(columns="model_id"), "arena")
 
 

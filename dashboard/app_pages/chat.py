@@ -15,9 +15,9 @@ try:
     names = data.served()
 except ServerSilent as silent:
     page.failed(silent)
-    page.empty("The models answer over HTTP, from a server of their own.", "bakeoff serve")
+    page.empty("The model server is not running: the models answer over HTTP.", "bakeoff serve")
 if not names:
-    page.empty("The server has no model yet.", "bakeoff demo")
+    page.empty("The model server has no model yet.", "bakeoff demo")
 talk = st.session_state.setdefault("conversation", conversation.Conversation())
 chosen = panes.chosen(names, data.base_name(names))
 talk.system = panes.system_prompt()

@@ -21,15 +21,19 @@ def choice() -> None:
     with st.container(border=True):
         left, right = st.columns(2)
         by = left.selectbox(
-            "Quality by", ["automatic", *NAMES], format_func=lambda name: NAMES.get(name, "Automatic"), key="by",
+            "Quality measured by",
+            ["automatic", *NAMES],
+            format_func=lambda name: NAMES.get(name, "Automatic"), key="by",
             bind=URL,
-            help="Automatic: HumanEval where two models have it, a tie of which held-out loss may break.",
+            help="Automatic: HumanEval if two models have it; held-out loss may break a tie.",
         )  # fmt: skip
         benchmark = by if by in NAMES else None
         timed = sorted({one.machine_id for one in data.evaluations("latency")})
         machine = right.selectbox(
-            "Speed on", timed, index=None, key="machine", bind=URL, format_func=lambda id: machines.get(id, id),
-            placeholder="The machine with most measurements",
+            "Speed measured on",
+            timed,
+            index=None, key="machine", bind=URL, format_func=lambda id: machines.get(id, id),
+            placeholder="The machine with the most measurements",
         )  # fmt: skip
         chosen = limits.sliders(data.figures(machine))
     decided = data.decision(chosen, machine, benchmark)
@@ -42,13 +46,13 @@ def choice() -> None:
     if len(points):
         chart.show(
             charts.tradeoff(
-                points, data.styles(), x="Seconds to an answer of 128 tokens (median)",
+                points, data.styles(), x="Seconds for an answer of 128 tokens (median)",
                 y=NAMES[decided.benchmark], percent=decided.metric == "pass@1",
             ),
-            key="tradeoff", alt="Quality with 95 % intervals against seconds to an answer",
+            key="tradeoff", alt="Quality with 95 % intervals against seconds per answer",
         )  # fmt: skip
         st.caption(
-            "Ringed: tied with the best. Large: recommended. Pale: fails a limit. "
+            "Largest: recommended. Faded: fails a limit. Who is tied with the best stands in the table. "
             + escaping.label(machines.get(decided.machine_id or "", ""), 200)
         )
     st.dataframe(limits.table(decided), hide_index=True, placeholder="–", alt="Candidates")
@@ -59,7 +63,7 @@ def choice() -> None:
     for change in decided.would_change[:12]:
         st.markdown("- " + escaping.label(change.sentence, 1000))
     if not decided.would_change:
-        st.caption("Nothing that is known: the choice is clear on what was measured.")
+        st.caption("Nothing: on what was measured the choice is clear.")
     with st.container(horizontal=True):
         st.download_button(
             "Markdown", lambda: decision_markdown(decided), "decision.md", icon=":material/download:", on_click="ignore"

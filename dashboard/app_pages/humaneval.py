@@ -17,7 +17,7 @@ chosen = selection.models([known[id] for id in by_model])
 labels = {model.name: model for model in chosen}
 frames = {model.id: data.outcomes(by_model[model.id]) for model in chosen}
 dirty = data.contaminated("humaneval")
-held = f"leave out {len(dirty)} that training data holds" if dirty else "none is known to be in training data"
+held = f"leaves out {len(dirty)} found in training data" if dirty else "none was found in training data"
 clean_only = st.toggle(f"Clean tasks only ({held})", key="clean", bind=URL, disabled=not dirty)
 excluded = dirty if clean_only else []
 
@@ -26,12 +26,12 @@ through = humaneval.through([(model, by_model[model.id]) for model in chosen])
 subsets = sorted({by_model[model.id].subset or "all 164 tasks" for model in chosen})
 published = data.published()
 published = published[published["metric"] == "pass@1"].assign(label=lambda f: f["study"] + ", " + f["subject"])
-with_published = st.toggle("Published figures too", key="published", bind=URL, disabled=published.empty)
+with_published = st.toggle("Show published figures", key="published", bind=URL, disabled=published.empty)
 chart.show(
     charts.scores_with_intervals(
         rows,
         styles,
-        title="Tasks passed at the first answer",
+        title="Tasks passed (pass@1)",
         percent=True,
         published=published if with_published else None,
     ),
@@ -58,7 +58,7 @@ page.download(lambda: rows.drop(columns="model_id"), "humaneval")
 
 costs = data.form_costs("humaneval")
 if costs:
-    st.subheader("What the forms cost")
+    st.subheader("What each format costs")
     for sentence in costs:
         st.markdown("- " + escaping.label(sentence, 500))
 
@@ -78,7 +78,7 @@ def pair() -> None:
 
 
 if len(verdicts) > 1:
-    st.subheader("Two models, task by task")
+    st.subheader("Compare two models, task by task")
     pair()
 if verdicts.empty:
     st.stop()

@@ -10,7 +10,7 @@ from dashboard.widgets.selection import URL
 st.title("Latency")
 evaluations = [one for one in data.evaluations("latency") if one.scores or one.status == "running"]
 if not evaluations:
-    page.empty("No latency measured yet.", "bakeoff latency")
+    page.empty("No latency has been measured yet.", "bakeoff latency")
 machines, names, styles = data.machines(), data.model_names(), data.styles()
 measured = sorted(
     {one.machine_id for one in evaluations}, key=lambda id: (-sum(e.machine_id == id for e in evaluations), id)
@@ -22,25 +22,25 @@ machine = left.selectbox(
     format_func=lambda id: machines.get(id, id),
     key="machine",
     bind=URL,
-    help="Times of two machines never share an axis.",
+    help="Times measured on different machines are never drawn on one axis.",
 )
 here = [one for one in evaluations if one.machine_id == machine]
 known = {model.id: model for model in data.models(archived=True)}
 with right:
     forms = st.multiselect(
-        "Form", sorted({known[one.model_id].form for one in here}), key="form", bind=URL, placeholder="All"
+        "Format", sorted({known[one.model_id].form for one in here}), key="form", bind=URL, placeholder="All"
     )
 candidates = [known[id] for id in dict.fromkeys(one.model_id for one in here) if not forms or known[id].form in forms]
 chosen = {model.id for model in selection.models(candidates)} if candidates else set()
 requests = data.latency_requests([one for one in here if one.model_id in chosen])
 if requests.empty:
-    page.empty("These models have no timed requests here.", "bakeoff latency")
+    page.empty("These models have no timed requests on this machine.", "bakeoff latency")
 
 QUANTITIES = {
-    "Seconds to first token": "ttft_seconds",
-    "Seconds per further token": "tpot_seconds",
+    "Time to first token, s": "ttft_seconds",
+    "Time per output token, s": "tpot_seconds",
     "Tokens per second": "tokens_per_second",
-    "Seconds per answer": "total_seconds",
+    "Time per answer, s": "total_seconds",
 }
 present = {title: name for title, name in QUANTITIES.items() if name in requests}
 
@@ -56,7 +56,7 @@ def view() -> None:
     distributions = charts.distributions(rows, styles, quantity=present[title], title=title)
     chart.show(distributions, key="distribution", alt=f"{title}: distribution of each model")
     if {"ttft_seconds", "total_seconds"} <= set(rows.columns):
-        st.subheader("Seconds per answer: to the first token, and the rest")
+        st.subheader("Time per answer: first token and the rest")
         chart.show(charts.split_seconds(rows, styles), key="split", alt="Median seconds per answer of each model")
     st.subheader("By prompt")
     prompts_chart = charts.by_prompt(rows, styles, quantity=present[title], title=title)

@@ -12,7 +12,7 @@ rows = selection.runs()
 ids, names, styles = [row.run.id for row in rows], data.run_names(), data.styles()
 metrics = data.metrics(ids)
 if not metrics:
-    page.empty("These runs have recorded nothing yet.", "bakeoff runs")
+    page.empty("These runs have not recorded anything yet.", "bakeoff runs")
 live = any(row.run.status == "running" for row in rows)
 axes = {"Step": "", "Tokens": "tokens_seen", "Seconds": "elapsed_seconds", "Epoch": "epoch"}
 axes = {axis: recorded for axis, recorded in axes.items() if recorded in ("", *metrics)}
@@ -25,9 +25,9 @@ def view() -> None:
     first, second, third, fourth = st.columns(4)
     metric = first.selectbox("Metric", metrics, key="metric", bind=URL)
     weight = second.slider("Smoothing", 0.0, 0.99, 0.6, 0.01, key="smoothing", bind=URL)
-    axis = third.selectbox("Along", list(axes), key="axis", bind=URL)
-    group = fourth.selectbox("One line a", ["run", *settings], key="group", bind=URL)
-    logarithmic = second.toggle("Logarithmic", key="log", bind=URL)
+    axis = third.selectbox("X axis", list(axes), key="axis", bind=URL)
+    group = fourth.selectbox("Group by", ["run", *settings], key="group", bind=URL)
+    logarithmic = second.toggle("Log scale", key="log", bind=URL)
     drawn = data.curves(ids, metric)
     if not drawn:
         st.info(f"None of these runs recorded {escaping.label(metric)}.")
@@ -52,14 +52,14 @@ def view() -> None:
     chart.show(figure, key="losses", alt=f"{metric} of {len(drawn)} runs")
     notes = curves.remarks(drawn, names)
     if len(notes):
-        label = f"Spikes and breaks ({len(notes):,})"
+        label = f"Spikes and gaps ({len(notes):,})"
         # Filled when it is opened: the table's scripts are a third of what the chart's are.
         if (box := st.expander(label, icon=":material/warning:", key="notes", on_change="rerun")).open:
-            box.dataframe(notes, hide_index=True, alt="Spikes and breaks")
+            box.dataframe(notes, hide_index=True, alt="Spikes and gaps")
     if live:
-        st.caption("Training now: this chart refreshes every 2 seconds.")
+        st.caption("Training is under way: this chart refreshes every 2 seconds.")
     if len({row.run.base for row in rows}) > 1 and "nats" in curves.unit(metric):
-        st.caption("Loss per token compares runs of one tokenizer only; across bases compare bits per byte.")
+        st.caption("Loss per token compares runs with one tokenizer only; across bases compare bits per byte.")
 
 
 view()

@@ -10,7 +10,7 @@ from dashboard.widgets import job_list
 
 st.title("New run")
 written = experiment.form(sorted({row.run.base for row in data.runs()}))
-if st.toggle("Edit the file by hand", key="by-hand"):
+if st.toggle("Edit the YAML", key="by-hand"):
     written = st.text_area("Experiment file", written, height=420)
 else:
     st.code(written, language="yaml")
@@ -18,15 +18,19 @@ name = experiment.name(written)
 with st.container(horizontal=True):
     st.download_button("Download", written, f"{name}.yaml", icon=":material/download:", on_click="ignore")
     look = st.button(
-        "Look at the data",
+        "Check the data",
         icon=":material/table_view:",
-        help="What is read and what is not, and rows as the base reads them",
+        help="Which rows are read, which are not and why, and some of them as the base sees them",
     )
     plan = st.button(
-        "Plan", icon=":material/fact_check:", help="Runs, tokens, memory and time, before anything is spent"
+        "Plan",
+        icon=":material/fact_check:",
+        help="How many runs and tokens, how much memory and time, before anything is spent",
     )
     rehearse = st.button(
-        "Rehearse", icon=":material/theater_comedy:", help="The whole plan in about a minute, with miniatures"
+        "Rehearse",
+        icon=":material/theater_comedy:",
+        help="The whole experiment in about a minute, with miniature models",
     )
     start = st.button("Run", icon=":material/rocket_launch:", type="primary")
 if look or plan or rehearse or start:
@@ -37,5 +41,5 @@ if look or plan or rehearse or start:
     command = [sys.executable, "-m", "bakeoff", verb, str(place / "experiment.yaml"), *options, *where]
     jobs.create(place, command).start()
 if jobs.find(kept.workspace(), "run"):
-    st.subheader("Started from here")
+    st.subheader("Jobs started from this page")
 job_list.show("run")

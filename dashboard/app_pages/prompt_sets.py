@@ -13,17 +13,17 @@ from dashboard.widgets import answers, job_list, page, panes
 from dashboard.widgets.selection import URL
 
 st.title("Prompt sets")
-with st.expander(
-    "Put prompts to models", icon=":material/playlist_add:", expanded=not data.evaluations(batch.BENCHMARK)
-):
+with st.expander("New batch", icon=":material/playlist_add:", expanded=not data.evaluations(batch.BENCHMARK)):
     try:
         served = data.served()
     except ServerSilent as silent:
         served = []
         page.failed(silent)
-    name = st.text_input("Name of the set", "my prompts", max_chars=80)
-    file = st.file_uploader("Upload", ["txt", "jsonl", "json"], help="A prompt a line; or JSON with `prompt`.")
-    written = st.text_area("Or write them, one a line", "\n".join(EXAMPLES), height=160)
+    name = st.text_input("Name of the prompt set", "my prompts", max_chars=80)
+    file = st.file_uploader(
+        "Upload", ["txt", "jsonl", "json"], help="One prompt per line, or JSON with a `prompt` field."
+    )
+    written = st.text_area("Or type them, one per line", "\n".join(EXAMPLES), height=160)
     chosen = st.multiselect("Models", served, served[:2])
     with st.popover("Sampling", icon=":material/tune:"):
         sampling = panes.sampling("set", expanded=True)
@@ -42,7 +42,7 @@ job_list.show("prompts")
 
 sets = data.prompt_sets()
 if not sets:
-    st.info("No set has been answered yet.", icon=":material/inbox:")
+    st.info("No prompt set has been answered yet.", icon=":material/inbox:")
     st.stop()
 which = st.selectbox("Set", list(sets), key="set", bind=URL)
 names = data.model_names()

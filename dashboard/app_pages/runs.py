@@ -34,23 +34,23 @@ def listing() -> None:
 listing()
 page.download(lambda: tables.runs_table(rows, names, data.machines(), datetime.now(UTC)), "runs")
 
-st.subheader("What differs")
+st.subheader("Settings that differ")
 settings = data.settings_of([row.run.id for row in rows[:100]]) if len(rows) > 1 else {}
 if settings:
     st.dataframe(tables.settings_table(settings, names), hide_index=True, alt="Settings that differ")
-    setting = st.selectbox("Effect of", tables.swept(settings), key="effect", bind=URL)
+    setting = st.selectbox("Effect of setting", tables.swept(settings), key="effect", bind=URL)
     results = tables.effect_of(setting, settings, rows, names)
     if len(results) > 1:
         figure = charts.effects(results, setting=setting, metric="Best validation loss, nats per token")
         chart.show(figure, key="effects", alt=f"Best validation loss by {setting}")
         spread = tables.noise(results)
         st.caption(
-            f"Seeds alone move this by ±{spread:.4f} (standard deviation): smaller differences say nothing."
+            f"The seed alone moves this by ±{spread:.4f} (standard deviation): smaller differences are noise."
             if spread is not None
-            else "No setting was run with two seeds, so how much of this is chance is unknown."
+            else "No setting was run with two seeds, so nobody knows how much of this is noise."
         )
 else:
-    st.caption("One run, or runs with the same settings: nothing differs.")
+    st.caption("There is one run, or all runs have the same settings.")
 
 st.subheader("Name, tags and notes")
 options = {names[row.run.id]: row.run for row in rows}
@@ -59,7 +59,7 @@ with st.form(f"edit-{run.id}"):
     name = st.text_input("Name", run.name, max_chars=200)
     tags = st.text_input("Tags", ", ".join(run.tags), help="Separated by commas")
     notes = st.text_area("Notes", run.notes)
-    archived = st.toggle("Archived: out of every list until asked for", run.archived)
+    archived = st.toggle("Archived: hidden from every list unless asked for", run.archived)
     if st.form_submit_button("Save", icon=":material/save:"):
         listed = tuple(sorted({tag.strip() for tag in tags.split(",") if tag.strip()}))
         data.edit_run(run.id, name=name.strip() or run.name, tags=listed, notes=notes, archived=archived)

@@ -9,10 +9,10 @@ from dashboard.widgets import chart, page
 from dashboard.widgets.selection import URL
 
 st.title("Studies")
-st.caption("Figures that others published, beside yours. They were measured elsewhere, otherwise, by others.")
+st.caption("Figures that others published, beside yours. Others measured them, elsewhere and in other ways.")
 published = data.published()
 if published.empty:
-    page.empty("No published figures are at hand.", "bakeoff import FILE")
+    page.empty("There are no published figures yet.", "bakeoff import FILE")
 study = st.selectbox(
     "Study",
     sorted(published["study"].unique(), key=lambda name: -(published["study"] == name).sum()),
@@ -37,9 +37,7 @@ if decision is not None:
     )
     both = pd.concat([studies.with_intervals(rows), mine], ignore_index=True)
     chart.show(
-        charts.scores_with_intervals(
-            both, data.styles(), title="HumanEval, tasks passed at the first answer", percent=True
-        ),
+        charts.scores_with_intervals(both, data.styles(), title="HumanEval, tasks passed (pass@1)", percent=True),
         key="beside",
         alt="Published and measured scores with 95 % intervals",
     )
@@ -55,7 +53,7 @@ if len(seconds):
     mine = mine[
         mine["metric"].isin(["ttft_seconds_p50", "tpot_seconds_p50", "total_seconds_p50", "tokens_per_second_p50"])
     ]
-    st.markdown("**Yours**, split as the study's could not be: to the first token, and per further token")
+    st.markdown("**Yours**, split as the study's could not be: to the first token, and per output token")
     if mine.empty:
         st.code("bakeoff latency", language="bash")
     else:

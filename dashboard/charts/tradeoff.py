@@ -71,7 +71,7 @@ def tradeoff(rows: pd.DataFrame, styles: Mapping[str, Style], *, x: str, y: str,
 
 def ranking(rows: pd.DataFrame, styles: Mapping[str, Style]) -> go.Figure:
     """Strength by votes with its interval, best first. rows: model_id, name, strength, low, high, votes."""
-    made = figure("Chance to win against the average", "", height=120 + 36 * len(rows))
+    made = figure("Win rate against the average opponent", "", height=120 + 36 * len(rows))
     drawn = looks(rows, styles).assign(label=rows["name"].map(chart_label))
     for colour, some in drawn.groupby("colour", sort=False):
         made.add_scatter(

@@ -126,7 +126,7 @@ def figures(shot: Snapshot) -> str:
     if shot.tokens_per_second is not None:
         pieces.append(f"{shot.tokens_per_second:.1f} tokens/s")
     pieces.append(f"{shot.tokens} tokens")
-    ends = {"length": "cut off at the limit", "stop": "ended by itself"}
+    ends = {"length": "cut off at max tokens", "stop": "finished"}
     if shot.state == "stopped":
         pieces.append("stopped")
     elif shot.finish_reason:

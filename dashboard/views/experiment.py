@@ -29,14 +29,21 @@ def form(known_bases: list[str]) -> str:
     sources = left.multiselect(
         "Data", list(SOURCES), list(SOURCES[:1]), accept_new_options=True, help="Hub id, file or built-in"
     )
-    split = left.text_input("Split", "train", help="Of Hub data, of folders with train and test files")
-    limit = left.number_input("Rows of each source at most", 10, None, None, placeholder="all")
-    clean = left.toggle("Leave out rows that hold HumanEval tasks", value=True)
+    split = left.text_input("Split", "train", help="For Hub data sets and for folders with train and test files")
+    limit = left.number_input("Max rows per source", 10, None, None, placeholder="all")
+    clean = left.toggle("Remove training rows that contain HumanEval tasks", value=True)
     steps = right.number_input("Steps", 1, 1_000_000, 100)
     rate = right.number_input("Learning rate", 1e-6, 1e-1, 2e-4, format="%.1e")
-    ranks = right.multiselect("LoRA ranks (one run each)", [4, 8, 16, 32, 64, 128], [16])
-    seeds = right.number_input("Seeds of each", 1, 10, 1, help="Two or more show how much of a difference is chance")
-    forms = right.multiselect("Forms to measure", FORMS, ["lora-gguf"], help="The score of the file that ships")
+    ranks = right.multiselect("LoRA ranks (one run per rank)", [4, 8, 16, 32, 64, 128], [16])
+    seeds = right.number_input(
+        "Seeds per rank", 1, 10, 1, help="With two or more you see how much of a difference is chance"
+    )
+    forms = right.multiselect(
+        "Formats to measure",
+        FORMS,
+        ["lora-gguf"],
+        help="Each is exported and scored: what you ship is what is measured",
+    )
     measure = right.pills(
         "Measure",
         ["humaneval", "latency", "heldout"],

@@ -21,7 +21,7 @@ def _jobs(kind: str, was_live: bool) -> None:
         st.rerun()
     for position, job in enumerate(found):
         with st.expander(escaping.label(f"{job.title}: {job.state()}"), expanded=position == 0):
-            st.code(job.log() or "Nothing said yet.", language=None, wrap_lines=True, height=240)
+            st.code(job.log() or "No output yet.", language=None, wrap_lines=True, height=240)
             if job.running:
                 st.button("Stop", key=f"stop-{job.name}", icon=":material/stop:", on_click=job.stop)
             elif job.exit_status != 0 and st.button("Resume", key=f"go-{job.name}", icon=":material/play_arrow:"):

@@ -27,7 +27,7 @@ class Dial:
 
 
 DIALS = (
-    Dial("ttft_seconds_p90", "ttft_seconds_p90", "First token within (p90), s", 1.0),
+    Dial("ttft_seconds_p90", "ttft_seconds_p90", "First token at most (p90), s", 1.0),
     Dial("tokens_per_second", "tokens_per_second_p50", "Speed at least, tokens/s", 1.0, at_most=False),
     Dial("peak_rss_bytes", "peak_rss_bytes", "Memory at most, GB", 1e9),
     Dial("bytes", "bytes", "Files at most, GB", 1e9),
@@ -53,7 +53,7 @@ def sliders(values: dict[str, list[float]]) -> dict[str, float]:
             loose = high if dial.at_most else low
             chosen = st.slider(
                 dial.label, low, high, loose, step, format=f"%.{digits}f", key=dial.field, bind=URL,
-                help="At its loose end this is no limit.",
+                help="At the end of its range a slider sets no limit.",
             )  # fmt: skip
             if chosen != loose:
                 limits[dial.field] = chosen * dial.unit

@@ -16,7 +16,7 @@ def admitted() -> bool:
     if not configured or st.user.get("is_logged_in"):
         return True
     st.title("Bakeoff")
-    st.write("This dashboard is for its team.")
+    st.write("Log in to see this dashboard.")
     st.button("Log in", icon=":material/login:", on_click=st.login)
     return False
 

@@ -30,11 +30,15 @@ def chosen(names: Sequence[str], base: str | None) -> list[Pane]:
         "Panes", range(1, MOST_PANES + 1), default=min(2, len(names)), required=True, key="panes", bind=URL
     )
     with top[1].popover("Sampling", icon=":material/tune:", width="stretch"):
-        shared = st.toggle("The same in every pane", value=True, key="shared")
+        shared = st.toggle("Same in every pane", value=True, key="shared")
         common = sampling("all", expanded=True) if shared else None
     if base is not None:
         top[2].button(
-            "Base in the last pane", icon=":material/compare:", on_click=_sit, args=(count, base), width="stretch"
+            "Put the base in the last pane",
+            icon=":material/compare:",
+            on_click=_sit,
+            args=(count, base),
+            width="stretch",
         )
     panes = []
     for number, column in enumerate(st.columns(count)):
@@ -53,7 +57,7 @@ def sampling(which: str, *, expanded: bool) -> Sampling:
     """The sliders of Study B's page: temperature 0 to 1.5, 32 to 512 new tokens."""
     with st.container() if expanded else st.expander("Sampling"):
         temperature = st.slider("Temperature", 0.0, 1.5, 0.0, 0.05, key=f"temperature-{which}")
-        most = st.slider("New tokens at most", 32, 512, 256, 16, key=f"tokens-{which}")
+        most = st.slider("Max tokens", 32, 512, 256, 16, key=f"tokens-{which}")
         top_p = st.slider("Top p", 0.05, 1.0, 1.0, 0.05, key=f"top-p-{which}")
         seed = st.number_input("Seed", 0, 2**31 - 1, None, key=f"seed-{which}", placeholder="any")
     return Sampling(temperature, most, top_p, seed)
@@ -73,7 +77,7 @@ def turn(talk: Conversation, position: int, one: Turn, chosen_panes: Sequence[Pa
         if not talk.active:
             with st.popover("Edit", icon=":material/edit:"):
                 text = st.text_area("Prompt", one.prompt, key=f"edit-{position}")
-                if st.button("Send again", key=f"resend-{position}"):
+                if st.button("Resend", key=f"resend-{position}"):
                     talk.resend(position, text, chosen_panes)
                     st.rerun()
     last = position == len(talk.turns) - 1
@@ -171,7 +175,7 @@ def _difference(position: int, one: Turn) -> None:
 def vote(one: Turn) -> None:
     """Buttons that keep a judgement of this prompt's answers; the names are in sight, so the vote is not blind."""
     if st.session_state.get("voted") is one:
-        st.caption("Thank you: your vote is kept.")
+        st.caption("Thank you, your vote is saved.")
         return
     for number, answer in sorted(one.answers.items()):
         label = f"{number + 1} is best: {escaping.label(answer.model, 30)}"

@@ -30,7 +30,7 @@ def runs() -> list[RunSummary]:
             key="run",
             bind=URL,
             placeholder=f"All {len(labels)}",
-            help="None named: all that pass.",
+            help="Leave empty for all runs that pass the filters.",
         )
     return [labels[name] for name in chosen if name in labels] or passing
 
@@ -45,7 +45,7 @@ def _narrowed(every: Sequence[RunSummary], columns: Sequence[Any]) -> list[RunSu
     bases = columns[1].multiselect("Base", options([row.run.base for row in every]), key="base", bind=URL)
     tags = columns[2].multiselect("Tag", options([tag for row in every for tag in row.run.tags]), key="tag", bind=URL)
     states = columns[3].multiselect("Status", options([row.run.status for row in every]), key="status", bind=URL)
-    archived = columns[3].toggle("Archived too", key="archived", bind=URL)
+    archived = columns[3].toggle("Show archived", key="archived", bind=URL)
     return [
         row
         for row in every

@@ -69,7 +69,7 @@ def export(
     if form == model.form:
         return model
     if form not in SUFFIX:
-        raise ExportRefused("form", f"Nothing can be exported as {form!r}. Forms: {', '.join(sorted(SUFFIX))}.")
+        raise ExportRefused("form", f"Nothing can be exported as {form!r}. Formats: {', '.join(sorted(SUFFIX))}.")
     references = references or References(workspace)
     base = None
     if form == "lora-gguf" and model.form == "adapter" and weights_path(model, workspace).suffix != ".gguf":

@@ -35,7 +35,7 @@ def why_not(form: Form, base: Path, dora: bool = False, whole: bool = False) -> 
     if form in AS_TRAINED:
         return ""
     if form not in SUFFIX:
-        return f"Nothing can be exported as {form!r}. Forms: {', '.join(sorted((*SUFFIX, 'adapter')))}."
+        return f"Nothing can be exported as {form!r}. Formats: {', '.join(sorted((*SUFFIX, 'adapter')))}."
     if form == "lora-gguf" and whole:
         return "Full fine-tuning leaves whole models and no adapter, so no lora-gguf. Ship them as gguf-q8_0."
     if form == "lora-gguf" and dora:

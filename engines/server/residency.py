@@ -163,7 +163,7 @@ class Residency:
         if need > budget:
             raise EngineBusy(
                 f"{model.name} needs about {need / 1e9:.1f} GB; the {whose}memory budget is {budget / 1e9:.1f} GB. "
-                "Use a smaller form (gguf-q4_0) or raise it: bakeoff serve --memory"
+                "Use a smaller format (gguf-q4_0) or raise it: bakeoff serve --memory"
             )
         while self._used(host.on_gpu) + need > budget:
             idle = [

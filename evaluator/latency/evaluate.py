@@ -71,7 +71,7 @@ class LatencySettings(BaseModel, frozen=True, extra="forbid"):
     prompts: tuple[str, ...] = ("short", "medium")
     """By name: short, medium, long of the grid; pythagoras, sky, life are answered at natural length."""
     repetitions: int = Field(5, ge=1, le=1000)
-    """Timed requests of each prompt."""
+    """Timed requests per prompt."""
     tokens: int = Field(24, ge=2, le=4096)
     """Tokens of every answer of the grid."""
     natural_tokens: int = Field(256, ge=2, le=8192)

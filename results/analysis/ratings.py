@@ -92,6 +92,11 @@ class Ratings:
     length_low: float | None
     length_high: float | None
 
+    @property
+    def length_chance(self) -> float | None:
+        """How often, in [0, 1], the longer of two answers is preferred that differ by twice the length alone."""
+        return None if self.length_effect is None else float(_chances(np.array([self.length_effect]))[0])
+
 
 def rate(
     votes: Iterable[Vote], judge: str = "", equal_length: bool = False, resamples: int = RESAMPLES, seed: int = 0

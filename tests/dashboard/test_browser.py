@@ -143,7 +143,7 @@ def test_the_ten_minutes(address: str, page: Any) -> None:
     assert "tiny-base heard: Why is the sky blue?" in text
     assert "demo-rank8 heard: Why is the sky blue?" in text
     page.get_by_role("button", name="2 is best").click()
-    page.get_by_text("your vote is kept").wait_for()
+    page.get_by_text("your vote is saved").wait_for()
     settle(page)
     shoot(page, "chat")
     with page.expect_download() as download:
@@ -157,7 +157,7 @@ def test_a_link_shows_the_same_view_to_a_colleague(address: str, page: Any, cont
     assert "0.90" in page.get_by_test_id("stSlider").first.inner_text()
     chart = page.locator('[data-testid="stPlotlyChart"]').first.inner_text()
     assert "lora.rank = 16 (2)" in chart
-    page.get_by_label("Along").click()
+    page.get_by_label("X axis").click()
     page.get_by_role("option", name="Tokens").click()
     page.wait_for_url(re.compile("axis=Tokens"))
     settle(page)
@@ -239,7 +239,7 @@ def test_one_panes_failure_stays_in_its_pane(address: str, page: Any) -> None:
     visit(page, f"{address}/chat?panes=3&model1=dies-early&model2=refuses-all&model3=demo-rank8")
     page.get_by_placeholder("Ask all panes").fill("Why?")
     page.get_by_placeholder("Ask all panes").press("Enter")
-    page.wait_for_function("document.body.innerText.includes('ended by itself')")
+    page.wait_for_function("document.body.innerText.includes('· finished')")
     for words in ("does not fit into memory", "The answer broke off", "demo-rank8 heard: Why?"):
         page.wait_for_function("words => document.body.innerText.includes(words)", arg=words)
 
@@ -266,7 +266,7 @@ def test_model_text_runs_nothing_and_fetches_nothing(hostile_address: str, page:
         if name.startswith("chat"):
             page.get_by_placeholder("Ask all panes").fill("Go on")
             page.get_by_placeholder("Ask all panes").press("Enter")
-            page.wait_for_function("document.body.innerText.includes('ended by itself')")
+            page.wait_for_function("document.body.innerText.includes('· finished')")
         assert page.evaluate("window.hacked") is None
         assert page.locator('a[href^="javascript"]').count() == 0
         assert page.locator("img[src*='127.0.0.1:9']").count() == 0

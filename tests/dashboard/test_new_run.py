@@ -67,7 +67,7 @@ def write(page: Any, base: Path, rows: Path) -> None:
         settle(page)
     choose(page, "Bases", [str(base)])
     choose(page, "Data", [str(rows)])
-    choose(page, "Forms to measure", ["adapter"])
+    choose(page, "Formats to measure", ["adapter"])
     for measure in ("humaneval", "latency"):
         page.get_by_role("button", name=measure, exact=True).click()
         settle(page)
@@ -117,7 +117,7 @@ def test_a_run_from_the_form_to_its_end(address: str, page: Any, workspace: Work
     assert trainer.load_experiment(Path(download.value.path())).name == "mini"
     assert yaml.safe_load(written)["bases"] == [str(base)]
 
-    page.get_by_role("button", name="Look at the data", exact=True).click()
+    page.get_by_role("button", name="Check the data", exact=True).click()
     newest(page, "running")
     assert "data-mini" in page.get_by_test_id("stExpander").first.inner_text()
     looked = newest(page, "finished")
@@ -134,7 +134,7 @@ def test_a_run_from_the_form_to_its_end(address: str, page: Any, workspace: Work
     with held_while_training(workspace):
         page.get_by_text(f"/{STEPS}").first.wait_for()
         page.get_by_role("button", name="Stop", exact=True).click()
-    assert "goes on where it stopped" in newest(page, "stopped")
+    assert "resumes where it stopped" in newest(page, "stopped")
     with workspace.store() as store:
         (before,) = store.runs.list()
         assert before.run.status != "finished"

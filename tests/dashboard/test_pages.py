@@ -78,7 +78,7 @@ def test_a_form_says_what_it_costs(small: Workspace, monkeypatch: pytest.MonkeyP
         adapter, form = store.models.find("demo-rank16"), store.models.find("demo-rank16-q4_0")
         store.models.add(dataclasses.replace(form, details={"source": adapter.identity}))
     page = shown("humaneval", small.path, monkeypatch)
-    assert "What the forms cost" in [heading.value for heading in page.subheader]
+    assert "What each format costs" in [heading.value for heading in page.subheader]
     told = next(
         text.value for text in page.markdown if "against" in text.value and "interval of the cost" in text.value
     )

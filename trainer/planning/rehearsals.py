@@ -132,12 +132,12 @@ def _words(whole: Experiment, small: Experiment, leading: frozenset[str], unreac
     runs, forms = variants(small), whole.evaluate.forms
     rows = f"{ROWS} rows of each source" + (f" (made up for {', '.join(unreached)}: not reached)" if unreached else "")
     told = [
-        f"rehearsing {len(runs)} trainings of {STEPS} steps on miniatures of {', '.join(whole.bases)}, {rows}; "
+        f"rehearsing {len(runs)} runs of {STEPS} steps on miniatures of {', '.join(whole.bases)}, {rows}; "
         "the scores mean nothing"
     ]
     if len(forms) > 1 and len(leading) < len(runs):
         named = ", ".join(run.name for run in runs if run.id in leading)
-        told.append(f"every form is made of the bases and of {named}; of the others {forms[0]} alone")
+        told.append(f"every format is made from the bases and from {named}; from the others {forms[0]} alone")
     left_out = ["memory, time, the real weights and templates", "the best number of threads"]
     left_out += [f"data.quality.min_score {whole.data.quality.min_score}"] if whole.data.quality.min_score else []
     left_out += [f"report_to {', '.join(whole.training.report_to)}"] if whole.training.report_to else []
