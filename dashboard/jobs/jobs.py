@@ -20,10 +20,13 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 from results import Workspace, now
 
+State = Literal["running", "finished", "stopped", "failed", "was killed"]
+ENDS: dict[int | None, State] = {None: "was killed", 0: "finished", 130: "stopped", -2: "stopped"}
+"""How a job ended, by its exit status; every other one is a failure. Ctrl-C is 130, or -2 before the command is up."""
 LOG_BYTES = 20_000
 """So much of a log's end is shown on a page."""
 START_SECONDS = 60.0
@@ -73,12 +76,16 @@ class Job:
         """When it was last started."""
         return datetime.fromtimestamp((self.folder / "command.json").stat().st_mtime, UTC)
 
-    def state(self) -> str:
-        """One word, or two."""
+    @property
+    def state(self) -> State:
+        """How it stands; without an exit status it was killed."""
         if self.running:
             return "running"
-        status = self.exit_status
-        return {None: "was killed", 0: "finished", 130: "stopped", -2: "stopped"}.get(status, f"failed ({status})")
+        return ENDS.get(self.exit_status, "failed")
+
+    def words(self) -> str:
+        """Its state as a page shows it: a failure with its exit status."""
+        return f"{self.state} ({self.exit_status})" if self.state == "failed" else self.state
 
     def log(self) -> str:
         """The end of what it said; a progress line that was overdrawn shows its last state."""

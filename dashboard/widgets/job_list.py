@@ -20,7 +20,7 @@ def _jobs(kind: str, was_live: bool) -> None:
     if was_live and not any(job.running for job in found):
         st.rerun()
     for position, job in enumerate(found):
-        with st.expander(escaping.label(f"{job.title}: {job.state()}"), expanded=position == 0):
+        with st.expander(escaping.label(f"{job.title}: {job.words()}"), expanded=position == 0):
             st.code(job.log() or "No output yet.", language=None, wrap_lines=True, height=240)
             if job.running:
                 st.button("Stop", key=f"stop-{job.name}", icon=":material/stop:", on_click=job.stop)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import pandas as pd
 import streamlit as st
 
 from dashboard.widgets.selection import URL
 from results import Decision
+
+Standing = Literal["recommended", "fails a limit", "tied with the best", "on the front", "beaten", "not measured"]
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,8 @@ def candidates(decision: Decision) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def standing(decision: Decision, model_id: str) -> str:
-    """recommended, fails a limit, tied with the best, on the front, or beaten."""
+def standing(decision: Decision, model_id: str) -> Standing:
+    """What became of a candidate."""
     one = decision.candidate(model_id)
     if model_id == decision.chosen:
         return "recommended"

@@ -29,7 +29,7 @@ def test_a_job_ends_with_its_status_and_its_log(tmp_path: Path) -> None:
     good.start()
     bad.start()
     until(lambda: good.exit_status is not None and bad.exit_status is not None)
-    assert (good.state(), bad.state()) == ("finished", "failed (3)")
+    assert (good.words(), bad.words()) == ("finished", "failed (3)")
     assert "done" in good.log()
     assert [found.name for found in jobs.find(workspace, "run")] == [bad.name, good.name]
     assert jobs.find(workspace, "prompts") == []
@@ -47,7 +47,7 @@ def test_a_job_is_stopped_and_resumed(tmp_path: Path) -> None:
     assert made.running
     made.stop()
     until(lambda: not made.running)
-    assert made.state() in ("stopped", "failed (1)")
+    assert made.words() in ("stopped", "failed (1)")
     made.start()
     until(lambda: made.exit_status == 0)
     assert made.log().count("at work") == 2
@@ -56,11 +56,11 @@ def test_a_job_is_stopped_and_resumed(tmp_path: Path) -> None:
 def test_a_job_runs_from_the_moment_it_is_started_and_never_twice_at_once(tmp_path: Path) -> None:
     made = job(Workspace(tmp_path), "import time; print('begun', flush=True); time.sleep(60)")
     made.start()
-    assert made.running and made.state() == "running"
+    assert made.running and made.words() == "running"
     made.start()
     made.stop()
     until(lambda: not made.running)
-    assert made.state() in ("stopped", "failed (1)")
+    assert made.words() in ("stopped", "failed (1)")
     assert made.log().count("begun") <= 1
 
 
@@ -74,7 +74,7 @@ def test_a_command_that_outlives_its_keeper_is_seen_to_run(tmp_path: Path) -> No
     assert made.running
     os.kill(int(made.log()), signal.SIGKILL)
     until(lambda: not made.running)
-    assert made.state() == "was killed"
+    assert made.words() == "was killed"
 
 
 def test_a_killed_job_is_seen_to_be_dead(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_a_killed_job_is_seen_to_be_dead(tmp_path: Path) -> None:
     until(lambda: "up" in made.log())
     os.killpg(int((made.folder / "pid").read_text()), signal.SIGKILL)
     until(lambda: not made.running)
-    assert made.state() == "was killed"
+    assert made.words() == "was killed"
 
 
 def test_a_prompt_set_is_answered_by_every_model_and_goes_on_after_a_failure(
