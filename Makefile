@@ -1,8 +1,9 @@
 # make demo: everything, to an open dashboard · make test: everything, to passed tests · make check: before each commit
+# make docs: the generated page of docs/ anew
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup setup-dev demo test check system clean
+.PHONY: setup setup-dev demo test check docs system clean
 
 setup: .venv/installed
 
@@ -37,6 +38,10 @@ check: setup-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n 2 --dist loadfile -m "not slow"
+
+# docs/reference/doors.md, from the docstrings of what the rooms offer each other.
+docs: setup-dev
+	$(BIN)/python -m tests.docs.doors
 
 clean:
 	rm -rf .venv

@@ -5,8 +5,8 @@ ENDED = """(document.querySelector('[data-testid="stApp"]')?.getAttribute('data-
 RESTED = f"""() => !document.querySelector('[data-testid="stSkeleton"]') && !!document.querySelector('h1') && {ENDED}"""
 """And nothing of the page is still to come."""
 SETTLED = f"""() => ({RESTED})()
-    && [...document.querySelectorAll('[data-testid="stPlotlyChart"]')].every(e => e.querySelector('.main-svg'))"""
-"""And Plotly has drawn every chart."""
+    && [...document.querySelectorAll('[class*="st-key-chart-"]')].every(e => e.querySelector('.main-svg'))"""
+"""And every chart has come, which at first is a picture alone, and is drawn."""
 
 
 def rested_for(milliseconds: int) -> str:

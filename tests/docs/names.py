@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import importlib
 import re
+import shlex
+import subprocess
 import typing
 from collections.abc import Iterator
 from functools import cache
@@ -43,7 +45,9 @@ def absent(token: str) -> bool:
     """Whether nothing of that name is there. Words between backticks that name nothing are not looked for."""
     if token.startswith("bakeoff "):
         return not is_command(token)
-    if PATH.fullmatch(token):
+    if token.startswith("git log "):
+        return not logged(token)
+    if PATH.fullmatch(token) and not token.startswith("/"):
         return not any(ROOT.glob(token.rstrip("/")))
     if DOTTED.fullmatch(token):
         return not is_name(token)
@@ -80,6 +84,18 @@ def is_setting(token: str) -> bool:
         inner = [one for one in typing.get_args(annotation) if isinstance(one, type)]
         model = annotation if isinstance(annotation, type) else (inner or [None])[0]
     return True
+
+
+def logged(command: str) -> bool:
+    """Whether the history answers this `git log`. True where the history is not whole or there is none."""
+    shallow = subprocess.run(["git", "rev-parse", "--is-shallow-repository"], cwd=ROOT, capture_output=True, text=True)
+    if shallow.stdout.strip() != "false":
+        return True
+    arguments = [*shlex.split(command), "--oneline", "--max-count=1"]
+    if "--" in arguments:
+        at = arguments.index("--")
+        arguments = [*arguments[:at], "--oneline", "--max-count=1", *arguments[at:-2]]
+    return bool(subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True).stdout)
 
 
 def is_command(token: str) -> bool:
