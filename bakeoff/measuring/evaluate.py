@@ -27,9 +27,7 @@ def evaluate(
     experiment: Annotated[
         Path | None, typer.Option(help="For heldout: the file whose validation rows are read.")
     ] = None,
-    tasks: Annotated[
-        int | None, typer.Option(help="Number of tasks, spread evenly over the benchmark. Default: all.")
-    ] = None,
+    tasks: Annotated[int | None, typer.Option(help="Number of tasks, spread evenly. Default: all.")] = None,
     prompting: Annotated[
         str | None, typer.Option(help="chat or raw. Default: chat where the model has a chat template.")
     ] = None,
@@ -37,19 +35,16 @@ def evaluate(
     temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.0,
     max_tokens: Annotated[int, typer.Option(help="Max new tokens per answer.")] = 512,
     slots: Annotated[
-        int | None,
-        typer.Option(help="Answers at a time (at an endpoint: requests in flight). Default: as many as pay off."),
+        int | None, typer.Option(help="Answers at a time (an endpoint's requests in flight). Default: as many as pay.")
     ] = None,
     engine: Annotated[
-        str | None,
-        typer.Option(help="Engine for GGUF models: llamacpp, which will serve them, or huggingface."),
+        str | None, typer.Option(help="Engine for GGUF models: llamacpp, which will serve them, or huggingface.")
     ] = None,
     forms: Annotated[
         list[str] | None,
         typer.Option(
-            help="Measure the named models in this format too, exported if need be, and say what it costs; repeat the "
-            "option for more. "
-            "Without names: only models of this format."
+            help="Measure the named models in this format too, exported if need be, and say what it costs. "
+            "Without names: only models of this format. Repeat the option for more."
         ),
     ] = None,
     url: Annotated[

@@ -21,18 +21,14 @@ def choice() -> None:
     with st.container(border=True):
         left, right = st.columns(2)
         by = left.selectbox(
-            "Quality measured by",
-            ["automatic", *NAMES],
-            format_func=lambda name: NAMES.get(name, "Automatic"), key="by",
-            bind=URL,
+            "Quality measured by", ["automatic", *NAMES], key="by", bind=URL,
+            format_func=lambda name: NAMES.get(name, "Automatic"),
             help="Automatic: HumanEval if two models have it; held-out loss may break a tie.",
         )  # fmt: skip
         benchmark = by if by in NAMES else None
         timed = sorted({one.machine_id for one in data.evaluations("latency")})
         machine = right.selectbox(
-            "Speed measured on",
-            timed,
-            index=None, key="machine", bind=URL, format_func=lambda id: machines.get(id, id),
+            "Speed measured on", timed, index=None, key="machine", bind=URL, format_func=lambda id: machines.get(id, id),
             placeholder="The machine with the most measurements",
         )  # fmt: skip
         chosen = limits.sliders(data.figures(machine))
