@@ -28,8 +28,8 @@ def choice() -> None:
         benchmark = by if by in NAMES else None
         timed = sorted({one.machine_id for one in data.evaluations("latency")})
         machine = right.selectbox(
-            "Speed measured on", timed, index=None, key="machine", bind=URL, format_func=lambda id: machines.get(id, id),
-            placeholder="The machine with the most measurements",
+            "Speed measured on", timed, index=None, key="machine", bind=URL,
+            format_func=lambda id: machines.get(id, id), placeholder="The machine with the most measurements",
         )  # fmt: skip
         chosen = limits.sliders(data.figures(machine))
     decided = data.decision(chosen, machine, benchmark)

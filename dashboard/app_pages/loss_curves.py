@@ -60,7 +60,7 @@ def view() -> None:
         st.caption("Training is under way: this chart refreshes every 2 seconds.")
     if len({row.run.base for row in rows}) > 1 and "nats" in curves.unit(metric):
         st.caption("Loss per token compares runs with one tokenizer only; across bases compare bits per byte.")
+    page.download(lambda: curves.table(drawn, names), "losses")
 
 
 view()
-page.download(lambda: curves.table(data.curves(ids, metrics[0]), names), "losses")

@@ -65,7 +65,7 @@ def form(known_bases: list[str]) -> str:
         "training": {"max_steps": int(steps), "learning_rate": float(rate)},
     }
     if clean:
-        made["data"]["decontaminate"] = ["humaneval"]
+        made["data"] |= {"decontaminate": ["humaneval"], "remove_contaminated": True}
     if len(ranks) == 1:
         made["lora"] = {"rank": ranks[0]}
     if grid:

@@ -7,8 +7,10 @@ import logging
 from pathlib import Path
 
 import pytest
+import yaml
 from streamlit.testing.v1 import AppTest
 
+import trainer
 from dashboard import app_pages
 from results import Workspace
 from tests.dashboard.answers import AnswerServer
@@ -110,6 +112,18 @@ def test_names_tags_and_archive_are_kept(small: Workspace, monkeypatch: pytest.M
     assert len(found) == 1
     assert found[0].tags == ("best", "kept")
     assert found[0].archived
+
+
+@pytest.mark.parametrize("clean", [True, False])
+def test_rows_that_hold_benchmark_tasks_are_removed_where_the_form_says_so(
+    clean: bool, workspaces: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = shown("new_run", workspaces["empty"], monkeypatch)
+    (toggle,) = [one for one in page.toggle if one.label.startswith("Remove training rows")]
+    page = toggle.set_value(clean).run()
+    written = trainer.Experiment.model_validate(yaml.safe_load(page.code[0].value))
+    assert "humaneval" in written.data.decontaminate
+    assert written.data.remove_contaminated is clean
 
 
 @pytest.mark.slow
