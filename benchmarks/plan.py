@@ -126,13 +126,13 @@ def measure(runs: int, rank: int, batch: int, max_length: int, steps: int, data:
     from trainer.bases.devices import peak_rss_bytes
     from trainer.bases.loading import load_base
     from trainer.experiment.schema import Lora, Training
-    from trainer.multi_lora.model import Together
+    from trainer.multi_lora import SharedBase
     from trainer.planning import estimates
     from trainer.planning.plan import base_shape
 
     device = this_cpu("bfloat16")
     examples = sweep._examples(data, "train")
-    together = Together(load_base(sweep.BASE).model, examples, examples[:1])
+    together = SharedBase(load_base(sweep.BASE).model, examples, examples[:1])
     trainees = [sweep._trainee(together, rank, len(examples), batch) for _ in range(runs)]
     seconds, tokens = [], []
     for _ in range(steps):

@@ -154,11 +154,11 @@ def _ours(_: int, arguments: argparse.Namespace, curve: bool = True) -> dict[str
     torch.set_num_threads(arguments.threads)
     from trainer.bases.devices import peak_rss_bytes, settled_objects
     from trainer.bases.loading import load_base
-    from trainer.multi_lora.model import Together
+    from trainer.multi_lora import SharedBase
 
     base = load_base(BASE)
     train = _examples(arguments.data, "train")
-    together = Together(base.model, train, _examples(arguments.data, "validation"))
+    together = SharedBase(base.model, train, _examples(arguments.data, "validation"))
     trainees = [_trainee(together, rank, len(train)) for rank in RANKS]
     seconds, tokens = [], []
     with settled_objects():  # as `trainer.multi_lora.loop` does
@@ -204,7 +204,7 @@ def _timed(call: Callable[[], Any]) -> float:
 def _trainee(together: Any, rank: int, rows: int, batch: int = ROWS_A_STEP) -> Any:
     from trainer.experiment.reading import experiment_of
     from trainer.experiment.schema import Lora, Training
-    from trainer.multi_lora.run_state import Trainee
+    from trainer.multi_lora import Trainee
 
     lora = Lora(rank=rank, alpha_ratio=2)
     training = Training(learning_rate=RATE, schedule="constant", warmup=0, batch_size=batch)

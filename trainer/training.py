@@ -26,9 +26,7 @@ from trainer.experiment.sweeps import halve, summarize
 from trainer.experiment.variants import Variant, variants
 from trainer.gpu_runs.handover import keep
 from trainer.gpu_runs.isolated import train_isolated
-from trainer.multi_lora.loop import Member, train_group
-from trainer.multi_lora.model import Together, why_alone
-from trainer.multi_lora.run_state import Trainee
+from trainer.multi_lora import Member, SharedBase, Trainee, train_group, trains_together, why_alone
 from trainer.planning.sharing import ON_A_GPU
 from trainer.runs import checkpoints, trackers
 from trainer.runs.assignment import Assignment, assign, identity_of, row_order, settle
@@ -164,22 +162,21 @@ def _train_group(session: Session, group: Sequence[Variant]) -> None:
     base = load_base(group[0].base, own.training.quantization, own.training.dtype)
     session.progress(f"loading {group[0].base}", 1, 1)
     data = _prepared(session, group, base)
-    reasons = {variant.id: why_alone(variant.experiment, base.model) for variant in group}
-    alone = [variant for variant in group if reasons[variant.id]]
-    together = [variant for variant in group if not reasons[variant.id]]
+    together = [variant for variant in group if trains_together(variant.experiment, base.model)]
+    alone = [(variant, why_alone(variant.experiment, base.model)) for variant in group if variant not in together]
     if together:
         with session.stop.orderly():
             _train_together(session, together, base, data)
-    for number, variant in enumerate(alone):
+    for number, (variant, reason) in enumerate(alone):
         if session.stop.asked:
             return
         if together or number:  # TRL changes the model it trains
             base = load_base(variant.base, own.training.quantization, own.training.dtype)
-        _train_alone(session, assign(session, variant, base, data, reasons[variant.id]), base, data)
+        _train_alone(session, assign(session, variant, base, data, reason), base, data)
 
 
 def _train_together(session: Session, group: Sequence[Variant], base: LoadedBase, data: PreparedData) -> None:
-    compute = Together(base.model, data.train, data.validation)
+    compute = SharedBase(base.model, data.train, data.validation)
     members = []
     for variant in group:
         try:
@@ -192,7 +189,7 @@ def _train_together(session: Session, group: Sequence[Variant], base: LoadedBase
         _run_group(session, compute, members, base)
 
 
-def _run_group(session: Session, compute: Together, members: Sequence[Member], base: LoadedBase) -> None:
+def _run_group(session: Session, compute: SharedBase, members: Sequence[Member], base: LoadedBase) -> None:
     for member in members:
         session.start(member.trainee.run_id, member.trainee.total_steps)
     try:
@@ -254,7 +251,7 @@ def _run_alone(session: Session, assignment: Assignment, base: LoadedBase, data:
         return None
 
 
-def _member(session: Session, variant: Variant, compute: Together, base: LoadedBase, data: PreparedData) -> Member:
+def _member(session: Session, variant: Variant, compute: SharedBase, base: LoadedBase, data: PreparedData) -> Member:
     """A run ready to train. Raises ValueError when its adapter fits no layer."""
     own = variant.experiment
     training = own.training

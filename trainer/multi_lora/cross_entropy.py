@@ -20,26 +20,26 @@ UNSUPPORTED = ("final_logit_softcapping", "logits_scaling", "logit_scale")
 """Config keys of heads that are more than a linear map."""
 
 
-def supports(model: nn.Module) -> bool:
+def has_linear_head(model: nn.Module) -> bool:
     """Is the model's head a plain linear map of the body's output?"""
     config: Any = model.config
     return not any(getattr(config, key, None) not in (None, 1, 1.0) for key in UNSUPPORTED)
 
 
-def answer_loss(hidden: Tensor, labels: Tensor, weights: Tensor, head: nn.Module) -> tuple[Tensor, Tensor]:
+def answer_cross_entropy(hidden: Tensor, labels: Tensor, weights: Tensor, head: nn.Module) -> tuple[Tensor, Tensor]:
     """Weighted sum of the losses, differentiable in `hidden`, and each trained token's loss in nats.
 
     hidden (tokens, width), labels (tokens,) already shifted: the next token or -100, weights (tokens,)
     -> scalar, (trained tokens,) in the order of the tokens.
     """
     trained = (labels != -100).nonzero().squeeze(1)
-    total, losses = _AnswerLoss.apply(  # type: ignore[no-untyped-call]
+    total, losses = _AnswerCrossEntropy.apply(  # type: ignore[no-untyped-call]
         hidden.index_select(0, trained), labels[trained], weights[trained], head.weight, getattr(head, "bias", None)
     )
     return total, losses
 
 
-class _AnswerLoss(torch.autograd.Function):
+class _AnswerCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, targets: Tensor, weights: Tensor, weight: Tensor, bias: Any) -> Any:
         losses = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
@@ -48,15 +48,15 @@ class _AnswerLoss(torch.autograd.Function):
             piece = slice(start, start + LOSS_PIECE_TOKENS)
             logits, target = F.linear(hidden[piece], weight, bias), targets[piece]
             if kernels.serves(logits):
-                kernels.surprise(logits, target, losses[piece], gradient is not None)
-                share = logits
+                kernels.cross_entropy(logits, target, losses[piece], gradient is not None)
+                gradient_of_logits = logits
             else:
                 logs = F.log_softmax(logits, 1, dtype=torch.float32)
                 losses[piece] = -logs.gather(1, target[:, None]).squeeze(1)
                 ones = torch.ones(len(target), 1, device=logs.device)
-                share = logs.exp_().scatter_add_(1, target[:, None], -ones).to(weight.dtype)
+                gradient_of_logits = logs.exp_().scatter_add_(1, target[:, None], -ones).to(weight.dtype)
             if gradient is not None:
-                gradient[piece] = (share @ weight).mul_(weights[piece].unsqueeze(1))
+                gradient[piece] = (gradient_of_logits @ weight).mul_(weights[piece].unsqueeze(1))
         ctx.gradient = gradient
         ctx.mark_non_differentiable(losses)
         return (losses * weights).sum(), losses

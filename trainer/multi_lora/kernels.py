@@ -32,7 +32,7 @@ not a number stays so: a training that diverges must be seen."""
 
 
 _TILE = uintp(64)
-"""Rows turned at a time: what is read stays in the nearest cache."""
+"""Rows transposed at a time: what is read stays in the nearest cache."""
 
 
 def serves(tensor: Tensor) -> bool:
@@ -40,9 +40,13 @@ def serves(tensor: Tensor) -> bool:
     return tensor.device.type == "cpu" and tensor.dtype in (torch.bfloat16, torch.float32)
 
 
-def _flat(tensor: Tensor) -> Numbers:
-    """A contiguous tensor's memory, not copied."""
-    bits = tensor.detach().view(torch.uint16) if tensor.dtype == torch.bfloat16 else tensor.detach()
+def _flat(given: Any) -> Any:
+    """What a kernel takes for an argument: a contiguous tensor's memory, not copied; those of several; else itself."""
+    if isinstance(given, tuple):
+        return tuple(map(_flat, given))
+    if not isinstance(given, Tensor):
+        return given
+    bits = given.detach().view(torch.uint16) if given.dtype == torch.bfloat16 else given.detach()
     return bits.numpy().reshape(-1)
 
 
@@ -60,7 +64,7 @@ def _kernel(function: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(function)
     def call(*given: Any) -> None:
-        compiled(*[_flat(each) if isinstance(each, Tensor) else each for each in given])
+        compiled(*map(_flat, given))
 
     return call
 
@@ -130,7 +134,7 @@ def _exp(x: Any) -> Any:
 
 
 @_kernel
-def normalise(x: Numbers, weight: Numbers, epsilon: float, output: Numbers, inverse: Numbers) -> None:
+def rms_norm(x: Numbers, weight: Numbers, epsilon: float, output: Numbers, inverse: Numbers) -> None:
     """y = w · x / √(mean(x²) + ε) for rows as wide as the weight; `inverse` (rows,) is kept for the way back."""
     width = weight.size
     for row in range(inverse.size):
@@ -145,7 +149,7 @@ def normalise(x: Numbers, weight: Numbers, epsilon: float, output: Numbers, inve
 
 
 @_kernel
-def normalise_back(gradient: Numbers, x: Numbers, weight: Numbers, inverse: Numbers, output: Numbers) -> None:
+def rms_norm_backward(gradient: Numbers, x: Numbers, weight: Numbers, inverse: Numbers, output: Numbers) -> None:
     """dx = r (w·dy) − x r³ mean(w·dy·x), with r the inverse kept."""
     width = weight.size
     for row in range(inverse.size):
@@ -160,26 +164,26 @@ def normalise_back(gradient: Numbers, x: Numbers, weight: Numbers, inverse: Numb
 
 
 @_kernel
-def gate(gates: Numbers, values: Numbers, output: Numbers) -> None:
-    """SwiGLU: y = silu(gate) · value."""
+def swiglu(gates: Numbers, values: Numbers, output: Numbers) -> None:
+    """y = silu(gate) · value."""
     for i in range(gates.size):
         x = _get(gates, i)
         _put(output, i, x / (float32(1.0) + _exp(-x)) * _get(values, i))
 
 
 @_kernel
-def gate_back(gates: Numbers, values: Numbers, gradient: Numbers, to_gates: Numbers, to_values: Numbers) -> None:
-    """d silu(x) = σ (1 + x (1 − σ)) dx."""
+def swiglu_backward(gates: Numbers, values: Numbers, gradient: Numbers, to_gates: Numbers, to_values: Numbers) -> None:
+    """The gradients of `swiglu`: d silu(x) = σ (1 + x (1 − σ)) dx."""
     for i in range(gates.size):
         x, g = _get(gates, i), _get(gradient, i)
-        share = float32(1.0) / (float32(1.0) + _exp(-x))
-        _put(to_values, i, g * x * share)
-        _put(to_gates, i, g * _get(values, i) * share * (float32(1.0) + x * (float32(1.0) - share)))
+        sigmoid = float32(1.0) / (float32(1.0) + _exp(-x))
+        _put(to_values, i, g * x * sigmoid)
+        _put(to_gates, i, g * _get(values, i) * sigmoid * (float32(1.0) + x * (float32(1.0) - sigmoid)))
 
 
 @_inlined
-def _part(x: Numbers, place: int, width: int) -> Any:
-    """A row of a flat table."""
+def _row(x: Numbers, place: int, width: int) -> Any:
+    """One row of a flat table of that width."""
     return x[place * width : (place + 1) * width]
 
 
@@ -192,7 +196,7 @@ def _order(x: Any) -> Any:
 
 @_inlined
 def _largest(row: Numbers) -> Any:
-    """Of the numbers in a row."""
+    """The largest of the numbers in a row."""
     largest = int32(-0x7FFFFFFF)
     for j in range(row.size):
         order = _order(_get(row, j))
@@ -201,8 +205,8 @@ def _largest(row: Numbers) -> Any:
 
 
 @_kernel
-def turn(weights: Numbers, blocks: NDArray[np.int64], scale: float, output: Numbers) -> None:
-    """Each block (first, height, width, is it scaled) of flat weights the other way round, where it lies."""
+def transpose(weights: Numbers, blocks: NDArray[np.int64], scale: float, output: Numbers) -> None:
+    """Transpose each block (first, height, width, whether it is scaled) of flat weights, where it lies."""
     for block in range(blocks.shape[0]):
         start, height, width = uintp(blocks[block, 0]), uintp(blocks[block, 1]), uintp(blocks[block, 2])
         factor = float32(scale) if blocks[block, 3] else float32(1.0)
@@ -213,12 +217,12 @@ def turn(weights: Numbers, blocks: NDArray[np.int64], scale: float, output: Numb
 
 
 @_kernel
-def surprise(logits: Numbers, targets: NDArray[np.int64], losses: NDArray[np.float32], learn: bool) -> None:
-    """Cross-entropy of each row of logits (targets, vocabulary) in nats; to learn, the logits become their gradient."""
+def cross_entropy(logits: Numbers, targets: NDArray[np.int64], losses: NDArray[np.float32], learn: bool) -> None:
+    """Losses of logits (targets, vocabulary) in nats, one a row; with `learn` the logits become their gradient."""
     width = logits.size // targets.size
     kept = np.empty(width, np.float32)
     for place in range(targets.size):
-        row, target = _part(logits, place, width), targets[place]
+        row, target = _row(logits, place, width), targets[place]
         most = _largest(row)
         total = float32(0.0)
         for j in range(width):
@@ -232,18 +236,21 @@ def surprise(logits: Numbers, targets: NDArray[np.int64], losses: NDArray[np.flo
             _put(row, target, kept[target] * part - float32(1.0))
 
 
-# Attention row by row (`trainer.multi_lora.attention`). `segments` (segments, 4): start, stop, start and stop of the
-# prefix. Blocks lie one segment after another, each (heads, tokens of the segment, width); those of keys and values
-# begin with the prefix: (key heads, tokens seen, width). cos and sin (tokens, width) are empty where nothing is to be
-# turned.
+# Attention segment by segment (`trainer.multi_lora.short_attention`). `segments` (segments, 4): start, stop, start and
+# stop of the prefix. Blocks lie one segment after another, each (heads, tokens of the segment, width); those of keys
+# and values begin with the prefix: (key heads, tokens seen, width). `rotary` is cos and sin, both (tokens, width), or
+# both empty where nothing is to be rotated.
+
+Rotary = tuple[Numbers, Numbers]
 
 
 @_inlined
-def _turn(x: Numbers, at: Any, cos: Numbers, sin: Numbers, angle: Any, output: Numbers, to: Any, half: Any) -> None:
+def _rope(x: Numbers, at: Any, rotary: Rotary, angle: Any, output: Numbers, to: Any, half: Any) -> None:
     """One head's rotary embedding: (a, b) to (a cos − b sin, b cos + a sin), a and b its halves; or a copy.
 
     Places are unsigned: what may be negative is looked up number by number, which is no vector instruction.
     """
+    cos, sin = rotary
     if cos.size == 0:
         for j in range(half + half):
             output[to + j] = x[at + j]
@@ -257,8 +264,9 @@ def _turn(x: Numbers, at: Any, cos: Numbers, sin: Numbers, angle: Any, output: N
 
 
 @_inlined
-def _turn_back(x: Numbers, at: Any, cos: Numbers, sin: Numbers, angle: Any, output: Numbers, half: Any) -> None:
-    """The gradient of `_turn`."""
+def _rope_backward(x: Numbers, at: Any, rotary: Rotary, angle: Any, output: Numbers, half: Any) -> None:
+    """The gradient of `_rope`."""
+    cos, sin = rotary
     if cos.size == 0:
         for j in range(half + half):
             _put(output, at + j, x[at + j])
@@ -272,50 +280,43 @@ def _turn_back(x: Numbers, at: Any, cos: Numbers, sin: Numbers, angle: Any, outp
 
 
 @_kernel
-def lay_blocks(
-    segments: NDArray[np.int64],
-    x: Numbers,
-    cos: Numbers,
-    sin: Numbers,
-    heads: int,
-    width: int,
-    seen: bool,
-    blocks: Numbers,
+def split_heads(
+    segments: NDArray[np.int64], x: Numbers, rotary: Rotary, heads: int, width: int, prefixed: bool, blocks: Numbers
 ) -> None:
-    """x (tokens, heads · width) into blocks, turned; with `seen` each begins with what the prefix's tokens hold."""
+    """x (tokens, heads · width) into blocks, rotated; with `prefixed` each begins with what the prefix holds."""
     to, step = uintp(0), uintp(width)
     for s in range(segments.shape[0]):
         start, stop = segments[s, 0], segments[s, 1]
-        first, before = segments[s, 2], segments[s, 3] - segments[s, 2] if seen else 0
+        first, before = segments[s, 2], segments[s, 3] - segments[s, 2] if prefixed else 0
         for head in range(heads):
             for i in range(before + stop - start):
                 token = uintp(first + i if i < before else start + i - before)
                 at = (token * uintp(heads) + uintp(head)) * step
-                _turn(x, at, cos, sin, token * step, blocks, to, step // uintp(2))
+                _rope(x, at, rotary, token * step, blocks, to, step // uintp(2))
                 to += step
 
 
 @_kernel
-def collect(segments: NDArray[np.int64], blocks: Numbers, heads: int, width: int, output: Numbers) -> None:
-    """Blocks back to (tokens, heads · width)."""
+def merge_heads(segments: NDArray[np.int64], blocks: Numbers, heads: int, width: int, output: Numbers) -> None:
+    """Blocks of queries' shape back to (tokens, heads · width)."""
     at = 0
     for s in range(segments.shape[0]):
         for head in range(heads):
             for token in range(segments[s, 0], segments[s, 1]):
-                row, to = _part(blocks, at, width), _part(output, token * heads + head, width)
+                row, to = _row(blocks, at, width), _row(output, token * heads + head, width)
                 for j in range(width):
                     to[j] = row[j]
                 at += 1
 
 
 @_kernel
-def attend(scores: Numbers, heads: int, length: int, seen: int, window: int, scale: float) -> None:
-    """Scores (heads, length, seen) to shares, in place: softmax of scale · score where a token may look, else 0."""
+def causal_softmax(scores: Numbers, heads: int, length: int, seen: int, window: int, scale: float) -> None:
+    """Scores (heads, length, seen) to probabilities in place: softmax of scale · score, 0 beyond what a token sees."""
     kept = np.empty(seen, np.float32)
     factor = float32(scale)
     for head in range(heads):
         for i in range(length):
-            whole = _part(scores, head * length + i, seen)
+            whole = _row(scores, head * length + i, seen)
             last = seen - length + i + 1
             first = max(0, last - window) if window else 0
             row, values = whole[first:last], kept[first:last]
@@ -332,7 +333,7 @@ def attend(scores: Numbers, heads: int, length: int, seen: int, window: int, sca
 
 
 @_kernel
-def lay_gradients(
+def split_gradients(
     segments: NDArray[np.int64], gradient: Numbers, output: Numbers, heads: int, width: int, blocks: Numbers
 ) -> None:
     """dO (tokens, heads · width) into blocks of width + 2: with −⟨do, o⟩, rounded, and what it lost by that."""
@@ -340,8 +341,8 @@ def lay_gradients(
     for s in range(segments.shape[0]):
         for head in range(heads):
             for token in range(segments[s, 0], segments[s, 1]):
-                row, mixed = _part(gradient, token * heads + head, width), _part(output, token * heads + head, width)
-                to = _part(blocks, at, width + 2)
+                row, mixed = _row(gradient, token * heads + head, width), _row(output, token * heads + head, width)
+                to = _row(blocks, at, width + 2)
                 product = float32(0.0)
                 for j in range(width):
                     product += _get(row, j) * _get(mixed, j)
@@ -352,39 +353,37 @@ def lay_gradients(
 
 
 @_kernel
-def multiply(shares: Numbers, by: Numbers, scale: float) -> None:
-    """by ← scale · shares · by."""
+def causal_softmax_backward(probabilities: Numbers, gradient: Numbers, scale: float) -> None:
+    """gradient ← scale · probabilities · gradient, from which ⟨do, o⟩ was subtracted already (`split_gradients`)."""
     factor = float32(scale)
-    for i in range(by.size):
-        _put(by, i, _get(shares, i) * _get(by, i) * factor)
+    for i in range(gradient.size):
+        _put(gradient, i, _get(probabilities, i) * _get(gradient, i) * factor)
 
 
 @_kernel
-def collect_seen(
+def merge_gradients(
     segments: NDArray[np.int64],
     blocks: Numbers,
-    cos: Numbers,
-    sin: Numbers,
+    rotary: Rotary,
     heads: int,
     width: int,
-    seen: bool,
-    sums: NDArray[np.float32],
+    prefixed: bool,
     output: Numbers,
 ) -> None:
-    """Gradients in blocks back to (tokens, heads · width), turned back; what several segments saw is summed in fp32."""
+    """Gradients in blocks back to (tokens, heads · width), unrotated; what several segments saw is summed in fp32."""
     at = 0
-    sums[:] = 0
+    sums = np.zeros(output.size, np.float32)
     for s in range(segments.shape[0]):
         start, stop = segments[s, 0], segments[s, 1]
-        first, before = segments[s, 2], segments[s, 3] - segments[s, 2] if seen else 0
+        first, before = segments[s, 2], segments[s, 3] - segments[s, 2] if prefixed else 0
         for head in range(heads):
             for i in range(before + stop - start):
                 token = first + i if i < before else start + i - before
-                row, to = _part(blocks, at, width), _part(sums, token * heads + head, width)
+                row, to = _row(blocks, at, width), _row(sums, token * heads + head, width)
                 for j in range(width):
                     to[j] += _get(row, j)
                 at += 1
     step = uintp(width)
     for place in range(sums.size // width):
         angle = uintp(place // heads) * step
-        _turn_back(sums, uintp(place) * step, cos, sin, angle, output, step // uintp(2))
+        _rope_backward(sums, uintp(place) * step, rotary, angle, output, step // uintp(2))

@@ -21,21 +21,21 @@ from torch import Tensor, nn
 
 from trainer.experiment.lora_targets import TARGETS
 from trainer.multi_lora import kernels
-from trainer.multi_lora.weights import Share, siblings
+from trainer.multi_lora.weights import GradientBuffer, layers_by_input
 from trainer.planning.pass_limits import TRANSPOSED_BYTES
 
 
-class Routing(threading.local):
+class AdapterRouting(threading.local):
     """Which tokens of a thread's present pass belong to which adapter; shared by all layers of a base."""
 
     def __init__(self) -> None:
-        self.spans: list[tuple[Share, int, int]] = []
-        """The thread's share of an adapter, first token, one past the last."""
+        self.spans: list[tuple[GradientBuffer, int, int]] = []
+        """The thread's gradient buffer of an adapter, the first token that goes through it, one past the last."""
         self.training = True
 
 
-class _Handed(threading.local):
-    """What siblings have computed and not handed out yet, in a thread."""
+class _Computed(threading.local):
+    """Outputs of layers of one input that were computed together and not handed out yet, in a thread."""
 
     def __init__(self) -> None:
         self.read: Tensor | None = None
@@ -48,7 +48,7 @@ def layers_for(model: nn.Module, target: str | Sequence[str]) -> dict[str, nn.Li
     names = TARGETS.get(target) if isinstance(target, str) else tuple(target)
     found = {}
     for name, module in model.named_modules():
-        linear = module.base if isinstance(module, SharedLinear) else module
+        linear = module.base if isinstance(module, RoutedLinear) else module
         if not isinstance(linear, nn.Linear) or module is head or name.endswith(".base"):
             continue
         if target == "all-linear" or (names and name.rsplit(".", 1)[-1] in names):
@@ -56,50 +56,50 @@ def layers_for(model: nn.Module, target: str | Sequence[str]) -> dict[str, nn.Li
     return found
 
 
-class Siblings:
+class LayersOfOneInput:
     """Frozen linear layers that read one input, with the adapters that the routing names.
 
     The first that is called computes all; the others are handed theirs when they are called with the same tensor.
     """
 
-    def __init__(self, layers: dict[str, nn.Linear], routing: Routing, turned: bool = False) -> None:
+    def __init__(self, layers: dict[str, nn.Linear], routing: AdapterRouting, transposed: bool = False) -> None:
         self._layers = layers
         self._routing = routing
-        self._turned = {name: layer.weight.t().contiguous() for name, layer in layers.items()} if turned else {}
-        self._handed = _Handed()
+        self._transposed = {name: layer.weight.t().contiguous() for name, layer in layers.items()} if transposed else {}
+        self._computed = _Computed()
 
     def output(self, name: str, x: Tensor) -> Tensor:
         """x (1, tokens, in) -> (1, tokens, out) of one layer."""
-        handed = self._handed
-        if handed.read is not x or name not in handed.ready:
-            handed.read, handed.ready = x, dict(zip(self._layers, self._compute(x), strict=True))
-        output = handed.ready.pop(name)
-        if not handed.ready:
-            handed.read = None
+        computed = self._computed
+        if computed.read is not x or name not in computed.ready:
+            computed.read, computed.ready = x, dict(zip(self._layers, self._compute(x), strict=True))
+        output = computed.ready.pop(name)
+        if not computed.ready:
+            computed.read = None
         return output
 
     def _compute(self, x: Tensor) -> Sequence[Tensor]:
         spans = [
-            (share, start, stop, names)
-            for share, start, stop in self._routing.spans
-            if (names := [name for name in self._layers if name in share.adapter.pairs])
+            (buffer, start, stop, names)
+            for buffer, start, stop in self._routing.spans
+            if (names := [name for name in self._layers if name in buffer.adapter.pairs])
         ]
         if not spans:
             return [layer(x) for layer in self._layers.values()]
         thin = [
-            _Thin(share, start, stop, group, _mask(share, (stop - start, x.shape[-1]), x) if drops else None)
-            for share, start, stop, names in spans
-            for drops in (bool(share.adapter.dropout) and self._routing.training,)
+            _LoraProducts(buffer, start, stop, group, _mask(buffer, (stop - start, x.shape[-1]), x) if drops else None)
+            for buffer, start, stop, names in spans
+            for drops in (bool(buffer.adapter.dropout) and self._routing.training,)
             for group in ([[name] for name in names] if drops else [names])
         ]
-        flats = [share.adapter.weights for share, _, _, _ in spans]
-        return _Shared.apply(x, self._layers, self._turned, thin, *flats)  # type: ignore[no-any-return, no-untyped-call]
+        flats = [buffer.adapter.weights for buffer, _, _, _ in spans]
+        return _LoraLinear.apply(x, self._layers, self._transposed, thin, *flats)  # type: ignore[no-any-return, no-untyped-call]
 
 
-class SharedLinear(nn.Module):
+class RoutedLinear(nn.Module):
     """A frozen linear layer with the adapters that the routing names."""
 
-    def __init__(self, name: str, base: nn.Linear, group: Siblings) -> None:
+    def __init__(self, name: str, base: nn.Linear, group: LayersOfOneInput) -> None:
         super().__init__()
         self.name = name
         self.base = base
@@ -117,13 +117,13 @@ class SharedLinear(nn.Module):
 
 
 @dataclass(frozen=True)
-class _Thin:
-    """The thin products of one span of tokens: one product with the As of some siblings, then each one's B.
+class _LoraProducts:
+    """The thin products of one span of tokens: one product with the As of some layers, then each one's B.
 
     With dropout every layer draws a mask of its own, so the As cannot go together.
     """
 
-    share: Share
+    buffer: GradientBuffer
     start: int
     stop: int
     names: list[str]
@@ -135,14 +135,14 @@ class _Thin:
         return rows if self.mask is None else rows * self.mask
 
 
-def _mask(share: Share, shape: tuple[int, int], like: Tensor) -> Tensor:
-    keep = 1 - share.adapter.dropout
-    draws = torch.rand(shape, generator=share.dropout_draws, device=like.device)
+def _mask(buffer: GradientBuffer, shape: tuple[int, int], like: Tensor) -> Tensor:
+    keep = 1 - buffer.adapter.dropout
+    draws = torch.rand(shape, generator=buffer.dropout_draws, device=like.device)
     return (draws < keep).to(like.dtype).div_(keep)
 
 
-class _Shared(torch.autograd.Function):
-    """y = x Wᵀ + b for each sibling, and for each span y += s (x ∘ mask) Aᵀ Bᵀ.
+class _LoraLinear(torch.autograd.Function):
+    """y = x Wᵀ + b for each layer of one input, and for each span y += s (x ∘ mask) Aᵀ Bᵀ.
 
     The adapters' gradients are added where they belong instead of being returned; their flat weights are inputs only
     so that autograd knows that something here is trained.
@@ -150,16 +150,21 @@ class _Shared(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, layers: dict[str, nn.Linear], turned: dict[str, Tensor], thin: list[_Thin], *_: Tensor
+        ctx: Any,
+        x: Tensor,
+        layers: dict[str, nn.Linear],
+        transposed: dict[str, Tensor],
+        thin: list[_LoraProducts],
+        *_: Tensor,
     ) -> Any:
         flat = x.reshape(-1, x.shape[-1])
-        outputs = {name: _product(flat, layer, turned.get(name)) for name, layer in layers.items()}
+        outputs = {name: _product(flat, layer, transposed.get(name)) for name, layer in layers.items()}
         inner = []
         for part in thin:
-            adapter = part.share.adapter
-            u = part.read(flat) @ adapter.turned_downs(part.names)
+            adapter = part.buffer.adapter
+            u = part.read(flat) @ adapter.stacked_a_transposed(part.names)
             for name, own in zip(part.names, torch.split(u, adapter.rank, 1), strict=True):
-                outputs[name][part.start : part.stop].addmm_(own, adapter.up(name))
+                outputs[name][part.start : part.stop].addmm_(own, adapter.scaled_b_transposed(name))
             inner.append(u)
         ctx.save_for_backward(flat, *inner)
         ctx.layers, ctx.thin, ctx.shape = layers, thin, x.shape
@@ -174,34 +179,34 @@ class _Shared(torch.autograd.Function):
             for name, layer in ctx.layers.items():
                 gx = coming[name] @ layer.weight if gx is None else gx.addmm_(coming[name], layer.weight)
         for part, u in zip(ctx.thin, inner, strict=True):
-            share, adapter, rows = part.share, part.share.adapter, slice(part.start, part.stop)
-            back = [coming[name][rows] @ adapter.up(name).t() for name in part.names]
+            buffer, adapter, rows = part.buffer, part.buffer.adapter, slice(part.start, part.stop)
+            back = [coming[name][rows] @ adapter.scaled_b_transposed(name).t() for name in part.names]
             gu = back[0] if len(back) == 1 else torch.cat(back, 1)
             for name, own in zip(part.names, torch.split(u, adapter.rank, 1), strict=True):
-                share.gradients[name][1].add_((own.t() @ coming[name][rows]).t(), alpha=adapter.scale)
-            share.down_gradients(part.names).add_(gu.t() @ part.read(flat))
+                buffer.gradients[name][1].add_((own.t() @ coming[name][rows]).t(), alpha=adapter.scale)
+            buffer.stacked_a_gradients(part.names).add_(gu.t() @ part.read(flat))
             if gx is not None and part.mask is None:
-                gx[rows].addmm_(gu, adapter.downs(part.names))
+                gx[rows].addmm_(gu, adapter.stacked_a(part.names))
             elif gx is not None:
-                gx[rows] += (gu @ adapter.downs(part.names)) * part.mask
+                gx[rows] += (gu @ adapter.stacked_a(part.names)) * part.mask
         return (None if gx is None else gx.view(ctx.shape), *[None] * (len(ctx.needs_input_grad) - 1))
 
 
-def _product(flat: Tensor, layer: nn.Linear, turned: Tensor | None) -> Tensor:
-    if turned is None:
+def _product(flat: Tensor, layer: nn.Linear, transposed: Tensor | None) -> Tensor:
+    if transposed is None:
         return F.linear(flat, layer.weight, layer.bias)
-    return flat @ turned if layer.bias is None else torch.addmm(layer.bias, flat, turned)
+    return flat @ transposed if layer.bias is None else torch.addmm(layer.bias, flat, transposed)
 
 
-def share(model: nn.Module) -> Routing:
+def route_adapters(model: nn.Module) -> AdapterRouting:
     """Freeze a base and let its linear layers take adapters. Returns what says which tokens take which adapter."""
-    routing = Routing()
+    routing = AdapterRouting()
     model.requires_grad_(False)
     layers = layers_for(model, "all-linear")
     weights = [layer.weight for layer in layers.values()]
-    turned = kernels.serves(weights[0]) and sum(weight.nbytes for weight in weights) <= TRANSPOSED_BYTES
-    for names in siblings(layers):
-        together = Siblings({name: layers[name] for name in names}, routing, turned)
+    transposed = kernels.serves(weights[0]) and sum(weight.nbytes for weight in weights) <= TRANSPOSED_BYTES
+    for names in layers_by_input(layers):
+        together = LayersOfOneInput({name: layers[name] for name in names}, routing, transposed)
         for name in names:
-            model.set_submodule(name, SharedLinear(name, layers[name], together))
+            model.set_submodule(name, RoutedLinear(name, layers[name], together))
     return routing

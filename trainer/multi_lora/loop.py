@@ -17,7 +17,7 @@ from typing import Any
 
 from results import CurveWriter, RunStatus
 from trainer.bases.devices import settled_objects
-from trainer.multi_lora.model import Together
+from trainer.multi_lora.model import SharedBase
 from trainer.multi_lora.run_state import Trainee, save_adapter
 from trainer.runs import checkpoints, divergence
 from trainer.runs.progress import RunProgress
@@ -62,7 +62,7 @@ class Member:
         return path if path.is_dir() else None
 
 
-def train_group(session: Session, together: Together, members: Sequence[Member]) -> None:
+def train_group(session: Session, together: SharedBase, members: Sequence[Member]) -> None:
     """Train all members to their `until`. Afterwards each one's status and reason say what became of it.
 
     The caller holds the folders' locks.
@@ -119,7 +119,7 @@ def resume(members: Sequence[Member]) -> None:
             member.progress.forget_best()
 
 
-def _advance(together: Together, active: Sequence[Member], writers: Mapping[str, CurveWriter]) -> None:
+def _advance(together: SharedBase, active: Sequence[Member], writers: Mapping[str, CurveWriter]) -> None:
     """One step of every active member, and the validation and checkpoints that are due after it."""
     steps = together.step([member.trainee for member in active])
     alive = []
@@ -149,7 +149,7 @@ def _save_due(member: Member) -> bool:
     return member.progress.step % member.trainee.settings.save_steps == 0 or not member.has_more
 
 
-def _validate(together: Together, due: Sequence[Member], writers: Mapping[str, CurveWriter]) -> None:
+def _validate(together: SharedBase, due: Sequence[Member], writers: Mapping[str, CurveWriter]) -> None:
     for member, (loss, bits) in zip(due, together.validate([member.trainee for member in due]), strict=True):
         writers[member.trainee.run_id].add(member.progress.validated(loss, bits))
         if member.progress.is_best:

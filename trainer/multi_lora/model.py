@@ -21,19 +21,16 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-from trainer.bases.devices import keep_freed_memory
 from trainer.data.examples import Example
 from trainer.data.token_rows import Rows
 from trainer.experiment.schema import Experiment
-from trainer.multi_lora.attention import use_row_attention
-from trainer.multi_lora.cross_entropy import answer_loss, supports
-from trainer.multi_lora.linear import layers_for, share
-from trainer.multi_lora.packing import Pass, lanes, lay, passes
-from trainer.multi_lora.rms_norm import use_lean_norms
+from trainer.multi_lora.assembly import assembled
+from trainer.multi_lora.cross_entropy import answer_cross_entropy, has_linear_head
+from trainer.multi_lora.linear import layers_for
+from trainer.multi_lora.packing import Pass, pack, passes, split_across_cores
 from trainer.multi_lora.run_state import Trainee
-from trainer.multi_lora.short_attention import short, use_short_rows
-from trainer.multi_lora.swiglu import use_lean_gates
-from trainer.multi_lora.weights import Adapter, Share, new_adapter
+from trainer.multi_lora.short_attention import is_short
+from trainer.multi_lora.weights import Adapter, GradientBuffer, new_adapter
 from trainer.planning import sharing
 from trainer.planning.pass_limits import PASS_TOKENS, tokens_of_a_pass
 from trainer.runs.progress import Step
@@ -52,11 +49,11 @@ def why_alone(experiment: Experiment, model: nn.Module) -> str:
     dtype = str(weight.dtype).removeprefix("torch.")
     if reason := sharing.why_alone(experiment.training, experiment.lora, dtype, weight.is_cuda):
         return reason
-    return "" if supports(model) else "the model's head is more than a linear map"
+    return "" if has_linear_head(model) else "the model's head is more than a linear map"
 
 
-class Together:
-    """A base made ready for adapters. Not for two threads at once."""
+class SharedBase:
+    """A frozen base made ready for the adapters of several runs. Not for two threads at once."""
 
     def __init__(
         self,
@@ -69,12 +66,7 @@ class Together:
         self.train = Rows(examples)
         self.validation = Rows(validation)
         self._pass_tokens = pass_tokens
-        keep_freed_memory()
-        self._routing = share(model)
-        use_row_attention(model)
-        use_short_rows(model)
-        use_lean_norms(model)
-        use_lean_gates(model)
+        self._routing = assembled(model)
         self._body: Any = self.model.get_decoder()
         self._head: Any = self.model.get_output_embeddings()
         self._weight = next(model.parameters())
@@ -103,15 +95,16 @@ class Together:
         began = time.monotonic()
         rows = [trainee.order.rows(trainee.progress.step) for trainee in trainees]
         counts = [sum(self.train.trained[row] for row in of_run) for of_run in rows]
-        self._lower(trainees)
+        self._cast_adapters(trainees)
         weights = [1 / max(1, count) for count in counts]
         parts = self._parts(self.train, rows)
-        shares = [
-            {number: trainees[number].adapter.share() for number, own in enumerate(part) if own} for part in parts
+        buffers = [
+            {number: trainees[number].adapter.gradient_buffer() for number, own in enumerate(part) if own}
+            for part in parts
         ]
 
         def learn(place: int, batch: Pass) -> Sequence[Tensor]:
-            total, of_tokens = self._forward(self.train, batch, shares[place], weights)
+            total, of_tokens = self._forward(self.train, batch, buffers[place], weights)
             total.backward()  # type: ignore[no-untyped-call]
             return of_tokens
 
@@ -119,7 +112,7 @@ class Together:
             losses = self._sums(self.train, parts, learn)
         finally:
             for trainee in trainees:
-                trainee.adapter.gather()
+                trainee.adapter.reduce_gradients()
         tokens = [sum(self.train.lengths[row] for row in of_run) for of_run in rows]
         steps = []
         for number, trainee in enumerate(trainees):
@@ -137,12 +130,12 @@ class Together:
     def validate(self, trainees: Sequence[Trainee]) -> list[tuple[float, float]]:
         """Each trainee's (nats per answer token, bits per byte of answer) over the validation rows."""
         rows = [list(range(len(self.validation.lengths))) for _ in trainees]
-        self._lower(trainees)
-        shares = {number: trainee.adapter.own for number, trainee in enumerate(trainees)}
+        self._cast_adapters(trainees)
+        buffers = {number: trainee.adapter.own for number, trainee in enumerate(trainees)}
 
         @torch.no_grad()
         def look(_: int, batch: Pass) -> Sequence[Tensor]:
-            return self._forward(self.validation, batch, shares, [1.0] * len(trainees), training=False)[1]
+            return self._forward(self.validation, batch, buffers, [1.0] * len(trainees), training=False)[1]
 
         sums = self._sums(self.validation, self._parts(self.validation, rows), look)
         tokens, size = max(1, sum(self.validation.trained)), max(1, sum(self.validation.answer_bytes))
@@ -153,7 +146,7 @@ class Together:
 
         What is in a part does not depend on the clock, so neither do sums.
         """
-        return lanes(chosen, rows.lengths, torch.get_num_threads() if self._device.type == "cpu" else 1)
+        return split_across_cores(chosen, rows.lengths, torch.get_num_threads() if self._device.type == "cpu" else 1)
 
     def _sums(
         self, rows: Rows, parts: Sequence[Sequence[Sequence[int]]], work: Callable[[int, Pass], Sequence[Tensor]]
@@ -180,30 +173,32 @@ class Together:
         self,
         rows: Rows,
         batch: Pass,
-        shares: Mapping[int, Share],
+        buffers: Mapping[int, GradientBuffer],
         weights: Sequence[float],
         training: bool = True,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """The pass's weighted loss, and the losses of each unit's answer tokens."""
         longest = max(rows.lengths[row] for _, row in batch.units)
-        able = short(self._weight, longest)
+        able = is_short(self._weight, longest)
         # dropout draws anew for each row, so its rows have no common beginning
-        sharing = {number for number, _ in batch.units if able and not (training and shares[number].adapter.dropout)}
-        laid = lay(rows, batch, sharing)
+        sharing = {number for number, _ in batch.units if able and not (training and buffers[number].adapter.dropout)}
+        packed = pack(rows, batch, sharing)
         self._routing.training = training
-        self._routing.spans = [(shares[number], start, stop) for number, start, stop in laid.spans]
-        each = torch.cat([torch.full((stop - start,), weights[number]) for number, start, stop in laid.spans])
+        self._routing.spans = [(buffers[number], start, stop) for number, start, stop in packed.spans]
+        each = torch.cat([torch.full((stop - start,), weights[number]) for number, start, stop in packed.spans])
         hidden = self._body(
-            input_ids=laid.ids[None].to(self._device),
-            position_ids=laid.positions[None].to(self._device),
+            input_ids=packed.ids[None].to(self._device),
+            position_ids=packed.positions[None].to(self._device),
             use_cache=False,
-            segments=laid.segments,
+            segments=packed.segments,
         ).last_hidden_state
-        total, of_tokens = answer_loss(hidden[0], laid.labels.to(self._device), each.to(self._device), self._head)
+        total, of_tokens = answer_cross_entropy(
+            hidden[0], packed.labels.to(self._device), each.to(self._device), self._head
+        )
         return total, torch.split(of_tokens, [rows.trained[row] for _, row in batch.units])
 
-    def _lower(self, trainees: Sequence[Trainee]) -> None:
-        _at_once([partial(trainee.adapter.lower, self._dtype) for trainee in trainees])
+    def _cast_adapters(self, trainees: Sequence[Trainee]) -> None:
+        _at_once([partial(trainee.adapter.cast, self._dtype) for trainee in trainees])
 
 
 def _at_once(calls: Sequence[Callable[[], T]]) -> list[T]:

@@ -31,7 +31,7 @@ class Pass:
 
 
 @dataclass(frozen=True)
-class Laid:
+class PackedPass:
     """A pass's tokens as the model sees them. Answer tokens stand in the order of the units."""
 
     ids: Tensor
@@ -62,32 +62,32 @@ def passes(rows: Sequence[Sequence[int]], lengths: Sequence[int], most: int) -> 
         yield batch
 
 
-def lanes(rows: Sequence[Sequence[int]], lengths: Sequence[int], count: int) -> list[list[list[int]]]:
+def split_across_cores(rows: Sequence[Sequence[int]], lengths: Sequence[int], count: int) -> list[list[list[int]]]:
     """Each run's rows split into one to `count` parts of about as many tokens, to be computed at the same time.
 
-    Runs stay whole where they fit; of one that does not, the longest rows that fit stay and the next lane has the rest.
+    Runs stay whole where they fit; of one that does not, the longest rows that fit stay and the next part has the rest.
     """
     room = sum(lengths[row] for of_run in rows for row in of_run) / count
     parts: list[list[list[int]]] = [[[] for _ in rows] for _ in range(count)]
-    lane, free = 0, room
+    part, free = 0, room
     for number, of_run in enumerate(rows):
         left = sorted(of_run, key=lambda row: -lengths[row])
         while left:
             held = []
             for row in left:
-                if lane == count - 1 or lengths[row] <= free or not any(parts[lane]):
-                    parts[lane][number].append(row)
+                if part == count - 1 or lengths[row] <= free or not any(parts[part]):
+                    parts[part][number].append(row)
                     free -= lengths[row]
                 else:
                     held.append(row)
             if held:
-                lane, free = lane + 1, room
+                part, free = part + 1, room
             left = held
-    return [part for part in parts if any(part)] or parts[:1]
+    return [one for one in parts if any(one)] or parts[:1]
 
 
-def lay(rows: Rows, batch: Pass, sharing: Collection[int]) -> Laid:
-    """Lay a pass out; the runs whose numbers are in `sharing` compute a common beginning once."""
+def pack(rows: Rows, batch: Pass, sharing: Collection[int]) -> PackedPass:
+    """Lay the rows of a pass end to end; the runs whose numbers are in `sharing` compute a common beginning once."""
     pieces: list[tuple[int, int, int]] = []
     segments: list[Segment] = []
     spans = []
@@ -105,7 +105,7 @@ def lay(rows: Rows, batch: Pass, sharing: Collection[int]) -> Laid:
             segments.append(Segment(end, end + rows.lengths[row] - first, prefix))
             end = segments[-1].stop
         spans.append((number, began, end))
-    return Laid(
+    return PackedPass(
         torch.cat([rows.ids[row][first:last] for row, first, last in pieces]),
         torch.cat([rows.labels[row][first:last] for row, first, last in pieces]),
         torch.cat([torch.arange(first, last) for _, first, last in pieces]),

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from trainer.multi_lora import kernels
 
 
-class LeanNorm(nn.Module):
+class RMSNorm(nn.Module):
     """y = w · x / √(mean(x²) + ε), in the order of roundings of transformers' LlamaRMSNorm."""
 
     def __init__(self, weight: nn.Parameter, epsilon: float) -> None:
@@ -24,16 +24,16 @@ class LeanNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (…, width) -> (…, width)."""
-        return _Norm.apply(x, self.weight, self.variance_epsilon)  # type: ignore[no-any-return, no-untyped-call]
+        return _RMSNormFunction.apply(x, self.weight, self.variance_epsilon)  # type: ignore[no-any-return, no-untyped-call]
 
 
-class _Norm(torch.autograd.Function):
+class _RMSNormFunction(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
         if kernels.serves(x):
             x, output = x.contiguous(), torch.empty_like(x, memory_format=torch.contiguous_format)
             inverse = torch.empty(x.shape[:-1], dtype=torch.float32)
-            kernels.normalise(x, weight, epsilon, output, inverse)
+            kernels.rms_norm(x, weight, epsilon, output, inverse)
         else:
             squares = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32).square_()
             inverse = squares.div_(x.shape[-1]).add_(epsilon).rsqrt_()
@@ -46,7 +46,7 @@ class _Norm(torch.autograd.Function):
         x, inverse, weight = ctx.saved_tensors
         if kernels.serves(x):
             output = torch.empty_like(x)
-            kernels.normalise_back(gradient.contiguous(), x, weight, inverse, output)
+            kernels.rms_norm_backward(gradient.contiguous(), x, weight, inverse, output)
             return output, None, None
         gradient = gradient * weight
         mean = (gradient * x).sum(-1, keepdim=True, dtype=torch.float32).div_(x.shape[-1])
@@ -54,7 +54,7 @@ class _Norm(torch.autograd.Function):
         return gradient.mul_(inverse.to(x.dtype)).addcmul_(x, pull), None, None
 
 
-def use_lean_norms(model: nn.Module) -> int:
+def replace_rms_norms(model: nn.Module) -> int:
     """Replace the norms that compute exactly this, tried on random input; others (Gemma's 1 + w) stay.
 
     Returns how many were replaced.
@@ -65,12 +65,12 @@ def use_lean_norms(model: nn.Module) -> int:
         weight = getattr(module, "weight", None)
         if not type(module).__name__.endswith("RMSNorm") or epsilon is None or not isinstance(weight, nn.Parameter):
             continue
-        lean = LeanNorm(weight, epsilon)
+        ours = RMSNorm(weight, epsilon)
         draws = torch.Generator().manual_seed(0)
         sample = torch.randn(4, weight.shape[0], generator=draws).to(weight.device, weight.dtype)
         with torch.no_grad():
-            same = torch.allclose(module(sample), lean(sample), rtol=1e-2, atol=1e-3)
+            same = torch.allclose(module(sample), ours(sample), rtol=1e-2, atol=1e-3)
         if same:
-            model.set_submodule(name, lean)
+            model.set_submodule(name, ours)
             replaced += 1
     return replaced

@@ -1,7 +1,7 @@
 """Attention over short rows on a CPU: batched products over the key heads, and one loop for each step in between.
 
-transformers turns queries and keys by eight operations over whole tensors, and heads and tokens change places for every
-product. Here one loop turns and lays each segment's heads where the products read them.
+transformers rotates queries and keys by eight operations over whole tensors, and heads and tokens change places for
+every product. Here one loop rotates and puts each segment's heads where the products read them.
 """
 
 from __future__ import annotations
@@ -20,14 +20,17 @@ from trainer.multi_lora import kernels
 from trainer.multi_lora.segments import Segment
 from trainer.planning.pass_limits import SHORT_ROW_TOKENS
 
+Rotary = tuple[Tensor, Tensor]
+"""cos and sin (tokens, width) of the rotary embedding; both empty where nothing is rotated."""
 
-def short(tensor: Tensor, longest: int) -> bool:
-    """Are rows of at most `longest` tokens in such tensors attended here?"""
+
+def is_short(tensor: Tensor, longest: int) -> bool:
+    """Whether rows of at most `longest` tokens in such tensors are attended here."""
     return longest <= SHORT_ROW_TOKENS and kernels.serves(tensor)
 
 
 @dataclass(frozen=True)
-class Heads:
+class HeadLayout:
     """A pass's attention: what sees what, and how heads lie in tensors (tokens, heads · width)."""
 
     segments: Sequence[Segment]
@@ -40,21 +43,21 @@ class Heads:
     """How far back a token looks, itself included; 0: to the beginning."""
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, turns: tuple[Tensor, Tensor] | None, heads: Heads) -> Tensor:
+def causal_attention(query: Tensor, key: Tensor, value: Tensor, rotary: Rotary | None, heads: HeadLayout) -> Tensor:
     """Causal attention inside each segment and to its prefix.
 
     query (tokens, heads · width), key and value (tokens, key heads · width), cos and sin (tokens, width) of queries
-    and keys that are not turned yet -> (tokens, heads · width).
+    and keys that are not rotated yet -> (tokens, heads · width).
     """
-    cos, sin = turns or (query.new_empty(0), query.new_empty(0))
+    cos, sin = rotary or (query.new_empty(0), query.new_empty(0))
     parts = [part.contiguous() for part in (query, key, value, cos, sin)]
-    return _Attend.apply(*parts, heads)  # type: ignore[no-any-return, no-untyped-call]
+    return _CausalAttention.apply(*parts, heads)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class _Blocks:
     """Where each segment's heads lie in one flat tensor, ready for the products."""
 
-    def __init__(self, heads: Heads) -> None:
+    def __init__(self, heads: HeadLayout) -> None:
         self.heads = heads
         self.table = np.array([(s.start, s.stop, *s.prefix) for s in heads.segments], dtype=np.int64)
         self.own = [segment.stop - segment.start for segment in heads.segments]
@@ -73,59 +76,61 @@ class _Blocks:
         parts = torch.split(blocks, [count * heads * width for count in tokens])
         return [part.view(self.heads.key, -1, width) for part in parts]
 
-    def lay(self, x: Tensor, cos: Tensor, sin: Tensor, *, keys: bool) -> Tensor:
-        """x (tokens, heads · width), turned, as blocks of queries or of keys."""
+    def split(self, x: Tensor, rotary: Rotary, *, keys: bool) -> Tensor:
+        """x (tokens, heads · width), rotated, as blocks of queries or of keys."""
         heads = self.heads.key if keys else self.heads.query
         blocks = x.new_empty(sum(self.seen if keys else self.own) * heads * self.heads.width)
-        kernels.lay_blocks(self.table, x, cos, sin, heads, self.heads.width, keys, blocks)
+        kernels.split_heads(self.table, x, rotary, heads, self.heads.width, keys, blocks)
         return blocks
 
-    def gather(self, blocks: Tensor, like: tuple[int, ...], cos: Tensor, sin: Tensor, *, keys: bool) -> Tensor:
-        """Gradients the other way: turned back, summed over the segments that saw a token."""
+    def merge_gradients(self, blocks: Tensor, tokens: int, rotary: Rotary, *, keys: bool) -> Tensor:
+        """Gradients in blocks as (tokens, heads · width): rotated back, summed over the segments that saw a token."""
         heads = self.heads.key if keys else self.heads.query
-        output, sums = blocks.new_empty(like), np.empty(like[0] * like[1], dtype=np.float32)
-        kernels.collect_seen(self.table, blocks, cos, sin, heads, self.heads.width, keys, sums, output)
+        output = blocks.new_empty((tokens, heads * self.heads.width))
+        kernels.merge_gradients(self.table, blocks, rotary, heads, self.heads.width, keys, output)
         return output
 
 
-class _Attend(torch.autograd.Function):
+class _CausalAttention(torch.autograd.Function):
     """Softmax(s q kᵀ) v segment by segment.
 
-    Backward, with the shares P and the output o: dv = Pᵀ do, dS = s P ∘ (do vᵀ − ⟨do, o⟩), dq = dS k, dk = dSᵀ q.
+    Backward, with the probabilities P, the output o: dv = Pᵀ do, dS = s P ∘ (do vᵀ − ⟨do, o⟩), dq = dS k, dk = dSᵀ q.
     ⟨do, o⟩ goes into the product as two more columns (what bf16 holds of it, and the rest), so that the difference is
-    formed in the product's fp32 and no table of shares is ever written in fp32.
+    formed in the product's fp32 and no table of probabilities is ever written in fp32.
     """
 
     @staticmethod
-    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, cos: Tensor, sin: Tensor, heads: Heads) -> Tensor:
-        blocks, still = _Blocks(heads), query.new_empty(0)
-        queries, keys = blocks.lay(query, cos, sin, keys=False), blocks.lay(key, cos, sin, keys=True)
-        values, mixed = blocks.lay(value, still, still, keys=True), torch.empty_like(queries)
-        shares = []
+    def forward(
+        ctx: Any, query: Tensor, key: Tensor, value: Tensor, cos: Tensor, sin: Tensor, heads: HeadLayout
+    ) -> Tensor:
+        blocks, unrotated = _Blocks(heads), (query.new_empty(0), query.new_empty(0))
+        queries, keys = blocks.split(query, (cos, sin), keys=False), blocks.split(key, (cos, sin), keys=True)
+        values, mixed = blocks.split(value, unrotated, keys=True), torch.empty_like(queries)
+        kept = []
         each = (blocks.of_queries(queries), blocks.of_keys(keys), blocks.of_keys(values), blocks.of_queries(mixed))
         for own, seen, q, k, v, o in zip(blocks.own, blocks.seen, *each, strict=True):
-            share = torch.bmm(q, k.transpose(1, 2))
-            kernels.attend(share, heads.query, own, seen, heads.window, heads.scale)
-            torch.bmm(share, v, out=o)
-            shares.append(share)
+            probabilities = torch.bmm(q, k.transpose(1, 2))  # scores, until the softmax in place
+            kernels.causal_softmax(probabilities, heads.query, own, seen, heads.window, heads.scale)
+            torch.bmm(probabilities, v, out=o)
+            kept.append(probabilities)
         output = torch.empty_like(query)
-        kernels.collect(blocks.table, mixed, heads.query, heads.width, output)
-        ctx.save_for_backward(queries, keys, values, cos, sin, output, *shares)
+        kernels.merge_heads(blocks.table, mixed, heads.query, heads.width, output)
+        ctx.save_for_backward(queries, keys, values, cos, sin, output, *kept)
         ctx.blocks = blocks
         return output
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:
-        queries, keys, values, cos, sin, output, *shares = ctx.saved_tensors
+        queries, keys, values, cos, sin, output, *kept = ctx.saved_tensors
         blocks: _Blocks = ctx.blocks
         heads, width = blocks.heads, blocks.heads.width
         tokens = len(output)
         coming = output.new_empty(tokens * heads.query * (width + 2))
-        kernels.lay_gradients(blocks.table, gradient.contiguous(), output, heads.query, width, coming)
+        kernels.split_gradients(blocks.table, gradient.contiguous(), output, heads.query, width, coming)
         padded = nn.functional.pad(values.view(-1, width), (0, 2), value=1.0).view(-1)
         to_queries, to_keys, to_values = (torch.empty_like(each) for each in (queries, keys, values))
-        for share, g, p, q, k, gq, gk, gv in zip(
-            shares,
+        for probabilities, g, p, q, k, gq, gk, gv in zip(
+            kept,
             blocks.of_queries(coming, 2),
             blocks.of_keys(padded, 2),
             blocks.of_queries(queries),
@@ -136,15 +141,15 @@ class _Attend(torch.autograd.Function):
             strict=True,
         ):
             spread = torch.bmm(g, p.transpose(1, 2))
-            kernels.multiply(share, spread, heads.scale)
+            kernels.causal_softmax_backward(probabilities, spread, heads.scale)
             torch.bmm(spread, k, out=gq)
             torch.bmm(spread.transpose(1, 2), q, out=gk)
-            torch.bmm(share.transpose(1, 2), g[..., :width], out=gv)
-        still, narrow = output.new_empty(0), (tokens, heads.key * width)
+            torch.bmm(probabilities.transpose(1, 2), g[..., :width], out=gv)
+        unrotated = (output.new_empty(0), output.new_empty(0))
         return (
-            blocks.gather(to_queries, (tokens, heads.query * width), cos, sin, keys=False),
-            blocks.gather(to_keys, narrow, cos, sin, keys=True),
-            blocks.gather(to_values, narrow, still, still, keys=True),
+            blocks.merge_gradients(to_queries, tokens, (cos, sin), keys=False),
+            blocks.merge_gradients(to_keys, tokens, (cos, sin), keys=True),
+            blocks.merge_gradients(to_values, tokens, unrotated, keys=True),
             None,
             None,
             None,
@@ -162,21 +167,22 @@ class _ShortForward:
         self, hidden_states: Tensor, position_embeddings: Any = None, *, segments: Sequence[Segment], **others: Any
     ) -> tuple[Tensor, None]:
         layer = self.layer
-        if not short(hidden_states, max(segment.seen for segment in segments)):
+        if not is_short(hidden_states, max(segment.seen for segment in segments)):
             others |= {"hidden_states": hidden_states, "position_embeddings": position_embeddings}
             return self.usual(segments=segments, **others)  # type: ignore[no-any-return]
         query, key, value = (each(hidden_states)[0] for each in (layer.q_proj, layer.k_proj, layer.v_proj))
         width = layer.head_dim
         window = getattr(layer, "sliding_window", None) or 0
-        heads = Heads(segments, query.shape[1] // width, key.shape[1] // width, width, layer.scaling, window)
+        heads = HeadLayout(segments, query.shape[1] // width, key.shape[1] // width, width, layer.scaling, window)
         cos, sin = (each[0] for each in position_embeddings)
-        return layer.o_proj(attend(query, key, value, (cos, sin), heads)[None]), None
+        return layer.o_proj(causal_attention(query, key, value, (cos, sin), heads)[None]), None
 
 
-def use_short_rows(model: nn.Module) -> int:
-    """Let attention layers that turn, look and mix as Llama's do it here; others keep theirs.
+def use_short_attention(model: nn.Module) -> int:
+    """Let attention layers that compute what Llama's do, rotary embedding included, do it here; others keep theirs.
 
-    Tried on random input. Needs `trainer.multi_lora.attention.use_row_attention` before. Returns how many were changed.
+    Tried on random input. Needs `trainer.multi_lora.attention.use_segment_attention` before.
+    Returns how many were changed.
     """
     if not kernels.serves(next(model.parameters())):
         return 0

@@ -30,7 +30,7 @@ class Adapter:
         self.rank, self.scale, self.dropout, self.dropout_draws = rank, scale, dropout, dropout_draws
         self._places: dict[str, tuple[tuple[int, int, int], ...]] = {}
         """For A and for B: where it begins, its height and width."""
-        self._groups = siblings(layers)
+        self._groups = layers_by_input(layers)
         size = 0
         for names in self._groups:
             for part in (0, 1):
@@ -42,36 +42,38 @@ class Adapter:
         self.weights = nn.Parameter(torch.zeros(size, device=device))
         self.weights.grad = torch.zeros_like(self.weights)
         self.pairs = self.views(self.weights.detach())
-        self.own = Share(self, self.weights.grad, dropout_draws)
-        """With the gradients that the optimizer reads."""
-        self._shares: list[Share] = []
-        self._low = self._lying = self.weights.detach()
-        self._turned: dict[tuple[str, int], Tensor] = {}
-        self._ups: dict[str, Tensor] = {}
+        self.own = GradientBuffer(self, self.weights.grad, dropout_draws)
+        """The buffer whose gradients the optimizer reads."""
+        self._buffers: list[GradientBuffer] = []
+        self._cast = self._transposed = self.weights.detach()
+        self._a_transposed: dict[tuple[str, int], Tensor] = {}
+        self._b_transposed: dict[str, Tensor] = {}
         self._blocks: NDArray[np.int64]
 
     def parameters(self) -> list[nn.Parameter]:
         """What an optimizer steps: the flat weights."""
         return [self.weights]
 
-    def share(self) -> Share:
-        """For the rows that one more thread computes, until `gather`."""
-        share = self.own
-        if self._shares:
+    def gradient_buffer(self) -> GradientBuffer:
+        """A buffer for the rows that one more thread computes, until `reduce_gradients`."""
+        buffer = self.own
+        if self._buffers:
             draws = self.dropout_draws
             seed = int(torch.randint(2**62, (), generator=draws, device=draws.device))
-            share = Share(self, torch.zeros_like(self.own.flat), torch.Generator(draws.device).manual_seed(seed))
-        self._shares.append(share)
-        return share
+            buffer = GradientBuffer(
+                self, torch.zeros_like(self.own.flat), torch.Generator(draws.device).manual_seed(seed)
+            )
+        self._buffers.append(buffer)
+        return buffer
 
-    def gather(self) -> None:
-        """Add up what the threads found, in the order in which they were given their shares."""
-        for share in self._shares[1:]:
-            self.own.flat.add_(share.flat)
-        self._shares.clear()
+    def reduce_gradients(self) -> None:
+        """Add up what the threads found, in the order in which they were given their buffers."""
+        for buffer in self._buffers[1:]:
+            self.own.flat.add_(buffer.flat)
+        self._buffers.clear()
 
     def gradient_norm(self) -> float:
-        """Of all weights together."""
+        """The Euclidean norm of all gradients together."""
         return float(torch.linalg.vector_norm(self.own.flat))
 
     def scale_gradients(self, by: float) -> None:
@@ -82,54 +84,54 @@ class Adapter:
         """Set all gradients to zero, in place."""
         self.own.flat.zero_()
 
-    def lower(self, dtype: torch.dtype) -> None:
+    def cast(self, dtype: torch.dtype) -> None:
         """Take over the present weights for passes in a dtype; called once after every update.
 
-        Both are kept the way the larger products read them without turning them every time.
+        A and B are kept as they are and transposed: the larger products read either without transposing it every time.
         """
         weights = self.weights.detach()
-        if not self._turned or self._low.dtype != dtype:
-            self._low, self._lying = weights.to(dtype), torch.empty_like(weights, dtype=dtype)
-            self._blocks = self._lay()
-        elif self._low is not weights:
-            self._low.copy_(weights)
-        if kernels.serves(self._low):
-            kernels.turn(weights, self._blocks, self.scale, self._lying)
+        if not self._a_transposed or self._cast.dtype != dtype:
+            self._cast, self._transposed = weights.to(dtype), torch.empty_like(weights, dtype=dtype)
+            self._blocks = self._transposed_blocks()
+        elif self._cast is not weights:
+            self._cast.copy_(weights)
+        if kernels.serves(self._cast):
+            kernels.transpose(weights, self._blocks, self.scale, self._transposed)
             return
-        for start, height, width, is_up in self._blocks.tolist():
+        for start, height, width, is_b in self._blocks.tolist():
             block = slice(start, start + height * width)
-            turned = weights[block].view(height, width).t() * (self.scale if is_up else 1.0)
-            self._lying[block].view(width, height).copy_(turned)
+            transposed = weights[block].view(height, width).t() * (self.scale if is_b else 1.0)
+            self._transposed[block].view(width, height).copy_(transposed)
 
-    def _lay(self) -> NDArray[np.int64]:
-        """Where blocks that are turned as one lie, each (first, height, width, is it a B): As of a group, every B."""
+    def _transposed_blocks(self) -> NDArray[np.int64]:
+        """Where blocks that are transposed lie, each (first, height, width, is it a B): As of a group, every B."""
         blocks = []
         for names in self._groups:
             start, rank, width = self._places[names[0]][0]
             blocks.append((start, len(names) * rank, width, 0))
-            turned = self._lying[start : start + len(names) * rank * width].view(width, -1)
-            parts = torch.split(turned, rank, 1)
-            self._turned |= {(name, 1): part for name, part in zip(names, parts, strict=True)}
-            self._turned[names[0], len(names)] = turned
+            stacked = self._transposed[start : start + len(names) * rank * width].view(width, -1)
+            parts = torch.split(stacked, rank, 1)
+            self._a_transposed |= {(name, 1): part for name, part in zip(names, parts, strict=True)}
+            self._a_transposed[names[0], len(names)] = stacked
             for name in names:
                 start, height, rank = self._places[name][1]
                 blocks.append((start, height, rank, 1))
-                self._ups[name] = self._lying[start : start + height * rank].view(rank, height)
+                self._b_transposed[name] = self._transposed[start : start + height * rank].view(rank, height)
         return np.array(blocks, dtype=np.int64)
 
-    def downs(self, names: Sequence[str]) -> Tensor:
+    def stacked_a(self, names: Sequence[str]) -> Tensor:
         """The As of one layer or of all that lie together, end to end: (layers · rank, in)."""
-        return self.end_to_end(self._low, names)
+        return self.stacked_a_of(self._cast, names)
 
-    def turned_downs(self, names: Sequence[str]) -> Tensor:
-        """The same, (in, layers · rank)."""
-        return self._turned[names[0], len(names)]
+    def stacked_a_transposed(self, names: Sequence[str]) -> Tensor:
+        """`stacked_a` transposed: (in, layers · rank)."""
+        return self._a_transposed[names[0], len(names)]
 
-    def up(self, name: str) -> Tensor:
-        """s Bᵀ of a layer: (rank, out)."""
-        return self._ups[name]
+    def scaled_b_transposed(self, name: str) -> Tensor:
+        """s Bᵀ of a layer, s the adapter's scale: (rank, out)."""
+        return self._b_transposed[name]
 
-    def end_to_end(self, flat: Tensor, names: Sequence[str]) -> Tensor:
+    def stacked_a_of(self, flat: Tensor, names: Sequence[str]) -> Tensor:
         """The part of a flat tensor where the As of these layers lie: (layers · rank, in)."""
         (start, _, width), (last, rank, _) = self._places[names[0]][0], self._places[names[-1]][0]
         return flat[start : last + rank * width].view(-1, width)
@@ -144,17 +146,17 @@ class Adapter:
         return {name: (view(places[0]), view(places[1])) for name, places in sorted(self._places.items())}
 
 
-class Share:
-    """A thread's part in an adapter's step: the gradients of its rows, and what dropout draws for them."""
+class GradientBuffer:
+    """One thread's part in an adapter's step: the gradients of its rows, and what dropout draws for them."""
 
     def __init__(self, adapter: Adapter, flat: Tensor, dropout_draws: torch.Generator) -> None:
         self.adapter, self.flat, self.dropout_draws = adapter, flat, dropout_draws
         self.gradients = adapter.views(flat)
-        """Of the pairs, fp32: every backward pass adds to them."""
+        """The gradients of the pairs, fp32: every backward pass adds to them."""
 
-    def down_gradients(self, names: Sequence[str]) -> Tensor:
-        """Of the As of one layer or of all that lie together: (layers · rank, in)."""
-        return self.adapter.end_to_end(self.flat, names)
+    def stacked_a_gradients(self, names: Sequence[str]) -> Tensor:
+        """The gradients of the As of one layer or of all that lie together: (layers · rank, in)."""
+        return self.adapter.stacked_a_of(self.flat, names)
 
 
 def new_adapter(
@@ -171,7 +173,7 @@ def new_adapter(
     return adapter
 
 
-def siblings(names: Iterable[str]) -> list[list[str]]:
+def layers_by_input(names: Iterable[str]) -> list[list[str]]:
     """Layer names grouped by the input they read: query, key and value; gate and up; others alone."""
     groups: dict[tuple[str, str], list[str]] = {}
     for name in names:

@@ -129,20 +129,20 @@ def _weights(shape: Shape, training: Training, width: int) -> float:
 
 
 def _together(shape: Shape, training: Training, lora: Lora, row_tokens: int, runs: int, place: Place) -> Memory:
-    """The shared loop: bases are read once, rows laid end to end, and each core has a pass of its own."""
+    """The shared loop: bases are read once, rows lie end to end, and each core has a pass of its own."""
     width = 2 if dtype_of(shape, training, place) in HALF else 4
     weights, frozen = _weights(shape, training, width), shape.linear_parameters * width
     if frozen <= TRANSPOSED_BYTES:
         weights += frozen
-    # Two copies in the dtype, one each way round (`trainer.multi_lora.weights`).
+    # Two copies in the dtype, one of them transposed (`trainer.multi_lora`).
     trained = trained_parameters(shape, lora) * (TRAINED_BYTES + 2 * width) * runs
     rows = training.batch_size * runs
-    lanes = min(rows, place.cores)
-    tokens = min(rows, lanes * max(1, tokens_of_a_pass(lanes) // row_tokens)) * row_tokens
+    at_once = min(rows, place.cores)
+    tokens = min(rows, at_once * max(1, tokens_of_a_pass(at_once) // row_tokens)) * row_tokens
     attention, kv = shape.heads * shape.head, shape.kv_heads * shape.head
     kept = width * (4 * shape.hidden + 3 * attention + 3 * kv + 3 * shape.intermediate)
     if row_tokens <= SHORT_ROW_TOKENS:
-        kept += width * shape.heads * row_tokens  # shares of attention (`trainer.multi_lora.short_attention`)
+        kept += width * shape.heads * row_tokens  # attention's probabilities (`trainer.multi_lora`)
     scores = min(tokens, LOSS_PIECE_TOKENS * place.cores) * shape.vocabulary * width
     kept *= tokens * shape.layers
     return Memory(weights, trained, kept, scores, OVERHEAD_BYTES["cpu"], False, training.batch_size)

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 from trainer.multi_lora import kernels
-from trainer.multi_lora.cross_entropy import answer_loss
-from trainer.multi_lora.rms_norm import LeanNorm
+from trainer.multi_lora.cross_entropy import answer_cross_entropy
+from trainer.multi_lora.rms_norm import RMSNorm
 from trainer.multi_lora.segments import Segment
-from trainer.multi_lora.short_attention import Heads, attend
-from trainer.multi_lora.swiglu import LeanMLP
+from trainer.multi_lora.short_attention import HeadLayout, causal_attention
+from trainer.multi_lora.swiglu import SwiGLU
 
 DTYPES = pytest.mark.parametrize(("dtype", "error"), [(torch.float32, 1e-5), (torch.bfloat16, 2e-2)])
 
@@ -41,7 +41,7 @@ def mlp_of(width: int, dtype: torch.dtype) -> nn.Module:
 def test_norms_and_gates_are_those_of_torch_both_ways(dtype: torch.dtype, error: float) -> None:
     torch.manual_seed(0)
     x, coming = draw(1, 33, 50, dtype=dtype), draw(1, 33, 50, dtype=dtype)
-    norm, mlp = LeanNorm(nn.Parameter(draw(50, dtype=dtype)), 1e-5), mlp_of(50, dtype)
+    norm, mlp = RMSNorm(nn.Parameter(draw(50, dtype=dtype)), 1e-5), mlp_of(50, dtype)
     exact = {name: weight.detach().double() for name, weight in mlp.named_parameters()}
 
     def exact_mlp(x: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ def test_norms_and_gates_are_those_of_torch_both_ways(dtype: torch.dtype, error:
 
     for ours, theirs in (
         (norm, lambda x: F.rms_norm(x, (50,), norm.weight.detach().double(), 1e-5)),
-        (LeanMLP(mlp), exact_mlp),
+        (SwiGLU(mlp), exact_mlp),
     ):
         given, wide = x.clone().requires_grad_(), x.double().requires_grad_()
         output, expected = ours(given), theirs(wide)
@@ -63,12 +63,12 @@ def test_norms_and_gates_are_those_of_torch_both_ways(dtype: torch.dtype, error:
 @pytest.mark.slow
 @DTYPES
 @pytest.mark.parametrize("window", [0, 6])
-def test_turned_rows_with_a_common_beginning_attend_as_a_mask_says(
+def test_rotated_rows_with_a_common_beginning_attend_as_a_mask_says(
     dtype: torch.dtype, error: float, window: int
 ) -> None:
     torch.manual_seed(0)
     segments = [Segment(0, 5), Segment(5, 20, (0, 5)), Segment(20, 33, (0, 5)), Segment(33, 50)]
-    heads = Heads(segments, query=4, key=2, width=8, scale=8**-0.5, window=window)
+    heads = HeadLayout(segments, query=4, key=2, width=8, scale=8**-0.5, window=window)
     given = [draw(50, count * 8, dtype=dtype).requires_grad_() for count in (4, 2, 2)]
     wide = [each.detach().double().requires_grad_() for each in given]
     angles = torch.arange(50)[:, None] * torch.rand(4).repeat(2)
@@ -77,7 +77,7 @@ def test_turned_rows_with_a_common_beginning_attend_as_a_mask_says(
     q, k = apply_rotary_pos_emb(q, k, cos[None].double(), sin[None].double())
     mask = visible(segments, window)
     expected = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=True).transpose(1, 2).flatten(2)[0]
-    output = attend(*given, (cos, sin), heads)
+    output = causal_attention(*given, (cos, sin), heads)
     coming = draw(50, 32, dtype=dtype)
     output.backward(coming)
     expected.backward(coming.double())
@@ -104,7 +104,7 @@ def test_the_loss_of_answers_is_torchs_and_so_is_its_gradient(dtype: torch.dtype
     hidden, head = draw(300, 16, dtype=dtype).requires_grad_(), nn.Linear(16, 999, dtype=dtype)
     labels = torch.randint(0, 999, (300,)).where(torch.rand(300) < 0.7, torch.tensor(-100))
     weights = torch.rand(300)
-    total, losses = answer_loss(hidden, labels, weights, head)
+    total, losses = answer_cross_entropy(hidden, labels, weights, head)
     total.backward()  # type: ignore[no-untyped-call]
     wide = hidden.detach().double().requires_grad_()
     logits = F.linear(wide, head.weight.detach().double(), head.bias.detach().double())
@@ -122,9 +122,9 @@ def test_what_is_not_a_number_stays_so(dtype: torch.dtype, error: float, bad: fl
     logits, scores, gates = draw(2, 100, dtype=dtype), draw(1, 40, 40, dtype=dtype), draw(100, dtype=dtype)
     logits[0, 7] = scores[0, 20, 3] = gates[5] = bad
     losses, output = torch.empty(2), torch.empty_like(gates)
-    kernels.surprise(logits, torch.tensor([3, 4]), losses, True)
-    kernels.attend(scores, 1, 40, 40, 0, 0.1)
-    kernels.gate(gates, torch.ones_like(gates), output)
+    kernels.cross_entropy(logits, torch.tensor([3, 4]), losses, True)
+    kernels.causal_softmax(scores, 1, 40, 40, 0, 0.1)
+    kernels.swiglu(gates, torch.ones_like(gates), output)
     assert losses.isfinite().tolist() == [False, True]
     assert scores[0, 20:].isfinite()[:, :21].all(1).tolist() == [False] + [True] * 19
     assert not output[5].isfinite()

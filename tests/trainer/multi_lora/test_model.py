@@ -14,9 +14,9 @@ from torch import nn
 
 from trainer.data.examples import Example
 from trainer.experiment.reading import experiment_of
-from trainer.multi_lora.cross_entropy import answer_loss
-from trainer.multi_lora.model import Together, trains_together, why_alone
-from trainer.multi_lora.packing import lanes, lay, passes
+from trainer.multi_lora.cross_entropy import answer_cross_entropy
+from trainer.multi_lora.model import SharedBase, trains_together, why_alone
+from trainer.multi_lora.packing import pack, passes, split_across_cores
 from trainer.multi_lora.run_state import save_adapter
 from trainer.runs.progress import RunProgress
 
@@ -46,9 +46,9 @@ def experiment(**lora: object):
     return experiment_of(raw, "test")
 
 
-def shaken(together: Together, **lora: object):
+def shaken(shared_base: SharedBase, **lora: object):
     """An adapter whose B is not zero, so that it changes something."""
-    adapter = together.adapter(experiment(**lora))
+    adapter = shared_base.adapter(experiment(**lora))
     draws = torch.Generator().manual_seed(2)
     for _, b in adapter.pairs.values():
         with torch.no_grad():
@@ -85,10 +85,10 @@ def test_loss_and_gradients_are_those_of_peft(small: Small, tmp_path: Path, arch
     from peft import PeftModel
 
     rows = examples((40, 7, 23))
-    together = Together(model_of(small(architecture)), rows, rows)
-    adapter = shaken(together, dropout=0.0)
+    shared_base = SharedBase(model_of(small(architecture)), rows, rows)
+    adapter = shaken(shared_base, dropout=0.0)
     save_adapter(adapter, experiment().lora, "b", tmp_path)
-    ((mine, _),) = together.validate([Only(adapter)])  # type: ignore[list-item]
+    ((mine, _),) = shared_base.validate([Only(adapter)])  # type: ignore[list-item]
 
     model = PeftModel.from_pretrained(model_of(small(architecture)), tmp_path, is_trainable=True)
     total, count = torch.zeros(()), 0
@@ -100,8 +100,8 @@ def test_loss_and_gradients_are_those_of_peft(small: Small, tmp_path: Path, arch
     (total / count).backward()
     assert mine == pytest.approx(total.item() / count, abs=1e-5)
 
-    (batch,) = passes([[0, 1, 2]], together.train.lengths, 1000)
-    together._forward(together.train, batch, {0: adapter.own}, [1 / count])[0].backward()  # type: ignore[list-item]
+    (batch,) = passes([[0, 1, 2]], shared_base.train.lengths, 1000)
+    shared_base._forward(shared_base.train, batch, {0: adapter.own}, [1 / count])[0].backward()  # type: ignore[list-item]
     theirs = dict(model.named_parameters())
     for layer, gradients in adapter.own.gradients.items():
         for part, gradient in zip(("lora_A", "lora_B"), gradients, strict=True):
@@ -111,7 +111,7 @@ def test_loss_and_gradients_are_those_of_peft(small: Small, tmp_path: Path, arch
 
 def test_bf16_rows_attend_as_transformers_do(small: Small) -> None:
     """The hand-written backward of short rows runs in bf16 only; it is held against the fp32 gradients."""
-    from trainer.multi_lora.attention import rows_attention
+    from trainer.multi_lora.attention import segment_attention
     from trainer.multi_lora.segments import Segment
 
     draws = torch.Generator().manual_seed(0)
@@ -119,7 +119,7 @@ def test_bf16_rows_attend_as_transformers_do(small: Small) -> None:
     inputs = [torch.randn(1, heads, 60, 32, generator=draws) for heads in (4, 2, 2)]
     for dtype in (torch.float32, torch.bfloat16):
         q, k, v = (part.clone().to(dtype).requires_grad_() for part in inputs)
-        output, _ = rows_attention(nn.Module(), q, k, v, None, segments=[Segment(0, 40), Segment(40, 60)])
+        output, _ = segment_attention(nn.Module(), q, k, v, None, segments=[Segment(0, 40), Segment(40, 60)])
         (output.float() ** 2).sum().backward()
         gradients.append([output.float(), q.grad.float(), k.grad.float(), v.grad.float()])  # type: ignore[union-attr]
     for exact, low in zip(*gradients, strict=True):
@@ -134,19 +134,19 @@ def test_a_beginning_computed_once_gives_the_gradients_of_one_computed_in_each_r
     rows = [replace(row, labels=[*[-100] * 20, *row.labels]) for row in rows]
     found = []
     for sharing in ({0}, set()):
-        together = Together(model_of(small(architecture)), rows, rows)
-        adapter = shaken(together, dropout=0.0)
-        adapter.lower(torch.float32)
-        (batch,) = passes([[0, 1, 2]], together.train.lengths, 1000)
-        laid = lay(together.train, batch, sharing)
-        together._routing.spans = [(adapter.own, start, stop) for _, start, stop in laid.spans]
-        hidden = together._body(
-            input_ids=laid.ids[None], position_ids=laid.positions[None], use_cache=False, segments=laid.segments
+        shared_base = SharedBase(model_of(small(architecture)), rows, rows)
+        adapter = shaken(shared_base, dropout=0.0)
+        adapter.cast(torch.float32)
+        (batch,) = passes([[0, 1, 2]], shared_base.train.lengths, 1000)
+        packed = pack(shared_base.train, batch, sharing)
+        shared_base._routing.spans = [(adapter.own, start, stop) for _, start, stop in packed.spans]
+        hidden = shared_base._body(
+            input_ids=packed.ids[None], position_ids=packed.positions[None], use_cache=False, segments=packed.segments
         ).last_hidden_state[0]
-        total, of_tokens = answer_loss(hidden, laid.labels, torch.ones(len(laid.ids)), together._head)
+        total, of_tokens = answer_cross_entropy(hidden, packed.labels, torch.ones(len(packed.ids)), shared_base._head)
         total.backward()  # type: ignore[no-untyped-call]
         assert adapter.weights.grad is not None
-        found.append((len(laid.ids), of_tokens, adapter.weights.grad))
+        found.append((len(packed.ids), of_tokens, adapter.weights.grad))
     (once, losses, gradient), (each, their_losses, their_gradient) = found
     assert each - once == 2 * 20
     torch.testing.assert_close(losses, their_losses, rtol=1e-4, atol=1e-5)
@@ -155,23 +155,23 @@ def test_a_beginning_computed_once_gives_the_gradients_of_one_computed_in_each_r
 
 def test_rows_see_nothing_of_their_neighbours(small: Small) -> None:
     rows = examples((30, 12))
-    together = Together(model_of(small("llama")), rows, rows)
-    adapter = shaken(together)
-    ((both, _),) = together.validate([Only(adapter)])  # type: ignore[list-item]
+    shared_base = SharedBase(model_of(small("llama")), rows, rows)
+    adapter = shaken(shared_base)
+    ((both, _),) = shared_base.validate([Only(adapter)])  # type: ignore[list-item]
     sums = []
     for row in rows:
-        together.validation = type(together.validation)([row])
-        ((alone, _),) = together.validate([Only(adapter)])  # type: ignore[list-item]
-        sums.append(alone * together.validation.trained[0])
-    assert both == pytest.approx(sum(sums) / sum(type(together.validation)(rows).trained), abs=1e-6)
+        shared_base.validation = type(shared_base.validation)([row])
+        ((alone, _),) = shared_base.validate([Only(adapter)])  # type: ignore[list-item]
+        sums.append(alone * shared_base.validation.trained[0])
+    assert both == pytest.approx(sum(sums) / sum(type(shared_base.validation)(rows).trained), abs=1e-6)
 
 
 def test_adapters_in_one_pass_do_not_touch_each_other(small: Small) -> None:
     rows = examples((30, 12))
-    together = Together(model_of(small("llama")), rows, rows)
-    one, other = shaken(together, rank=2), shaken(together, rank=8, target="attention")
-    alone = [together.validate([Only(adapter)])[0] for adapter in (one, other)]  # type: ignore[list-item]
-    both = together.validate([Only(one), Only(other)])  # type: ignore[list-item]
+    shared_base = SharedBase(model_of(small("llama")), rows, rows)
+    one, other = shaken(shared_base, rank=2), shaken(shared_base, rank=8, target="attention")
+    alone = [shared_base.validate([Only(adapter)])[0] for adapter in (one, other)]  # type: ignore[list-item]
+    both = shared_base.validate([Only(one), Only(other)])  # type: ignore[list-item]
     assert alone[0] != alone[1]
     assert [pytest.approx(value, abs=1e-6) for value in alone] == both
 
@@ -180,11 +180,11 @@ def test_adapters_in_one_pass_do_not_touch_each_other(small: Small) -> None:
     st.lists(st.lists(st.integers(1, 400), max_size=6), min_size=1, max_size=6),
     st.integers(1, 5),
 )
-def test_lanes_hold_every_row_once_and_about_as_many_tokens(runs: list[list[int]], count: int) -> None:
+def test_the_parts_of_cores_hold_every_row_once_and_about_as_many_tokens(runs: list[list[int]], count: int) -> None:
     lengths = [length for of_run in runs for length in of_run]
     starts = [sum(map(len, runs[:number])) for number in range(len(runs))]
     rows = [list(range(start, start + len(of_run))) for start, of_run in zip(starts, runs, strict=True)]
-    parts = lanes(rows, lengths, count)
+    parts = split_across_cores(rows, lengths, count)
     assert 1 <= len(parts) <= count
     assert [sorted(row for part in parts for row in part[number]) for number in range(len(runs))] == rows
     room, longest = sum(lengths) / count, max(lengths, default=0)
@@ -202,10 +202,10 @@ def test_rows_on_two_cores_teach_what_they_teach_on_one(small: Small, dropout: f
     try:
         for threads in (1, 2, 2):
             torch.set_num_threads(threads)
-            together = Together(model_of(small("llama")), rows, rows, pass_tokens=50)
-            made = [shaken(together, rank=rank, dropout=dropout) for rank in (2, 4, 8)]
+            shared_base = SharedBase(model_of(small("llama")), rows, rows, pass_tokens=50)
+            made = [shaken(shared_base, rank=rank, dropout=dropout) for rank in (2, 4, 8)]
             trainees = [Learner(adapter) for adapter in made]
-            steps = together.step(trainees)  # type: ignore[arg-type]
+            steps = shared_base.step(trainees)  # type: ignore[arg-type]
             assert torch.get_num_threads() == threads
             found.append([(step.loss, learner.gradient) for step, learner in zip(steps, trainees, strict=True)])
     finally:
@@ -223,8 +223,8 @@ def test_small_passes_change_nothing_but_the_order_of_sums(small: Small) -> None
     rows = examples((30, 12, 25, 9))
     losses = []
     for limit in (16, 1000):
-        together = Together(model_of(small("llama")), rows, rows, pass_tokens=limit)
-        losses.append(together.validate([Only(shaken(together))])[0])  # type: ignore[list-item]
+        shared_base = SharedBase(model_of(small("llama")), rows, rows, pass_tokens=limit)
+        losses.append(shared_base.validate([Only(shaken(shared_base))])[0])  # type: ignore[list-item]
     assert losses[0] == pytest.approx(losses[1], abs=1e-5)
 
 
