@@ -7,6 +7,7 @@ that it is of: the one that the caller names, else one that is registered under 
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -165,7 +166,8 @@ class Delivery:
             return
         self._store.evaluations.add_outcomes(evaluation.id, found.outcomes)
         if evaluation.status == "unscored":
-            self._store.evaluations.set_aside(evaluation.id, evaluation.reason)
+            command = f"bakeoff evaluate {shlex.quote(model.name)} --benchmark {evaluation.benchmark} --rescore"
+            self._store.evaluations.set_aside(evaluation.id, f"{evaluation.reason} Score them: {command}")
         else:
             self._store.evaluations.finish(evaluation.id, found.scores, at=evaluation.finished_at)
 

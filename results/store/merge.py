@@ -2,6 +2,9 @@
 
 What both have stays as it is here, unless the other store's has got further (a run finished there, an evaluation done
 there). Merging again takes nothing. Files of models are not copied: see `results.artifacts`.
+
+Imports of before were known by a run's beginning and by verdicts alone, so that two different ones may have one id in
+two stores: both are kept, the one taken in under an id of its content. Measurements of one id that differ are named.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from results.errors import Immutable
-from results.records import Model, Point, PublishedResult, Report, RunSummary
+from results.records import Model, Outcome, Point, PublishedResult, Report, RunSummary, digest
 from results.store.store import Store
 
 Record = TypeVar("Record")
@@ -42,16 +45,15 @@ def merge(target: Store, source: Store) -> MergeReport:
     """
     report = MergeReport()
     _lacking(report, "machines", source.machines.list(), target.machines.list(), _id, target.machines.add)
-    _runs(target, source, report)
+    renamed = _runs(target, source, report)
     _models(target, source, report)
-    for evaluation in source.evaluations.list():
-        taken = target.evaluations.bring(evaluation, source.evaluations.outcomes(evaluation.id))
-        report.count("evaluations", taken)
+    renamed |= _evaluations(target, source, report)
     _lacking(report, "votes", source.votes.list(), target.votes.list(), _id, target.votes.add)
     _lacking(report, "decisions", source.decisions.list(), target.decisions.list(), _id, target.decisions.add)
     figures = source.published.list(), target.published.list()
     _lacking(report, "published results", *figures, _figure, lambda each: target.published.add([each]))
     for finding in source.reports.list():
+        finding = replace(finding, subject=renamed.get(finding.subject, finding.subject))
         known = target.reports.get(finding.subject, finding.kind)
         newer = known is None or _moment(finding) > _moment(known)
         report.count("reports", newer)
@@ -76,18 +78,70 @@ def _lacking(
             add(record)
 
 
-def _runs(target: Store, source: Store, report: MergeReport) -> None:
+def _runs(target: Store, source: Store, report: MergeReport) -> dict[str, str]:
+    """Take runs in; the new ids of imported ones that are others than those here."""
     here = {each.run.id: each for each in target.runs.list()}
+    renamed: dict[str, str] = {}
     for there in source.runs.list():
+        points = _points(source, there.run.id)
         known = here.get(there.run.id)
+        if known is not None and "imported" == known.run.origin == there.run.origin:
+            other = _apart(points, _points(target, known.run.id))
+            if other:
+                run_id = f"{there.run.id[:60]}-{other}"
+                report.differences.append(f"another run {there.run.id!r} was imported there; it is {run_id!r} here")
+                renamed[there.run.id], known = run_id, here.get(run_id)
+                there = replace(there, run=replace(there.run, id=run_id))
         both_finished = known is not None and known.run.status == there.run.status == "finished"
         taken = known is None or (not both_finished and _progress(there) > _progress(known))
         report.count("runs", taken)
         try:
             if taken or both_finished:  # what both have finished is compared, and refused if it differs
-                target.runs.add(there.run, _points(source, there.run.id))
+                target.runs.add(there.run, points)
         except Immutable as difference:
             report.differences.append(str(difference))
+    return renamed
+
+
+def _apart(there: Sequence[Point], here: Sequence[Point]) -> str:
+    """Digest of the points there if a step has another value here; empty where one curve can be both."""
+    known = {(each.metric, each.step): repr(each.value) for each in here}
+    apart = any(known.get((each.metric, each.step), repr(each.value)) != repr(each.value) for each in there)
+    return digest([[each.metric, each.step, repr(each.value)] for each in there])[:8] if apart else ""
+
+
+def _evaluations(target: Store, source: Store, report: MergeReport) -> dict[str, str]:
+    """Take evaluations in; the new ids of imported ones that are others than those here."""
+    here = {each.id: each for each in target.evaluations.list()}
+    renamed: dict[str, str] = {}
+    for there in source.evaluations.list():
+        outcomes = source.evaluations.outcomes(there.id)
+        known = here.get(there.id)
+        if known is not None and known.status == there.status == "finished":
+            if "imported" == known.origin == there.origin:
+                if _told(outcomes) != _told(target.evaluations.outcomes(known.id)):
+                    renamed[there.id] = digest([there.id, _told(outcomes)])[:32]
+                    report.differences.append(f"another evaluation {there.id!r} was imported there; both are kept")
+                    there = replace(there, id=renamed[there.id])
+            elif repr(known.scores) != repr(there.scores):
+                report.differences.append(f"evaluation {there.id!r} has other scores there; it stays as it was here")
+        report.count("evaluations", target.evaluations.bring(there, outcomes))
+    return renamed
+
+
+def _told(outcomes: Sequence[Outcome]) -> list[list[str]]:
+    """What was answered, item by item."""
+    text = ("answer", "code")
+    return sorted(
+        [
+            each.item,
+            str(each.sample),
+            str(each.verdict),
+            repr(each.value),
+            *(str(each.details.get(key)) for key in text),
+        ]
+        for each in outcomes
+    )
 
 
 def _models(target: Store, source: Store, report: MergeReport) -> None:

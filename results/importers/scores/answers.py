@@ -31,9 +31,7 @@ MARKS = re.compile(
 )
 """What tools put at the end of a file's name, behind the model's."""
 
-UNSCORED = (
-    "answers stored, not scored: they were imported without verdicts. Score them: bakeoff evaluate MODEL --rescore"
-)
+UNSCORED = "answers stored, not scored: they were imported without verdicts."
 
 
 def stem_of(path: Path) -> str:

@@ -225,7 +225,9 @@ def test_human_eval_results(store: Store, tmp_path: Path) -> None:
 def test_answers_without_verdicts_have_no_score(store: Store, tmp_path: Path) -> None:
     path = foreign.write_lines(tmp_path / "m.jsonl", [{"task_id": "HumanEval/0", "solution": "def f(): pass"}])
     item = twice(path, store).items[0]
-    assert store.evaluations.get(item.id).scores == () and "can be scored here" in item.missing[-1]
+    evaluation = store.evaluations.get(item.id)
+    assert (evaluation.scores, evaluation.status) == ((), "unscored") and "can be scored here" in item.missing[-1]
+    assert evaluation.reason.endswith("Score them: bakeoff evaluate m --benchmark humaneval --rescore")
     assert store.evaluations.outcomes(item.id)[0].details["code"] == "def f(): pass"
 
 

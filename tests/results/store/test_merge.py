@@ -131,3 +131,32 @@ def test_the_newer_report_holds(store: Store, other: Store) -> None:
     newer = other.reports.get("run-gpu", "data")
     assert newer is not None
     assert newer.payload == {"rows": 2}
+
+
+def test_two_imports_that_had_one_id_are_two(store: Store, other: Store) -> None:
+    """A Bakeoff of before called runs after their beginning, and evaluations after verdicts without the answers."""
+    for place, text, loss in ((store, "return 0", 2.0), (other, "return 1", 1.5)):
+        run = Run("out-1234", "out", "imported", "b", {}, 0, status="stopped", origin="imported")
+        place.runs.add(run, [Point("loss", 1, 3.0), Point("loss", 2, loss)])
+        place.reports.put(Report("out-1234", "import", {"loss": loss}))
+        place.models.add(Model("samples-1", "samples", "remote", "samples", "samples-identity", 0, ""))
+        place.machines.add(Machine("far", "cpu", (), 1, 1, "", "Linux"))
+        place.evaluations.begin(Evaluation("e", "samples-1", "humaneval", {}, "far", origin="imported"))
+        place.evaluations.add_outcomes("e", [Outcome("HumanEval/0", 0, "passed", details={"answer": text})])
+        place.evaluations.finish("e", [Score("pass@1", 1.0, 0.1, 1.0, 1)])
+    report = merge(store, other)
+    assert sorted(each.last_loss for each in store.runs.list() if each.run.name == "out") == [1.5, 2.0]
+    found = [one.id for one in store.evaluations.list() if one.model_id == "samples-1"]
+    assert {store.evaluations.outcomes(one)[0].details["answer"] for one in found} == {"return 0", "return 1"}
+    assert len(report.differences) == 2 and len(store.reports.list("import")) == 2
+    before = everything(store)
+    assert merge(store, other).taken["runs"] == 0 and everything(store) == before
+
+
+def test_a_measurement_that_came_out_otherwise_there_is_named(store: Store, other: Store) -> None:
+    fill(store, "gpu")
+    evaluation = store.evaluations.get("e-gpu")
+    store.evaluations.begin(evaluation, replace=True)
+    store.evaluations.finish("e-gpu", [Score("pass@1", 0.9, 0.1, 1.0, 2)])
+    assert any("'e-gpu' has other scores there" in one for one in merge(store, other).differences)
+    assert store.evaluations.get("e-gpu").scores[0].value == 0.9
