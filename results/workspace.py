@@ -38,7 +38,7 @@ class Workspace:
         """BAKEOFF_DATABASE_URL where set, else the SQLite file in the workspace."""
         return os.environ.get("BAKEOFF_DATABASE_URL") or f"sqlite:///{self.path / STORE_FILE}"
 
-    def store(self, url: str | None = None) -> Store:
+    def store(self, url: str | Path | None = None) -> Store:
         """Open the store, by another URL where given. Raises as `Store` does."""
         from results.store.store import Store
 
@@ -57,7 +57,7 @@ class Workspace:
         file = path / STORE_FILE if path.is_dir() else path
         if not file.is_file():
             raise NotFound(f"no store at {file}; give a workspace folder, an SQLite file or a postgresql:// URL")
-        return Store(f"sqlite:///{file}", spool=file.parent / SPOOL)
+        return Store(file, spool=file.parent / SPOOL)
 
     def artifacts(self) -> Artifacts:
         """Where models are shared: the folder or URL in BAKEOFF_ARTIFACTS, else `artifacts` in the workspace."""

@@ -68,7 +68,7 @@ def rehearse_whole(experiment: Experiment, workspace: Workspace, file: Path) -> 
     small = rehearsal(experiment, place)
     for line in small.words:
         summary.say(line)
-    store = place.store(f"sqlite:///{place.folder() / 'results.db'}")
+    store = place.store(place.folder() / "results.db")
     with progress.drawn() as report:
         outcome = run_experiment(small.experiment, store, place, report, summary.say, small.leads)
     summary.show_rehearsal(outcome, time.monotonic() - began, place.path, file)

@@ -61,7 +61,7 @@ def export(
 
     if file.exists():
         raise BakeoffError(f"{file} exists; name a file that does not, or merge into it: bakeoff store merge")
-    with Workspace.open(workspace).store() as store, Store(f"sqlite:///{file.absolute()}") as copy:
+    with Workspace.open(workspace).store() as store, Store(file) as copy:
         report = merge(copy, store)
     print(f"{file}: " + ", ".join(f"{count:,} {noun}" for noun, count in report.taken.items()))
 

@@ -22,17 +22,24 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from results.errors import BakeoffError, StoreBusy, StoreError
 
+SQLITE = "sqlite:///"
+
 WAIT_SECONDS = 30.0
 """How long a write waits for another writer before it is StoreBusy."""
 
 
 class Database:
-    """`Database("sqlite:////path/results.db")` or `Database("postgresql://user:password@host/name")`."""
+    """`Database("sqlite:////path/results.db")` or `Database("postgresql://user:password@host/name")`.
 
-    def __init__(self, url: str) -> None:
+    What follows `sqlite:///` is the file's path letter for letter, whatever characters a folder's name has; a `Path` is
+    an SQLite file.
+    """
+
+    def __init__(self, url: str | Path) -> None:
         """Raises StoreError for a URL that names no SQLite file or PostgreSQL database. Connects to nothing yet."""
-        self.url = _parsed(url)
-        self.masked = self.url.render_as_string(hide_password=True)
+        self.url = _parsed(url) if isinstance(url, str) else _file(str(url.absolute()))
+        on_disk = self.url.get_backend_name() == "sqlite"
+        self.masked = f"{SQLITE}{self.url.database}" if on_disk else self.url.render_as_string(hide_password=True)
         self.file: Path | None = None
         options: dict[str, Any] = {"pool_pre_ping": True, "connect_args": {"connect_timeout": 5}}
         if self.url.get_backend_name() == "sqlite":
@@ -120,7 +127,16 @@ class Database:
             raise StoreError(f"the store {self.masked} cannot be used: {error}") from error
 
 
+def _file(path: str) -> sa.URL:
+    """An SQLite file's URL, made of its parts: as text, a path with `?` would end there."""
+    return sa.URL.create("sqlite", database=path)
+
+
 def _parsed(url: str) -> sa.URL:
+    if re.search(r"^sqlite.*\?\w+=[^/]*$", url, re.S):
+        raise StoreError(f"{url!r} ends in an option, and an SQLite store has none: {_EXAMPLES}")
+    if url.startswith(SQLITE) and url[len(SQLITE) :] not in ("", ":memory:"):
+        return _file(url[len(SQLITE) :])
     try:
         parsed = sa.make_url(url)
     except sa.exc.ArgumentError as error:

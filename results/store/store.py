@@ -33,9 +33,9 @@ from results.store.votes import Votes
 
 
 class Store:
-    """`Store(url)`: one collection for each noun. A context manager; `close` when done with it."""
+    """`Store(url)` or `Store(file)`: one collection for each noun. A context manager; `close` when done with it."""
 
-    def __init__(self, url: str, spool: Path | None = None) -> None:
+    def __init__(self, url: str | Path, spool: Path | None = None) -> None:
         """Open the database and bring its schema up to date; a new SQLite file is made where there is none.
 
         spool: folder for points that cannot be delivered; default: beside the SQLite file, else `workspace/spool`.

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from results import BakeoffError, Machine, NotFound, Workspace, this_machine
+from results import BakeoffError, Machine, NotFound, Store, Workspace, this_machine
+from results.errors import StoreError
 from results.records import digest
 
 
@@ -26,6 +27,31 @@ def test_the_folder_is_that_given_else_that_of_the_environment_else_here(
     assert not (tmp_path / "mine").exists()
     monkeypatch.setenv("BAKEOFF_DATABASE_URL", "postgresql://host/db")
     assert Workspace.open("mine").store_url == "postgresql://host/db"
+
+
+@pytest.mark.parametrize(
+    "name", ["q?1", "q?a=1", "q#1", "q%20x", "q&x;y", "ü b", "q'x", 'q"x', "q\\x", "q\nx", "q\x1bx", ":memory:"]
+)
+def test_a_workspace_of_any_name_has_its_store_inside(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("BAKEOFF_DATABASE_URL", raising=False)
+    workspace = Workspace(tmp_path / name)
+    with workspace.store() as store:
+        store.machines.add(this_machine())
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [name]
+    assert (workspace.path / "results.db").stat().st_size > 0
+    for again in (workspace.store_url, workspace.path / "results.db"):
+        with Store(again) as store:
+            assert store.machines.list() == [this_machine()]
+    with Workspace.existing_store(str(workspace.path)) as store:
+        assert len(store.machines.list()) == 1
+
+
+def test_an_option_in_the_url_of_a_file_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="mode=ro"):
+        Store(f"sqlite:///{tmp_path}/results.db?mode=ro")
+    assert not list(tmp_path.iterdir())
 
 
 def test_paths_are_kept_relative_inside_the_workspace_and_come_back(tmp_path: Path) -> None:
