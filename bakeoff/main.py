@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import _thread
 import importlib
-import io
 import signal
 import sys
 import threading
 
 import typer
 
+from bakeoff.streams import open_streams
 from results import silence_hung_up
 from results.errors import BakeoffError
 
@@ -62,9 +62,7 @@ for heading, (folder, verbs) in VERBS.items():
 def main() -> None:
     """Run the command line: BakeoffError is one line and exit 2, Ctrl-C and SIGTERM exit 130."""
     listen_to_signals()
-    for stream in (sys.stdout, sys.stderr):  # what a terminal's encoding has no letter for is spelt out
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    open_streams()
     try:
         app()
     except BakeoffError as error:

@@ -11,9 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
+from bakeoff.listing import printable
+from bakeoff.streams import unfiltered
 from results.records import Progress
 
 LINE_SECONDS = 10.0
@@ -31,7 +34,7 @@ def drawn() -> Iterator[Progress]:
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=Console(file=unfiltered(sys.stderr)),
         ) as bars:
             yield _Bars(bars)
     else:
@@ -43,11 +46,11 @@ class _Bars:
 
     def __init__(self, bars: Bars) -> None:
         self._bars = bars
-        self._tasks = {what.description: what.id for what in bars.tasks}
+        self._tasks: dict[str, TaskID] = {}
 
     def __call__(self, what: str, done: int, total: int) -> None:
         if what not in self._tasks:
-            self._tasks[what] = self._bars.add_task(what, total=total)
+            self._tasks[what] = self._bars.add_task(escape(printable(what)), total=total)
         self._bars.update(self._tasks[what], completed=done, total=total)
 
 
