@@ -20,7 +20,7 @@ from bakeoff.streams import unfiltered
 from results.records import Progress
 
 LINE_SECONDS = 10.0
-"""Without a terminal, a line at most this often for each piece of work."""
+"""How often, at most, each piece of work has a line where there is no terminal."""
 
 
 @contextmanager

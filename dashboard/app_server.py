@@ -110,7 +110,7 @@ def settle() -> None:
 
 
 def begin(port: int, show: bool) -> None:
-    """Beside the server: open the browser where one is wanted (the socket listens already), warm and settle."""
+    """Open the browser where one is wanted (the socket listens already), warm and settle, beside the server."""
     if show:
         webbrowser.open(f"http://127.0.0.1:{port}")
     warm()

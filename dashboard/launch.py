@@ -103,7 +103,7 @@ class Processes:
         raise DashboardError(f"The dashboard did not answer at {self.address} within {timeout_seconds:.0f} s")
 
     def wait(self) -> int:
-        """Until the pages end. Their exit status. A model server that cannot run leaves the pages up: they say so."""
+        """Wait until the pages end; their exit status. A model server that cannot run leaves them up: they say so."""
         return self.pages.wait()
 
     def stop(self) -> None:

@@ -12,7 +12,7 @@ LIFELINE = "BAKEOFF_LIFELINE"
 
 
 def end_with_starter() -> None:
-    """Where the starter holds a lifeline, end in order (SIGTERM) when it is gone, even if it was killed."""
+    """End in order (SIGTERM) when a starter that holds a lifeline is gone, even if it was killed."""
     number = os.environ.pop(LIFELINE, "")
     if not number:
         return

@@ -69,7 +69,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Run:
-    """One fine-tuning."""
+    """One training of one variant."""
 
     id: str
     """Deterministic: the experiment's name, the variant's and the digest of base, data, settings and seed."""
@@ -89,7 +89,7 @@ class Run:
     """Planned optimizer steps."""
     origin: Origin = "measured"
     source: str = ""
-    """For imported runs: file, tool and version."""
+    """The file, tool and version that an imported run came from."""
     tags: tuple[str, ...] = ()
     notes: str = ""
     archived: bool = False
@@ -141,7 +141,7 @@ class Model:
     """File or folder: relative to the workspace where inside it, else absolute, or a URL for remote."""
     run_id: str | None = None
     base_path: str = ""
-    """For adapter and lora-gguf: where the base's weights are (folder or GGUF)."""
+    """Where the base's weights are (folder or GGUF), if the model is an adapter or lora-gguf."""
     weights_sha256: str = ""
     adapter_sha256: str = ""
     template_sha256: str = ""
@@ -198,7 +198,7 @@ class Outcome:
     """The task, prompt or row: e.g. HumanEval/0."""
     sample: int = 0
     verdict: Verdict | None = None
-    """For benchmarks with verdicts; None for timings and losses."""
+    """The verdict; None for timings and losses, which have none."""
     value: float | None = None
     """The item's main number: seconds, nats, …"""
     details: Json = field(default_factory=dict)

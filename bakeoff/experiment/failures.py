@@ -26,7 +26,7 @@ class Failure:
     """The form or the measurement."""
     reason: str
     trace: str = field(default="", repr=False)
-    """Where it happened, for what is no BakeoffError and so a bug."""
+    """The traceback, if the error is no BakeoffError and so a bug."""
 
     @classmethod
     def of(cls, model: Model, what: str, error: Exception) -> Failure:

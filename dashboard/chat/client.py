@@ -26,7 +26,7 @@ from dashboard.errors import ServerSilent
 
 State = Literal["waiting", "streaming", "finished", "stopped", "failed"]
 ABANDONED_SECONDS = 20.0
-"""Not looked at for this long, an answer stops: its tab is closed. A page polls several times a second."""
+"""An answer that nobody looks at for this long stops: its tab is closed. A page polls several times a second."""
 KEPT_CHARACTERS = 2_000_000
 """An answer longer than this is stopped."""
 WAITING = ("waiting", "loading")
@@ -57,7 +57,7 @@ class Snapshot:
     ttft_seconds: float | None
     """Sent to first non-empty token, by the server's clock where it says so; any wait for memory is in it."""
     waited_seconds: float
-    """Since it was sent."""
+    """Seconds since the request was sent."""
     tokens_per_second: float | None
     finish_reason: str
     notes: tuple[str, ...] = ()

@@ -18,9 +18,9 @@ from dashboard.widgets.selection import URL
 from results.records import Winner
 
 LOOK_SECONDS = 0.3
-"""Between two looks at the answers that are being written: each costs the browser what a model could use."""
+"""The pause between two looks at answers that are being written: each look costs what a model could use."""
 FIGURES_SECONDS = 1.0
-"""Between two showings of an answer's figures, which as Markdown cost more than its words."""
+"""The pause between two showings of an answer's figures, which as Markdown cost more than its words."""
 
 
 def chosen(names: Sequence[str], base: str | None) -> list[Pane]:

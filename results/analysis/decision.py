@@ -235,7 +235,7 @@ class _Lead:
     """The best contender and how it stands to each of the others."""
 
     best: str | None = None
-    """Its id; None where nobody was measured."""
+    """The best model's id; None where nobody was measured."""
     ties: tuple[Tie, ...] = ()
     family: int = 0
     """Comparisons that the ties are adjusted over."""

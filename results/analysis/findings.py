@@ -114,13 +114,13 @@ class Limits:
     """What a model must meet to be shipped; None: no limit."""
 
     ttft_seconds_p90: float | None = None
-    """At most: seconds to the first token that 90 % of requests stay within."""
+    """Upper limit: seconds to the first token that 90 % of requests stay within."""
     tokens_per_second: float | None = None
-    """At least: median speed of one answer."""
+    """Lower limit: median speed of one answer."""
     peak_rss_bytes: float | None = None
-    """At most: memory while answering."""
+    """Upper limit: memory while answering."""
     bytes: float | None = None
-    """At most: size of the files that ship, the base included."""
+    """Upper limit: size of the files that ship, the base included."""
     others: tuple[Limit, ...] = ()
     """Limits on any other score by its name."""
 
@@ -171,9 +171,9 @@ class Candidate:
     identity: str = ""
     bytes: int | None = None
     quality: Figure | None = None
-    """On the items that all candidates share."""
+    """Its quality on the items that all candidates share."""
     quality_all: Figure | None = None
-    """On all items, where contaminated ones were left out of `quality`."""
+    """Its quality on all items, where contaminated ones were left out of `quality`."""
     answer_seconds: float | None = None
     """Median seconds to an answer of 128 tokens."""
     figures: tuple[Figure, ...] = ()
@@ -185,7 +185,7 @@ class Candidate:
     """The reasons that a measurement would settle."""
     on_front: bool = False
     tied: bool = False
-    """With the best; true of the best itself."""
+    """Whether it is tied with the best; true of the best itself."""
 
 
 @dataclass(frozen=True)

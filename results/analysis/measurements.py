@@ -90,9 +90,9 @@ class Shelf:
 
     benchmark: str
     found: Mapping[str, Quality]
-    """By model id."""
+    """What each model reached, by model id."""
     missing: Mapping[str, Missing]
-    """By model id."""
+    """Why the others have nothing to compare, by model id."""
     common: tuple[str, ...] = ()
     """Items that all of `found` with outcomes share, sorted."""
 

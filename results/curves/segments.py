@@ -22,7 +22,7 @@ SEGMENT_POINTS = 1024
 """Points in a full segment: 16 kB."""
 
 OPEN_POINTS = 4 * SEGMENT_POINTS
-"""At most so many points wait before they are sealed: fewer and larger writes while a run lasts."""
+"""So many points wait, at most, before they are sealed: fewer and larger writes while a run lasts."""
 
 OPEN_SEGMENTS = 64
 """Small segments are joined beyond this many: a reader of a live run fetches few rows."""

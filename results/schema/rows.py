@@ -1,4 +1,4 @@
-"""From frozen records to table rows and back: fields and columns share their names.
+"""Frozen records become table rows and back: fields and columns share their names.
 
 A float that may be no finite number lies in two columns, `value` and `value_kind`.
 """

@@ -40,7 +40,7 @@ SETTINGS = (
     "num_fewshot", "limit", "description_dict", "gen_kwargs", "apply_chat_template", "fewshot_as_multiturn",
     "system_instruction_sha",
 )  # fmt: skip
-"""Of the harness's configuration, or beside it: what changes a score. Devices and batch sizes do not."""
+"""What changes a score, in the harness's configuration or beside it. Devices and batch sizes do not."""
 
 TELLING = (
     "revision", "peft", "delta", "subfolder", "gguf_file", "lora_local_path", "load_in_4bit", "load_in_8bit",

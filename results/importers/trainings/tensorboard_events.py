@@ -37,7 +37,7 @@ class Stretch:
     """Scalars in the order in which they were written, while the steps of every tag went on."""
 
     values: dict[str, dict[int, float]] = field(default_factory=dict)
-    """By tag, then step."""
+    """The values by tag, then step."""
     config: dict[str, Any] = field(default_factory=dict)
     first_time: float | None = None
     last_time: float | None = None

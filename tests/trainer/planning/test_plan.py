@@ -208,7 +208,7 @@ def test_every_shipped_file_is_rehearsed_offline(path: Path, tmp_path_factory: p
     assert {run.base for run in variants(small_one) if run.id in rehearsed.leads} == set(small_one.bases)
     assert len(rehearsed.leads) == len(small_one.bases)
     said = " ".join(rehearsed.words)
-    assert f"rehearsing {found.runs} trainings" in said and "not rehearsed: memory, time" in said
+    assert f"rehearsing {found.runs} runs" in said and "not rehearsed: memory, time" in said
     assert ("made up" in said) == any(source.name != "python-stdlib" for source in experiment.data.sources)
     if experiment.sweep.variants:
         assert found.runs == len(experiment.sweep.variants) * len(experiment.bases)
