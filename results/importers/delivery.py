@@ -55,6 +55,7 @@ class Delivery:
         """
         self._store, self._parcels, self._dry_run = store, parcels, dry_run
         self._known = Recognition(store)
+        self._stored = set(self._known.models)
         self.notes: list[str] = []
         self.refused: list[str] = []
         evaluations = [one for parcel in parcels for one in parcel.evaluations]
@@ -159,8 +160,9 @@ class Delivery:
 
     def _store_evaluation(self, found: ImportedEvaluation, evaluation: Evaluation, model: Model) -> None:
         self._store.machines.add(found.machine)
-        if all(one.id != model.id for one in self._store.models.list()):
+        if model.id not in self._stored:
             self._store.models.add(model)
+            self._stored.add(model.id)
         begun = self._store.evaluations.begin(evaluation)
         if begun.status == "finished":
             return

@@ -172,7 +172,7 @@ def _is_of(found: ImportedEvaluation, model: Model) -> bool:
 
 
 def _key(outcome: Outcome) -> tuple[str, int]:
-    return outcome.item, outcome.sample
+    return outcome.item.lower(), outcome.sample  # Mbpp/2 is MBPP/2
 
 
 def _said(outcome: Outcome, rescored: bool) -> Any:

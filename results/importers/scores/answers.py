@@ -26,6 +26,9 @@ from results.records import Evaluation, Outcome, Score, Verdict
 TASKS = {"humaneval": 164, "mbpp": 378}
 """Tasks of the whole benchmark: HumanEval, and MBPP as EvalPlus has it."""
 
+PREFIXES = {"humaneval": "HumanEval", "mbpp": "MBPP"}
+"""How the tasks of a benchmark are called in the store, whatever a file calls them."""
+
 MARKS = re.compile(
     r"([_.-](samples|results|sanitized|eval_results|eval|raw|generations)|\.jsonl|\.json|\.gz)+$", re.IGNORECASE
 )
@@ -42,6 +45,12 @@ def stem_of(path: Path) -> str:
 def model_names(path: Path) -> Called:
     """What the model of a file of answers can be called: after the file, or after its folder."""
     return called_after(path, stem_of(path))
+
+
+def benchmark_task(told: str) -> str:
+    """A task's id in one spelling: Mbpp/2 is MBPP/2."""
+    head, slash, tail = told.partition("/")
+    return f"{PREFIXES.get(head.lower(), head)}{slash}{tail}"
 
 
 def answer_details(text: str, kind: str, **more: Any) -> dict[str, Any]:

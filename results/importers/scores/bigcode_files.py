@@ -20,7 +20,7 @@ from results.records import Evaluation, Outcome, Score
 
 TOOL = "bigcode-evaluation-harness"
 
-FIRST = {"humaneval": ("has_close_elements", "HumanEval", 0), "mbpp": ("remove_Occ", "Mbpp", 11)}
+FIRST = {"humaneval": ("has_close_elements", "HumanEval", 0), "mbpp": ("remove_Occ", "MBPP", 11)}
 """Benchmark → (the function that its first task asks for, how task ids begin, the first task's number)."""
 
 WHOLE = {"humaneval": 164, "mbpp": 500}

@@ -16,7 +16,7 @@ from typing import Any
 from results.analysis import statistics
 from results.importers.parcels import canonical
 from results.importers.reading import number, read_lines, refused
-from results.importers.scores.answers import answer_details
+from results.importers.scores.answers import answer_details, benchmark_task
 from results.records import Outcome, Score, digest
 
 _EVERY = "doc_id doc target arguments resps filtered_resps filter metrics doc_hash prompt_hash target_hash"
@@ -81,7 +81,7 @@ def _item(row: Mapping[str, Any], programs: bool) -> str:
     """A document's name in every model's file: its number and a digest of what it says."""
     document = row.get("doc")
     if programs and isinstance(document, Mapping) and isinstance(document.get("task_id"), str):
-        return str(document["task_id"])
+        return benchmark_task(document["task_id"])
     told = row.get("doc_hash")
     said = told if isinstance(told, str) and told else digest(canonical(document))
     return f"{str(row['doc_id'])[:100]} {said[:8]}"

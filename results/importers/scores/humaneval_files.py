@@ -7,14 +7,21 @@ are that model's; a file with several gives an evaluation each.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from results.importers.names import Called, called
 from results.importers.parcels import ImportedEvaluation, Parcel, canonical
 from results.importers.reading import read_lines, refused
-from results.importers.scores.answers import answer_details, evaluation_of, model_names, verdict_of
+from results.importers.scores.answers import (
+    PREFIXES,
+    answer_details,
+    benchmark_task,
+    evaluation_of,
+    model_names,
+    verdict_of,
+)
 from results.importers.scores.completions import Text, texts_of
 from results.records import Outcome, Verdict, digest
 
@@ -22,7 +29,7 @@ EVALPLUS = {"pass": "passed", "success": "passed", "fail": "wrong", "failed": "w
 """EvalPlus's statuses, both spellings of its versions."""
 
 TEXTS = {
-    "completion": "completion", "solution": "solution", "completions": "completion", "solutions": "solution",
+    "solution": "solution", "completion": "completion", "completions": "completion", "solutions": "solution",
     "samples": "completion", "response": "completion",
 }  # fmt: skip
 """Fields that hold a row's answer or answers, and how each goes with the prompt."""
@@ -66,11 +73,12 @@ def answers_parcel(path: Path, rows: Iterator[tuple[str, Any]]) -> Parcel:
     """Rows with their places, as evaluations by model."""
     sheets: dict[str, _Sheet] = {}
     for where, row in rows:
-        if not is_answer(row) or not isinstance(row.get("task_id", row.get("custom_id")), str):
+        if not is_answer(row):
             raise refused(path, f"{where} has no task_id (a text as HumanEval/0) with a completion or solution")
         _take(path, where, row, sheets)
     if not sheets:
         raise refused(path, "holds no answers")
+    _with_failures(sheets)
     evaluations: list[ImportedEvaluation] = []
     for name, sheet in sheets.items():
         if len({one.verdict is None for one in sheet.outcomes if one.verdict != "error"}) > 1:
@@ -84,7 +92,7 @@ def answers_parcel(path: Path, rows: Iterator[tuple[str, Any]]) -> Parcel:
 
 def _take(path: Path, where: str, row: Mapping[str, Any], sheets: dict[str, _Sheet]) -> None:
     """One row's answers onto its model's sheet."""
-    task = str(row.get("task_id", row.get("custom_id")))
+    task = _task(path, where, row.get("task_id", row.get("custom_id")))
     key = next(one for one in TEXTS if row.get(one) is not None)
     try:
         texts = texts_of(row[key])
@@ -107,6 +115,37 @@ def _take(path: Path, where: str, row: Mapping[str, Any], sheets: dict[str, _She
         sheet.outcomes.append(Outcome(task, sample, base, None, details))
         if plus is not None:
             sheet.plus.append(Outcome(task, sample, plus, None, details))
+
+
+def _task(path: Path, where: str, told: Any) -> str:
+    """A task's id as the benchmarks have it. A number is a task of the benchmark that the file is named after."""
+    if isinstance(told, int) and not isinstance(told, bool):
+        place = f"{path.parent.name} {path.name}".lower()
+        named = [prefix for word, prefix in PREFIXES.items() if word in place]
+        if len(named) != 1:
+            raise refused(
+                path,
+                f"{where} has no task_id that is a text (as HumanEval/0) but {told}: of which benchmark is not said. "
+                "Name the file after it, humaneval or mbpp; or score it: bakeoff score FILE --benchmark",
+            )
+        return f"{named[0]}/{told}"
+    if not isinstance(told, str) or not told.strip():
+        raise refused(path, f"{where} has no task_id (a text as HumanEval/0) but {str(told)[:40]!r}")
+    return benchmark_task(told)
+
+
+def _with_failures(sheets: dict[str, _Sheet]) -> None:
+    """What a server failed to answer names no model: it was asked of the only one that the file names."""
+    failed = sheets.get("")
+    if failed is None or len(sheets) != 2 or any(one.verdict != "error" for one in failed.outcomes):
+        return
+    del sheets[""]
+    (sheet,) = sheets.values()
+    for one in failed.outcomes:
+        sample = sheet.counts.get(one.item, 0)
+        sheet.counts[one.item] = sample + 1
+        sheet.outcomes.append(replace(one, sample=sample))
+    sheet.rows += failed.rows
 
 
 def _labels(path: Path, where: str, row: Mapping[str, Any], text: Text) -> tuple[Verdict | None, Verdict | None]:
@@ -145,7 +184,7 @@ def read_evalplus(path: Path, value: Mapping[str, Any]) -> Parcel:
             for kind, outcomes in (("base", base), ("plus", plus)):
                 verdict = _status(path, str(task), one, f"{kind}_status")
                 if verdict is not None:
-                    outcomes.append(Outcome(str(task), sample, verdict, None, details))
+                    outcomes.append(Outcome(benchmark_task(str(task)), sample, verdict, None, details))
     if not base:
         raise refused(path, "holds no base_status")
     rest = digest(canonical(value))

@@ -43,6 +43,10 @@ class Stretch:
     last_time: float | None = None
     again: dict[str, int] = field(default_factory=dict)
     """Tag → how often a step was given another value."""
+    others: dict[str, None] = field(default_factory=dict)
+    """Tags of images, histograms and texts."""
+    writer: str = ""
+    """Host and process that wrote the file, from its name."""
 
 
 def is_events(path: Path) -> bool:
@@ -58,6 +62,9 @@ def stretches(path: Path, notes: list[str]) -> list[Stretch]:
     found = [Stretch()]
     for event in records(path, notes):
         _take(path, event, found)
+    # events.out.tfevents.<time>.<host>.<process>.<number>
+    for one in found:
+        one.writer = ".".join(path.name.partition("tfevents.")[2].split(".")[1:-1])
     return [one for one in found if one.values or one.config]
 
 
@@ -187,6 +194,8 @@ def _value(data: bytes, step: int, found: list[Stretch]) -> None:
                     found.append(Stretch())  # another training's arguments
                 found[-1].config |= told
     if number is None or not tag:
+        if tag and tag not in CONFIGS:
+            found[-1].others[tag] = None
         return
     if not 0 <= step <= LARGEST_STEP:
         raise ValueError(f"step {step} of {tag[:80]!r} is not between 0 and 2^62")

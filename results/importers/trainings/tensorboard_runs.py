@@ -15,7 +15,7 @@ from pathlib import Path
 
 from results.errors import ImportRefused
 from results.importers.names import absolute, called_after, short
-from results.importers.parcels import Curves, ImportedRun, Parcel, beginning, former_run_id, same
+from results.importers.parcels import Curves, ImportedRun, Parcel, beginning, former_run_id, metric_name, same, synonym
 from results.importers.reading import refused
 from results.importers.trainings.tensorboard_events import Stretch, is_events, stretches
 from results.records import Run
@@ -66,7 +66,9 @@ def _trainings(found: list[Stretch], path: Path, notes: list[str]) -> list[Stret
             continue
         one.config = {**waiting, **one.config} if waiting else one.config
         waiting = {}
-        resumed = next((each for each in reversed(trainings) if _goes_on(each, one)), None)
+        own = [each for each in reversed(trainings) if each.writer == one.writer]
+        others = [each for each in reversed(trainings) if each.writer != one.writer]
+        resumed = next((each for each in (*own, *others) if _goes_on(each, one)), None)
         if resumed is None:
             trainings.append(one)
         else:
@@ -86,8 +88,9 @@ def _goes_on(before: Stretch, after: Stretch) -> bool:
     if any(before.config[key] != after.config[key] for key in shared):
         return False
     tags = before.values.keys() & after.values.keys()
-    if not tags:
-        return True  # another part of it: its validation, say
+    if not tags:  # another part of it, its validation, say; not what the store would call by one name
+        named = ({metric_name(synonym(tag)) for tag in each.values} for each in (before, after))
+        return not set.intersection(*named)
     if all(min(after.values[tag]) > max(before.values[tag]) for tag in tags):
         spacing, first = _spacing(after.values), min(min(after.values[tag]) for tag in tags)
         # a short trial before the training itself: that one begins at its own first log
@@ -134,6 +137,7 @@ def _join(before: Stretch, after: Stretch) -> int:
     before.config = {**after.config, **before.config}
     times = [one for one in (before.last_time, after.last_time) if one is not None]
     before.last_time = max(times, default=None)
+    before.others |= after.others
     for tag, count in after.again.items():
         before.again[tag] = before.again.get(tag, 0) + count
     return len(repeated)
@@ -155,6 +159,8 @@ def _run(path: Path, told: Stretch, number: int) -> ImportedRun:
     missing = ["whether the run had ended: event files do not say"]
     if not told.config:
         missing.append("the configuration: the events hold no arguments")
+    if told.others:
+        missing.append(f"what is no scalar (images, histograms, texts): {', '.join(told.others)[:120]}")
     again = [f"{tag}: {times} steps have several values, of which the last counts" for tag, times in told.again.items()]
     seed = told.config.get("training.seed")
     run = Run(

@@ -86,6 +86,8 @@ class _Axis:
 def read_csv(path: Path) -> Parcel:
     """Any of the exports. Raises: ImportRefused naming the file, the line and what is wrong."""
     table = _table(path)
+    if [cell.lower() for cell in table.header] == ["wall time", "step", "value"]:
+        return _tensorboard(table)
     if is_runs_table(table.header, [row for _, row in table.rows]):
         return read_runs_table(path, table.header, table.rows)
     twice = [cell for cell in dict.fromkeys(table.header) if table.header.count(cell) > 1 and " - " not in cell]
@@ -118,6 +120,19 @@ def _table(path: Path) -> _Table:
         if len(row) != len(header):
             raise refused(path, f"line {line} has {len(row)} cells, the header {len(header)}")
     return _Table(path, header, body, decimal_comma=separator == ";")
+
+
+def _tensorboard(table: _Table) -> Parcel:
+    """What TensorBoard's page downloads: one tag of one run, named by the file alone."""
+    told = re.fullmatch(r"run-(?P<run>.+)-tag-(?P<tag>.+)", table.path.stem)
+    axis = _axis(table, table.rows)
+    curves = Curves()
+    for step, value in _values(table, "Value", [(line, axis.steps[line], row[2]) for line, row in table.rows]):
+        put(table.path, curves, re.sub(r"^(train|eval)_", r"\1/", told["tag"]) if told else "value", step, value)
+    if not curves.points():
+        raise refused(table.path, "holds no numbers beside its steps")
+    run = _run(table, told["run"] if told else "", curves, axis, _cells(table, table.rows, range(3)))
+    return Parcel("TensorBoard CSV", (run,), notes=tuple(table.notes))
 
 
 def _axis(table: _Table, rows: Sequence[tuple[int, list[str]]]) -> _Axis:
@@ -164,6 +179,9 @@ def _by_column(table: _Table, axis: _Axis) -> list[ImportedRun]:
             continue
         if cell.endswith(("__MIN", "__MAX")):
             bounds += 1
+            continue
+        if not cell:
+            table.notes.append("a column without a name is left out")
             continue
         name, dash, metric = cell.rpartition(" - ")
         if dash and metric.lower() in STEPS:

@@ -190,12 +190,21 @@ def test_a_servers_failure_is_not_the_models(store: Store, tmp_path: Path) -> No
         {"custom_id": "HumanEval/2", "response": {"error": {"message": "overloaded"}}},
     ]
     import_path(foreign.write_lines(tmp_path / "batch.jsonl", rows), store)
-    found = {}
-    for one in store.evaluations.list():
-        found |= {each.item: (each.verdict, each.details["message"]) for each in store.evaluations.outcomes(one.id)}
+    outcomes = store.evaluations.outcomes(named(store)["base-x", "humaneval"].id)
+    found = {each.item: (each.verdict, each.details["message"]) for each in outcomes}
     assert found == {
         "HumanEval/0": ("error", "status 500"), "HumanEval/1": (None, ""), "HumanEval/2": ("error", "overloaded"),
     }  # fmt: skip
+
+
+def test_tasks_are_called_alike_however_a_file_spells_them(store: Store, tmp_path: Path) -> None:
+    for name, task in (("a_mbpp", 2), ("b", "Mbpp/2"), ("c", "MBPP/2")):
+        import_path(foreign.write_lines(tmp_path / f"{name}.jsonl", [{"task_id": task, "completion": "x"}]), store)
+    items = [each.item for one in store.evaluations.list() for each in store.evaluations.outcomes(one.id)]
+    assert items == ["MBPP/2"] * 3
+    path = foreign.write_lines(tmp_path / "d.jsonl", [{"task_id": 2, "completion": "x"}])
+    with pytest.raises(ImportRefused, match="of which benchmark is not said"):
+        import_path(path, store)
 
 
 def test_labels_of_evalplus_in_lines_are_two_evaluations(store: Store, tmp_path: Path) -> None:

@@ -76,6 +76,25 @@ class TestTensorBoard:
         import_path(tmp_path / "tb", store)
         assert curves(store, "validation_loss") == {"tb": {2: 5.0, 3: 3.5}}
 
+    def test_two_trainings_at_a_time_keep_their_own_evaluations(self, store: Store, tmp_path: Path) -> None:
+        for process, scale in ((11, 1.0), (22, 2.0)):
+            folder = tmp_path / "tb" / f"events.out.tfevents.{process}.host.{process}"
+            foreign.events(folder.with_name(f"{folder.name}.0"), losses(1, 3, scale), AT + process)
+            foreign.events(folder.with_name(f"{folder.name}.1"), [("eval/loss", 3, scale)], AT + 100 - process)
+        import_path(tmp_path / "tb", store)
+        assert curves(store, "validation_loss") == {"tb (1)": {3: 1.0}, "tb (2)": {3: 2.0}}
+
+    def test_one_metric_under_two_tags_is_of_two_trainings(self, store: Store, tmp_path: Path) -> None:
+        foreign.events(tmp_path / "tb" / "events.out.tfevents.1.a", losses(1, 3), AT)
+        foreign.events(tmp_path / "tb" / "events.out.tfevents.2.a", [("loss", 1, 9.0), ("loss", 2, 8.0)], AT + 100)
+        import_path(tmp_path / "tb", store)
+        assert curves(store) == {"tb (1)": {1: 1, 2: 2, 3: 3}, "tb (2)": {1: 9, 2: 8}}
+
+    def test_a_download_of_its_page_is_a_tag_of_a_run(self, store: Store, tmp_path: Path) -> None:
+        (tmp_path / "run-r8-tag-train_loss.csv").write_text("Wall time,Step,Value\n1.5,10,3.0\n2.5,20,2.0\n")
+        import_path(tmp_path / "run-r8-tag-train_loss.csv", store)
+        assert curves(store) == {"r8": {10: 3.0, 20: 2.0}}
+
     def test_folders_below_are_runs_of_their_names(self, store: Store, tmp_path: Path) -> None:
         for name in ("r8", "r16"):
             foreign.events(tmp_path / "all" / name / "events.out.tfevents.1.a", losses(1, len(name)), AT)
@@ -133,6 +152,7 @@ CSV: dict[str, tuple[str, dict[str, dict[int, float]]]] = {
     "a table of runs": (
         RUNS + '"r8","finished","","","","732","0.0002","1.52","300","1.31"\n'
         '"r16","crashed","","","","740","0.0002","1.49","300","1.27"\n', {"r8": {300: 1.31}, "r16": {300: 1.27}}),
+    "a history with pandas's row numbers": (",_step,loss\n0,1,3\n1,2,2\n", {"w": {1: 3, 2: 2}}),
     "a history of several runs": ("run,step,loss\nr8,1,3\nr8,2,2\nr16,1,4\n", {"r8": {1: 3, 2: 2}, "r16": {1: 4}}),
 }  # fmt: skip
 
