@@ -21,10 +21,12 @@ from functools import cache
 from pathlib import Path
 
 import streamlit as st
+from starlette.datastructures import Headers
 from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from results import end_with_starter
+from results import end_with_starter, host_name, own_origin
 
 FOLDER = Path(__file__).parent
 STATIC = Path(st.__file__).parent / "static"
@@ -65,6 +67,33 @@ class Scripts:
         pairs = [(key.encode(), value.encode()) for key, value in headers.items()]
         await send({"type": "http.response.start", "status": 200, "headers": pairs})
         await send({"type": "http.response.body", "body": body})
+
+
+class OwnPages:
+    """Answers our own pages, and programs. Streamlit lets any page of this machine's names in, whatever its port."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request or socket."""
+        if scope["type"] in ("http", "websocket"):
+            headers = Headers(scope=scope)
+            host, origin = headers.get("host", ""), headers.get("origin")
+            listed = origin in st.get_option("server.corsAllowedOrigins")
+            if not host_name(host) or not (listed or own_origin(origin, host, headers.get("x-forwarded-host", ""))):
+                await _refuse(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 1008, "reason": "another origin"})
+    else:
+        words = "This is Bakeoff's dashboard. It answers its own pages, not another site's or port's."
+        await PlainTextResponse(words, 403)(scope, receive, send)
 
 
 def warm() -> None:
@@ -127,4 +156,4 @@ async def lifespan(app: st.App) -> AsyncIterator[None]:  # noqa: ARG001
     yield
 
 
-app = st.App(FOLDER / "app.py", lifespan=lifespan, middleware=[Middleware(Scripts)])
+app = st.App(FOLDER / "app.py", lifespan=lifespan, middleware=[Middleware(OwnPages), Middleware(Scripts)])

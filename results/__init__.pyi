@@ -55,6 +55,7 @@ from .endings import (
 )
 from .export import FORMATS as FORMATS, export_table as export_table
 from .importers import ImportedItem as ImportedItem, ImportReport as ImportReport, import_path as import_path
+from .origins import host_name as host_name, own_origin as own_origin
 from .published import (
     decide_published as decide_published,
     load_published as load_published,

@@ -32,17 +32,17 @@ from engines.errors import EngineBusy, EngineCrashed
 from engines.server.lending import Lender
 from engines.server.requests import ChatRequest, CompletionRequest, TemplateRequest, TokenizeRequest, error_body
 from engines.server.responses import Answering, text_answers
-from results import BakeoffError, Model, NotFound
+from results import BakeoffError, Model, NotFound, host_name, own_origin
 
-LOCAL_NAMES = frozenset(("localhost", "127.0.0.1", "[::1]", "::1", "testserver"))
+LOCAL_NAMES = frozenset(("localhost", "127.0.0.1", "[::1]", "testserver"))
 MAX_BODY_BYTES = 8 << 20
 
 
 def create_app(lender: Lender, key: str = "") -> FastAPI:
     """The server over these models. With a `key`, every request but /health needs it as its bearer token.
 
-    Without one only this machine's own names are accepted as Host and Origin: a web page that resolves its name to
-    127.0.0.1, or posts across origins, is refused.
+    Without one only this machine's own names are accepted as Host, and no Origin but the server's own: a web page that
+    resolves its name to 127.0.0.1 is refused, and so is one of any other site or port that posts here.
     """
     app = FastAPI(title="bakeoff serve", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(_Guard, key=key)
@@ -130,18 +130,13 @@ class _Guard:
             given = request.headers.get("authorization", "").removeprefix("Bearer ")
             right = secrets.compare_digest(given.encode(), self._key.encode())
             return None if right else _error("Wrong or missing API key.", 401)
-        if _local(request.headers.get("host", "")) and _local_origin(request.headers.get("origin")):
+        host = request.headers.get("host", "")
+        if host_name(host) in LOCAL_NAMES and own_origin(request.headers.get("origin"), host):
             return None
-        return _error("This server answers to this machine only. Start it with an API key to open it to others.", 403)
-
-
-def _local(host: str) -> bool:
-    name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
-    return name in LOCAL_NAMES
-
-
-def _local_origin(origin: str | None) -> bool:
-    return origin is None or _local(origin.split("://", 1)[-1])
+        return _error(
+            "This server answers programs of this machine only, and no other page in a browser. Start it with an API "
+            "key to open it to others.", 403,
+        )  # fmt: skip
 
 
 def _find(lender: Lender, name: str) -> Model:

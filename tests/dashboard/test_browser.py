@@ -286,6 +286,8 @@ def test_another_host_and_another_origin_are_refused(address: str) -> None:
         "ours": {"Host": host, "Origin": address},
         "host": {"Host": "evil.example", "Origin": "http://evil.example"},
         "origin": {"Host": host, "Origin": "http://evil.example"},
+        "port": {"Host": host, "Origin": "http://127.0.0.1:3000"},
+        "authority": {"Host": f"{host}.evil.example", "Origin": f"http://{host}.evil.example"},
     }.items():
         connection = http.client.HTTPConnection(host, timeout=900)
         upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
@@ -297,4 +299,6 @@ def test_another_host_and_another_origin_are_refused(address: str) -> None:
     assert answers["ours"] == 101
     assert answers["host"] in (400, 403)
     assert answers["origin"] in (400, 403)
+    assert answers["port"] in (400, 403)
+    assert answers["authority"] in (400, 403)
     assert urllib.request.urlopen(f"{address}/_stcore/health", timeout=900).status == 200

@@ -265,7 +265,10 @@ def test_a_missing_file_and_a_crash_fail_one_request(serving: Serving) -> None:
 def test_strangers_and_wrong_requests_are_refused(serving: Serving) -> None:
     url = f"{serving.url}/v1/models"
     assert httpx.get(url, headers={"Host": "evil.example"}, timeout=900).status_code == 403
-    assert httpx.get(url, headers={"Origin": "https://evil.example"}, timeout=900).status_code == 403
+    assert httpx.get(url, headers={"Host": f"{serving.url[7:]}.evil.example"}, timeout=900).status_code == 403
+    for origin in ("https://evil.example", "http://127.0.0.1:3000", "null"):
+        assert httpx.get(url, headers={"Origin": origin}, timeout=900).status_code == 403
+    assert httpx.get(url, headers={"Origin": serving.url}, timeout=900).status_code == 200
     chat = f"{serving.url}/v1/chat/completions"
     wrongs: list[dict[str, Any]] = [
         {"messages": []}, {"temperature": 9}, {"n": 2}, {"max_tokens": 0}, {"messages": [{"role": "tool"}]},
