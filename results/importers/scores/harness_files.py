@@ -48,8 +48,10 @@ TELLING = (
 )  # fmt: skip
 """Fields of model_args that make another model of one base."""
 
-DATED = re.compile(r"(results|samples)_(?:(?P<task>.+)_)?(?P<date>\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(?:\.\d+)?)")
-"""How 0.4 names its files."""
+DATE = r"_(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(?:\.\d+)?)"
+SAMPLES = re.compile(rf"samples_(?P<task>.+){DATE}\.jsonl")
+RESULTS = re.compile(rf".+{DATE}\.json")
+"""How 0.4 names its files: results_ or what the caller said, and the date."""
 
 
 def is_harness(value: Any) -> bool:
@@ -112,12 +114,12 @@ def read_harness(path: Path, value: Mapping[str, Any], only: str = "") -> Parcel
 def read_samples_file(path: Path, rows: Sequence[tuple[int, Any]]) -> Parcel:
     """samples_*.jsonl: with the results file beside it, or alone, with scores that are means of its metrics."""
     beside = results_beside(path)
-    named = DATED.match(path.name)
-    if beside is not None and named and named["task"]:
+    named = SAMPLES.fullmatch(path.name)
+    if beside is not None and named:
         value = read_json(beside)
         if is_harness(value) and named["task"] in value["results"]:
             return read_harness(beside, value, named["task"])
-    task = named["task"] if named and named["task"] else re.sub(r"^samples_|\.jsonl?(\.gz)?$", "", path.name)
+    task = named["task"] if named else re.sub(r"^samples_|\.jsonl?(\.gz)?$", "", path.name)
     samples = read_samples(path, rows, (), benchmark_of(task) == "humaneval")
     called = called_after(path)
     evaluation = Evaluation(
@@ -139,9 +141,11 @@ def read_samples_file(path: Path, rows: Sequence[tuple[int, Any]]) -> Parcel:
 
 def results_beside(path: Path) -> Path | None:
     """The results file of a samples file, if it is there."""
-    named = DATED.match(path.name)
-    beside = path.with_name(f"results_{named['date']}.json") if named and named[1] == "samples" else None
-    return beside if beside is not None and beside.is_file() else None
+    named = SAMPLES.fullmatch(path.name)
+    if not named:
+        return None
+    found = (one for one in path.parent.glob(f"*_{named[2]}.json") if RESULTS.fullmatch(one.name))
+    return min((one for one in found if one.is_file()), default=None)
 
 
 def benchmark_of(task: str) -> str:
@@ -151,12 +155,13 @@ def benchmark_of(task: str) -> str:
 
 def _with_samples(path: Path, task: str, one: ImportedEvaluation) -> ImportedEvaluation:
     """The evaluation with the outcomes that stand in the file of its samples, if there is one."""
-    named = DATED.match(path.name)
-    beside = path.with_name(f"samples_{task}_{named['date']}.jsonl") if named else None
-    if beside is None or not beside.is_file():
+    named = RESULTS.fullmatch(path.name)
+    beside = [path.with_name(f"samples_{each}_{named[1]}.jsonl") for each in (task, re.sub(r"\W", "_", task)) if named]
+    found = next((each for each in beside if each.is_file()), None)
+    if found is None:
         return one
     samples: Samples = read_samples(
-        beside, None, [score.metric for score in one.scores], benchmark_of(task) == "humaneval"
+        found, None, [score.metric for score in one.scores], benchmark_of(task) == "humaneval"
     )
     n = len({each.item for each in samples.outcomes})
     scores = tuple(score if score.n else replace(score, n=n) for score in one.scores)

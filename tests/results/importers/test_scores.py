@@ -59,6 +59,12 @@ class TestHarness:
         assert (item.name, item.benchmark, item.outcomes) == ("org/alpha", "lm-eval:arc_easy", 2)
         assert not import_path(tmp_path, store).items[0].new
 
+    def test_a_results_file_that_the_caller_named_has_its_samples_too(self, store: Store, tmp_path: Path) -> None:
+        harness(tmp_path / "a", "org/alpha", [True, False])
+        (tmp_path / "a" / f"results_{DATE}.json").rename(tmp_path / "a" / f"mine_{DATE}.json")
+        (item,) = import_path(tmp_path, store).items
+        assert (item.name, item.outcomes) == ("org/alpha", 2)
+
     def test_samples_alone_have_scores_and_say_what_is_missing(self, store: Store, tmp_path: Path) -> None:
         item = import_path(harness(tmp_path / "alpha", "", [True, True, False], beside=False), store).items[0]
         evaluation = store.evaluations.get(item.id)
