@@ -165,7 +165,9 @@ def _with_samples(path: Path, task: str, one: ImportedEvaluation) -> ImportedEva
     )
     n = len({each.item for each in samples.outcomes})
     scores = tuple(score if score.n else replace(score, n=n) for score in one.scores)
-    return replace(one, outcomes=samples.outcomes, scores=scores, missing=(), rest=[one.rest, samples.digest])
+    told = max((score.n for score in one.scores), default=0)
+    missing = (f"{told - n} of {told} documents in {found.name}",) if told > n else ()
+    return replace(one, outcomes=samples.outcomes, scores=scores, missing=missing, rest=[one.rest, samples.digest])
 
 
 def _rest(value: Mapping[str, Any], task: str) -> str:

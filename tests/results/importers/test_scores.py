@@ -29,6 +29,7 @@ def harness(folder: Path, model: str, passed: Sequence[bool], task: str = "arc_e
     """A results file of lm-evaluation-harness 0.4, and the samples beside it."""
     folder.mkdir(parents=True, exist_ok=True)
     results = {**foreign.HARNESS_4, "model_name": model, "config": {"model_args": f"pretrained={model}"}}
+    results["n-samples"] = {task: {"effective": len(passed)}}
     results["results"] = {task: {"acc,none": sum(passed) / len(passed), "acc_stderr,none": 0.1}}
     (folder / f"results_{DATE}.json").write_text(json.dumps(results))
     rows = [
