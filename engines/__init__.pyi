@@ -51,8 +51,10 @@ from .huggingface.memory import give_back as give_back
 from .huggingface.requests import Generated as Generated, Request as Request
 from .identity import file_sha256 as file_sha256, folder_sha256 as folder_sha256, model_id as model_id
 from .interface import (
+    AnswerStream as AnswerStream,
     Chunk as Chunk,
     Completion as Completion,
+    CountedStream as CountedStream,
     Engine as Engine,
     FinishReason as FinishReason,
     Message as Message,

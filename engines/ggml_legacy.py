@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ class CTransformersEngine:
         self.path = path
         self.identity = identity
 
-    def stream(self, messages: Sequence[Message], sampling: Sampling) -> Iterator[Chunk]:
+    def stream(self, messages: Sequence[Message], sampling: Sampling) -> Generator[Chunk]:
         """Answer a conversation; see `render`."""
         return self.stream_text(self.render(messages), sampling)
 
@@ -97,7 +97,7 @@ class CTransformersEngine:
         ids = (ctypes.c_int * (len(data) + 2))()
         return list(ids[: self._open().ctransformers_llm_tokenize(data, beginning, ids)])
 
-    def stream_text(self, prompt: str, sampling: Sampling) -> Iterator[Chunk]:
+    def stream_text(self, prompt: str, sampling: Sampling) -> Generator[Chunk]:
         """Continue one raw prompt."""
         import torch
         from numpy.ctypeslib import as_array

@@ -6,9 +6,9 @@ Implementations: `engines.llamacpp.engine`, `engines.huggingface.engine`, `engin
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypedDict
+from typing import Literal, Protocol, TypedDict, runtime_checkable
 
 from results.records import Progress
 
@@ -69,15 +69,50 @@ class Completion:
     notes: tuple[str, ...] = field(default=())
 
 
+class AnswerStream(Protocol):
+    """An answer as it is generated, piece by piece; to be iterated once."""
+
+    def __iter__(self) -> Iterator[Chunk]: ...
+
+    def __next__(self) -> Chunk: ...
+
+    def close(self) -> None:
+        """Stop the generation."""
+        ...
+
+
+@runtime_checkable
+class CountedStream(AnswerStream, Protocol):
+    """An answer whose engine counts its tokens; those of any other are counted by whoever reads it."""
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of the answer so far."""
+        ...
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Tokens of the prompt, once they are known; 0 before."""
+        ...
+
+
+@runtime_checkable
+class QueuedStream(AnswerStream, Protocol):
+    """An answer that may have to wait for its engine, and tells."""
+
+    on_wait: Callable[[int], None] | None
+    """Called with the place in the queue (1 is next) while it waits."""
+
+
 class Engine(Protocol):
     """A loaded model, or several sharing a base. Not thread-safe unless it says so."""
 
-    def stream(self, messages: Sequence[Message], sampling: Sampling) -> Iterator[Chunk]:
-        """Answer one conversation as it is generated. Closing the iterator stops the generation."""
+    def stream(self, messages: Sequence[Message], sampling: Sampling) -> AnswerStream:
+        """Answer one conversation as it is generated."""
         ...
 
-    def stream_text(self, prompt: str, sampling: Sampling) -> Iterator[Chunk]:
-        """Continue one raw prompt (no template) as it is generated; closed like `stream`."""
+    def stream_text(self, prompt: str, sampling: Sampling) -> AnswerStream:
+        """Continue one raw prompt (no template) as it is generated."""
         ...
 
     def complete(

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from engines.huggingface.lora_bank import BASE, RowAdapters
-from engines.huggingface.requests import Generated, Piece, Request, Row, in_order
+from engines.huggingface.requests import Generated, Piece, Request, Row, Tokenizer, in_order
 from engines.huggingface.sampling import draw_rows
 from engines.huggingface.slot_attention import SlotCache, decode_step
 
@@ -38,7 +38,7 @@ class BatchedDecoder:
     """
 
     def __init__(
-        self, model: Any, tokenizer: Any, row_adapters: RowAdapters, end_ids: frozenset[int], slots: int
+        self, model: Any, tokenizer: Tokenizer, row_adapters: RowAdapters, end_ids: frozenset[int], slots: int
     ) -> None:
         self.model = model
         self.tokenizer = tokenizer

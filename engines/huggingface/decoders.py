@@ -24,7 +24,7 @@ from engines.huggingface.lora_bank import RowAdapters
 from engines.huggingface.paged import MASKED_ROWS, PagedDecoder, PagedFailed, flash_attention, unpaged, unpaged_request
 from engines.huggingface.parallel import answers as strands_answers
 from engines.huggingface.parallel import strand_count
-from engines.huggingface.requests import Generated, Request
+from engines.huggingface.requests import Generated, Request, Tokenizer
 from engines.huggingface.room import Room
 
 VARIABLE = "BAKEOFF_DECODER"
@@ -47,7 +47,7 @@ class Decoders:
     def __init__(
         self,
         model: Any,
-        tokenizer: Any,
+        tokenizer: Tokenizer,
         row_adapters: RowAdapters,
         end_ids: frozenset[int],
         device: Device,

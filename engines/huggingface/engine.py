@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -252,11 +252,11 @@ class HuggingFaceEngine:
         hidden = self.model.get_decoder()(input_ids=ids, use_cache=False).last_hidden_state
         return head_logits(self.model, hidden[:, -1:])[:, 0].float().cpu()
 
-    def stream(self, messages: Sequence[Message], sampling: Sampling) -> Iterator[Chunk]:
+    def stream(self, messages: Sequence[Message], sampling: Sampling) -> Generator[Chunk]:
         """Answer one conversation as it is generated; the last chunk has the reason and no text."""
         return self.stream_text(self.render(messages), sampling)
 
-    def stream_text(self, prompt: str, sampling: Sampling) -> Iterator[Chunk]:
+    def stream_text(self, prompt: str, sampling: Sampling) -> Generator[Chunk]:
         """Continue one raw prompt as it is generated."""
         self._open()
         request = Request(self.encode(prompt), sampling, self.adapter)

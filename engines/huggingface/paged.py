@@ -26,7 +26,7 @@ from engines.errors import EngineError
 from engines.hardware.devices import Device
 from engines.huggingface.batching import head_logits, leads
 from engines.huggingface.lora_bank import RowAdapters
-from engines.huggingface.requests import Generated, Request, Row, in_order
+from engines.huggingface.requests import Generated, Request, Row, Tokenizer, in_order
 from engines.huggingface.slot_attention import IMPLEMENTATION
 
 PAGE = 16
@@ -76,7 +76,13 @@ class PagedDecoder:
     """
 
     def __init__(
-        self, model: Any, tokenizer: Any, row_adapters: RowAdapters, end_ids: frozenset[int], slots: int, flash: bool
+        self,
+        model: Any,
+        tokenizer: Tokenizer,
+        row_adapters: RowAdapters,
+        end_ids: frozenset[int],
+        slots: int,
+        flash: bool,
     ) -> None:
         """flash: attend by the installed flash attention (`flash_attention`), else by sdpa under a mask."""
         self.model = model

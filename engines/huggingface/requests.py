@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Protocol
 
 import torch
 
@@ -19,6 +19,14 @@ from engines.interface import FinishReason, Sampling
 
 Cut = Callable[[str], int | None]
 """Where an answer is complete: the length to keep of a text, or None to go on. Called when the text has grown."""
+
+
+class Tokenizer(Protocol):
+    """What an answer needs of transformers' tokenizers."""
+
+    def decode(self, token_ids: Sequence[int], *, skip_special_tokens: bool) -> str:
+        """The text of these tokens."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -75,7 +83,7 @@ class Row:
         """A row before its first token, with the random numbers of its seed."""
         return cls(index, request, generator=generator_of(request.sampling))
 
-    def take(self, token: int, tokenizer: Any, end_ids: frozenset[int]) -> Generated | None:
+    def take(self, token: int, tokenizer: Tokenizer, end_ids: frozenset[int]) -> Generated | None:
         """Add a token; the answer if that completes it."""
         sampling = self.request.sampling
         self.ids.append(token)
@@ -104,7 +112,7 @@ class Row:
         self.told = len(self.ids)
         return [piece]
 
-    def _extend(self, tokenizer: Any, last: bool) -> bool:
+    def _extend(self, tokenizer: Tokenizer, last: bool) -> bool:
         """Add the text of tokens not yet shown; half a character waits for its other half."""
         # Decoding needs the token before: some tokenizers drop the space of a first token.
         before = max(0, self.seen - 1)

@@ -101,6 +101,11 @@ class LlamaStream(Iterator[Chunk]):
         with contextlib.suppress(ValueError):  # it is executing in another thread, which now finds itself cancelled
             self._pieces.close()
 
+    @property
+    def prompt_tokens(self) -> int:
+        """Tokens of the prompt, once it is tokenized."""
+        return len(self.prompt)
+
     def completion(self, text: str) -> Completion:
         """The record of the finished answer."""
         notes = (self.note,) if self.note else ()

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any, Generic, Protocol, TypeVar
 
 from engines.errors import EngineCrashed
-from engines.interface import Chunk
+from engines.interface import Chunk, CountedStream
 
 ASKED_AGAIN = "The engine's process ended before the answer began; a new one was started and asked, which took time."
 """The note of an answer whose first token waited for that."""
@@ -46,17 +46,6 @@ class Process(Protocol):
     def stop(self) -> None:
         """End it. Idempotent."""
         ...
-
-
-class PieceStream(Protocol):
-    """What one process streams: an answer's pieces, counted."""
-
-    tokens: int
-    prompt_tokens: int
-
-    def __next__(self) -> Chunk: ...
-
-    def close(self) -> None: ...
 
 
 T = TypeVar("T")
@@ -144,12 +133,12 @@ class Stream(Iterator[Chunk], Generic[P]):
     Iterate it once; `close` from any thread stops the generation.
     """
 
-    def __init__(self, children: Succession[P], ask: Callable[[P], PieceStream]) -> None:
+    def __init__(self, children: Succession[P], ask: Callable[[P], CountedStream]) -> None:
         """`ask` begins the answer in the process that it is given."""
         self._children = children
         self._ask = ask
         self._child: P | None = None
-        self._stream: PieceStream | None = None
+        self._stream: CountedStream | None = None
         self._begun = self._again = False
         self._cancelled = threading.Event()
 

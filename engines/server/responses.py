@@ -9,12 +9,12 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from engines.errors import EngineCrashed, EngineError
-from engines.interface import Chunk, Message, Sampling
+from engines.interface import AnswerStream, Chunk, CountedStream, Engine, Message, QueuedStream, Sampling
 from engines.server.lending import Lender
 from engines.server.requests import error_body
 from results import BakeoffError, Model
@@ -45,7 +45,7 @@ class Answering:
         self._messages = messages
         self._prompt = prompt
         self._cancelled = threading.Event()
-        self._stream: Any = None
+        self._stream: AnswerStream | None = None
         self._began = time.perf_counter()
         self._created = int(time.time())
         self._id = f"{'chatcmpl' if prompt is None else 'cmpl'}-{self._created:x}{id(self):x}"
@@ -153,19 +153,19 @@ class Answering:
         finally:
             put(None)
 
-    def _start(self, engine: Any, put: Callable[[Any], None]) -> Iterator[Chunk]:
+    def _start(self, engine: Engine, put: Callable[[Any], None]) -> AnswerStream:
         if self._prompt is None:
-            self._stream = engine.stream(self._messages, self._sampling)
+            stream = engine.stream(self._messages, self._sampling)
         else:
-            self._stream = engine.stream_text(self._prompt, self._sampling)
-        if not hasattr(self._stream, "tokens"):  # a plain generator does not count its prompt
+            stream = engine.stream_text(self._prompt, self._sampling)
+        self._stream = stream
+        if not isinstance(stream, CountedStream):
             prompt = engine.render(self._messages) if self._prompt is None else self._prompt
             self._prompt_tokens = engine.count_tokens(prompt)
-        if hasattr(self._stream, "on_wait"):
-            self._stream.on_wait = lambda position: put(("waiting", position))
+        if isinstance(stream, QueuedStream):
+            stream.on_wait = lambda position: put(("waiting", position))
         if self._cancelled.is_set():
-            self._stream.close()
-        stream: Iterator[Chunk] = self._stream
+            stream.close()
         return stream
 
     def _account(self, chunk: Chunk) -> None:
@@ -177,9 +177,9 @@ class Answering:
             self._notes.append(chunk.note)
 
     def _usage(self) -> dict[str, int]:
-        prompt = getattr(self._stream, "prompt_tokens", None) or len(getattr(self._stream, "prompt", ()))
-        prompt = prompt or self._prompt_tokens
-        tokens = getattr(self._stream, "tokens", 0) or self._tokens
+        counted = self._stream if isinstance(self._stream, CountedStream) else None
+        prompt = counted.prompt_tokens if counted else self._prompt_tokens
+        tokens = (counted.tokens if counted else 0) or self._tokens
         return {"prompt_tokens": prompt, "completion_tokens": tokens, "total_tokens": prompt + tokens}
 
     def _figures(self) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
-from engines import Generated, Message, Sampling
+from engines import AnswerStream, CountedStream, Generated, Message, Sampling
 from results import Model
 
 End = Callable[[str], int | None]
@@ -63,7 +63,7 @@ def at_once(count: int, answer: Callable[[int], Generated], threads: int) -> Ite
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def until_the_end(chunks: Any, end: End | None) -> Generated:
+def until_the_end(chunks: AnswerStream, end: End | None) -> Generated:
     """The answer of a stream, closed where it is over: what would still come is neither waited nor paid for.
 
     Tokens are the engine's own count where it gives one, else the pieces of the stream.
@@ -77,4 +77,5 @@ def until_the_end(chunks: Any, end: End | None) -> Generated:
                 return Generated(text[:kept], tokens, "stop", None)
     finally:
         chunks.close()
-    return Generated(text, getattr(chunks, "tokens", 0) or tokens, finish or "stop", None)
+    counted = chunks.tokens if isinstance(chunks, CountedStream) else 0
+    return Generated(text, counted or tokens, finish or "stop", None)

@@ -17,6 +17,7 @@ import pytest
 
 from results import BakeoffError, ImportRefused, Store, import_path
 from results.importers import read_file
+from tests.damage import damaged
 from tests.results import foreign
 
 FILES = int(os.environ.get("BAKEOFF_FUZZ", "400"))
@@ -81,6 +82,7 @@ TEXTS: list[tuple[str, str]] = [
     ("wide.csv", WIDE),
     ("history.csv", "_step,loss,eval/loss,comment\n1.0,2.0,,fine\n2.0,1.5,1.6,\n"),
 ]
+PLACES, LENGTHS = (1, 1, 1, 2, 5), (1, 4, 30, 200)
 PIECES = (
     b"\x00", b"\xff", b"\xfe\xff", b'"', b"\\", b"{", b"}", b"[", b"]", b",", b"\n", b"\r", b";", b"\t", b"null",
     b"NaN", b"1e999", b"-1", b'"step": 1', b'"task_id"', b"9" * 5000, b"[" * 3000, b"Name", b" - ", b"'",
@@ -113,26 +115,6 @@ def kinds(folder: Path) -> list[tuple[str, bytes]]:
     return [(name, text.encode()) for name, text in TEXTS] + binary
 
 
-def damaged(content: bytes, draws: random.Random) -> bytes:
-    """Some bytes changed, cut, doubled or put in."""
-    made = bytearray(content)
-    for _ in range(draws.choice((1, 1, 1, 2, 5))):
-        place = draws.randrange(len(made) + 1)
-        end = min(len(made), place + draws.choice((1, 4, 30, 200)))
-        kind = draws.randrange(5)
-        if kind == 0:
-            made[place:end] = draws.randbytes(end - place)
-        elif kind == 1:
-            del made[place:end]
-        elif kind == 2:
-            made[place:place] = made[place:end]
-        elif kind == 3:
-            made[place:place] = draws.choice(PIECES)
-        else:
-            made[place:end] = draws.choice(PIECES)
-    return bytes(made)
-
-
 def changed(value: Any, draws: random.Random) -> Any:
     """A JSON value with one part of it another, gone, or added."""
     if isinstance(value, dict) and value and draws.random() < 0.9:
@@ -161,7 +143,7 @@ def another(name: str, content: bytes, draws: random.Random) -> bytes:
             return json.dumps(changed(json.loads(content), draws)).encode()
         rows = changed([json.loads(line) for line in content.splitlines()], draws)
         return lines(rows if isinstance(rows, list) else [rows]).encode()
-    return damaged(content, draws)
+    return damaged(content, draws, PIECES, PLACES, LENGTHS)
 
 
 def value_of(name: str, content: bytes) -> str | None:

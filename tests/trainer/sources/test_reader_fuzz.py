@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 
+from tests.damage import damaged
 from trainer import TrainerError
 from trainer.bases.miniature_tokenizers import miniature_tokenizer
 from trainer.data.chat_masks import mask_conversations
@@ -106,31 +107,12 @@ KINDS: list[tuple[str, Callable[[], bytes]]] = [
     (".parquet", lambda: columns([ROWS[2], ROWS[1]])),
 ]
 
+PLACES, LENGTHS = (1, 1, 2, 5, 20), (1, 4, 30, 400)
 PIECES = (
     b"\x00", b"\xff", b"\xfe\xff", b"\xef\xbb\xbf", b'"', b"\\", b"{", b"}", b"[", b"]", b",", b"\n", b"\r", b";",
     b"\t", b"null", b"NaN", b"1e999", b'\\ud800', b'"role": 3', b'"content": null', b'"weight": "x"', b"\xf1",
     b"sep=;\n", b'"tools": {}', b'"messages": "[{"', b"'", b"<think>", b"</think>", b"9" * 5000, b"[" * 2000,
 )  # fmt: skip
-
-
-def mutated(content: bytes, draws: random.Random) -> bytes:
-    """Some bytes changed, cut, doubled or put in."""
-    made = bytearray(content)
-    for _ in range(draws.choice((1, 1, 2, 5, 20))):
-        place = draws.randrange(len(made) + 1)
-        end = min(len(made), place + draws.choice((1, 4, 30, 400)))
-        kind = draws.randrange(5)
-        if kind == 0:
-            made[place:end] = draws.randbytes(end - place)
-        elif kind == 1:
-            del made[place:end]
-        elif kind == 2:
-            made[place:place] = made[place:end]
-        elif kind == 3:
-            made[place:place] = draws.choice(PIECES)
-        else:
-            made[place:end] = draws.choice(PIECES)
-    return bytes(made)
 
 
 @pytest.mark.parametrize("part", range(8))
@@ -140,7 +122,7 @@ def test_a_damaged_file_is_read_or_refused_and_loses_no_row(tmp_path: Path, part
         draws = random.Random(seed)
         suffix, content = draws.choice(made)
         path = tmp_path / f"rows{suffix}"
-        path.write_bytes(mutated(content, draws))
+        path.write_bytes(damaged(content, draws, PIECES, PLACES, LENGTHS))
         mapped = Columns(prompt="{prompt}", answer="{completion}") if seed % 7 == 0 else None
         try:
             rows, report = examined(Source(name=str(path), columns=mapped))
