@@ -153,9 +153,10 @@ def _answer(descriptor: int, bound: Filter) -> None:
         os.dup2(descriptor, CHANNEL)
         os.closerange(CHANNEL + 1, 256)
         # Its own, not a copy of the server's: flags and owners belong to what was opened, and all copies share them.
-        os.closerange(0, CHANNEL)
-        for _ in range(CHANNEL):
-            os.open(os.devnull, os.O_RDWR)
+        os.close(0)
+        os.open(os.devnull, os.O_RDWR)
+        os.dup2(0, 1)
+        os.dup2(0, 2)
         program = json.loads(_receive(CHANNEL))
         for limit, value in (
             (resource.RLIMIT_AS, program["memory_bytes"]),

@@ -75,19 +75,17 @@ class Trial:
         """False where the test did not make the same calls again: then none are sent ahead. None before any pass."""
         self.results: list[bytes] = [reply.encode() for reply in task.get("results") or []]
         """Replies of the last pass, in the test's order, as `mark` makes them of their shortest spelling."""
-
-    @property
-    def kept_bytes(self) -> int:
-        """Of calls and results."""
-        return sum(map(len, self.plan)) + sum(map(len, self.results))
+        self.kept_bytes = 0
+        """Of calls and results; what came with the task is bounded already."""
 
     def keep(self, stand_in: StandIn) -> None:
         """Remember a pass: not the replies as they came, which may be long, of white space too."""
         self.plan, self.results = stand_in.calls, [mark(value_codec.shortest(reply)) for reply in stand_in.results]
+        self.kept_bytes = sum(map(len, self.plan)) + sum(map(len, self.results))
 
     def forget(self) -> None:
         """Give the memory back; the next pass is the first again."""
-        self.plan, self.results, self.stable = [], [], None
+        self.plan, self.results, self.stable, self.kept_bytes = [], [], None, 0
 
     @functools.cached_property
     def prompt(self) -> CodeType | None:
@@ -256,15 +254,14 @@ def judge(trial: Trial, channel: socket.socket, again: bool) -> dict[str, Any]:
     return outcome
 
 
-def bound(trials: dict[str, Trial], current: str) -> None:
-    """Have the tasks that were asked longest ago forget their passes, until all but the current one keep little enough.
+def bound(trials: dict[str, Trial]) -> None:
+    """Have the tasks that were asked longest ago forget their passes, until all but the last one keep little enough.
     `trials` is in the order of asking."""
-    trials[current] = trials.pop(current)
     left = MAX_KEPT_BYTES
-    for name in reversed([name for name in trials if name != current]):
-        left -= trials[name].kept_bytes
+    for trial in list(trials.values())[-2::-1]:
+        left -= trial.kept_bytes
         if left < 0:
-            trials[name].forget()
+            trial.forget()
 
 
 def mark(reply: bytes) -> bytes:
@@ -339,9 +336,12 @@ def serve() -> None:
             trials[message["task"]] = Trial(message["is"])
         if descriptor is not None:
             started = time.process_time()
-            bound(trials, message["task"])
+            trial = trials[message["task"]] = trials.pop(message["task"])
+            kept = trial.kept_bytes
             with socket.socket(fileno=descriptor) as channel:
-                outcome = judge(trials[message["task"]], channel, message["again"])
+                outcome = judge(trial, channel, message["again"])
+            if trial.kept_bytes > kept:
+                bound(trials)
             if outcome["verdict"] == "passed":
                 outcome["nonce"] = message["nonce"]
             outcome["judge_cpu_seconds"] = time.process_time() - started
