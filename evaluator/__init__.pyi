@@ -19,8 +19,11 @@ from .foretelling import (
 )
 from .humaneval.concluding import rescore as rescore
 from .humaneval.evaluate import HumanEvalSettings as HumanEvalSettings, evaluate_humaneval as evaluate_humaneval
+from .humaneval.handing_in import Rule as Rule
 from .humaneval.rescoring import (
     SampleScores as SampleScores,
+    Stored as Stored,
+    handed_in as handed_in,
     score_samples as score_samples,
     stored_answers as stored_answers,
     write_results as write_results,

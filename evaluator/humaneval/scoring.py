@@ -24,10 +24,10 @@ from typing import Literal, Self
 from evaluator.errors import SamplesUnreadable
 from evaluator.extraction.programs import futures_first
 from evaluator.sandbox.bubblewrap import sandbox_description
-from evaluator.sandbox.limits import REFERENCE_SECONDS_ALLOWED, Calibration, Limits
+from evaluator.sandbox.limits import BASE, REFERENCE_SECONDS_ALLOWED, Calibration, Limits
 from evaluator.sandbox.worker import Plans, Report, Worker
 from evaluator.tasks.samples import Answer
-from evaluator.tasks.task import BASE, Task, benchmark_digest
+from evaluator.tasks.task import Task, benchmark_digest
 from results.records import Progress, Verdict
 
 PROGRESS_SECONDS = 0.2

@@ -22,7 +22,7 @@ from evaluator.errors import BenchmarkUnreadable
 from evaluator.jsonlines import read_rows
 from evaluator.tasks import evalplus, mbpp
 from evaluator.tasks.published import NAMES, published_file
-from evaluator.tasks.task import Task, parsed, string
+from evaluator.tasks.task import LARGE_CHARACTERS, Task, parsed, string
 
 
 def load_benchmark(source: str | Path) -> list[Task]:
@@ -83,7 +83,8 @@ def _original_tests() -> Mapping[str, str]:
 def _task(row: Mapping[str, Any], where: str) -> Task:
     """A task of HumanEval's shape, MBPP's or EvalPlus's. Raises: BenchmarkUnreadable."""
     if "test_list" in row:
-        return mbpp.task_of(row, where)
+        task, added = mbpp.task_of(row, where), row.get("test")
+        return evalplus.with_added_test(task, added, where) if added is not None else task
     if evalplus.has_inputs(row):
         return evalplus.task_of(row, where)
     identity, prompt, entry_point, test = (string(row, field, where) for field in _FIELDS)
@@ -93,10 +94,9 @@ def _task(row: Mapping[str, Any], where: str) -> Task:
         raise BenchmarkUnreadable(f"{where}: 'test' must define check(candidate), as HumanEval's do")
     task = Task(identity, prompt, entry_point, test, str(row.get("canonical_solution") or ""))
     if evalplus.is_written_out(test):
-        return replace(task, test=evalplus.written_out(test), base_test=_original_tests().get(identity, ""))
+        own = replace(task, test=_original_tests().get(identity, ""))
+        return evalplus.with_added_test(own, test, where)
     return task
 
 
 _FIELDS = ("task_id", "prompt", "entry_point", "test")
-LARGE_CHARACTERS = 50_000
-"""A test of more is not parsed when it is read: its reference's run says whether it is sound."""

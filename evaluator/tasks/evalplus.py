@@ -16,10 +16,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from evaluator.errors import BenchmarkUnreadable
-from evaluator.tasks.task import Task, string
+from evaluator.tasks.task import LARGE_CHARACTERS, Task, parsed, string
 
 INPUTS = ("base_input", "plus_input")
 
@@ -139,12 +140,24 @@ def is_written_out(test: str) -> bool:
     return _WRITTEN.search(test) is not None
 
 
-def written_out(test: str) -> str:
-    """The source of an additional test as `check(candidate)`; of HumanEval/32's, mended."""
+def with_added_test(task: Task, test: object, where: str) -> Task:
+    """A task with EvalPlus's test, written out, beside its own: MBPP+'s are statements that call the function by its
+    name, and HumanEval/32's is mended.
+
+    Raises: BenchmarkUnreadable where the two do not go together.
+    """
+    if not isinstance(test, str):
+        raise BenchmarkUnreadable(f"{where}: 'test' must be a string, found {type(test).__name__}")
+    if task.driver:
+        raise BenchmarkUnreadable(
+            f"{where}: 'test' hands over values, 'test_list' objects of the answer's. Drop one of the two"
+        )
     test = test.replace(_ROOTS, "abs(_poly(*inp, candidate(*inp)))")
-    if re.search(r"^def check\(", test, re.MULTILINE):
-        return test
-    return f'{test}\n\n\ndef check(candidate):\n    """What stands above has called it by its name."""\n'
+    if not re.search(r"^def check\(", test, re.MULTILINE):
+        test = f'{test}\n\n\ndef check(candidate):\n    """What stands above has called it by its name."""\n'
+    if len(test) < LARGE_CHARACTERS:
+        parsed(test, f"{where}: test")
+    return replace(task, test=test, base_test=task.test)
 
 
 def task_of(row: Mapping[str, Any], where: str) -> Task:

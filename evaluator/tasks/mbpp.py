@@ -18,7 +18,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evaluator.errors import BenchmarkUnreadable
-from evaluator.tasks.evalplus import written_out
 from evaluator.tasks.task import DRIVEN, Task, parsed
 
 _IMPORTS = (ast.Import, ast.ImportFrom)
@@ -38,19 +37,8 @@ def task_of(row: Mapping[str, Any], where: str) -> Task:
     entry_point = str(row.get("entry_point") or _function_under_test(code, tests, where))
     setup = "\n".join([*imports, str(row.get("test_setup_code") or "")])
     test, driver = _test_of(code, setup, tests, entry_point, where)
-    plus = row.get("test")
-    if not isinstance(plus, str | None):
-        raise BenchmarkUnreadable(f"{where}: 'test' must be a string, found {type(plus).__name__}")
     prompt = '"""\n{}\n{}\n"""\n'.format(text.replace("\\", "\\\\").replace('"""', "'''"), "\n".join(tests))
-    identity = _id(row, where)
-    if not plus:
-        return Task(identity, prompt, entry_point, test, code, driver=driver)
-    parsed(plus, f"{where}: test")
-    if driver:
-        raise BenchmarkUnreadable(
-            f"{where}: 'test' hands over values, 'test_list' objects of the answer's own. Drop one"
-        )
-    return Task(identity, prompt, entry_point, written_out(plus), code, base_test=test)
+    return Task(_id(row, where), prompt, entry_point, test, code, driver=driver)
 
 
 def _id(row: Mapping[str, Any], where: str) -> str:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from evaluator.errors import BenchmarkUnreadable
 
-BASE = " (base tests)"
-"""Ends the name under which a task's own test is run, where it has an additional one."""
+LARGE_CHARACTERS = 50_000
+"""A test of more is not parsed when it is read: its reference's run says whether it is sound."""
 DRIVEN = "bakeoff_calls"
 """Name of the function that a driver defines."""
 

@@ -38,6 +38,32 @@ def test_samples_are_scored(tmp_path):
 
 @pytest.mark.slow
 def test_a_mistake_is_one_line(tmp_path):
-    done = score(tmp_path / "none.jsonl")
-    assert done.returncode == 2
-    assert done.stderr.startswith("bakeoff: Cannot read") and done.stderr.count("\n") == 1
+    for named, said in (
+        ("none.jsonl", "Cannot read {}: there is no such file"),
+        ("nope.json", "Cannot read {}: there is no such file"),
+        ("folder", "{} is a folder without programs such as HumanEval_0/0.py"),
+    ):
+        (tmp_path / "folder").mkdir(exist_ok=True)
+        done = score(tmp_path / named, "--workspace", tmp_path / "workspace")
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"bakeoff: {said.format(tmp_path / named)}") and done.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_the_rule_the_labels_and_the_offer_are_printed(tmp_path):
+    """Integer names and labels; a fenced answer is run as given, and --extract takes its code out."""
+    fenced = f"```python\n{TASKS[1].prompt}{TASKS[1].canonical_solution}```"
+    rows = [{"task_id": 0, "completion": TASKS[0].canonical_solution}, {"task_id": 1, "completion": fenced}]
+    path = tmp_path / "samples.json"
+    path.write_text(json.dumps([row | {"passed": True} for row in rows]))
+    given, taken = score(path).stdout, score(path, "--extract").stdout
+    assert "1 of 2 answers to 2 tasks pass" in given and "extraction  none: answers are run as given" in given
+    assert (
+        "labels      1 of 2 agree" in given
+        and "HumanEval/1 sample 0: passed says it passes, here syntax_error" in given
+    )
+    assert (
+        "1 of 2 answers look like a chat's (code fences in 1)" in given and "--extract would change 1 program" in given
+    )
+    assert "2 of 2 answers to 2 tasks pass" in taken and "extraction  extracted (as given 1, fence 1)" in taken
+    assert "before solution: imports" in taken and "--extract" not in taken

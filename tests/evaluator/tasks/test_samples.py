@@ -123,7 +123,7 @@ def test_samples_that_differ_in_number_and_fences_are_told(tmp_path):
     answers += [Answer(other.id, 0, "```python\npass\n```", "solution")]
     found = score_samples(answers, [task, other])
     assert [(score.metric, score.value, score.n) for score in found.scores] == [("pass@1", 0.5, 2)]
-    assert found.n == 6 and any("1 of 6 answers begin with a code fence" in note for note in found.notes)
+    assert found.n == 6 and any("1 of 6 answers look like a chat's" in note for note in found.notes)
 
 
 ZERO, TWO = "HumanEval/0", "HumanEval/2"
