@@ -58,9 +58,10 @@ def answer_of(outcome: Outcome) -> Answer | None:
     without the text around it is its own text."""
     details = outcome.details
     text = details.get("answer", details.get("code"))
-    if text is None:
-        return None
-    whole = details["given_kind"] == "solution" if "given_kind" in details else "answer" not in details
+    if text is None or (outcome.verdict == "error" and not str(text).strip()):
+        return None  # what a server did not answer is nobody's answer
+    given = details.get("given_kind", details.get("kind"))  # the latter was given too until a rule has said another
+    whole = given == "solution" if given else "answer" not in details
     labels = (("passed", outcome.verdict == "passed"),) if outcome.verdict not in (None, "error") else ()
     cut = details.get("finish_reason") == "length"
     return Answer(outcome.item, outcome.sample, str(text), "solution" if whole else "completion", cut, labels)

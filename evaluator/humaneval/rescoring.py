@@ -77,7 +77,11 @@ class Stored:
 
 def handed_in(answers: Sequence[Answer], rule: Rule) -> Stored:
     """The answers of a file, with what is asked for."""
-    how: Taking = "extracted" if rule.extract else "as given"
+    how: Taking = "as given"
+    if any(answer.chat for answer in answers):
+        how = "chat"
+    elif rule.extract:
+        how = "extracted"
     if not (rule.before_completion or rule.before_solution):
         return Stored(answers, how, None)
     usual = usual_settings(how)
@@ -141,6 +145,12 @@ def score_samples(
         notes.append(
             f"{len(failed)} tasks are errors of ours and in no score: their reference solutions do not pass here: "
             + ", ".join(f"{task_id} ({why})" for task_id, why in failed.items())
+        )
+    models = Counter(answer.model for answer in answers)
+    if len(models) > 1:
+        names = ", ".join(f"{name or 'nobody named'} ({count})" for name, count in models.most_common(5))
+        notes.append(
+            f"answers of {len(models)} models are scored together: {names}. To tell them apart: bakeoff import"
         )
     missing = len(tasks) - len(known)
     if missing:

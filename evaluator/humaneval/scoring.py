@@ -228,6 +228,8 @@ class Scorer:
         none = Report("no_code", "no code in the answer", 0.0, 0.0)
         if self.calibration and (why := self.calibration.failed.get(task_id)):
             none = Report("error", f"not run: the reference solution of {task_id} does not pass here ({why})", 0.0, 0.0)
+        if answer.failed:
+            none = Report("error", answer.failed, 0.0, 0.0)
         base = reports.get((task_id + BASE, program))
         report = reports.get((task_id, program)) or base or none
         if base is None and self._tasks[task_id].base_test:

@@ -9,7 +9,7 @@
 | `{"doc": {"task_id", …}, "resps": [[text]], "filtered_resps": …}` | lm-evaluation-harness, `--log_samples` |
 | `{task: text or [text, …]}`, or any of these in a list under one name | others |
 
-A text may be a response of OpenAI's API: its choices are the samples.
+A text may be a response of OpenAI's API: its choices are the samples, and a line of its batches is a row.
 """
 
 from __future__ import annotations
@@ -20,14 +20,20 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from evaluator.errors import SamplesUnreadable
+from results import AnswerText, answer_texts
 
-FIELDS: dict[str, Literal["completion", "solution"]] = {
+AnswerKind = Literal["completion", "solution"]
+"""completion: goes on where the prompt ends. solution: a program that stands by itself."""
+
+FIELDS: dict[str, AnswerKind] = {
     "solution": "solution", "completion": "completion", "solutions": "solution", "completions": "completion",
-    "samples": "completion",
+    "samples": "completion", "response": "completion",
 }  # fmt: skip
 """Fields of a row that hold its answers, the one that counts first."""
 LISTS = ("data", "rows", "samples", "results", "generations", "answers", "completions", "predictions")
 """Fields of an object that may hold all rows of a file."""
+MODELS = ("model", "model_name", "model_id")
+"""Fields that name a row's model."""
 LABELS = ("passed", "is_solved", "base_status", "plus_status", "pass@1")
 """Fields that say whether an answer passes."""
 _STATUS = {"pass": True, "passed": True, "success": True, "fail": False, "failed": False, "timeout": False}
@@ -42,9 +48,15 @@ class Found:
 
     task_id: str
     text: str
-    kind: Literal["completion", "solution"]
+    kind: AnswerKind
     truncated: bool = False
     labels: tuple[tuple[str, bool], ...] = ()
+    chat: bool = False
+    """A chat model's message: a program stands somewhere in it."""
+    failed: str = ""
+    """Why the server gave no answer."""
+    model: str = ""
+    """Who gave it, where the file says so."""
 
 
 def place_of(place: int) -> str:
@@ -72,8 +84,10 @@ def answers_in(value: Any, where: str, task_id: str = "", depth: int = 0) -> Ite
     if task_id and found:
         kind, texts = found
         labels = [_labels(value, place, len(texts)) for place in range(len(texts))]
-        for (text, cut), said in zip(texts, labels, strict=True):
-            yield Found(task_id, text, kind, cut or _is_cut(value), said)
+        model = next((str(value[name]) for name in MODELS if isinstance(value.get(name), str)), "")
+        for one, said in zip(texts, labels, strict=True):
+            cut = one.finish_reason == "length" or _is_cut(value)
+            yield Found(task_id, one.text, kind, cut, said, one.chat, one.failed, model or one.model)
         return
     inside = {} if task_id else _inside(value)
     if not inside:
@@ -110,6 +124,8 @@ def _task_id(row: Mapping[str, Any]) -> str:
     """The task that a row names; empty where it names none."""
     doc = row.get("doc")
     given = row.get("task_id", doc.get("task_id") if isinstance(doc, Mapping) else None)
+    if given is None and "response" in row:
+        given = row.get("custom_id")  # a line of OpenAI's batches
     if isinstance(given, float) and given.is_integer():
         given = int(given)
     if isinstance(given, int) and not isinstance(given, bool):
@@ -119,8 +135,8 @@ def _task_id(row: Mapping[str, Any]) -> str:
     return given if isinstance(given, str) else ""
 
 
-def _texts_of(row: Mapping[str, Any]) -> tuple[Literal["completion", "solution"], list[tuple[str, bool]]] | None:
-    """(kind, [(text, cut off by the token limit)]) of a row; None where it has no answer that is understood."""
+def _texts_of(row: Mapping[str, Any]) -> tuple[AnswerKind, list[AnswerText]] | None:
+    """(kind, texts) of a row; None where it has no answer that is understood."""
     if isinstance(row.get("doc"), Mapping) and "resps" in row:
         return _lm_eval(row, row["doc"])
     for name, kind in FIELDS.items():
@@ -130,40 +146,23 @@ def _texts_of(row: Mapping[str, Any]) -> tuple[Literal["completion", "solution"]
     return None
 
 
-def _lm_eval(
-    row: Mapping[str, Any], doc: Mapping[str, Any]
-) -> tuple[Literal["completion", "solution"], list[tuple[str, bool]]] | None:
+def _lm_eval(row: Mapping[str, Any], doc: Mapping[str, Any]) -> tuple[AnswerKind, list[AnswerText]] | None:
     """lm-eval's filter puts HumanEval's prompt before an answer: a whole program then; else the model's own text."""
     filtered, prompt = _texts(row.get("filtered_resps")), doc.get("prompt")
-    if filtered and isinstance(prompt, str) and all(text.startswith(prompt) for text, _ in filtered):
+    if filtered and isinstance(prompt, str) and all(one.text.startswith(prompt) for one in filtered):
         return "solution", filtered
     texts = _texts(row["resps"])
     return None if texts is None else ("completion", texts)
 
 
-def _texts(value: Any) -> list[tuple[str, bool]] | None:
-    """The texts in a value, one for each sample; None where something in it is no text."""
-    if isinstance(value, str):
-        return [(value, False)]
-    if isinstance(value, list):
-        if value and all(isinstance(one, Mapping) and "role" in one for one in value):
-            return _texts(value[-1])  # a conversation, whose last message is the answer
-        each = [_texts(one) for one in value]
-        return None if any(one is None for one in each) else [text for one in each for text in one or ()]
-    if not isinstance(value, Mapping):
+def _texts(value: Any) -> list[AnswerText] | None:
+    """The texts in a value, one for each sample; None where something in it is none."""
+    if value == [] or (isinstance(value, list) and any(_texts(one) is None for one in value)):
+        return None if value else []
+    try:
+        return answer_texts(value)
+    except ValueError:
         return None
-    if isinstance(value.get("choices"), list):
-        return _texts(value["choices"])
-    for name in ("message", "content", "text", "generated_text", *FIELDS):
-        if name in value:
-            if name == "content" and isinstance(value[name], list):
-                parts = [str(one["text"]) for one in value[name] if isinstance(one, Mapping) and "text" in one]
-                return [("".join(parts), _is_cut(value))]
-            if name == "content" and value[name] is None:
-                return [("", _is_cut(value))]  # a refusal, or only a call of a tool: no code
-            inner = _texts(value[name])
-            return None if inner is None else [(text, cut or _is_cut(value)) for text, cut in inner]
-    return None
 
 
 def _is_cut(row: Mapping[str, Any]) -> bool:

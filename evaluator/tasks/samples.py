@@ -15,15 +15,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
 from evaluator.errors import SamplesUnreadable
 from evaluator.jsonlines import read_values, write_lines
+from evaluator.tasks.sample_shapes import AnswerKind as AnswerKind
 from evaluator.tasks.sample_shapes import Found, answers_in, is_place_list, place_of
 from evaluator.tasks.task import Task
-
-AnswerKind = Literal["completion", "solution"]
-"""completion: goes on where the prompt ends. solution: a program that stands by itself."""
 
 MBPP_TEST = range(11, 511)
 """Numbers of MBPP's test tasks: the 500 that bigcode's lists are of. Source: google-research, mbpp/README.md."""
@@ -51,6 +48,12 @@ class Answer:
     """The model was cut off by the token limit: a failure is then called truncated."""
     labels: tuple[tuple[str, bool], ...] = field(default=(), compare=False)
     """What the file says of it: (field, whether it passes)."""
+    chat: bool = field(default=False, compare=False)
+    """A chat model's message."""
+    failed: str = field(default="", compare=False)
+    """Why there is no answer: a server's failure, which is nobody's answer."""
+    model: str = field(default="", compare=False)
+    """Who gave it, where the file says so."""
 
 
 def read_samples(path: str | Path) -> list[Answer]:
@@ -65,7 +68,17 @@ def read_samples(path: str | Path) -> list[Answer]:
     answers = []
     for found in _folder(path) if path.is_dir() else _file(path):
         answers.append(
-            Answer(found.task_id, counts[found.task_id], found.text, found.kind, found.truncated, found.labels)
+            Answer(
+                found.task_id,
+                counts[found.task_id],
+                found.text,
+                found.kind,
+                found.truncated,
+                found.labels,
+                found.chat,
+                found.failed,
+                found.model,
+            )
         )
         counts[found.task_id] += 1
     if not answers:

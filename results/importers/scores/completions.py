@@ -11,9 +11,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+PLAIN = ("text", "generated_text", "completion", "solution")
+"""Fields of an object that hold a text and nothing of a chat."""
+
 
 @dataclass(frozen=True)
-class Text:
+class AnswerText:
     """One answer's text."""
 
     text: str
@@ -25,7 +28,7 @@ class Text:
     """Why the server gave no answer: its failure, not the model's."""
 
 
-def texts_of(value: Any) -> list[Text]:
+def answer_texts(value: Any) -> list[AnswerText]:
     """The answers in a value of any known shape, in order. Raises: ValueError where there are none."""
     found = list(_texts(value))
     if not found:
@@ -33,22 +36,23 @@ def texts_of(value: Any) -> list[Text]:
     return found
 
 
-def _texts(value: Any) -> Iterator[Text]:
+def _texts(value: Any) -> Iterator[AnswerText]:
     if isinstance(value, str):
-        yield Text(value)
+        yield AnswerText(value)
     elif isinstance(value, list):
-        for one in value:
+        conversation = bool(value) and all(isinstance(one, Mapping) and "role" in one for one in value)
+        for one in value[-1:] if conversation else value:
             yield from _texts(one)
     elif isinstance(value, Mapping):
         yield from _of_object(value)
 
 
-def _of_object(value: Mapping[str, Any]) -> Iterator[Text]:
+def _of_object(value: Mapping[str, Any]) -> Iterator[AnswerText]:
     model = str(value.get("model") or "")
     error = value.get("error")
     if error or (isinstance(value.get("status_code"), int) and value["status_code"] >= 400):
         told = error.get("message") if isinstance(error, Mapping) else error
-        yield Text("", failed=str(told or f"status {value.get('status_code')}")[:300], model=model)
+        yield AnswerText("", failed=str(told or f"status {value.get('status_code')}")[:300], model=model)
     elif isinstance(value.get("body"), Mapping):
         yield from _of_object(value["body"])
     elif isinstance(value.get("choices"), list):
@@ -57,23 +61,25 @@ def _of_object(value: Mapping[str, Any]) -> Iterator[Text]:
     elif isinstance(value.get("output"), list):
         parts = [_content(one.get("content")) for one in value["output"] if isinstance(one, Mapping)]
         cut = _field(value.get("incomplete_details"), "reason") == "max_output_tokens"
-        yield Text("".join(part or "" for part in parts), True, "length" if cut else "stop", model)
+        yield AnswerText("".join(part or "" for part in parts), True, "length" if cut else "stop", model)
     elif isinstance(value.get("message"), Mapping):
         yield _choice(value, model)
     elif (text := _content(value.get("content"))) is not None:
-        yield Text(text, True, model=model)
+        yield AnswerText(text, True, model=model)
+    elif (plain := next((value[key] for key in PLAIN if isinstance(value.get(key), str)), None)) is not None:
+        yield AnswerText(plain, False, str(value.get("finish_reason") or ""), model)
 
 
-def _choice(choice: Any, model: str) -> Text:
+def _choice(choice: Any, model: str) -> AnswerText:
     """A choice of a chat's or of a plain completion."""
     if not isinstance(choice, Mapping):
         raise ValueError(f"a choice is {str(choice)[:60]!r}")
     reason = str(choice.get("finish_reason") or "")
     if isinstance(choice.get("text"), str):
-        return Text(choice["text"], False, reason, model)
+        return AnswerText(choice["text"], False, reason, model)
     message = choice.get("message")
     text = _content(_field(message, "content"))
-    return Text(text if text is not None else str(_field(message, "refusal") or ""), True, reason, model)
+    return AnswerText(text if text is not None else str(_field(message, "refusal") or ""), True, reason, model)
 
 
 def _content(content: Any) -> str | None:

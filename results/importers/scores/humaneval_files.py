@@ -22,7 +22,7 @@ from results.importers.scores.answers import (
     model_names,
     verdict_of,
 )
-from results.importers.scores.completions import Text, texts_of
+from results.importers.scores.completions import AnswerText, answer_texts
 from results.records import Outcome, Verdict, digest
 
 EVALPLUS = {"pass": "passed", "success": "passed", "fail": "wrong", "failed": "wrong", "timeout": "timed_out"}
@@ -95,7 +95,7 @@ def _take(path: Path, where: str, row: Mapping[str, Any], sheets: dict[str, _She
     task = _task(path, where, row.get("task_id", row.get("custom_id")))
     key = next(one for one in TEXTS if row.get(one) is not None)
     try:
-        texts = texts_of(row[key])
+        texts = answer_texts(row[key])
     except ValueError as error:
         raise refused(path, f"{where}: the answer to {task[:40]!r} is no text ({error})") from error
     said = next((str(row[one]) for one in MODELS if isinstance(row.get(one), str) and row[one].strip()), "")
@@ -148,7 +148,7 @@ def _with_failures(sheets: dict[str, _Sheet]) -> None:
     sheet.rows += failed.rows
 
 
-def _labels(path: Path, where: str, row: Mapping[str, Any], text: Text) -> tuple[Verdict | None, Verdict | None]:
+def _labels(path: Path, where: str, row: Mapping[str, Any], text: AnswerText) -> tuple[Verdict | None, Verdict | None]:
     """A row's verdicts, by the benchmark's tests and by EvalPlus's added ones."""
     if text.failed:
         return "error", None
