@@ -117,7 +117,7 @@ def _print(
 
 
 def _print_rules(found: Sequence[Evaluation], known: Mapping[str, Model]) -> None:
-    """By which rule stored answers were run again, and what was noticed."""
+    """Print the rule by which stored answers were run again, and what was noticed."""
     from bakeoff.listing import output, printable
     from bakeoff.measuring.score import extraction_words, label_lines
 
