@@ -1,7 +1,7 @@
 """The one interface every engine answers by: text in, text out, with timings.
 
 Implementations: `engines.llamacpp.engine`, `engines.huggingface.engine`, `engines.openai_endpoint`,
-`engines.ggml_legacy`.
+`engines.llamacpp.ggml_legacy`.
 """
 
 from __future__ import annotations

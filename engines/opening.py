@@ -47,7 +47,7 @@ def open_engine(model: Model, workspace: Workspace, **options: Any) -> Engine:
     if not path.exists():
         raise FileRefused(f"{path}, the {model.form} of {model.name}, is gone. Export it again or archive the model.")
     if model.form == "ggml" or (path.is_file() and legacy_format(path)):
-        from engines.ggml_legacy import CTransformersEngine
+        from engines.llamacpp.ggml_legacy import CTransformersEngine
 
         return CTransformersEngine(path, identity=model.identity)
     if model.form != "adapter" and is_llama(model, workspace):

@@ -24,7 +24,7 @@ from evaluator import (
     sandbox_available,
 )
 from results import Model, Store, Workspace
-from tests.engines.test_ggml_legacy import VOCABULARY, write_ggml
+from tests.engines.llamacpp.test_ggml_legacy import VOCABULARY, write_ggml
 
 pytestmark = [
     pytest.mark.slow,

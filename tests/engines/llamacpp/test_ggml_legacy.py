@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from engines import EngineError, FileRefused, Sampling, open_engine
-from engines.ggml_legacy import CTransformersEngine, _whole_characters, refuse_modern
+from engines.llamacpp.ggml_legacy import CTransformersEngine, _whole_characters, refuse_modern
 from results import Model, Workspace
 
 END = b"<|endoftext|>"
