@@ -19,34 +19,34 @@ def left(code: str) -> str:
 
 TRACES = [
     Attack("C", "flags left on shared descriptors", left("""
-for number in (0, 1, 2):
-    flags = fcntl.fcntl(number, fcntl.F_GETFL)
-    if flags & os.O_APPEND:
-        return True
-    fcntl.fcntl(number, fcntl.F_SETFL, flags | os.O_APPEND)
+flags = [fcntl.fcntl(number, fcntl.F_GETFL) for number in (0, 1, 2)]
+if any(each & os.O_APPEND for each in flags):
+    return True
+for number, each in enumerate(flags):
+    fcntl.fcntl(number, fcntl.F_SETFL, each | os.O_APPEND)
 """), _DUE, runs=2),
     Attack("C", "a signal left on shared descriptors", left("""
+if any(fcntl.fcntl(number, 11) for number in (0, 1, 2)):
+    return True
 for number in (0, 1, 2):
-    if fcntl.fcntl(number, 11):
-        return True
     fcntl.fcntl(number, 10, 12)
 """), _DUE, runs=2),
     Attack("C", "an owner left on shared descriptors", left("""
+if any(fcntl.fcntl(number, fcntl.F_GETOWN) for number in (0, 1, 2)):
+    return True
 for number in (0, 1, 2):
-    if fcntl.fcntl(number, fcntl.F_GETOWN):
-        return True
     fcntl.fcntl(number, fcntl.F_SETOWN, os.getpid())
 """), _DUE, runs=2),
     Attack("C", "waiting forbidden on shared descriptors", left("""
+if not all(map(os.get_blocking, (0, 1, 2))):
+    return True
 for number in (0, 1, 2):
-    if not os.get_blocking(number):
-        return True
     os.set_blocking(number, False)
 """), _DUE, runs=2),
     Attack("C", "a place in a shared file", left("""
+if any(os.lseek(number, 0, os.SEEK_CUR) for number in (0, 1, 2)):
+    return True
 for number in (0, 1, 2):
-    if os.lseek(number, 0, os.SEEK_CUR):
-        return True
     os.lseek(number, 7, os.SEEK_SET)
 """), _DUE, runs=2),
     Attack("C", "a lock that other processes see", left("""

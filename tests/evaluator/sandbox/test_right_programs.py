@@ -93,6 +93,14 @@ PROGRAMS = [
             ("exit of a main part", function("return " + CLOSE) + "\nif __name__ == '__main__':\n    exit()\n"),
             ("arguments sorted in place", function("numbers.sort()\n"
              "return any(b - a < threshold for a, b in zip(numbers, numbers[1:]))")),
+            ("said to nobody", function("import contextlib, os\n"
+             "with open(os.devnull, 'w') as nobody, contextlib.redirect_stdout(nobody):\n    print(numbers)\n"
+             f"return {CLOSE}")),
+            ("logged", "import logging\nlogging.basicConfig(format='%(process)d %(thread)d %(message)s')\n"
+             + function(f"logging.warning('%s', numbers)\nreturn {CLOSE}")),
+            ("asks where it is", "import os, platform, threading, time, uuid\n"
+             + function("uuid.uuid4(), os.cpu_count(), threading.get_native_id(), time.process_time()\n"
+             f"return {CLOSE} if platform.system() == 'Linux' and platform.machine() else None")),
             ("much said", function("import sys\nprint('é' * 100_000)\n"
              f"print('x' * 200_000, file=sys.stderr)\nreturn {CLOSE}")),
         )
