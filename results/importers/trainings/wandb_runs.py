@@ -30,22 +30,28 @@ ABOUT = frozenset(_OF_EVERY_RUN.split())
 STEP = ("train/global_step", "trainer/global_step", "global_step", "_step", "step")
 """Columns that say at which step the last values stood."""
 
-METRIC = re.compile(
-    r"(?:^|[/_. -])(?:loss|train|eval|val|valid|validation|test|predict|acc|accuracy|f1|precision|recall|ppl|"
-    r"perplexity|"
-    r"bleu|rouge\w*|reward\w*|grad_norm|gradnorm|entropy|kl|score|pass@\d+|runtime|samples_per_second|steps_per_second|"
-    r"total_flos|epoch|global_step|_step|_runtime|_timestamp|_wandb|tokens_per_second|num_tokens|bits_per_byte|mae|mse|"
-    r"rmse|auc)(?:$|[/_. (-])",
-    re.IGNORECASE,
-)
-"""Names of metrics."""
+LOGGED = re.compile(r"(train|eval|val|valid|validation|test|predict|trainer|rewards?)/", re.IGNORECASE)
+"""How the names of metrics begin that were logged under a heading."""
 
-SETTING = re.compile(
-    r"(?:^|[/_.])(?:lr|learning_rate|batch_size|steps?|epochs|num_\w*epochs|strategy|scheduler\w*|warmup\w*|decay|seed|rank|"
-    r"alpha|dropout|max_\w+|per_device_\w+|\w+_steps|\w+_strategy|\w+_file|\w+_dir|\w+_path|dataset\w*)$",
-    re.IGNORECASE,
+_MEASURED = """
+    loss acc accuracy f1 precision recall ppl perplexity bleu rouge rouge1 rouge2 rougel rougelsum reward rewards
+    entropy kl mae mse rmse auc score em runtime flos second seconds tokens norm bytes epoch pass@1 pass@10
+"""
+MEASURED = frozenset(_MEASURED.split())
+"""Words of metrics' names."""
+
+_CHOSEN = """
+    alpha args at batch beta coef coefficient dir every factor file fraction freq function inputs interval kwargs
+    len length lr max metric min name num on path per ratio scale scaling scheduler size split start steps strategy
+    target threshold type use weight window
+"""
+CHOSEN = frozenset(_CHOSEN.split())
+"""Words of settings' names, also where a metric's word stands beside: loss_type, eval_steps."""
+
+WHOLE = frozenset(
+    ["samples_per_second", "steps_per_second", "tokens_per_second", "num_tokens", "bits_per_byte", "epoch"]
 )
-"""Names of settings that have a metric's word in them: eval_steps, train_batch_size."""
+"""Ends of metrics' names that have a setting's word in them."""
 
 STATES = {"finished": "FINISHED", "crashed": "FAILED", "failed": "FAILED", "killed": "KILLED", "running": "RUNNING"}
 
@@ -113,7 +119,11 @@ def _is_metric(key: str, cell: str) -> bool:
     """Whether a column is a metric: by its name, and by a number in its cell."""
     if key.lower() in STEP or key.startswith("_"):
         return True
-    return METRIC.search(key) is not None and SETTING.search(key) is None and cell_number(cell) is not None
+    if cell_number(cell) is None:
+        return False
+    name = key.lower()
+    words = set(re.split(r"[/_. -]+", name))
+    return LOGGED.match(key) is not None or name.endswith(tuple(WHOLE)) or bool(words & MEASURED and not words & CHOSEN)
 
 
 def _typed(cell: str) -> Any:

@@ -203,3 +203,14 @@ def test_words_among_numbers_are_counted(store: Store, tmp_path: Path) -> None:
         "loss: 1 of 2 cells are no numbers and are left out",
         "phase: 2 of 2 cells are no numbers and are left out",
     )
+
+
+def test_columns_of_a_table_of_runs_are_settings_or_metrics_by_their_names(store: Store, tmp_path: Path) -> None:
+    settings = ["eval_steps", "learning_rate", "max_grad_norm", "train_batch_size", "loss_type", "val_set_size", "seed"]
+    metrics = ["loss", "eval/loss", "train/learning_rate", "train_samples_per_second", "val_acc", "epoch", "grad_norm"]
+    row = ["r8", "finished", *(str(number) for number in range(1, 15))]
+    (tmp_path / "w.csv").write_text(",".join(["Name", "State", *settings, *metrics]) + "\n" + ",".join(row) + "\n")
+    item = import_path(tmp_path / "w.csv", store).items[0]
+    report = store.reports.get(item.id, "import")
+    assert report is not None and set(store.runs.get(item.id).config) == set(settings)
+    assert set(report.payload["summary"]) == set(metrics) and item.points == len(metrics)
