@@ -58,7 +58,7 @@ def read_values(path: Path, refusal: type[BakeoffError]) -> Iterator[tuple[str, 
 
 
 def read_rows(path: Path, refusal: type[BakeoffError]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """As `read_values`, for files whose values are objects. Raises: `refusal` for another value too."""
+    """The rows of a file whose values are objects; else like `read_values`. Raises: `refusal` for another value too."""
     for where, value in read_values(path, refusal):
         if not isinstance(value, dict):
             raise refusal(f"{where} is no JSON object. {SHAPE}")

@@ -132,3 +132,27 @@ def test_functions_take_few_parameters(room: str) -> None:
         if (room, node.name) != ("bakeoff", path.stem)  # a verb's parameters are the options of the command line
     }
     over("parameters", counts, MOST_PARAMETERS, room)
+
+
+CUTTING = ("startswith", "endswith", "partition", "rpartition", "index", "find", "removeprefix", "removesuffix")
+"""How text is cut or looked into."""
+
+
+def words_looked_into(room: str) -> Iterator[str]:
+    """Where an `except` block decides by the words of the error that it caught."""
+    for path in sources(room):
+        for handler in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(handler, ast.ExceptHandler) or not handler.name:
+                continue
+            said = f"str({handler.name})"
+            for node in ast.walk(handler):
+                looked = [node.left, *node.comparators] if isinstance(node, ast.Compare) else []
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CUTTING:
+                    looked = [node.func.value]
+                if any(ast.unparse(one).startswith(said) for one in looked):
+                    yield f"{path.relative_to(ROOT).as_posix()}:{node.lineno}"
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_errors_are_told_by_their_class_and_fields_and_not_by_their_words(room: str) -> None:
+    assert list(words_looked_into(room)) == []

@@ -187,7 +187,7 @@ class SlotCache(Cache):  # type: ignore[misc]
         return keys[:, :, : self.step.width], values[:, :, : self.step.width]
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Only these rows stay, in this order: fewer slots."""
+        """Keep only these rows, in this order: fewer slots."""
         index = torch.tensor(list(rows), device=self.keys[0].device if self.keys else None)
         self.keys = [layer[index] for layer in self.keys]
         self.values = [layer[index] for layer in self.values]

@@ -36,7 +36,7 @@ class Turn(BaseModel, frozen=True, extra="ignore"):
     content: str | list[TextPart] | None = ""
 
     def message(self) -> Message:
-        """As the engines have it."""
+        """The message as the engines have it."""
         content = self.content or ""
         text = content if isinstance(content, str) else "".join(part.text for part in content)
         return {"role": "system" if self.role == "developer" else self.role, "content": text}
@@ -74,7 +74,7 @@ class _SamplingRequest(BaseModel):
         return self
 
     def sampling(self) -> Sampling:
-        """As the engines have it."""
+        """The sampling parameters as the engines have them."""
         stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
         return Sampling(
             max_tokens=self.max_completion_tokens or self.max_tokens or DEFAULT_TOKENS,

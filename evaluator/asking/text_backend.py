@@ -65,7 +65,7 @@ class _Interface:
         self.pace: Pace | None = None
 
     def check(self, model: Model) -> None:
-        """Nothing: an interface shows no logits. The details say so."""
+        """Check nothing: an interface shows no logits. The details say so."""
 
     def prompt(self, question: Question) -> str:
         """The template is the endpoint's, so what it makes of the turns is not known."""

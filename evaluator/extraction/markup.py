@@ -59,7 +59,7 @@ def has_tokens(text: str) -> bool:
 
 
 def signs_of_chat(text: str) -> list[str]:
-    """By what a text looks like a chat's answer: none where it may be code as it is."""
+    """The signs by which a text looks like a chat's answer: none where it may be code as it is."""
     signs = {
         "code fences": _OPENING.search(text) is not None or text.lstrip().startswith(("```", "~~~")),
         "thoughts": "</think>" in text or text.lstrip().startswith("<think>"),

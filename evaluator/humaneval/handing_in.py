@@ -36,7 +36,7 @@ class Programs:
     """What is run of a set of answers."""
 
     answers: tuple[Answer, ...]
-    """In the order of the answers, with the extracted code and its kind."""
+    """The answers in their order, with the extracted code and its kind."""
     rules: Json
     """Rule of extraction: number of answers."""
 

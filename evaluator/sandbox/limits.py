@@ -25,7 +25,7 @@ CANONICAL_MULTIPLE = 50.0
 LONG_SECONDS = 60.0
 """What that multiple comes to at most: what EvalPlus allows a task."""
 LONG_MULTIPLE = 4.0
-"""Of a reference solution that takes longer. Source: evalplus 0.3.1, DEFAULT_GT_TIME_LIMIT_FACTOR."""
+"""The same of a reference solution that takes longer. Source: evalplus 0.3.1, DEFAULT_GT_TIME_LIMIT_FACTOR."""
 REFERENCE_SECONDS_ALLOWED = 120.0
 """CPU time of a reference solution itself: it is what the limits of answers follow."""
 

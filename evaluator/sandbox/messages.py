@@ -66,7 +66,7 @@ class Reader:
         self._rest = bytearray()
 
     def receive(self, limit: int = MAX_FRAME_BYTES) -> bytes:
-        """As `receive`. Raises Closed."""
+        """One message, received as `receive` does. Raises Closed."""
         (length,) = _LENGTH.unpack(self._take(_LENGTH.size))
         if length > limit:
             raise Closed

@@ -40,7 +40,7 @@ MAX_RESULTS_BYTES = 512_000_000
 MAX_KEPT_BYTES = 64_000_000
 """Largest calls and results of all tasks but the last, kept to send ahead and to compare with."""
 MAX_SPELT_BYTES = 64
-"""Of a result that is kept as it is; of a longer one its digest is, which is longer than this."""
+"""Longest result that is kept as it is; of a longer one its digest is kept, which is longer than this."""
 MAX_SHARED_BYTES = 4_000_000
 """Largest plan that other judges are told."""
 NEVER_CALLED = (b'{"raised":["syntax"', b'{"raised":["import"')
@@ -76,7 +76,7 @@ class Trial:
         self.results: list[bytes] = [reply.encode() for reply in task.get("results") or []]
         """Replies of the last pass, in the test's order, as `mark` makes them of their shortest spelling."""
         self.kept_bytes = 0
-        """Of calls and results; what came with the task is bounded already."""
+        """Bytes of calls and results that are kept; what came with the task is bounded already."""
 
     def keep(self, stand_in: StandIn) -> None:
         """Remember a pass: not the replies as they came, which may be long, of white space too."""
@@ -139,7 +139,7 @@ class StandIn:
 
     @functools.cached_property
     def _ahead(self) -> dict[str, list[int]]:
-        """By call: its places in the plan whose replies are not used yet, the last first."""
+        """Call → its places in the plan whose replies are not used yet, the last first."""
         places: dict[str, list[int]] = {}
         for index in sorted({*self._order, *self._replies}, reverse=True):
             places.setdefault(self._plan[index], []).append(index)

@@ -39,7 +39,7 @@ MAX_PROGRAM_BYTES = 1_000_000
 """Largest program as it is handed over, in JSON."""
 MAX_MESSAGE_CHARACTERS = 300
 MAX_PLANS_BYTES = 64_000_000
-"""Of what is known of all tasks; each has its share."""
+"""Bytes of what is known of all tasks; each has its share."""
 _KNOWN_GOOD = "\0known good"
 """Id of the task by which a sandbox is tried."""
 
