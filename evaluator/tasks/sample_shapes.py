@@ -117,7 +117,8 @@ def _inside(value: Mapping[str, Any]) -> dict[str, list[Any]]:
     if value and all(_TASK.fullmatch(str(name)) for name in value):
         rows = {name: one if isinstance(one, list) else [one] for name, one in value.items()}
         return {name: one or [{"completions": []}] for name, one in rows.items()}
-    return next(({name: value[name]} for name in LISTS if isinstance(value.get(name), list) and value[name]), {})
+    lists = {name: value[name] for name in LISTS if isinstance(value.get(name), list) and value[name]}
+    return lists if len(lists) == 1 else {}  # which of several are the answers is not guessed
 
 
 def _task_id(row: Mapping[str, Any]) -> str:

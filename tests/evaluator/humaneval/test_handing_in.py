@@ -76,6 +76,33 @@ def test_a_file_and_its_import_are_scored_by_one_rule(tmp_path, store: Store):
 
 
 @pytest.mark.slow
+def test_what_a_server_did_not_answer_is_in_no_score_and_messages_are_read_as_chats(tmp_path, store: Store):
+    """A failed line of a batch is an error of ours, from the file as from its import; a message is searched for code."""
+    said = {"model": "m", "choices": [{"message": {"content": CHATS[0]}, "finish_reason": "stop"}]}
+    rows = [
+        {"custom_id": TASKS[0].id, "response": {"status_code": 200, "body": said}},
+        {"custom_id": TASKS[1].id, "response": {"status_code": 503, "body": {"model": "m"}}},
+    ]
+    path = tmp_path / "humaneval_batch.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)) + "\n")
+    found = scored(handed_in(read_samples(path), Rule()))
+    assert (found.n, found.passed, found.errors, found.settings["extraction"]) == (1, 1, 1, "chat")
+    assert [score.n for score in found.scores] == [1]
+    import_path(path, store)
+    [imported] = store.evaluations.list()
+    again = rescore(imported.id, store, TASKS)
+    assert (again.details["extraction"], again.details["verdicts"]) == ("chat", {"passed": 1, "error": 1})
+
+
+def test_answers_of_several_models_are_not_glued_without_a_word(tmp_path):
+    rows = [{"task_id": TASKS[0].id, "completion": "", "model": name} for name in ("a", "b", "b")]
+    path = tmp_path / "two.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    found = scored(handed_in(read_samples(path), Rule()))
+    assert any("answers of 2 models are scored together: b (2), a (1)" in note for note in found.notes)
+
+
+@pytest.mark.slow
 def test_whole_programs_that_were_imported_can_be_scored(tmp_path, store: Store):
     """Their import says that the answers are stored."""
     import_path(written(tmp_path / "solutions.jsonl", "solution", WHOLE), store)

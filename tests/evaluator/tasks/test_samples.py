@@ -68,6 +68,7 @@ def test_samples_survive_a_round_trip(tmp_path):
             "statuses and no answers.*bakeoff import",
         ),
         ([{"eval": {"HumanEval/0": [{"base_status": "pass"}]}}], "has no 'solution'"),
+        ([{"samples": [SAMPLE], "results": [SAMPLE]}], r"has 'samples' \(list\), 'results' \(list\)"),
         ([{"data": {"data": [{"data": []}]}}], r"has 'data' \(dict\)"),
         (["[" * 100_000], "line 1 is no JSON"),
     ],
@@ -188,6 +189,20 @@ def test_files_of_every_tool_are_read_whole(tmp_path, kind):
     zipped = tmp_path / "answers.json.gz"
     zipped.write_bytes(gzip.compress(path.read_bytes()))
     assert read(zipped) == expected
+
+
+def test_lines_of_openais_batches_are_answers_or_failures_of_a_server(tmp_path):
+    rows = [
+        {"custom_id": "HumanEval/0", "response": {"status_code": 200, "body": {"model": "m", "choices": [CHOICE]}}},
+        {"custom_id": "HumanEval/2", "response": {"status_code": 429, "body": None}, "error": None},
+        {"custom_id": "HumanEval/3", "response": {"error": {"message": "overloaded"}}},
+    ]
+    answers = read_samples(lines(tmp_path / "batch.jsonl", *rows))
+    assert [(one.task_id, one.code, one.chat, one.failed, one.model) for one in answers] == [
+        ("HumanEval/0", "a", True, "", "m"),
+        ("HumanEval/2", "", False, "status 429", ""),
+        ("HumanEval/3", "", False, "overloaded", ""),
+    ]
 
 
 def test_a_folder_of_programs_is_evalplus_s(tmp_path):
