@@ -77,7 +77,7 @@ def test_a_file_and_its_import_are_scored_by_one_rule(tmp_path, store: Store):
 
 @pytest.mark.slow
 def test_what_a_server_did_not_answer_is_in_no_score_and_messages_are_read_as_chats(tmp_path, store: Store):
-    """A failed line of a batch is an error of ours, from the file as from its import; a message is searched for code."""
+    """A failed line of a batch is an error of ours from the file as from its import; code is taken out of a message."""
     said = {"model": "m", "choices": [{"message": {"content": CHATS[0]}, "finish_reason": "stop"}]}
     rows = [
         {"custom_id": TASKS[0].id, "response": {"status_code": 200, "body": said}},
