@@ -39,9 +39,9 @@ def preview_text(preview: Preview) -> Text:
         if columns := report["columns"][kind]:
             named = ", ".join(f"{_printable(name)} ({rows:,})" for name, rows in columns.items())
             text.append(f"  {label:<9} {named}\n", style="yellow" if kind == "not_used" else "")
-    rendered = f"as {_printable(preview.base)} reads them" if preview.base else "as they are read (--base NAME renders)"
+    rendered = f"as {_printable(preview.base)} sees them" if preview.base else "as they are read (--base NAME renders)"
     if preview.shown:
-        text.append(f"  rows {rendered}; what is trained stands in {OPENED}brackets{CLOSED}\n")
+        text.append(f"  rows {rendered}; the trained part is in {OPENED}brackets{CLOSED}\n")
     for row in preview.shown:
         text.append(f"\n  row {row.row:,}\n", style="bold")
         text.append_text(_marked(row))

@@ -20,7 +20,7 @@ def plan_text(plan: Plan, wholes: Sequence[Whole]) -> str:
     for group in plan.groups:
         lines += _group_lines(group)
     if wholes:
-        lines += ["", "from the first step to the last figure, within a factor of two:"]
+        lines += ["", "the whole experiment, within a factor of two:"]
         width = max(len(whole.device) for whole in wholes)
         lines += [f"  {whole.device:<{width}} {_whole(whole)}" for whole in wholes]
     lines += [f"\nProblem: {problem}" for problem in plan.problems]

@@ -85,7 +85,7 @@ def test_an_experiment_is_shown_source_by_source(
         "data: {sources: [{name: rows.jsonl}, {name: more.csv}]}\n"
     )
     told = bakeoff("data", str(tmp_path / "mine.yaml"))
-    assert "more.csv is a table by semicolons" in told and f"as {base} reads them" in told
+    assert "more.csv is a table by semicolons" in told and f"as {base} sees them" in told
     assert "the answer begins beyond 16 tokens: raise training.max_length" in told
 
 

@@ -97,6 +97,6 @@ def test_without_rows_no_time_is_made_up() -> None:
 
 def test_the_plan_in_words_has_the_total_and_its_parts() -> None:
     told = plan_text(Plan("e", (group(),), (), ()), wholes(EVERYTHING))
-    assert "from the first step to the last figure" in told
+    assert "the whole experiment, within a factor of two" in told
     line = next(line for line in told.splitlines() if line.startswith("  T4") and "exports" in line)
     assert "training 2 min" in line and "HumanEval" in line and "gguf-q8_0" in line

@@ -48,7 +48,8 @@ def absent(token: str) -> bool:
     if token.startswith("git log "):
         return not logged(token)
     if PATH.fullmatch(token) and not token.startswith("/"):
-        return not any(ROOT.glob(token.rstrip("/")))
+        places = [ROOT] if "/" in token else [ROOT, *(ROOT / room for room in ROOMS)]
+        return not any(found for place in places for found in place.glob(token.rstrip("/")))
     if DOTTED.fullmatch(token):
         return not is_name(token)
     names = re.findall(r"[A-Za-z_]\w*", token)

@@ -271,7 +271,7 @@ def _data_warnings(group: Group, own: Experiment) -> list[str]:
     if cut > 0.05:
         told.append(
             f"{cut:.0%} of the rows are longer than {own.training.max_length} tokens and lose their end, so the model "
-            "sees them never stop: raise training.max_length"
+            "never sees them stop: raise training.max_length"
         )
     if group.passes and group.passes > 4:
         told.append(
@@ -329,7 +329,7 @@ def _experiment_warnings(experiment: Experiment) -> list[str]:
     sweep, evaluate = experiment.sweep, experiment.evaluate
     if (sweep.grid or sweep.random or sweep.variants) and len(sweep.seeds) < 2:
         told.append(
-            "one seed a setting cannot tell a setting's effect from chance: give sweep.seeds two or more, e.g. [0, 1]"
+            "one seed per setting cannot tell a setting's effect from chance: give sweep.seeds two or more, e.g. [0, 1]"
         )
     if evaluate.latency is not None and not any("gguf" in form for form in evaluate.forms):
         told.append("latency is measured on GGUF files only: add gguf-q8_0 or lora-gguf to evaluate.forms")
