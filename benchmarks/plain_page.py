@@ -29,7 +29,7 @@ ids, names, styles = [row.run.id for row in rows], data.run_names(), data.styles
 @st.cache_resource(show_spinner=False)
 def points(run: str, metric: str, stamp: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:  # noqa: ARG001
     """Every point of a run, read once."""
-    return data.store().curves.read(run, metric)
+    return kept.store().curves.read(run, metric)
 
 
 first, second, third, fourth = st.columns(4)

@@ -303,7 +303,7 @@ def sessions(workspace: Workspace, count: int) -> None:
     pages = Processes(workspace, free_port(), serve=False, headless=True)
     try:
         pages.wait_until_answering(120)
-        process = psutil.Process(pages.children[-1].pid)
+        process = psutil.Process(pages.pages.pid)
         for number in range(1, count + 1):
             session(pages.address, ("loss_curves", ""))
             if number in (1, 10) or number % 50 == 0:
