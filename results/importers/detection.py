@@ -63,7 +63,7 @@ def read_all(path: Path) -> Found:
         try:
             found.parcels.append(_shaped(piece, _read_piece))
         except UnknownKind as error:
-            found.passed_over.append(str(error))
+            found.passed_over.append(str(error).removesuffix(f". {KNOWN}"))
         except ImportRefused as error:
             found.refused.append(str(error))
     return found

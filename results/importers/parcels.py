@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain, count
 from typing import Any
 
@@ -53,7 +54,7 @@ class ImportedRun:
         """What wrote the file, from the source's end: "r8/trainer_state.json (Hugging Face Trainer)"."""
         return tool_of(self.run.source)
 
-    @property
+    @cached_property
     def content(self) -> str:
         """Digest of everything that the file says: any difference is another run, or the same one further on."""
         run = self.run
@@ -83,7 +84,7 @@ class ImportedEvaluation:
     rest: Any = None
     """What else the file says of it and the store has no place for: part of what makes it itself."""
 
-    @property
+    @cached_property
     def content(self) -> str:
         """Digest of everything that the file says, answers' texts too: any difference is another evaluation."""
         one = self.evaluation

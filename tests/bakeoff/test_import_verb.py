@@ -39,8 +39,10 @@ def test_a_known_file_that_cannot_be_read_is_status_1_and_others_are_imported(ba
     foreign.run_folder(folder / "rank8")
     (folder / "notes.json").write_text('{"results": 5}')
     (folder / "table.csv").write_text("question,answer\n1,2\n")
+    foreign.events(folder / "tb" / "1795309657.1" / "events.out.tfevents.1.a", [], 1e9, {"hparams": 1})
     first = bakeoff("import", folder)
     assert first.exit_code == 0 and "run rank8" in first.stdout and "not read: in/notes.json" in first.output
+    assert "Known:" not in first.output and "holds no scalars" in first.output
     (folder / "samples.jsonl").write_text('{"task_id": "HumanEval/0", "completion": 5}\n')
     second = bakeoff("import", folder)
     assert second.exit_code == 1 and "refused: in/samples.jsonl: line 1" in second.output

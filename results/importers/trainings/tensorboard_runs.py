@@ -16,7 +16,7 @@ from pathlib import Path
 from results.errors import ImportRefused
 from results.importers.names import absolute, called_after, short
 from results.importers.parcels import Curves, ImportedRun, Parcel, beginning, former_run_id, metric_name, same, synonym
-from results.importers.reading import refused
+from results.importers.reading import refused, unknown
 from results.importers.trainings.tensorboard_events import Stretch, is_events, stretches
 from results.records import Run
 
@@ -49,7 +49,9 @@ def read_events(path: Path) -> Parcel:
             notes.append(str(error))
     trainings = _trainings(found, path, notes)
     if not trainings:
-        raise refused(path, "; ".join(notes) or "holds no scalars")
+        if notes:
+            raise refused(path, "; ".join(notes))
+        raise unknown(path, "holds no scalars")
     if len(trainings) > 1:
         notes.append(f"{absolute(path).name}: holds {len(trainings)} trainings, whose steps begin anew; each is a run")
     runs = tuple(_run(path, one, number if len(trainings) > 1 else 0) for number, one in enumerate(trainings, 1))

@@ -74,8 +74,10 @@ def read_mlflow_folder(folder: Path) -> Parcel:
             runs.append(_mlflow_run_folder(meta_path.parent, meta))
         except ImportRefused as error:
             notes.append(str(error))
+    if not runs and notes:
+        raise ImportRefused(f"{folder.name}: an MLflow store without runs; {'; '.join(notes)}")
     if not runs:
-        raise ImportRefused(f"{folder.name}: an MLflow store without runs" + "".join(f"; {one}" for one in notes))
+        raise unknown(folder, "an MLflow store without runs")
     return Parcel("MLflow file store", tuple(runs), notes=tuple(notes))
 
 
@@ -145,7 +147,7 @@ def _mlflow_sqlite(path: Path, connection: sqlite3.Connection, tables: Mapping[s
         )
         runs.append(run_of(path, told, params, curves))
     if not runs:
-        raise refused(path, "an MLflow store without runs")
+        raise unknown(path, "an MLflow store without runs")
     return Parcel("MLflow SQLite", tuple(runs), notes=tuple(notes))
 
 
