@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from evaluator.errors import SandboxUnavailable
 from evaluator.sandbox import messages, stopwatch
 from evaluator.sandbox.bubblewrap import Role, Sandbox
 from evaluator.sandbox.candidate import END, RUN, USAGE
@@ -35,6 +36,8 @@ GRACE_SECONDS = 30.0
 LAST_WORD_SECONDS = 1.0
 """Wall time for a judge whose candidate has been stopped: it is through, or busy with what it was sent."""
 ATTEMPTS = 2
+PAUSES_SECONDS = (0.1, 1.0, 5.0)
+"""Wall time between tries to enter a sandbox in the place of a lost one."""
 MAX_PROGRAM_BYTES = 1_000_000
 """Largest program as it is handed over, in JSON."""
 MAX_MESSAGE_CHARACTERS = 300
@@ -177,8 +180,17 @@ class Worker:
     def _renew(self) -> None:
         """Enter both sandboxes anew: after a loss, what the other one still has to say belongs to nothing."""
         self.close()
-        self._candidate, self._judge = self._enter("candidate"), self._enter("test_runner")
+        self._candidate, self._judge = self._entered_anew("candidate"), self._entered_anew("test_runner")
         self._known.clear()
+
+    def _entered_anew(self, role: Role) -> Sandbox:
+        """Patiently: what an answer used up is given back a moment after its sandbox is killed. Raises as Sandbox."""
+        for pause in PAUSES_SECONDS:
+            try:
+                return self._enter(role)
+            except SandboxUnavailable:
+                time.sleep(pause)
+        return self._enter(role)
 
     def _start(self, channel: socket.socket) -> None:
         """Have a child forked that holds the other end of the answer's socket."""

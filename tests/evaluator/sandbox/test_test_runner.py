@@ -8,10 +8,13 @@ import socket
 import threading
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from evaluator.sandbox import messages, value_codec
 from evaluator.sandbox.test_runner import MAX_KEPT_BYTES, StandIn, Trial, bound, judge, mark, shuffled
 
+TAGS = sorted(value_codec.Decoder().tags)
 TASK = {
     "prompt": "",
     "entry_point": "f",
@@ -39,6 +42,40 @@ def judged(trial: Trial, spaces: int, again: bool = False) -> dict:
     thread.join()
     theirs.close()
     return outcome
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(TAGS) | st.text(max_size=3), inner,
+                                                                max_size=2),
+    max_leaves=12,
+)  # fmt: skip
+REPLIES = (
+    st.binary(max_size=60)
+    | VALUES.map(lambda value: json.dumps({"value": value}).encode())
+    | st.tuples(st.sampled_from(["call", "import", "syntax"]), VALUES, VALUES, VALUES).map(
+        lambda parts: json.dumps({"raised": parts}).encode()
+    )
+    | VALUES.map(lambda value: json.dumps(value).encode())
+)
+
+
+@pytest.mark.slow
+@settings(max_examples=200, deadline=None)
+@given(st.lists(REPLIES, max_size=4), st.booleans())
+def test_whatever_a_candidate_sends_there_is_a_verdict_and_no_pass(replies, known):
+    """The test wants what no reply can be."""
+    trial = Trial({**TASK, "test": "def check(candidate):\n    assert candidate(1) is check\n"})
+    if known:
+        trial.plan, trial.results, trial.stable = [value_codec.dumps(([1], {}))], [b"!"], True
+    ours, theirs = socket.socketpair()
+    with ours:
+        with theirs:
+            for reply in replies:
+                messages.send(theirs, reply)
+        outcome = judge(trial, ours, False)
+    assert outcome["verdict"] in {"wrong", "gone", "memory", "forbidden", "syntax_error"}
+    assert len(outcome["message"]) < 1000 and "nonce" not in outcome
 
 
 def test_padded_replies_are_kept_in_the_shortest_spelling():

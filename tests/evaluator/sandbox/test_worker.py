@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from evaluator import Limits, Task
+from evaluator import Limits, SandboxUnavailable, Task
 from evaluator.sandbox.bubblewrap import Role, Sandbox
 from evaluator.sandbox.candidate import RUN
 from evaluator.sandbox.worker import MAX_MESSAGE_CHARACTERS, MAX_PROGRAM_BYTES, Report, Worker
@@ -50,6 +50,26 @@ def scored(program: str, *answers: int, limits: Limits | None = None) -> Report:
 )
 def test_a_lost_sandbox_is_ours_only_where_a_program_known_to_be_good_is_lost_too(answers, verdict):
     assert scored(RIGHT, *answers).verdict == verdict
+
+
+def test_a_moment_without_room_for_a_sandbox_ends_no_batch():
+    """What an answer used up is not given back at the moment when its sandbox is killed."""
+    entered = []
+
+    def enter(role: Role) -> Sandbox:
+        entered.append(role)
+        if len(entered) == 3:
+            raise SandboxUnavailable("no memory")
+        sandbox = Mortal(role)
+        sandbox.answers = 0 if len(entered) == 1 else 1000
+        return sandbox
+
+    worker = Worker([TASK], enter=enter)
+    try:
+        assert worker.score(TASK.id, RIGHT, Limits()).verdict == "passed"
+    finally:
+        worker.close()
+    assert entered == ["candidate", "test_runner", "candidate", "candidate", "test_runner"]
 
 
 def test_the_size_of_a_program_is_that_of_its_encoding():
