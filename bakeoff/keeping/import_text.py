@@ -35,7 +35,7 @@ def items_text(report: ImportReport, verbose: bool = False) -> list[str]:
 def remarks(report: ImportReport, verbose: bool = False) -> list[str]:
     """Sentences on what was noticed, left out and refused."""
     lines = _few(report.notes, "", "notes", verbose)
-    if any("does not name its model" in note for note in report.notes):
+    if report.unnamed:
         lines.append("To say whose results they are: bakeoff import PATH --model NAME")
     lines += _few(report.passed_over, "not read: ", "files that were not read", verbose)
     return lines + _few(report.refused, "refused: ", "refused files", verbose)

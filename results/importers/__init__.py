@@ -33,6 +33,8 @@ class ImportReport:
     refused: tuple[str, ...] = ()
     """Files in the folder that could not be imported, with the reason."""
     notes: tuple[str, ...] = ()
+    unnamed: tuple[str, ...] = ()
+    """Models that were called after their place, since no file names them: `model` could have."""
     passed_over: tuple[str, ...] = ()
     """What in the folder was not read: of no known kind, or told twice."""
 
@@ -61,7 +63,8 @@ def import_path(path: str | Path, store: Store, dry_run: bool = False, model: st
         raise ImportRefused("; ".join(reasons[:5]))
     notes = dict.fromkeys([*(note for parcel in found.parcels for note in parcel.notes), *delivery.notes])
     over = tuple(dict.fromkeys(found.passed_over))
-    return ImportReport(path.name, dry_run, tuple(items), tuple(reasons), tuple(notes), over)
+    unnamed = tuple(dict.fromkeys(delivery.unnamed))
+    return ImportReport(path.name, dry_run, tuple(items), tuple(reasons), tuple(notes), unnamed, over)
 
 
 __all__ = ["ImportReport", "ImportedItem", "import_path", "read_file"]

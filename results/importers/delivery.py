@@ -46,7 +46,7 @@ class ImportedItem:
 
 
 class Delivery:
-    """Delivers the parcels of one import. `notes` and `refused` grow while it does."""
+    """Delivers the parcels of one import. `notes`, `refused` and `unnamed` grow while it does."""
 
     def __init__(self, store: Store, parcels: Sequence[Parcel], model: str | None, dry_run: bool) -> None:
         """model: name or id of a model in the store that all evaluations are of, or the name of a new one.
@@ -58,6 +58,7 @@ class Delivery:
         self._stored = set(self._known.models)
         self.notes: list[str] = []
         self.refused: list[str] = []
+        self.unnamed: list[str] = []
         evaluations = [one for parcel in parcels for one in parcel.evaluations]
         self._model = self._named(model, evaluations) if model else None
         models = {one.model.id: one.called.names[0] for one in evaluations}
@@ -188,6 +189,7 @@ class Delivery:
         free = self._free(dataclasses.replace(found.called, names=names), taken, found.model.identity)
         if found.called.by_place:
             self.notes.append(f"{found.evaluation.source}: does not name its model; called {free!r} after its place")
+            self.unnamed.append(free)
         return dataclasses.replace(found.model, name=free)
 
     def _free(self, called: Called, taken: Iterable[str], identity: str) -> str:

@@ -63,7 +63,7 @@ def read_all(path: Path) -> Found:
         try:
             found.parcels.append(_shaped(piece, _read_piece))
         except UnknownKind as error:
-            found.passed_over.append(str(error).removesuffix(f". {KNOWN}"))
+            found.passed_over.append(error.what)
         except ImportRefused as error:
             found.refused.append(str(error))
     return found
@@ -92,7 +92,7 @@ def _read_file(path: Path) -> Parcel:
         return _read_csv(path)
     if name.endswith(TEXTS):
         return _read_text(path)
-    raise unknown(path, f"not a known kind of file. {KNOWN}")
+    raise unknown(path, "not a known kind of file", KNOWN)
 
 
 def _read_json(path: Path, value: Any) -> Parcel:
@@ -118,7 +118,7 @@ def _read_json(path: Path, value: Any) -> Parcel:
         return trainer_runs.read_reference_curve(path, value)
     if trainer_runs.is_summary(value):
         return trainer_runs.read_summary(path, value)
-    raise unknown(path, f"JSON, but of no known kind. {KNOWN}")
+    raise unknown(path, "JSON, but of no known kind", KNOWN)
 
 
 def _read_lines(path: Path) -> Parcel:
@@ -134,7 +134,7 @@ def _read_lines(path: Path) -> Parcel:
             return trainer_runs.read_log(path)
         if llama_bench.is_llama_bench(row):
             return llama_bench.read_llama_bench(path, [one for _, one in read_lines(path)])
-        raise unknown(path, f"JSON Lines, but of no known kind. {KNOWN}")
+        raise unknown(path, "JSON Lines, but of no known kind", KNOWN)
     raise refused(path, "holds no lines")
 
 
@@ -152,7 +152,7 @@ def _read_text(path: Path) -> Parcel:
         return llama_bench.read_llama_bench(path, llama_bench.markdown_rows(path, text))
     if "model_filename" in text and "avg_ts" in text:
         return llama_bench.read_llama_bench(path, llama_bench.sql_rows(path, text))
-    raise unknown(path, f"not a known kind of file. {KNOWN}")
+    raise unknown(path, "not a known kind of file", KNOWN)
 
 
 def _read_piece(piece: Path) -> Parcel:

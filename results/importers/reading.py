@@ -25,7 +25,11 @@ PICKLES = frozenset((".bin", ".ckpt", ".joblib", ".npy", ".npz", ".pickle", ".pk
 
 
 class UnknownKind(ImportRefused):
-    """A file can be read, but is nothing that is known here."""
+    """A file can be read, but is nothing that is known here. `what` is the file and what it is, without the remedy."""
+
+    def __init__(self, what: str, remedy: str = "") -> None:
+        super().__init__(f"{what}. {remedy}" if remedy else what)
+        self.what = what
 
 
 def refused(path: Path, reason: str) -> ImportRefused:
@@ -33,9 +37,9 @@ def refused(path: Path, reason: str) -> ImportRefused:
     return ImportRefused(f"{path.parent.name}/{path.name}: {reason}")
 
 
-def unknown(path: Path, reason: str) -> UnknownKind:
+def unknown(path: Path, reason: str, remedy: str = "") -> UnknownKind:
     """The error for a file of another kind."""
-    return UnknownKind(f"{path.parent.name}/{path.name}: {reason}")
+    return UnknownKind(f"{path.parent.name}/{path.name}: {reason}", remedy)
 
 
 def check_readable(path: Path) -> None:
