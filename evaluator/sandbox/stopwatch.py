@@ -43,6 +43,8 @@ class Stopwatch:
         self._last: Look | None = None
         self.idle = 0.0
         """Wall seconds of waiting, since the first look."""
+        self._unexplained = 0.0
+        """Of these: while every processor was busy, so that the kernel may yet tell of a wait for one."""
 
     @property
     def test(self) -> float:
@@ -51,7 +53,10 @@ class Stopwatch:
 
     def add(self, look: Look) -> None:
         if self._last is not None:
-            self.idle += idle_between(self._last, look)
+            idle, late = idle_between(self._last, look), min(self._unexplained, told_late(self._last, look))
+            busy = max(0.0, look.wall - self._last.wall - _free_between(self._last, look))
+            self.idle += idle - late
+            self._unexplained += min(idle, busy) - late
         self._first, self._last = self._first or look, look
 
 
@@ -61,10 +66,23 @@ def idle_between(earlier: Look, later: Look) -> float:
     computed = later.used - earlier.used + later.test - earlier.test
     if math.isnan(computed):
         return 0.0
-    waited = sum(max(0.0, delay - earlier.delays.get(thread, 0.0)) for thread, delay in later.delays.items())
-    free = max((seconds - earlier.free.get(name, seconds) for name, seconds in later.free.items()), default=0.0)
-    hindered = min(waited + later.stolen - earlier.stolen, wall - free)
+    hindered = min(sum(_waits(earlier, later)) + later.stolen - earlier.stolen, wall - _free_between(earlier, later))
     return min(wall, max(0.0, wall - computed - max(0.0, hindered)))
+
+
+def told_late(earlier: Look, later: Look) -> float:
+    """Seconds by which a thread's wait for a processor is longer than the time between two looks: it began before the
+    first. The kernel tells of a wait when it is over, and on a crowded machine one may last longer than many looks."""
+    return max(0.0, max(_waits(earlier, later), default=0.0) - (later.wall - earlier.wall))
+
+
+def _waits(earlier: Look, later: Look) -> list[float]:
+    return [max(0.0, delay - earlier.delays.get(thread, 0.0)) for thread, delay in later.delays.items()]
+
+
+def _free_between(earlier: Look, later: Look) -> float:
+    """Seconds that the most idle of the usable processors had nothing to do."""
+    return max((seconds - earlier.free.get(name, seconds) for name, seconds in later.free.items()), default=0.0)
 
 
 def look(candidate: int, judge: int, used: float) -> Look:

@@ -42,6 +42,16 @@ def test_nothing_is_banked_for_later():
     assert watch.test == 0.0
 
 
+@pytest.mark.parametrize(("free", "idle"), [(0.0, 0.1), (0.4, 0.4)], ids=["a crowded machine", "one with room"])
+def test_a_wait_that_outlasts_many_looks_is_told_when_it_is_over(free, idle):
+    """The kernel adds a wait for a processor up at its end: until then it looks like sleep."""
+    watch = Stopwatch()
+    for tenth in range(5):
+        watch.add(Look(tenth / 10, 0.0, 0.0, {"a": 0.0}, 0.0, {"cpu0": free * tenth / 4}))
+    watch.add(Look(0.5, 0.0, 0.0, {"a": 0.4}, 0.0, {"cpu0": free}))
+    assert watch.idle == pytest.approx(idle)
+
+
 def test_a_look_at_this_process():
     seen = look(os.getppid(), os.getpid(), 0.0)  # one of that one's children
     assert seen.test > 0 and len(seen.delays) >= 2
