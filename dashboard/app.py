@@ -16,7 +16,7 @@ st.set_page_config(page_title="Bakeoff", page_icon=FOLDER / "icon.png", layout="
 
 # Streamlit's colour for these parts of code has less contrast than WCAG asks for, and no theme option reaches it.
 st.html(
-    "<style>.token.atrule, .token.operator, .token.entity, .token.number, .token.decorator"
+    "<style>.token.atrule, .token.operator, .token.entity, .token.number, .token.boolean, .token.decorator"
     f" {{ color: inherit !important; }} {charts.CSS}</style>"
 )
 

@@ -77,6 +77,16 @@ def test_a_model_that_won_every_vote_has_a_finite_strength() -> None:
     assert ties.ratings[0].strength == pytest.approx(0.0)
 
 
+def test_strength_and_length_are_told_as_how_often_one_is_preferred() -> None:
+    rated = rate(votes(400, length_effect=0.6, ties=0.0), equal_length=True, resamples=20)
+    for one in rated.ratings:
+        expected = [1 / (1 + math.exp(-odds)) for odds in (one.strength, one.low, one.high)]
+        assert one.chance == pytest.approx(expected)
+    assert rated.length_effect is not None
+    assert rated.length_chance == pytest.approx(1 / (1 + math.exp(-rated.length_effect)))
+    assert rate(votes(50), resamples=20).length_chance is None
+
+
 def test_people_and_judges_are_never_pooled() -> None:
     cast = [*votes(50), *votes(70, seed=1, judge="gpt")]
     assert rate(cast, resamples=5).votes == 50 and rate(cast, judge="gpt", resamples=5).votes == 70
