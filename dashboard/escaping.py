@@ -33,16 +33,19 @@ class Part(NamedTuple):
 
 def label(text: str, limit: int = 120) -> str:
     """A foreign text as one line of Markdown that reads as itself: every special character is escaped."""
-    line = " ".join(str(text).split())
-    line = line if len(line) <= limit else line[: limit - 1] + "…"
+    line = _line(text, limit)
     line = ADDRESS.sub(lambda found: JOINER + found.group() + JOINER, line)
     return MARKDOWN.sub(r"\\\1", line)
 
 
+def _line(text: object, limit: int) -> str:
+    line = " ".join(str(text).split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
 def chart_label(text: str, limit: int = 60) -> str:
     """A foreign text for Plotly, which reads a few HTML tags and, between dollar signs, LaTeX."""
-    line = " ".join(str(text).split())
-    line = line if len(line) <= limit else line[: limit - 1] + "…"
+    line = _line(text, limit)
     return html.escape(line, quote=False).replace("$", "&#36;")
 
 

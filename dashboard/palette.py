@@ -13,6 +13,8 @@ from results.records import Model, RunSummary
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#999933", "#882255")
 GREY = "#808080"
+CROWD = 24
+"""More lines than this cannot be told apart, and a legend of them is higher than the chart: they are drawn as one."""
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 SYMBOLS = {
     "base": "circle-open",

@@ -11,7 +11,7 @@ st.title("HumanEval")
 evaluations = data.newest("humaneval")
 if not evaluations:
     page.empty("No model has answered HumanEval yet.", "bakeoff evaluate --benchmark humaneval")
-styles, known = data.styles(), {model.id: model for model in data.models(archived=True)}
+styles, known = data.styles(), data.models_by_id()
 by_model = {one.model_id: one for one in evaluations}
 chosen = selection.models([known[id] for id in by_model])
 labels = {model.name: model for model in chosen}

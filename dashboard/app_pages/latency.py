@@ -25,7 +25,7 @@ machine = left.selectbox(
     help="Times measured on different machines are never drawn on one axis.",
 )
 here = [one for one in evaluations if one.machine_id == machine]
-known = {model.id: model for model in data.models(archived=True)}
+known = data.models_by_id()
 with right:
     forms = st.multiselect(
         "Format", sorted({known[one.model_id].form for one in here}), key="form", bind=URL, placeholder="All"

@@ -10,10 +10,7 @@ import plotly.graph_objects as go
 
 from dashboard.charts.layout import downwards, figure, looks
 from dashboard.escaping import chart_label
-from dashboard.palette import GREY, Style, translucent
-
-CROWD = 24
-"""More models than this have no legend: it would be higher than the chart."""
+from dashboard.palette import CROWD, GREY, Style, translucent
 
 
 def distributions(requests: pd.DataFrame, styles: Mapping[str, Style], *, quantity: str, title: str) -> go.Figure:

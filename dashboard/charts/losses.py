@@ -11,11 +11,9 @@ import plotly.graph_objects as go
 
 from dashboard.charts.layout import figure
 from dashboard.escaping import chart_label
-from dashboard.palette import COLOURS, GREY, Style, translucent
+from dashboard.palette import COLOURS, CROWD, GREY, Style, translucent
 from dashboard.views.curves import Curve, Floats, band, smooth, spread_out
 
-CROWD = 24
-"""More curves than this are drawn as one faint trace: a legend of a thousand is none."""
 SHOWN = 100
 """Lines of a crowd: more are a blot that takes a browser seconds. What all of them reached is in lowest and highest."""
 MARKED = 20

@@ -195,9 +195,19 @@ def freeze(decision: results.Decision, name: str) -> DecisionRecord:
     return results.freeze(decision, kept.store(), name)
 
 
+def models_by_id() -> dict[str, Model]:
+    """Every model by its id, the archived too."""
+    return {model.id: model for model in every_model()}
+
+
 def model_names() -> dict[str, str]:
-    """Name by model id."""
-    return {model.id: model.name for model in models(archived=True)}
+    """Every model's name by its id, the archived too."""
+    return {model.id: model.name for model in every_model()}
+
+
+def model_ids() -> dict[str, str]:
+    """Every model's id by its name, the archived too."""
+    return {model.name: model.id for model in every_model()}
 
 
 def run_names() -> dict[str, str]:
@@ -243,7 +253,7 @@ def answer(frame: pd.DataFrame, item: str) -> dict[str, Any]:
 
 def latency_requests(chosen: Sequence[Evaluation]) -> pd.DataFrame:
     """All requests of latency evaluations, with model_id, model, form, machine_id and the timings in seconds."""
-    known = {model.id: model for model in models(archived=True)}
+    known = models_by_id()
     frames, whose = [], []
     for evaluation in chosen:
         frame, model = outcomes(evaluation), known.get(evaluation.model_id)
@@ -268,7 +278,7 @@ def prompt_sets() -> dict[str, list[Evaluation]]:
 def curves(run_ids: Sequence[str], metric: str) -> list[Curve]:
     """A metric of several runs at screen resolution, in the order asked; runs without it are left out."""
     states = {row.run.id: (row.run.status, row.steps) for row in runs()}
-    buckets = BUCKETS if len(run_ids) <= 24 else CROWD_BUCKETS
+    buckets = BUCKETS if len(run_ids) <= palette.CROWD else CROWD_BUCKETS
     ended = tuple(run for run in run_ids if states.get(run, ("", 0))[0] not in ("running", "planned"))
     live = tuple(run for run in run_ids if states.get(run, ("", 0))[0] in ("running", "planned"))
     version = f"{kept.workspace().store_url}:{hash((ended, tuple(states.get(run) for run in ended)))}"

@@ -18,8 +18,7 @@ SIDES = 9
 
 def model_name(name: str) -> None:
     """A model's name behind a dot of its colour."""
-    ids = {known: model for model, known in data.model_names().items()}
-    style = data.styles().get(ids.get(name, ""), palette.Style(palette.GREY))
+    style = data.styles().get(data.model_ids().get(name, ""), palette.Style(palette.GREY))
     st.html(f'<span style="color:{style.colour}" aria-hidden="true">●</span> <strong>{html.escape(name)}</strong>')
 
 

@@ -27,7 +27,7 @@ CHOICES: tuple[tuple[str, str, Winner], ...] = (
 
 def begin(prompt: str, served: list[str], sampling: Sampling) -> None:
     """Draw two models and ask them."""
-    ids, names = {name: model for model, name in data.model_names().items()}, data.model_names()
+    ids, names = data.model_ids(), data.model_names()
     left, right = duel.pair(data.ranking(), [ids[name] for name in served], random.Random())
     st.session_state["duel"] = duel.begin(prompt, (names[left], names[right]), sampling)
 
@@ -53,8 +53,7 @@ def show(served: list[str], sampling: Sampling) -> list[Writing]:
 
 
 def _judge(current: Duel, winner: Winner) -> None:
-    ids = {name: model for model, name in data.model_names().items()}
-    data.add_vote(current.judge(winner, ids, login.visitor()))
+    data.add_vote(current.judge(winner, data.model_ids(), login.visitor()))
 
 
 def _answers(current: Duel) -> list[Writing]:

@@ -185,7 +185,6 @@ def vote(one: Turn) -> None:
 
 
 def _keep(one: Turn, best: int | None, winner: Winner) -> None:
-    ids = {name: model for model, name in data.model_names().items()}
-    for made in votes(one, best, winner, ids, voter=login.visitor()):
+    for made in votes(one, best, winner, data.model_ids(), voter=login.visitor()):
         data.add_vote(made)
     st.session_state["voted"] = one
