@@ -49,7 +49,15 @@ from .hardware.speeds import (
 from .huggingface.engine import HuggingFaceEngine as HuggingFaceEngine, chat_template as chat_template
 from .huggingface.memory import give_back as give_back
 from .huggingface.requests import Generated as Generated, Request as Request
-from .identity import file_sha256 as file_sha256, folder_sha256 as folder_sha256, model_id as model_id
+from .identity import (
+    FileChanged as FileChanged,
+    adapter_sha256 as adapter_sha256,
+    base_sha256 as base_sha256,
+    file_sha256 as file_sha256,
+    folder_sha256 as folder_sha256,
+    model_id as model_id,
+    prove as prove,
+)
 from .interface import (
     AnswerStream as AnswerStream,
     Chunk as Chunk,

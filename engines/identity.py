@@ -1,4 +1,8 @@
-"""Which model a file is: SHA-256 over its bytes, remembered while the file does not change."""
+"""Which model a file is: SHA-256 over its bytes, remembered while the file does not change; and that it still is.
+
+A figure belongs to the weights it was measured on. Files that were changed since would give their answers under the
+old name, so whoever opens a model has them compared first (`prove`): read once a process, again only when changed.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,13 @@ import hashlib
 import re
 from pathlib import Path
 
+from engines.errors import FileRefused
+from results import Model, Workspace
 from results.records import digest
 
-_known: dict[tuple[int, int, int, int], str] = {}
-"""SHA-256 by device, inode, size and time of change: a renamed file is still known, a changed one is read again."""
+_known: dict[tuple[int, ...], str] = {}
+"""SHA-256 by device, inode, size and both times of change, one of which nobody can set: in a folder that was renamed a
+file is still known, a changed one is read again."""
 
 
 def file_sha256(path: Path) -> str:
@@ -26,9 +33,9 @@ def remember_sha256(path: Path, sha256: str) -> None:
     _known[_key(path)] = sha256
 
 
-def _key(path: Path) -> tuple[int, int, int, int]:
+def _key(path: Path) -> tuple[int, ...]:
     stat = path.stat()
-    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
 def folder_sha256(folder: Path) -> str:
@@ -37,7 +44,68 @@ def folder_sha256(folder: Path) -> str:
     return digest({file.relative_to(folder).as_posix(): file_sha256(file) for file in files})
 
 
+BASE_FILES = ("*.safetensors", "*.gguf", "config.json", "tokenizer*", "*.model", "*.jinja", "vocab*", "merges.txt")
+"""What a base's folder answers by."""
+
+
+def base_sha256(path: Path) -> str:
+    """SHA-256 of a GGUF file, or over a folder's weights, configuration and tokenizer files by their names."""
+    if path.is_file():
+        return file_sha256(path)
+    files = sorted({file for pattern in BASE_FILES for file in path.glob(pattern) if file.is_file()})
+    return digest({file.name: file_sha256(file) for file in files})
+
+
+def adapter_sha256(path: Path) -> str:
+    """SHA-256 of a LoRA-GGUF, or over a PEFT folder's two files."""
+    if path.is_file():
+        return file_sha256(path)
+    return digest({file: file_sha256(path / file) for file in ("adapter_config.json", "adapter_model.safetensors")})
+
+
 def model_id(name: str, identity: str) -> str:
     """A slug of the name and the first 8 hex digits of the identity."""
     slug = re.sub(r"[^a-z0-9._]+", "-", name.lower()).strip("-.") or "model"
     return f"{slug[:80]}-{identity[:8]}"
+
+
+class FileChanged(FileRefused):
+    """A model's file is not the one that was registered, or is gone."""
+
+
+def prove(model: Model, workspace: Workspace) -> None:
+    """Compare a model's files with its record; what has no digest there (endpoints, imported scores) is not compared.
+
+    Raises: FileChanged naming the file, both digests, and what to do.
+    """
+    if model.form == "remote":
+        return
+    path = workspace.resolve(model.path)
+    if model.form in ("adapter", "lora-gguf"):
+        _compare(model, workspace.resolve(model.base_path), model.weights_sha256, "base")
+        _compare(model, path, model.adapter_sha256, "adapter")
+    else:
+        _compare(model, path, model.weights_sha256, "base" if model.form == "base" else "whole")
+
+
+def _compare(model: Model, path: Path, recorded: str, part: str) -> None:
+    if not recorded:
+        return
+    if not path.exists():
+        raise FileChanged(f"{path}, {_named(model, part)}, is gone. Put it back, export it again or archive the model.")
+    digests = {"base": base_sha256, "adapter": adapter_sha256, "whole": folder_sha256 if path.is_dir() else base_sha256}
+    try:
+        found = digests[part](path)
+    except OSError as error:
+        raise FileChanged(f"{error.filename or path}, of {model.name}, cannot be read: {error.strerror}.") from error
+    if found != recorded:
+        raise FileChanged(
+            f"{path}, {_named(model, part)}, is not what was registered: SHA-256 {found[:12]}…, then {recorded[:12]}…. "
+            "Put the old files back, or export or register the new ones under another name."
+        )
+
+
+def _named(model: Model, part: str) -> str:
+    return (
+        f"the base of {model.name}" if part == "base" and model.form != "base" else f"the {model.form} of {model.name}"
+    )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from engines.errors import EngineError, FileRefused
 from engines.gguf_format.header import legacy_format
+from engines.identity import prove
 from results import Model, Workspace
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def open_engine(model: Model, workspace: Workspace, **options: Any) -> Engine:
     """Load a model in the engine of its form. The caller closes it.
 
     Options of llama.cpp: context, slots, threading_choice, reuse (of earlier prompts). Others ignore them.
-    Raises: FileRefused, EngineError and its kinds, WeightsRefused.
+    Raises: FileChanged, FileRefused, EngineError and its kinds, WeightsRefused.
     """
     path = workspace.resolve(model.path)
     if model.form == "remote":
@@ -46,6 +47,7 @@ def open_engine(model: Model, workspace: Workspace, **options: Any) -> Engine:
         return OpenAIEngine.of(model)
     if not path.exists():
         raise FileRefused(f"{path}, the {model.form} of {model.name}, is gone. Export it again or archive the model.")
+    prove(model, workspace)
     if model.form == "ggml" or (path.is_file() and legacy_format(path)):
         from engines.llamacpp.ggml_legacy import CTransformersEngine
 
@@ -63,7 +65,7 @@ def open_engine(model: Model, workspace: Workspace, **options: Any) -> Engine:
 def open_engines(models: Sequence[Model], workspace: Workspace, **options: Any) -> Mapping[str, LlamaCppEngine]:
     """GGUF models by their ids, those of one base file in one process, each base's weights in memory once.
 
-    Raises: EngineError for a model that llama.cpp does not serve.
+    Raises: FileChanged; EngineError for a model that llama.cpp does not serve.
     """
     from engines.llamacpp.engine import LlamaCppEngine
     from engines.llamacpp.server_process import LlamaServer
@@ -74,6 +76,7 @@ def open_engines(models: Sequence[Model], workspace: Workspace, **options: Any) 
     reuse = options.pop("reuse", True)
     by_base: dict[Path, list[Model]] = {}
     for model in models:
+        prove(model, workspace)
         if model.form == "adapter" or not is_llama(model, workspace):
             raise EngineError(f"{model.name} is a {model.form}, not a GGUF. Export it: bakeoff export {model.name}")
         by_base.setdefault(weights_path(model, workspace).resolve(), []).append(model)

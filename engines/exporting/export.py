@@ -25,7 +25,7 @@ from engines.gguf_format.header import read_header
 from engines.gguf_format.hyperparameters import read_config
 from engines.gguf_format.lora import MERGED_INSTEAD, deltas, layout_of, write_lora
 from engines.gguf_format.writer import KINDS, FolderSource, GgufSource, write_model
-from engines.identity import file_sha256, folder_sha256, model_id
+from engines.identity import file_sha256, folder_sha256, model_id, prove
 from engines.llamacpp.engine import LlamaCppEngine
 from engines.opening import weights_path
 from results import Form, Model, Store, Workspace, digest
@@ -64,7 +64,7 @@ def export(
 
     over: for lora-gguf, the form that a base in safetensors is exported to first. references: given by a caller that
     exports several models, so that their base is loaded once.
-    Raises: ExportRefused naming the check that failed, or why the form does not exist for this model.
+    Raises: ExportRefused naming the check that failed, or why the form does not exist for this model; FileChanged.
     """
     if form == model.form:
         return model
@@ -84,6 +84,7 @@ def export(
             and workspace.resolve(one.path).exists()
         ):
             return one
+    prove(model, workspace)
     folder = workspace.folder("exports", model_id(task.name, model.identity))
     work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".making-"))
     try:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from engines.errors import FileRefused
@@ -50,11 +51,11 @@ def read_adapter(folder: Path, dtype: torch.dtype) -> dict[str, LoraMatrices]:
     for file in (settings_file, weights_file):
         if not file.is_file():
             raise AdapterRefused(f"No {file.name} in {folder}: not a PEFT adapter folder in safetensors form")
-    settings = json.loads(settings_file.read_text("utf-8"))
+    settings, weights = _read(settings_file, weights_file)
     if settings.get("peft_type") != "LORA":
         raise AdapterRefused(f"{folder} is a {settings.get('peft_type')} adapter; only LoRA is read. Merge it instead")
     parts: dict[str, dict[str, torch.Tensor]] = {}
-    for key, tensor in load_file(str(weights_file)).items():
+    for key, tensor in weights.items():
         match = re.fullmatch(r"base_model\.model\.(.+)\.lora_(A\.weight|B\.weight|magnitude_vector(?:\.weight)?)", key)
         if not match:
             raise AdapterRefused(f"{weights_file} holds {key}, which is not LoRA on a linear layer. Merge the adapter")
@@ -69,6 +70,20 @@ def read_adapter(folder: Path, dtype: torch.dtype) -> dict[str, LoraMatrices]:
             tensors["A"].to(dtype), up.to(dtype), None if magnitude is None else magnitude.float()
         )
     return result
+
+
+def _read(settings_file: Path, weights_file: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """(settings, tensors by their names). Raises AdapterRefused for damaged files."""
+    try:
+        settings = json.loads(settings_file.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise AdapterRefused(f"{settings_file} cannot be read: {error}. Save the adapter again") from error
+    if not isinstance(settings, dict):
+        raise AdapterRefused(f"{settings_file} holds no settings. Save the adapter again")
+    try:
+        return settings, load_file(str(weights_file))
+    except (OSError, SafetensorError) as error:
+        raise AdapterRefused(f"{weights_file} is damaged: {error}. Save the adapter again") from error
 
 
 def _scale(settings: Mapping[str, Any], name: str, rank: int) -> float:

@@ -36,6 +36,7 @@ from engines import (
     llamacpp_gpus,
     memory_bandwidth,
     open_engines,
+    prove,
     read_header,
     this_device,
 )
@@ -153,6 +154,7 @@ def _measure(
     choices: dict[str, Threading] = {}
     starts: dict[str, _Start] = {}
     for place, model in enumerate(models):
+        prove(model, workspace)  # now, not within a cold start that is timed
         choices[model.id] = _threading(model, workspace, chosen)
         if progress:
             progress("latency: trying threads", place + 1, len(models))

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from engines import HuggingFaceEngine
+from engines import HuggingFaceEngine, prove
 from evaluator.errors import ModelUnmeasurable
 from results import Form, Model, Workspace
 
@@ -76,7 +76,9 @@ def out_of_reach(model: Model) -> ModelUnmeasurable:
 
 @contextmanager
 def opened(family: Family, workspace: Workspace) -> Iterator[HuggingFaceEngine]:
-    """The family in memory while the block runs. Raises FileRefused and its kinds."""
+    """The family in memory while the block runs. Raises FileRefused and its kinds, FileChanged among them."""
+    for model in family.members:
+        prove(model, workspace)
     adapters: dict[str, Path] = {
         model.id: workspace.resolve(model.path) for model in family.members if model.form in ADAPTED
     }

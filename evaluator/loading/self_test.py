@@ -7,11 +7,10 @@ trained one: each gives plausible numbers. Every check is seconds; a failure sto
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 
 import torch
 
-from engines import HuggingFaceEngine, LlamaCppEngine, Message, file_sha256
+from engines import HuggingFaceEngine, LlamaCppEngine, Message
 from evaluator.errors import IdentityFailed
 from evaluator.loading.bases import ADAPTED, BASE_ROW
 from results import Model
@@ -25,7 +24,7 @@ TURNS: list[Message] = [{"role": "user", "content": "Say yes."}, {"role": "assis
 def check_identity(engine: HuggingFaceEngine, row: str, model: Model) -> dict[str, object]:
     """What was found about one model of a loaded family; for the evaluation's details.
 
-    Raises: IdentityFailed with `check` one of adapter, base, weights, template, end-of-turn.
+    Raises: IdentityFailed with `check` one of adapter, base, template, end-of-turn.
     """
     found: dict[str, object] = {}
     if model.form in ADAPTED:
@@ -39,7 +38,6 @@ def check_identity(engine: HuggingFaceEngine, row: str, model: Model) -> dict[st
         found["adapter_shift"] = shift
         if not torch.equal(mixed[0], alone[0]):
             raise IdentityFailed("base", f"{model.name}: beside its adapter the base answers otherwise than alone")
-    _check_weights(engine.base, model)
     _check_template(engine, row, model)
     return found
 
@@ -47,7 +45,7 @@ def check_identity(engine: HuggingFaceEngine, row: str, model: Model) -> dict[st
 def check_served(engine: LlamaCppEngine, base: LlamaCppEngine, model: Model) -> None:
     """The same checks of a model that llama.cpp runs; `base` is the bare file in the same process.
 
-    Raises: IdentityFailed with `check` one of adapter, base, weights, template, end-of-turn.
+    Raises: IdentityFailed with `check` one of adapter, base, template, end-of-turn.
     """
     if model.form in ADAPTED:
         alone, adapted, after = base.next_tokens(PROBE), engine.next_tokens(PROBE), base.next_tokens(PROBE)
@@ -57,7 +55,6 @@ def check_served(engine: LlamaCppEngine, base: LlamaCppEngine, model: Model) -> 
             )
         if after != alone:
             raise IdentityFailed("base", f"{model.name}: after its adapter the base answers otherwise than before")
-    _check_weights(engine.server.path, model)
     template = str(engine.server.header.metadata.get("tokenizer.chat_template") or "")
     _check_recorded(template, model)
     if template:
@@ -66,14 +63,6 @@ def check_served(engine: LlamaCppEngine, base: LlamaCppEngine, model: Model) -> 
         rest = text[text.index(TURNS[-1]["content"]) + len(TURNS[-1]["content"]) :].lstrip()
         if not engine.ends_at(rest):
             raise IdentityFailed("end-of-turn", _does_not_end(model, rest))
-
-
-def _check_weights(path: Path, model: Model) -> None:
-    """A base that is one file must be the recorded file."""
-    if model.weights_sha256 and path.is_file() and file_sha256(path) != model.weights_sha256:
-        raise IdentityFailed(
-            "weights", f"{model.name}: {path} is not the file that was registered. Register the model again"
-        )
 
 
 def _check_template(engine: HuggingFaceEngine, row: str, model: Model) -> None:

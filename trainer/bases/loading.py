@@ -14,15 +14,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from engines import FileRefused, file_sha256, silence, unpacked
-from results import digest
+from engines import FileRefused, base_sha256, silence, unpacked
 from trainer.bases.devices import choose
 from trainer.bases.registry import hub_id, packaged_path, short_names
 from trainer.bases.templates import PLAIN_TEMPLATE
 from trainer.errors import BaseUnavailable
-
-HASHED = ("*.safetensors", "*.gguf", "config.json", "tokenizer*", "*.model", "*.jinja", "vocab*", "merges.txt")
-"""The files of a folder that decide what a base answers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,12 +178,8 @@ def base_tokenizer(name: str) -> Any:
 
 
 def base_identity(name: str) -> str:
-    """SHA-256 of a GGUF file, or over a folder's weights, configuration and tokenizer files by their names."""
-    path = base_path(name)
-    if path.is_file():
-        return file_sha256(path)
-    files = sorted({file for pattern in HASHED for file in path.glob(pattern) if file.is_file()})
-    return digest({file.name: file_sha256(file) for file in files})
+    """`engines.base_sha256` of a base's folder or GGUF file."""
+    return base_sha256(base_path(name))
 
 
 def base_path(name: str) -> Path:

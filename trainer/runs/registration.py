@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engines import file_sha256, folder_sha256, model_id
+from engines import adapter_sha256, folder_sha256, model_id
 from results import Form, Model, digest
 from trainer.bases.loading import Base
 from trainer.bases.templates import PLAIN_TEMPLATE
@@ -58,9 +58,7 @@ def register_base(base: Base, session: Session) -> Model:
 def register_adapter(trained: Trained, session: Session) -> Model:
     """Copy a run's best adapter, with the tokenizer, to `models/<run id>` and register it."""
     base, folder = trained.base, _published(trained, session)
-    adapter = digest(
-        {file: file_sha256(folder / file) for file in ("adapter_config.json", "adapter_model.safetensors")}
-    )
+    adapter = adapter_sha256(folder)
     template = template_sha256(base.tokenizer)
     identity = digest({"weights": base.identity, "adapter": adapter, "template": template, "form": "adapter"})
     return session.store.models.add(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engines import ExportRefused, References, export, file_sha256, open_engines, why_not
+from engines import ExportRefused, References, base_sha256, export, file_sha256, open_engines, why_not
 from engines.gguf_format.header import read_header
 from engines.gguf_format.writer import FolderSource, write_model
 from results import Model, Workspace
@@ -40,7 +40,7 @@ def adapter_over(folder: Path, place: Path, seed: int = 0, **settings: Any) -> M
     AutoTokenizer.from_pretrained(folder).save_pretrained(place)
     return Model(
         f"{place.name}-1", place.name, "adapter", "owner/mini", f"{place.name}-identity", 1, str(place),
-        base_path=str(folder), weights_sha256="w" * 64,
+        base_path=str(folder), weights_sha256=base_sha256(folder),
     )  # fmt: skip
 
 
@@ -108,6 +108,7 @@ def test_a_base_without_a_template_is_exported_with_that_of_its_fine_tunes(
     shutil.copytree(miniature("llama"), folder)
     model = adapter_over(folder, tmp_path / "tuned")
     (folder / "chat_template.jinja").unlink()
+    model = dataclasses.replace(model, weights_sha256=base_sha256(folder))
     workspace = Workspace(tmp_path / "workspace")
     with workspace.store() as store:
         made = export(model, "lora-gguf", workspace, store)

@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 import pytest
 
-from engines import EngineError, FolderSource, Sampling, Threading, file_sha256, open_engine, write_model
+from engines import EngineError, FileChanged, FolderSource, Sampling, Threading, file_sha256, open_engine, write_model
 from engines.gguf_format.header import read_header
 from engines.gguf_format.lora import Delta, write_lora
 from evaluator import IdentityFailed, ModelUnmeasurable, evaluate_humaneval, evaluate_stopping, sandbox_available
@@ -198,9 +198,11 @@ def test_the_self_test_knows_a_dead_adapter_and_another_file(
     with pytest.raises(IdentityFailed, match="never trained") as caught:
         evaluate_humaneval([added(store, files, "zeros")], store, workspace, FEW)
     assert caught.value.check == "adapter"
-    for field, check in (("weights_sha256", "weights"), ("template_sha256", "template")):
-        wrong = store.models.add(dataclasses.replace(models[0], id=check, name=check, **{field: "0" * 64}))
-        with pytest.raises(IdentityFailed) as caught:
-            evaluate_humaneval([wrong], store, workspace, FEW)
-        assert caught.value.check == check
+    other = store.models.add(dataclasses.replace(models[0], id="template", name="template", template_sha256="0" * 64))
+    with pytest.raises(IdentityFailed) as caught:
+        evaluate_humaneval([other], store, workspace, FEW)
+    assert caught.value.check == "template"
+    other = store.models.add(dataclasses.replace(models[0], id="weights", name="weights", weights_sha256="0" * 64))
+    with pytest.raises(FileChanged, match="the base of weights, is not what was registered"):
+        evaluate_humaneval([other], store, workspace, FEW)
     assert not servers()
