@@ -109,7 +109,10 @@ def rescore(
     if evaluation.origin == "imported" and "scored_by" not in details:
         details |= {"scored_by": "Bakeoff", "labels": labels_compared(answers, scored)}
     details["notes"] = notes + misfits(answers, scored, by_id, settings, how)
-    store.evaluations.begin(replace(evaluation, details=details), replace=True)
+    # whoever gave the verdicts before, they are ours now, and compare with ours
+    ours = {"scored_by": "Bakeoff"} if evaluation.origin == "imported" else {}
+    renamed = replace(evaluation, settings={**evaluation.settings, **ours}, details=details)
+    store.evaluations.begin(renamed, replace=True)
     store.evaluations.add_outcomes(evaluation_id, renewed)
     return conclude(evaluation_id, store, {"limits": limits})
 

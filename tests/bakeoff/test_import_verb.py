@@ -11,7 +11,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from bakeoff.main import app
-from results import ImportRefused
+from results import ImportRefused, NotFound
 from tests.results import foreign
 
 Call = Callable[..., Result]
@@ -74,3 +74,22 @@ def test_imported_answers_of_any_kind_can_be_scored_here(bakeoff: Call, tmp_path
     (score,) = json.loads(bakeoff("evaluate", "alpha", "--rescore", "--json").stdout)
     assert (score["metric"], score["value"]) == ("pass@1", 1.0)
     assert "was there already" in bakeoff("import", path).stdout
+
+
+@pytest.mark.slow
+def test_imports_that_two_tools_scored_compare_when_they_are_scored_here(bakeoff: Call, tmp_path: Path) -> None:
+    for name in ("alpha", "beta"):
+        (tmp_path / "in" / name).mkdir(parents=True)
+    solution = "def strlen(string):\n    return len(string)\n"
+    foreign.write_lines(
+        tmp_path / "in" / "alpha" / "samples.jsonl", [{"task_id": "HumanEval/23", "solution": solution}]
+    )
+    labels = {"eval": {"HumanEval/23": [{"solution": "def strlen(string): return 0", "base_status": "pass"}]}}
+    (tmp_path / "in" / "beta" / "samples_eval_results.json").write_text(json.dumps(labels))
+    bakeoff("import", tmp_path / "in")
+    with pytest.raises(NotFound, match="alpha"):
+        bakeoff("compare", "alpha", "beta")
+    bakeoff("evaluate", "alpha", "beta", "--rescore")
+    found = json.loads(bakeoff("compare", "alpha", "beta", "--json").stdout)["quality"]
+    assert (found["only_a"], found["only_b"]) == (1, 0)
+    assert bakeoff("import", tmp_path / "in").stdout.count("was there already") == 2
