@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,7 +15,6 @@ from results.importers.reading import (
     PICKLES,
     UnknownKind,
     check_readable,
-    parse_json,
     read_json,
     read_lines,
     read_text,
@@ -84,15 +84,31 @@ def _read_file(path: Path) -> Parcel:
     if start(path, 16) == b"SQLite format 3\x00":
         return trackers.read_sqlite(path)
     name = path.name.lower().removesuffix(".gz")
-    if name.endswith(".jsonl"):
-        return _read_lines(path)
-    if name.endswith(".json"):
-        return _read_json(path, read_json(path))
+    if name.endswith((".json", ".jsonl")):
+        return _read_lines(path) if _is_lines(path, name.endswith(".jsonl")) else _read_json(path, read_json(path))
     if name.endswith((".csv", ".tsv")):
         return _read_csv(path)
     if name.endswith(TEXTS):
         return _read_text(path)
     raise unknown(path, "not a known kind of file", KNOWN)
+
+
+def _is_lines(path: Path, named: bool) -> bool:
+    """Whether a file holds a JSON value a line, whatever its name: people save either under both endings."""
+    text = read_text(path).strip()
+    first, _, rest = text.partition("\n")
+    if _parses(first):
+        # one array in lines: lm-evaluation-harness wrote it so before 0.4.2
+        return not first.startswith("[") and (named or bool(rest))
+    return named and not _parses(text)
+
+
+def _parses(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _read_json(path: Path, value: Any) -> Parcel:
@@ -122,9 +138,6 @@ def _read_json(path: Path, value: Any) -> Parcel:
 
 
 def _read_lines(path: Path) -> Parcel:
-    text = read_text(path)
-    if text.lstrip().startswith("["):  # lm-evaluation-harness wrote one array into such files before 0.4.2
-        return _read_json(path, parse_json(path, text))
     for _, row in read_lines(path, tolerate_cut=True):
         if humaneval_files.is_answer(row):
             return humaneval_files.read_answers(path)

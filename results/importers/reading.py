@@ -64,7 +64,7 @@ def start(path: Path, size: int = 16) -> bytes:
 
 
 def read_text(path: Path) -> str:
-    """A UTF-8 file, gzipped or not, of at most LARGEST bytes; a byte-order mark is dropped."""
+    """A file in UTF-8, or in UTF-16 with its mark, gzipped or not, of at most LARGEST bytes; the mark is dropped."""
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             data = file.read(LARGEST + 1)
@@ -73,9 +73,9 @@ def read_text(path: Path) -> str:
     if len(data) > LARGEST:
         raise refused(path, f"larger than {LARGEST // 2**20} MiB")
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except UnicodeDecodeError as error:
-        raise refused(path, f"not UTF-8 text (byte {error.start})") from error
+        raise refused(path, f"not UTF-8 text (byte {error.start}); save it as UTF-8") from error
 
 
 def read_json(path: Path) -> Any:

@@ -204,6 +204,18 @@ def test_a_servers_failure_is_not_the_models(store: Store, tmp_path: Path) -> No
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("form", ["lines in .json", "an array in .jsonl", "an array of lines in .json", "UTF-16"])
+def test_answers_are_read_under_either_ending(store: Store, tmp_path: Path, form: str) -> None:
+    rows = [{"task_id": f"HumanEval/{task}", "completion": "größer"} for task in (0, 1)]
+    text = (
+        json.dumps(rows, indent=1 if "lines" in form else None) if "array" in form else "\n".join(map(json.dumps, rows))
+    )
+    path = tmp_path / ("m.jsonl" if ".jsonl" in form or form == "UTF-16" else "m.json")
+    path.write_text(text, encoding="utf-16" if form == "UTF-16" else "utf-8")
+    (item,) = import_path(path, store).items
+    assert [one.details["answer"] for one in store.evaluations.outcomes(item.id)] == ["größer"] * 2
+
+
 def test_tasks_are_called_alike_however_a_file_spells_them(store: Store, tmp_path: Path) -> None:
     for name, task in (("a_mbpp", 2), ("b", "Mbpp/2"), ("c", "MBPP/2")):
         import_path(foreign.write_lines(tmp_path / f"{name}.jsonl", [{"task_id": task, "completion": "x"}]), store)
