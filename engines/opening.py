@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from engines.errors import EngineError, FileRefused
 from engines.gguf_format.header import legacy_format
@@ -20,8 +20,7 @@ from results import Model, Workspace
 if TYPE_CHECKING:
     from engines.interface import Engine
     from engines.llamacpp.engine import LlamaCppEngine
-
-LLAMA_OPTIONS = ("context", "slots", "threading_choice", "warmup", "reuse")
+    from engines.llamacpp.server_process import Threading
 
 
 def is_llama(model: Model, workspace: Workspace) -> bool:
@@ -34,10 +33,18 @@ def weights_path(model: Model, workspace: Workspace) -> Path:
     return workspace.resolve(model.base_path if model.form in ("adapter", "lora-gguf") else model.path)
 
 
-def open_engine(model: Model, workspace: Workspace, **options: Any) -> Engine:
+def open_engine(
+    model: Model,
+    workspace: Workspace,
+    *,
+    context: int | None = None,
+    slots: int = 1,
+    threading_choice: Threading | None = None,
+    reuse: bool = True,
+) -> Engine:
     """Load a model in the engine of its form. The caller closes it.
 
-    Options of llama.cpp: context, slots, threading_choice, reuse (of earlier prompts). Others ignore them.
+    The options are llama.cpp's, as `open_engines` has them; other engines need none of them.
     Raises: FileChanged, FileRefused, EngineError and its kinds, WeightsRefused.
     """
     path = workspace.resolve(model.path)
@@ -53,7 +60,10 @@ def open_engine(model: Model, workspace: Workspace, **options: Any) -> Engine:
 
         return CTransformersEngine(path, identity=model.identity)
     if model.form != "adapter" and is_llama(model, workspace):
-        return open_engines([model], workspace, **options)[model.id]
+        opened = open_engines(
+            [model], workspace, context=context, slots=slots, threading_choice=threading_choice, reuse=reuse
+        )
+        return opened[model.id]
     from engines.huggingface.engine import HuggingFaceEngine
 
     if model.form == "adapter":
@@ -62,18 +72,24 @@ def open_engine(model: Model, workspace: Workspace, **options: Any) -> Engine:
     return HuggingFaceEngine(path, identity=model.identity)
 
 
-def open_engines(models: Sequence[Model], workspace: Workspace, **options: Any) -> Mapping[str, LlamaCppEngine]:
+def open_engines(
+    models: Sequence[Model],
+    workspace: Workspace,
+    *,
+    context: int | None = None,
+    slots: int = 1,
+    threading_choice: Threading | None = None,
+    reuse: bool = True,
+) -> Mapping[str, LlamaCppEngine]:
     """GGUF models by their ids, those of one base file in one process, each base's weights in memory once.
 
+    context: tokens of one slot, by default 4096 or what the model was trained for. slots: answers at once. reuse: keep
+    and reuse the keys and values of earlier prompts (off for latency measurements).
     Raises: FileChanged; EngineError for a model that llama.cpp does not serve.
     """
     from engines.llamacpp.engine import LlamaCppEngine
     from engines.llamacpp.server_process import LlamaServer
 
-    unknown = set(options) - set(LLAMA_OPTIONS)
-    if unknown:
-        raise TypeError(f"unknown options {sorted(unknown)}; llama.cpp takes {LLAMA_OPTIONS}")
-    reuse = options.pop("reuse", True)
     by_base: dict[Path, list[Model]] = {}
     for model in models:
         prove(model, workspace)
@@ -84,7 +100,7 @@ def open_engines(models: Sequence[Model], workspace: Workspace, **options: Any) 
     try:
         for base, group in by_base.items():
             adapters = [workspace.resolve(model.path) for model in group if model.form == "lora-gguf"]
-            server = LlamaServer(base, adapters, **options)
+            server = LlamaServer(base, adapters, context=context, slots=slots, threading_choice=threading_choice)
             for model in group:
                 place = adapters.index(workspace.resolve(model.path)) if model.form == "lora-gguf" else None
                 engines[model.id] = LlamaCppEngine(server, place, model.identity, reuse)

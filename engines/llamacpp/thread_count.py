@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from engines.gguf_format.header import read_header
 from engines.interface import Sampling
@@ -93,8 +93,16 @@ def calibrated(path: Path) -> Threading:
 _calibrated: dict[str, Threading] = {}
 
 
-def trial_options(choice: Threading) -> dict[str, Any]:
+class TrialOptions(TypedDict):
     """How an engine is opened to be timed."""
+
+    context: int
+    threading_choice: Threading
+    reuse: bool
+
+
+def trial_options(choice: Threading) -> TrialOptions:
+    """A short context, and nothing of earlier answers reused."""
     return {"context": 256, "threading_choice": choice, "reuse": False}
 
 
