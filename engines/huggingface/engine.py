@@ -97,7 +97,7 @@ def load_base(base: str | Path, dtype: torch.dtype | None = None) -> tuple[Any, 
         raise WeightsRefused(
             f"{base} does not fit the {device.label}'s memory in {str(dtype).removeprefix('torch.')} "
             f"({free_bytes(device) / 1e9:.1f} of {device.memory_bytes / 1e9:.1f} GB are free): measure its gguf-q8_0 "
-            f"or gguf-q4_0 form, or compute on the CPU with {DEVICE_VARIABLE}=cpu"
+            f"or gguf-q4_0 format, or compute on the CPU with {DEVICE_VARIABLE}=cpu"
         ) from error
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         reason = " ".join(str(error).split())[:300] or type(error).__name__

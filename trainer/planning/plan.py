@@ -91,7 +91,7 @@ class Plan:
 
     @property
     def runs(self) -> int:
-        """Fine-tunings in all."""
+        """Number of runs."""
         return sum(len(group.runs) for group in self.groups)
 
 
