@@ -50,13 +50,8 @@ def read_adapter(folder: Path, dtype: torch.dtype) -> dict[str, LoraMatrices]:
     settings_file, weights_file = folder / "adapter_config.json", folder / "adapter_model.safetensors"
     for file in (settings_file, weights_file):
         if not file.is_file():
-<<<<<<< HEAD
-            raise AdapterRefused(f"No {file.name} in {folder}: not a PEFT adapter folder in safetensors form")
-    settings, weights = _read(settings_file, weights_file)
-=======
             raise AdapterRefused(f"No {file.name} in {folder}: not a PEFT adapter folder with safetensors weights")
-    settings = json.loads(settings_file.read_text("utf-8"))
->>>>>>> 489adf1 (Words that only we used are said nowhere, and a test holds it)
+    settings, weights = _read(settings_file, weights_file)
     if settings.get("peft_type") != "LORA":
         raise AdapterRefused(f"{folder} is a {settings.get('peft_type')} adapter; only LoRA is read. Merge it instead")
     parts: dict[str, dict[str, torch.Tensor]] = {}
