@@ -224,7 +224,7 @@ def _train_alone(session: Session, assignment: Assignment, base: LoadedBase, dat
 
 
 def _run_alone(session: Session, assignment: Assignment, base: LoadedBase, data: PreparedData) -> Ended | None:
-    """What became of the run; None when it failed, which its record says."""
+    """Train one run through TRL. None when it failed, which its record says."""
     from trainer.trl_loop import trainer as alone  # TRL takes seconds to import, and most experiments never need it
 
     variant, steps = assignment.variant, assignment.steps

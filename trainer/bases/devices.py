@@ -16,7 +16,7 @@ from engines import OVERFLOWS, DeviceUnavailable, this_device
 from trainer.errors import BaseUnavailable
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-"""Of glibc's mallopt(3)."""
+"""The numbers of these settings in glibc's mallopt(3)."""
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,13 @@ import json
 import logging
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from engines import FileRefused, base_sha256, silence, unpacked
 from trainer.bases.devices import choose
 from trainer.bases.registry import hub_id, packaged_path, short_names
 from trainer.bases.templates import PLAIN_TEMPLATE
+from trainer.bases.tokenizer import Tokenizer
 from trainer.errors import BaseUnavailable
 
 
@@ -25,15 +26,15 @@ from trainer.errors import BaseUnavailable
 class Base:
     """What is known of a base before its weights are read."""
 
-    tokenizer: Any
+    tokenizer: Tokenizer
     name: str
-    """As the experiment file has it."""
+    """The name that the experiment file has for it."""
     path: str
     """Where the weights are: a folder, or the GGUF file."""
     identity: str
     """SHA-256 over weights, configuration and tokenizer."""
     parameters: int
-    """Of the architecture: what a quantized base packs into fewer numbers is counted unpacked."""
+    """The architecture's parameters: what a quantized base packs into fewer numbers is counted unpacked."""
     context_length: int | None
     dtype: str
     """bfloat16, float16 or float32."""
@@ -154,7 +155,7 @@ def base_folder(path: Path, dtype: str = "") -> Path:
         raise BaseUnavailable(str(error)) from error
 
 
-def base_tokenizer(name: str) -> Any:
+def base_tokenizer(name: str) -> Tokenizer:
     """The base's tokenizer alone: no weights are read. It has a chat template and a padding token.
 
     Raises: BaseUnavailable.
@@ -165,7 +166,7 @@ def base_tokenizer(name: str) -> Any:
     folder = base_folder(path)
     refuse_hostile(folder, name)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     except Exception as error:
         raise BaseUnavailable(f"The base {name!r} has no tokenizer that can be read in {folder}: {error}") from error
     if not tokenizer.is_fast:
@@ -174,7 +175,7 @@ def base_tokenizer(name: str) -> Any:
         tokenizer.chat_template = PLAIN_TEMPLATE
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    return tokenizer
+    return cast(Tokenizer, tokenizer)
 
 
 def base_identity(name: str) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from results.records import Json
+from trainer.bases.tokenizer import Tokenizer
 from trainer.errors import DataInvalid
 from trainer.sources.conversations import Turn
 
@@ -47,7 +48,7 @@ Span = tuple[int, int, int]
 """(start, end of content, end of turn): characters of an answer in the rendered conversation."""
 
 
-def render(messages: Sequence[Turn], tokenizer: Any, generation: bool = False, tools: Sequence[Json] = ()) -> str:
+def render(messages: Sequence[Turn], tokenizer: Tokenizer, generation: bool = False, tools: Sequence[Json] = ()) -> str:
     """The template's text. A system turn goes into the first user turn where the template refuses or drops the role.
 
     Raises: DataInvalid when the template refuses the conversation.
@@ -68,13 +69,13 @@ def render(messages: Sequence[Turn], tokenizer: Any, generation: bool = False, t
 
 
 def _refusal(messages: Sequence[Turn], error: Exception) -> DataInvalid:
-    """What the template said; of rows with tools also what to do."""
+    """The error that repeats what the template said, and for rows with tools says what to do."""
     said = f"The chat template refuses a conversation: {' '.join(str(error).split())[:200]}"
     calling = any(turn["role"] == "tool" or "tool_calls" in turn for turn in messages)
     return DataInvalid(f"{said}. {TOOLLESS.format(what='these tool calls')}" if calling else said)
 
 
-def _apply(messages: Sequence[Turn], tokenizer: Any, generation: bool, tools: Sequence[Json]) -> str:
+def _apply(messages: Sequence[Turn], tokenizer: Tokenizer, generation: bool, tools: Sequence[Json]) -> str:
     shown = [turn if len(turn) == 2 else {key: turn[key] for key in turn if key != "train"} for turn in messages]  # type: ignore[literal-required]
     text: str = tokenizer.apply_chat_template(
         shown,
@@ -87,9 +88,9 @@ def _apply(messages: Sequence[Turn], tokenizer: Any, generation: bool, tools: Se
 
 
 def answer_spans(
-    messages: Sequence[Turn], tokenizer: Any, tools: Sequence[Json] = ()
+    messages: Sequence[Turn], tokenizer: Tokenizer, tools: Sequence[Json] = ()
 ) -> tuple[str, list[Span], list[int]]:
-    """(text, spans of the trained answers, indices of answers whose thought the template shows only at the end).
+    """The rendered text, spans of its trained answers, and indices of answers whose thought shows only at the end.
 
     Raises: DataInvalid when the template refuses the conversation, or does not show all of it.
     """
@@ -126,9 +127,9 @@ def answer_spans(
 
 
 def _plain_span(
-    text: str, messages: Sequence[Turn], index: int, cursor: int, tokenizer: Any, tools: Sequence[Json]
+    text: str, messages: Sequence[Turn], index: int, cursor: int, tokenizer: Tokenizer, tools: Sequence[Json]
 ) -> Span | None:
-    """Where an answer of text alone stands as it is; None when the template writes it otherwise."""
+    """Find where an answer of text alone stands as it is; None when the template writes it otherwise."""
     message = messages[index]
     content = message["content"].strip()
     if "reasoning_content" in message or "tool_calls" in message or not content:
@@ -143,7 +144,9 @@ def _plain_span(
     return start, content_end, _end_of_turn(text, content_end, tokenizer)
 
 
-def _reshaped_span(text: str, messages: Sequence[Turn], index: int, tokenizer: Any, tools: Sequence[Json]) -> Span:
+def _reshaped_span(
+    text: str, messages: Sequence[Turn], index: int, tokenizer: Tokenizer, tools: Sequence[Json]
+) -> Span:
     """Where the template writes an answer in its own way: between what stands before and after a mark in its stead.
 
     Raises: DataInvalid when it cannot be told from the prompt.
@@ -166,7 +169,7 @@ def _reshaped_span(text: str, messages: Sequence[Turn], index: int, tokenizer: A
     return start, content_end, end
 
 
-def _shown_at_the_end(messages: Sequence[Turn], index: int, tokenizer: Any, tools: Sequence[Json]) -> bool:
+def _shown_at_the_end(messages: Sequence[Turn], index: int, tokenizer: Tokenizer, tools: Sequence[Json]) -> bool:
     """Whether the template shows an answer's thought where the answer is the conversation's last turn."""
     turns = messages[: index + 1]
     text = render(turns, tokenizer, tools=tools)
@@ -175,7 +178,7 @@ def _shown_at_the_end(messages: Sequence[Turn], index: int, tokenizer: Any, tool
 
 
 def _missing(piece: str, message: Turn) -> str:
-    """What of an answer is not in the template's text of it, as an error; empty when all is."""
+    """Say what of an answer is missing in the template's text of it; the empty string when nothing is."""
     thought, content = message.get("reasoning_content", ""), message["content"]
     if content.strip() in piece and not thought and "tool_calls" not in message:
         return ""
@@ -224,7 +227,7 @@ def _stands(content: str, text: str) -> bool:
     )
 
 
-def _end_of_turn(text: str, position: int, tokenizer: Any) -> int:
+def _end_of_turn(text: str, position: int, tokenizer: Tokenizer) -> int:
     """The end of the first special token at `position`, whitespace before it allowed; `position` without one."""
     rest = text[position:]
     stripped = rest.lstrip()

@@ -12,6 +12,7 @@ from typing import Any
 
 from results.records import Progress
 from trainer.bases.templates import answer_spans
+from trainer.bases.tokenizer import Tokenizer
 from trainer.errors import DataInvalid
 from trainer.sources.conversations import Conversation, Turn
 from trainer.sources.tally import Counted
@@ -59,7 +60,11 @@ class Masked:
 
 
 def mask_conversations(
-    rows: Sequence[Conversation], tokenizer: Any, max_length: int, progress: Progress | None = None, what: str = ""
+    rows: Sequence[Conversation],
+    tokenizer: Tokenizer,
+    max_length: int,
+    progress: Progress | None = None,
+    what: str = "",
 ) -> Masked:
     """Tokenise conversations; rows that the template refuses, or that are cut before their answer, are counted."""
     examples: list[Tokens] = []
@@ -94,7 +99,7 @@ def mask_conversations(
     return Masked(examples, kept, truncated, cut_off, refused, refusal, left_out.report(), apart)
 
 
-def prompts(row: Conversation, tokenizer: Any) -> Iterator[Sequence[Turn]]:
+def prompts(row: Conversation, tokenizer: Tokenizer) -> Iterator[Sequence[Turn]]:
     """The conversation; and, for each answer whose thought it would lose there, the conversation up to that answer."""
     if all(len(turn) == 2 and "</think>" not in turn["content"] for turn in row.messages):
         yield row.messages
@@ -111,8 +116,8 @@ def _untrained(turn: Turn) -> Turn:
     return {**turn, "train": False} if turn["role"] == "assistant" else turn
 
 
-def tokenise(messages: Sequence[Turn], tokenizer: Any, tools: Sequence[Any] = ()) -> Tokens:
-    """(input ids, labels, bytes of the answers) of one conversation, uncut.
+def tokenise(messages: Sequence[Turn], tokenizer: Tokenizer, tools: Sequence[Any] = ()) -> Tokens:
+    """Tokenise one conversation, uncut: its input ids, its labels, and the bytes of its answers.
 
     Raises: DataInvalid when the template refuses it or does not show all of it.
     """

@@ -62,7 +62,7 @@ class Overlap:
 def overlap(
     rows: Sequence[Conversation], benchmark: str, progress: Progress | None = None
 ) -> tuple[Overlap, frozenset[int]]:
-    """(overlap of each task, indices of the rows that contaminate one).
+    """Measure the overlap of each task, and find the indices of the rows that contaminate one.
 
     Raises: DataInvalid when the benchmark cannot be read.
     """

@@ -15,6 +15,7 @@ from typing import Any
 
 from results import Workspace
 from results.records import Progress, digest
+from trainer.bases.tokenizer import Tokenizer
 from trainer.data.cache import cached_reading, keep_reading
 from trainer.data.chat_masks import Masked, mask_conversations
 from trainer.data.contamination import overlap
@@ -27,7 +28,7 @@ from trainer.sources.reading import read_sources
 
 
 def prepare(
-    data: Data, tokenizer: Any, max_length: int, workspace: Workspace, progress: Progress | None = None
+    data: Data, tokenizer: Tokenizer, max_length: int, workspace: Workspace, progress: Progress | None = None
 ) -> PreparedData:
     """Read, filter, split and tokenise. Deterministic: the same rows, tokenizer and settings give the same identity.
 
@@ -90,7 +91,7 @@ def read_conversations(data: Data, workspace: Workspace, progress: Progress | No
 
 
 def split(rows: Sequence[Conversation], data: Data) -> tuple[list[Conversation], list[Conversation]]:
-    """(training, validation), by a hash of each row's prompt and the seed.
+    """Split rows into training and validation, by a hash of each row's prompt and the seed.
 
     A prompt falls on the same side whatever else is in the mix: variants of one experiment with other sources never
     train on each other's validation rows, and one prompt with two answers is never on both sides. At least one row

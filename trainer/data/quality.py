@@ -33,7 +33,7 @@ SCRIPTS = ("latin", "cyrillic", "greek", "arabic", "hebrew", "devanagari", "cjk"
 
 @dataclass
 class Removal:
-    """What one filter removed."""
+    """The rows that one filter removed, counted, with examples."""
 
     rows: int = 0
     examples: list[dict[str, Any]] = field(default_factory=list)
@@ -49,7 +49,7 @@ class Removal:
 def filtered(
     rows: Sequence[Conversation], quality: Quality, progress: Progress | None = None
 ) -> tuple[list[Conversation], dict[str, Any]]:
-    """(rows that stay, in order; report: filter → rows removed and examples).
+    """Return the rows that stay, in order, and a report: filter → rows removed and examples.
 
     Raises: DataInvalid when a filter needs a column that no row has, or nothing is left.
     """
@@ -71,7 +71,7 @@ def filtered(
 
 
 Reason = Callable[[Conversation], str]
-"""Why a row goes; empty when it stays."""
+"""Says why a row goes; the empty string when it stays."""
 
 
 def _without(rows: Sequence[Conversation], checks: Sequence[tuple[Reason, Removal]]) -> list[Conversation]:

@@ -48,7 +48,7 @@ def removed_words(report: Json) -> str:
 
 
 def _masked(report: Json) -> list[tuple[str, Mapping[str, Any]]]:
-    """What template and length left out of both parts, one entry a reason."""
+    """The rows that template and length left out of both parts, one entry a reason."""
     rows: Counter[str] = Counter()
     places: dict[str, list[str]] = {}
     for part in report.get("tokens", {}).values():

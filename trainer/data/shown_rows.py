@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from results import Json, Progress
 from trainer.bases.loading import base_tokenizer
 from trainer.bases.templates import answer_spans
+from trainer.bases.tokenizer import Tokenizer
 from trainer.data.chat_masks import mask_conversations, prompts
 from trainer.errors import BaseUnavailable, DataInvalid
 from trainer.experiment.reading import load_experiment
@@ -36,7 +36,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Preview:
-    """One source."""
+    """One source, as it was read and as it will be trained on."""
 
     report: Json
     """What was read and what was not: `trainer.sources.reading.examined`, and `tokens` where a base is given."""
@@ -48,7 +48,7 @@ class Preview:
 def previews(
     path: Path | str, rows: int, base: str = "", progress: Progress | None = None
 ) -> tuple[list[Preview], list[str]]:
-    """(a preview of each source of a data file, folder, Hub id or experiment file; what to say besides).
+    """Return a preview of each source of a data file, folder, Hub id or experiment file, and what to say besides.
 
     base: whose template renders; of an experiment the first one of its own that can be had, unless given.
     Raises: DataInvalid when a source cannot be read, BaseUnavailable when the given base cannot be had.
@@ -65,8 +65,8 @@ def previews(
     return [_preview(Source(name=str(path)), rows, tokenizer, base, SEEDLESS, progress)], []
 
 
-def _tokenizer(experiment: Experiment, base: str) -> tuple[Any, str, list[str]]:
-    """(tokenizer or None, its base, what to say)."""
+def _tokenizer(experiment: Experiment, base: str) -> tuple[Tokenizer | None, str, list[str]]:
+    """Return a tokenizer or None, the base whose it is, and what to say about it."""
     if base:
         return base_tokenizer(base), base, []
     said: list[str] = []
@@ -81,7 +81,7 @@ def _tokenizer(experiment: Experiment, base: str) -> tuple[Any, str, list[str]]:
 def _preview(
     source: Source,
     rows: int,
-    tokenizer: Any,
+    tokenizer: Tokenizer | None,
     base: str,
     max_length: int,
     progress: Progress | None,
@@ -98,13 +98,16 @@ def _preview(
         if len(shown) >= rows:
             break
         try:
-            shown += [_rendered(row, turns, tokenizer) for turns in prompts(row, tokenizer)] if base else [_turns(row)]
+            if tokenizer is None:
+                shown.append(_turns(row))
+            else:
+                shown += [_rendered(row, turns, tokenizer) for turns in prompts(row, tokenizer)]
         except DataInvalid:
             continue  # counted above, with its reason
     return Preview(report, tuple(shown[:rows]), base)
 
 
-def _rendered(row: Conversation, turns: Sequence[Turn], tokenizer: Any) -> Shown:
+def _rendered(row: Conversation, turns: Sequence[Turn], tokenizer: Tokenizer) -> Shown:
     text, spans, _ = answer_spans(turns, tokenizer, row.tools)
     return Shown(row.row, text, tuple((start, end) for start, _, end in spans))
 

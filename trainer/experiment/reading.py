@@ -128,7 +128,7 @@ def _section_of(annotation: Any) -> type[BaseModel] | None:
 
 
 def _swept(raw: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
-    """(where, dotted key, value) of everything a sweep sets; shapes that are wrong are pydantic's to report."""
+    """Yield place, dotted key and value of everything a sweep sets; wrong shapes are pydantic's to report."""
     sweep = raw.get("sweep")
     if not isinstance(sweep, Mapping):
         return

@@ -56,7 +56,8 @@ class Source(Section):
     subset: str = ""
     """Configuration of a Hub data set, e.g. pqa_labeled."""
     split: str = "train"
-    """Of Hub data, and of folders: a clone's `test-…` files, a folder `validation`, what `save_to_disk` wrote."""
+    """The split of Hub data, and of a folder: a clone's `test-…` files, a folder `validation`, what `save_to_disk`
+    wrote."""
     revision: str = ""
     """Commit or tag of a Hub data set; empty is the newest."""
     limit: int | None = Field(default=None, gt=0)
@@ -111,7 +112,7 @@ class Quality(Section):
 
 
 class Data(Section):
-    """What is learned."""
+    """The rows that are learned, and those that are held back."""
 
     sources: tuple[Source, ...] = Field(min_length=1)
     quality: Quality = Quality()
@@ -135,7 +136,7 @@ class Data(Section):
 
 
 class Training(Section):
-    """How it is learned."""
+    """How the rows are learned: steps, rates, precision, checkpoints."""
 
     quantization: Literal["none", "nf4"] = "none"
     """nf4: QLoRA, the frozen base in 4 bits (Dettmers et al. 2023, arXiv 2305.14314)."""
@@ -297,7 +298,7 @@ class Evaluate(Section):
 
 
 class Experiment(Section):
-    """One experiment file."""
+    """One experiment file, checked."""
 
     name: Slug
     bases: tuple[str, ...] = Field(min_length=1)

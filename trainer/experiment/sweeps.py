@@ -125,7 +125,7 @@ def effects(
 
 
 def seed_spread(finished: Sequence[Variant], scores: Mapping[str, float]) -> tuple[float | None, int]:
-    """(pooled standard deviation between seeds of one setting, degrees of freedom); None with one seed a setting."""
+    """Pool the standard deviation between seeds of a setting; with its degrees of freedom. None with one seed each."""
     by_setting: dict[str, list[float]] = {}
     for variant in finished:
         by_setting.setdefault(_setting_key(variant), []).append(scores[variant.id])
@@ -138,7 +138,7 @@ def seed_spread(finished: Sequence[Variant], scores: Mapping[str, float]) -> tup
 
 
 def _level(value: Any) -> Any:
-    """A swept value that can be grouped by: whole sections, such as data.sources, as their JSON text."""
+    """Make a swept value one that can be grouped by: whole sections, such as data.sources, as their JSON text."""
     return json.dumps(value, sort_keys=True, default=str) if isinstance(value, list | dict) else value
 
 

@@ -83,7 +83,7 @@ def _variant(experiment: Experiment, base: str, settings: Mapping[str, Any], see
 
 
 def _settings(experiment: Experiment) -> list[tuple[str, dict[str, Any]]]:
-    """(label or empty, dotted keys to values) of each setting, equal ones once."""
+    """List the settings, equal ones once: a label or the empty string, and values by dotted key."""
     sweep = experiment.sweep
     if sweep.variants:
         written = [dict(variant) for variant in sweep.variants]
@@ -119,7 +119,7 @@ def _flat(value: Any, prefix: str) -> dict[str, Any]:
 
 
 def _worded(key: str, value: Any) -> str:
-    """`lora.rank`, 8 -> rank8."""
+    """Name a setting in a run's name: `lora.rank` and 8 give rank8."""
     shown = (
         f"{value:g}"
         if isinstance(value, float)

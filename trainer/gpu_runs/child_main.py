@@ -39,7 +39,7 @@ class Parent:
         self._stored = threading.Semaphore(0)
 
     def say(self, **fields: Any) -> None:
-        """One JSON line."""
+        """Send one JSON line."""
         line = json.dumps(fields).encode() + b"\n"
         while line:
             line = line[os.write(self._reply, line) :]
@@ -60,12 +60,12 @@ class Parent:
 
     @contextmanager
     def writer(self, run_id: str) -> Iterator[Parent]:
-        """What takes the points: this."""
+        """Yield what takes the points: this object."""
         del run_id
         yield self
 
     def add(self, points: Iterable[Point]) -> None:
-        """Send points."""
+        """Send points to the process that has the store."""
         self.say(points=[[point.metric, point.step, point.value] for point in points])
 
     def flush(self) -> bool:
@@ -88,7 +88,7 @@ def main() -> None:
 
 
 def _outcome(task: dict[str, Any], parent: Parent, stop: Stop) -> dict[str, Any]:
-    """What became of the training, as the last thing to say."""
+    """Train, and return what became of it, which is the last thing to say."""
     loaded = False
     try:
         import torch

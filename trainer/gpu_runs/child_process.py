@@ -29,7 +29,7 @@ Said = tuple["Process", "dict[str, Any] | None"]
 
 
 class Process:
-    """One running child."""
+    """One child process in which a run trains."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """The child's process id."""
         return self._process.pid
 
     def stored(self) -> None:
@@ -86,7 +86,7 @@ class Process:
                     pipe.close()
 
     def reason(self) -> str:
-        """Why it ended without a word, in one sentence."""
+        """Say in one sentence why the child ended without a word."""
         status = self._process.wait()
         ended = f"signal {-status}" if status < 0 else f"exit status {status}"
         hint = " (killed: was the machine short of memory?)" if status == -9 else ""

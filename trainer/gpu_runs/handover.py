@@ -29,14 +29,14 @@ def keep(train: Sequence[Example], validation: Sequence[Example], folder: Path) 
 
 
 def take(descriptor: int) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
-    """(training, validation) from an inherited descriptor. Several processes may read at the same time."""
+    """Read training and validation examples from an inherited descriptor. Several processes may do so at a time."""
     with Path(f"/dev/fd/{descriptor}").open("rb") as file:  # opened anew: with a position of its own
         parts = [_examples(*(np.load(file, allow_pickle=False) for _ in range(5))) for _ in range(2)]
     return parts[0], parts[1]
 
 
 def _arrays(part: Sequence[Example]) -> tuple[NDArray[np.int64] | NDArray[np.int32], ...]:
-    """ids, labels, where each row ends, answer bytes, rows."""
+    """Flatten a part: ids, labels, where each row ends, answer bytes, and the rows that the examples are made of."""
     lengths = [len(example.input_ids) for example in part]
     return (
         np.fromiter(chain.from_iterable(example.input_ids for example in part), np.int32, sum(lengths)),

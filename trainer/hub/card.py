@@ -168,7 +168,7 @@ def _beside(row: ScoreRow, of_base: Sequence[ScoreRow]) -> ScoreRow | None:
 
 
 def _question(row: ScoreRow) -> tuple[str, str, str, str]:
-    """What must agree for two scores to stand beside each other: for latency the machine, which quality knows not."""
+    """Return what must agree for two scores to stand side by side; for latency that includes the machine."""
     return row.benchmark, row.metric, row.subset, row.machine_id if row.benchmark == "latency" else ""
 
 

@@ -23,7 +23,7 @@ LEFT_OUT = (".bin", ".pt", ".pth", ".pkl", ".pickle")
 
 @dataclass(frozen=True)
 class Upload:
-    """What a push consists of."""
+    """A model's files and its card, ready to be pushed to a repository."""
 
     repository: str
     files: Mapping[str, Path | bytes]
@@ -31,13 +31,13 @@ class Upload:
 
     @property
     def card(self) -> str:
-        """README.md."""
+        """The text of README.md."""
         card = self.files["README.md"]
         return card.decode("utf-8") if isinstance(card, bytes) else card.read_text(encoding="utf-8")
 
     @property
     def sizes(self) -> dict[str, int]:
-        """Name → bytes."""
+        """The size of each file in bytes, by its name."""
         return {
             name: len(file) if isinstance(file, bytes) else file.stat().st_size for name, file in self.files.items()
         }
@@ -95,7 +95,7 @@ def push(upload: Upload, private: bool = True) -> str:
 
 
 def _remedy(repository: str, error: Exception) -> str:
-    """What to do, by what the Hub answered."""
+    """Say what to do, by what the Hub answered."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     kind = type(error).__name__
     said = " ".join(str(error).split())[:200]

@@ -75,7 +75,7 @@ def segment_attention(
 
 
 def _visible(length: int, seen: int, window: int) -> Tensor:
-    """(length, seen), True where the last `length` of `seen` tokens may look: back, at most `window` with itself."""
+    """A mask (length, seen): True where the last `length` of `seen` tokens look, which is back, `window` at most."""
     distance = torch.arange(seen - length, seen)[:, None] - torch.arange(seen)[None, :]
     return (distance >= 0) & (distance < window) if window else distance >= 0
 

@@ -21,7 +21,7 @@ UNSUPPORTED = ("final_logit_softcapping", "logits_scaling", "logit_scale")
 
 
 def has_linear_head(model: nn.Module) -> bool:
-    """Is the model's head a plain linear map of the body's output?"""
+    """Whether the model's head is a plain linear map of the body's output."""
     config: Any = model.config
     return not any(getattr(config, key, None) not in (None, 1, 1.0) for key in UNSUPPORTED)
 

@@ -36,12 +36,12 @@ _TILE = uintp(64)
 
 
 def serves(tensor: Tensor) -> bool:
-    """Can these kernels read such a tensor?"""
+    """Whether these kernels can read such a tensor."""
     return tensor.device.type == "cpu" and tensor.dtype in (torch.bfloat16, torch.float32)
 
 
 def _flat(given: Any) -> Any:
-    """What a kernel takes for an argument: a contiguous tensor's memory, not copied; those of several; else itself."""
+    """Give a kernel a contiguous tensor's memory, not copied, or those of a tuple; other arguments as they are."""
     if isinstance(given, tuple):
         return tuple(map(_flat, given))
     if not isinstance(given, Tensor):
@@ -51,12 +51,12 @@ def _flat(given: Any) -> Any:
 
 
 def _inlined(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Part of the kernels that call it."""
+    """Compile a function into the kernels that call it."""
     return numba.njit(inline="always")(function)  # type: ignore[no-any-return]
 
 
 def _kernel(function: Callable[..., None]) -> Callable[..., None]:
-    """Compiled at its first call, for contiguous tensors. Where no cache can be written, at each start."""
+    """Compile a function at its first call, for contiguous tensors; at each start where no cache can be written."""
     try:
         compiled = numba.njit(cache=True, nogil=True, **_ARITHMETIC)(function)
     except RuntimeError:
@@ -70,7 +70,7 @@ def _kernel(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def _for_each_dtype(stands_for: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """The compiled form of a function, chosen by the dtype of the array that it is given first."""
+    """Register the compiled form of a function, chosen by the dtype of the array that it is given first."""
     return overload(stands_for, jit_options=_ARITHMETIC)  # type: ignore[no-any-return]
 
 

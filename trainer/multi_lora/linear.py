@@ -130,7 +130,7 @@ class _LoraProducts:
     mask: Tensor | None
 
     def read(self, flat: Tensor) -> Tensor:
-        """What the As read: the span's rows of the input, dropped out."""
+        """Return what the As read: the span's rows of the input, with dropout applied."""
         rows = flat[self.start : self.stop]
         return rows if self.mask is None else rows * self.mask
 

@@ -41,7 +41,7 @@ class Member:
 
     @property
     def progress(self) -> RunProgress:
-        """How far its run has come."""
+        """How far the member's run has come."""
         return self.trainee.progress
 
     @property
@@ -51,13 +51,13 @@ class Member:
 
     @property
     def mirror(self) -> checkpoints.Mirror | None:
-        """Where its checkpoints are copied to."""
+        """The place that the run's checkpoints are copied to, where the file names one."""
         url = self.trainee.settings.mirror
         return checkpoints.Mirror(url, self.trainee.run_id, self.notes) if url else None
 
     @property
     def best(self) -> Path | None:
-        """Folder of the adapter with the best validation loss."""
+        """The folder of the adapter with the best validation loss."""
         path = self.folder / "best" / f"step-{self.progress.best_step:08d}"
         return path if path.is_dir() else None
 

@@ -44,7 +44,7 @@ def trains_together(experiment: Experiment, model: nn.Module) -> bool:
 
 
 def why_alone(experiment: Experiment, model: nn.Module) -> str:
-    """Why this module cannot train such variants of the model, for people; empty where it can."""
+    """Say why this module cannot train such variants of the model; the empty string where it can."""
     weight = next(model.parameters())
     dtype = str(weight.dtype).removeprefix("torch.")
     if reason := sharing.why_alone(experiment.training, experiment.lora, dtype, weight.is_cuda):
@@ -72,7 +72,7 @@ class SharedBase:
         self._weight = next(model.parameters())
         self._device, self._dtype = self._weight.device, self._weight.dtype
         self.dtype = str(self._dtype).removeprefix("torch.")
-        """The base's."""
+        """The base's dtype: bfloat16, float32, …"""
 
     def adapter(self, experiment: Experiment) -> Adapter:
         """A fresh adapter as an experiment describes it. Raises ValueError when its target names no layer."""

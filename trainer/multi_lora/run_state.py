@@ -52,7 +52,7 @@ class Trainee:
         return self.progress.step >= self.total_steps or self.progress.stopped_early
 
     def learning_rate(self) -> float:
-        """Of the step to come."""
+        """The learning rate of the step to come."""
         return self.settings.learning_rate * rate_factor(self.progress.step, self.total_steps, self.settings)
 
     def update(self) -> tuple[float, float]:

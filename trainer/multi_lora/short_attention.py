@@ -55,7 +55,7 @@ def causal_attention(query: Tensor, key: Tensor, value: Tensor, rotary: Rotary |
 
 
 class _Blocks:
-    """Where each segment's heads lie in one flat tensor, ready for the products."""
+    """The places of each segment's heads in one flat tensor, as the products read them."""
 
     def __init__(self, heads: HeadLayout) -> None:
         self.heads = heads
@@ -64,11 +64,11 @@ class _Blocks:
         self.seen = [segment.seen for segment in heads.segments]
 
     def of_queries(self, blocks: Tensor, extra: int = 0) -> list[Tensor]:
-        """(key heads, heads / key heads · tokens of the segment, width + extra) of each segment."""
+        """Views of each segment: (key heads, heads / key heads · tokens of the segment, width + extra)."""
         return self._of(blocks, self.own, self.heads.query, extra)
 
     def of_keys(self, blocks: Tensor, extra: int = 0) -> list[Tensor]:
-        """(key heads, tokens seen, width + extra) of each segment."""
+        """Views of each segment: (key heads, tokens seen, width + extra)."""
         return self._of(blocks, self.seen, self.heads.key, extra)
 
     def _of(self, blocks: Tensor, tokens: Sequence[int], heads: int, extra: int) -> list[Tensor]:
@@ -207,7 +207,7 @@ def use_short_attention(model: nn.Module) -> int:
 
 
 def _tried(layer: Any) -> Tensor:
-    """What a layer makes of random input, in fp32: bf16 would hide what is not the same."""
+    """Return what a layer makes of random input, in fp32: bf16 would hide what is not the same."""
     width, tokens = layer.head_dim, 7
     draws = torch.Generator().manual_seed(0)
     angles = torch.arange(tokens)[:, None] * torch.rand(width // 2, generator=draws).repeat(2)

@@ -29,7 +29,7 @@ class Adapter:
     ) -> None:
         self.rank, self.scale, self.dropout, self.dropout_draws = rank, scale, dropout, dropout_draws
         self._places: dict[str, tuple[tuple[int, int, int], ...]] = {}
-        """For A and for B: where it begins, its height and width."""
+        """Where A and B of a layer lie in the flat weights: where each begins, its height and its width."""
         self._groups = layers_by_input(layers)
         size = 0
         for names in self._groups:
@@ -51,7 +51,7 @@ class Adapter:
         self._blocks: NDArray[np.int64]
 
     def parameters(self) -> list[nn.Parameter]:
-        """What an optimizer steps: the flat weights."""
+        """The parameters that an optimizer steps: the flat weights."""
         return [self.weights]
 
     def gradient_buffer(self) -> GradientBuffer:
@@ -77,7 +77,7 @@ class Adapter:
         return float(torch.linalg.vector_norm(self.own.flat))
 
     def scale_gradients(self, by: float) -> None:
-        """Multiply them, in place."""
+        """Multiply all gradients, in place."""
         self.own.flat.mul_(by)
 
     def forget_gradients(self) -> None:
@@ -104,7 +104,7 @@ class Adapter:
             self._transposed[block].view(width, height).copy_(transposed)
 
     def _transposed_blocks(self) -> NDArray[np.int64]:
-        """Where blocks that are transposed lie, each (first, height, width, is it a B): As of a group, every B."""
+        """Lay out what is transposed, As of a group as one and every B: rows of (first, height, width, is it a B)."""
         blocks = []
         for names in self._groups:
             start, rank, width = self._places[names[0]][0]
@@ -184,12 +184,12 @@ def layers_by_input(names: Iterable[str]) -> list[list[str]]:
 
 
 def peft_name(layer: str, part: str) -> str:
-    """The key PEFT files have for a layer's `lora_A` or `lora_B`."""
+    """The key that PEFT files have for a layer's `lora_A` or `lora_B`."""
     return f"base_model.model.{layer}.{part}.weight"
 
 
 def layer_and_part(key: str) -> tuple[str, str]:
-    """The other way: a PEFT key to the layer's name and its part."""
+    """Take a PEFT key apart into the layer's name and its part."""
     match = re.fullmatch(r"base_model\.model\.(.+)\.(lora_[AB])\.weight", key)
     if match is None:
         raise ValueError(f"{key!r} is not a LoRA weight of a PEFT adapter")

@@ -47,10 +47,10 @@ CPU_SHARE = 0.45
 """What a whole training step reaches of a large matrix product's speed in the shared loop (`trainer.multi_lora`)."""
 
 CPU_ALONE_SHARE = 0.12
-"""The same through TRL on a CPU: a quarter to a third of the shared loop's pace (docs/benchmarks.md)."""
+"""What a step reaches through TRL on a CPU: a quarter to a third of the shared loop's pace (docs/benchmarks.md)."""
 
 GPU_SHARE = {"bfloat16": 0.4, "float16": 0.25, "float32": 0.5}
-"""The same on a GPU, of its data sheet's peak. Assumptions: no GPU was measured."""
+"""What a step reaches on a GPU of its data sheet's peak, by dtype. Assumptions: no GPU was measured."""
 
 FP32_OF_HALF = 0.125
 """fp32 products beside 16-bit ones: 8.1 of 65 TFLOPS on a T4, and less than TF32 gives elsewhere."""
@@ -68,7 +68,7 @@ LOADED_BYTES = 0.6e9
 
 
 def trained_parameters(shape: Shape, lora: Lora) -> int:
-    """Weights that the optimizer moves."""
+    """Count the weights that the optimizer moves."""
     if lora.method == "full":
         return shape.parameters
     sizes = _adapted(shape, lora)
@@ -77,7 +77,7 @@ def trained_parameters(shape: Shape, lora: Lora) -> int:
 
 
 def _adapted(shape: Shape, lora: Lora) -> list[tuple[int, int]]:
-    """(inputs, outputs) of a layer's adapted linear maps."""
+    """The inputs and outputs of each adapted linear map of one layer."""
     groups = {**TARGETS, "all-linear": tuple(shape.linears)}
     wanted = groups[lora.target] if isinstance(lora.target, str) else lora.target
     return [size for name, size in shape.linears.items() if name in wanted]
@@ -100,7 +100,7 @@ class Memory:
 
     @property
     def total(self) -> float:
-        """Sum of all parts."""
+        """The sum of all parts."""
         return self.weights + self.trained + self.activations + self.passing + self.overhead
 
 
@@ -117,7 +117,7 @@ def memory(shape: Shape, training: Training, lora: Lora, row_tokens: int, runs: 
 
 
 def dtype_of(shape: Shape, training: Training, place: Place) -> str:
-    """What a training computes in there, by what the file says: `auto` is float32 where the base overflows fp16."""
+    """The dtype that a training computes in there, by what the file says; `auto` is float32 where fp16 overflows."""
     if training.dtype != "auto":
         return training.dtype
     return "float32" if place.dtype == "float16" and shape.architecture in OVERFLOWS else place.dtype
@@ -163,7 +163,7 @@ def _alone(shape: Shape, training: Training, lora: Lora, row_tokens: int, place:
 def _counted(
     shape: Shape, training: Training, lora: Lora, batch: tuple[int, int], checkpointing: bool, place: Place
 ) -> Memory:
-    """What autograd keeps of each operation of transformers' decoder under PEFT. `batch`: rows, tokens of a row."""
+    """Count what autograd keeps of each operation of transformers' decoder under PEFT. `batch`: rows, tokens a row."""
     width = 2 if dtype_of(shape, training, place) in HALF else 4
     full = lora.method == "full"
     # Full fine-tuning keeps one fp32 copy, counted among the trained, and autocast's copies in the dtype.
@@ -232,7 +232,7 @@ def validation_seconds(
 
 
 def starting_seconds(shape: Shape, training: Training, place: Place) -> float:
-    """Until the first step: a process, its libraries, the base read from its file."""
+    """Time until the first step: a process, its libraries, the base read from its file."""
     width = 4 if dtype_of(shape, training, place) == "float32" else 2
     return START_SECONDS[place.kind] + shape.parameters * width / LOADED_BYTES
 
@@ -243,7 +243,7 @@ def _operations(shape: Shape, training: Training, passes: int, tokens: float, an
 
 
 def _reached(shape: Shape, training: Training, lora: Lora, place: Place) -> float:
-    """Operations a second in training."""
+    """Operations a second that a place reaches in training."""
     dtype = dtype_of(shape, training, place)
     if place.kind == "cpu":
         return place.flops * (

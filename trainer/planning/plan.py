@@ -35,11 +35,11 @@ class Need:
 
     device: str
     memory_bytes: float
-    """Of one device."""
+    """What one device must hold."""
     device_bytes: float
     checkpointing: bool
     seconds: float
-    """Of all its runs with their validations, several at once where there are several GPUs; no measurements."""
+    """Time of all its runs with their validations, several at once where there are several GPUs; no measurements."""
     dtype: str = ""
     """What it computes in there."""
     micro_batch: int = 0
@@ -66,7 +66,7 @@ class Group:
     """Training rows after all filters; None when data or tokenizer cannot be had here."""
     validation_rows: int | None = None
     tokens: int | None = None
-    """Of one pass over the training rows."""
+    """Tokens of one pass over the training rows."""
     validation_tokens: int | None = None
     steps: int | None = None
     """Optimizer steps of the longest run."""
@@ -80,7 +80,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Plan:
-    """The whole experiment."""
+    """The plan of a whole experiment."""
 
     experiment: str
     groups: tuple[Group, ...]
@@ -91,7 +91,7 @@ class Plan:
 
     @property
     def runs(self) -> int:
-        """Number of runs."""
+        """The number of runs."""
         return sum(len(group.runs) for group in self.groups)
 
 
@@ -133,7 +133,7 @@ def _group(
     progress: Progress | None,
     named: Sequence[Place] | None,
 ) -> tuple[Group, list[str], list[str]]:
-    """(group, warnings, problems)."""
+    """Plan one group; also its warnings and its problems."""
     own = members[0].experiment
     base = members[0].base
     names = tuple(variant.name for variant in members)
@@ -183,10 +183,10 @@ def _group(
 
 @dataclass(frozen=True)
 class Work:
-    """What a group's runs go through."""
+    """The steps and tokens that a group's runs go through."""
 
     steps: tuple[int, ...]
-    """Of each run."""
+    """Optimizer steps of each run."""
     step_tokens: float
     step_answers: float
     """Tokens of a step that are trained on."""
@@ -216,7 +216,7 @@ def _steps(experiment: Experiment, rows: int) -> int:
 
 
 def _need(shape: Shape, members: Sequence[Variant], long_row: int, work: Work | None, place: Place) -> Need:
-    """What the runs take there. Without their `work`, which needs the data, time is 0: not known."""
+    """Estimate what the runs take there. Without their `work`, which needs the data, time is 0: not known."""
     found = [
         memory(shape, variant.experiment.training, variant.experiment.lora, long_row, len(members), place)
         for variant in members
@@ -295,7 +295,7 @@ def _data_warnings(group: Group, own: Experiment) -> list[str]:
 
 
 def _memory_warnings(base: str, needs: Sequence[Need], own: Experiment) -> list[str]:
-    """What to change for devices that are too small; the first change that the file has not made yet."""
+    """Say what to change for devices that are too small; the first change that the file has not made yet."""
     told = []
     for need in needs:
         if need.fits:
@@ -316,7 +316,7 @@ def _memory_warnings(base: str, needs: Sequence[Need], own: Experiment) -> list[
 
 
 def _tokenizer_kind(base: str) -> tuple[str, int]:
-    """What tells tokenizers apart without loading them; bases that cannot be had count as one kind."""
+    """Return what tells tokenizers apart without loading them; bases that cannot be had count as one kind."""
     try:
         shape = base_shape(base)
     except TrainerError:

@@ -128,7 +128,7 @@ def leads(experiment: Experiment) -> frozenset[str]:
 
 
 def _words(whole: Experiment, small: Experiment, leading: frozenset[str], unreached: list[str]) -> tuple[str, ...]:
-    """What a rehearsal shows and what it leaves open."""
+    """Say what a rehearsal shows and what it leaves open."""
     runs, forms = variants(small), whole.evaluate.forms
     rows = f"{ROWS} rows of each source" + (f" (made up for {', '.join(unreached)}: not reached)" if unreached else "")
     told = [

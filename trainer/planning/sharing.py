@@ -9,7 +9,7 @@ ON_A_GPU = "a GPU trains run by run"
 
 
 def why_alone(training: Training, lora: Lora, dtype: str, on_a_gpu: bool) -> str:
-    """Why a variant cannot share the loop's passes, for people; empty where it can.
+    """Say why a variant cannot share the loop's passes; the empty string where it can.
 
     dtype: what the base computes in: bfloat16, float16 or float32.
     """

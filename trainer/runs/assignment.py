@@ -27,7 +27,7 @@ class Assignment:
     folder: Path
     """Where its checkpoints are."""
     steps: int
-    """Of the whole training; the schedule goes by them."""
+    """Optimizer steps of the whole training; the schedule goes by them."""
     until: int
     """The step at which this call stops; a sweep's cut."""
     reason: str
@@ -40,7 +40,7 @@ class Assignment:
 
 
 def assign(session: Session, variant: Variant, base: Base, data: PreparedData, reason: str) -> Assignment:
-    """The assignment of a variant over prepared data. `reason`: why it trains alone."""
+    """Make the assignment of a variant over prepared data. `reason`: why it trains alone."""
     training = variant.experiment.training
     order = row_order(training, [len(example.input_ids) for example in data.train], packing=False)
     steps = training.max_steps or order.steps_of(training.epochs)

@@ -221,7 +221,7 @@ class Mirror:
 
 
 def _problem(path: Path) -> str:
-    """Why a checkpoint is not whole; empty when it is."""
+    """Say why a checkpoint is not whole; the empty string when it is."""
     try:
         hashes = json.loads((path / MARKER).read_text(encoding="utf-8"))["files"]
     except FileNotFoundError:

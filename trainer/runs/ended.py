@@ -12,7 +12,7 @@ from results import RunStatus
 
 @dataclass
 class Ended:
-    """What became of a run trained alone."""
+    """The end of a run that trained alone."""
 
     status: RunStatus
     reason: str
@@ -22,10 +22,10 @@ class Ended:
     notes: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values, for another process."""
+        """Return plain values that another process can read."""
         return {**asdict(self), "best": str(self.best) if self.best else None}
 
     @classmethod
     def of_json(cls, said: Mapping[str, Any]) -> Ended:
-        """The other way."""
+        """Read what `as_json` gave."""
         return cls(**{**said, "best": Path(said["best"]) if said["best"] else None})

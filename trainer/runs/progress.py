@@ -39,7 +39,7 @@ class RunProgress:
     tokens_seen: int = 0
     """Tokens trained on so far, prompts included."""
     elapsed_seconds: float = 0.0
-    """Of training, this run's share where several train together; validation and saving apart."""
+    """Time in training, this run's share where several train together; validation and saving apart."""
     best_step: int = 0
     """The step of the best validation loss; 0 before the first validation."""
     best_loss: float = math.inf

@@ -12,12 +12,13 @@ from engines import adapter_sha256, folder_sha256, model_id
 from results import Form, Model, digest
 from trainer.bases.loading import Base
 from trainer.bases.templates import PLAIN_TEMPLATE
+from trainer.bases.tokenizer import Tokenizer
 from trainer.runs.session import Session
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a finished run left."""
+    """What a finished run left, to be registered as a model."""
 
     run_id: str
     name: str
@@ -25,11 +26,11 @@ class Trained:
     best: Path
     """Folder of the weights with the best validation loss."""
     details: dict[str, Any]
-    """Of the model's record: best step, validation loss, steps, dtype, notes."""
+    """What the model's record says besides: best step, validation loss, steps, dtype, notes."""
 
 
 def register_base(base: Base, session: Session) -> Model:
-    """The untouched base, under its own name. A GGUF base keeps the path of the GGUF."""
+    """Register the untouched base under its own name. A GGUF base keeps the path of the GGUF."""
     path = Path(base.path)
     template = template_sha256(base.tokenizer)
     identity = digest({"weights": base.identity, "adapter": "", "template": template, "form": "base"})
@@ -103,13 +104,13 @@ def register_whole(trained: Trained, session: Session) -> Model:
     )
 
 
-def template_sha256(tokenizer: Any) -> str:
-    """SHA-256 of the chat template's text."""
+def template_sha256(tokenizer: Tokenizer) -> str:
+    """Compute the SHA-256 of the chat template's text."""
     return hashlib.sha256(str(tokenizer.chat_template or "").encode()).hexdigest()
 
 
 def size_bytes(path: Path) -> int:
-    """Bytes of a file, or of a model folder's weights and small files."""
+    """Count the bytes of a file, or of all files of a model folder."""
     if path.is_file():
         return path.stat().st_size
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())

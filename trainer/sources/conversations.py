@@ -28,7 +28,7 @@ class Turn(TypedDict, total=False):
     """[{"type": "function", "function": {"name": …, "arguments": {…}}}], as chat templates take them."""
     tool_call_id: str
     name: str
-    """Of the tool that answers."""
+    """The name of the tool that answers."""
     train: bool
     """False: an answer that is read and not learned. Absent: learned."""
 
@@ -95,7 +95,7 @@ class Reading:
 
 
 def turn_text(turn: Turn) -> str:
-    """What a turn says: its thought, its content, its calls as JSON."""
+    """Return what a turn says: its thought, its content, its calls as JSON."""
     if "reasoning_content" not in turn and "tool_calls" not in turn:
         return turn["content"]
     calls = (json.dumps(call["function"], ensure_ascii=False) for call in turn.get("tool_calls", ()))
@@ -110,7 +110,7 @@ def _identifying(turn: Turn) -> list[Any]:
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Without the cycle collector: rows have no cycles, and looking for some while a million are made takes a fifth
+    """Keep the cycle collector off: rows have no cycles, and looking for some while a million are made takes a fifth
     of the time."""
     before = gc.isenabled()
     gc.disable()

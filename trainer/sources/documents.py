@@ -18,7 +18,7 @@ WRAPPERS = ("data", "rows", "examples", "items", "records", "instances", "sample
 def rows_of_document(
     document: Any, source: Source, tell: Callable[[str], None]
 ) -> Iterator[tuple[str, Mapping[str, Any] | BadRow]]:
-    """(place in the document, row or why it is none).
+    """Yield each row of a document with its place in it, or why it is none.
 
     Raises: DataInvalid when it holds several lists, or splits without the wanted one.
     """

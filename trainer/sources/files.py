@@ -96,7 +96,7 @@ def _line_of_list(place: str, row: list[Any], source: Source, tell: Tell) -> Row
 
 
 def _first_line(lines: IO[str]) -> tuple[int, str] | None:
-    """(number, text) of the first line that is not blank, a byte-order mark taken off."""
+    """Find the first line that is not blank: its number, and its text without a byte-order mark."""
     for number, line in enumerate(lines, 1):
         if not line.isspace():
             return number, line.removeprefix("\ufeff")
@@ -157,14 +157,14 @@ def _documents(name: str, text: str, source: Source, tell: Tell) -> Rows:
 
 
 def _begins(text: str, place: int) -> int:
-    """Where the next value begins: whitespace and commas between values are passed."""
+    """Find where the next value begins, past the whitespace and commas between values."""
     while place < len(text) and text[place] in " \t\r\n,":
         place += 1
     return place
 
 
 def _decoded(text: str, place: int) -> tuple[Any, int] | None:
-    """(value, end) of the JSON value at a place; None where there is none."""
+    """Decode the JSON value at a place and say where it ends; None where there is none."""
     try:
         return json.JSONDecoder().raw_decode(text, place)
     except (ValueError, RecursionError):
@@ -202,7 +202,7 @@ def _arrow_rows(path: Path) -> Rows:
 
 
 def _batches(path: Path, batches: Iterator[Any], pa: Any) -> Rows:
-    """Rows of Arrow batches."""
+    """Yield the rows of Arrow batches."""
     number = 0
     try:
         for batch in batches:

@@ -144,7 +144,7 @@ def _preference(row: Mapping[str, Any], names: tuple[str, str]) -> str:
 
 
 def _unknown(row: Mapping[str, Any]) -> str:
-    """What a row without a known format is, and what to do."""
+    """Say what a row without a known format is, and what to do."""
     names = ", ".join(sorted(map(str, row)))[:120]
     if any(key in row for key in ROLE_KEYS) and any(key in row for key in TEXT_KEYS):
         return "the row is one turn, not a conversation: put the turns of one into a list `messages`"

@@ -113,7 +113,7 @@ def examined(source: Source, columns: Collection[str] = ()) -> tuple[list[Conver
 
 
 def raw_rows(source: Source, tell: Tell = lambda _: None) -> Rows:
-    """(place, row) of a source: the place names file and line; an unreadable line is a BadRow in the row's stead.
+    """Yield place and row of a source: the place names file and line; a BadRow stands for a line that cannot be read.
 
     `tell` hears how files were read where that is no matter of course: dialects, encodings, what was left out.
     """
@@ -180,7 +180,7 @@ UNREACHED = ("OfflineModeIsEnabled", "ConnectionError", "ConnectError", "Connect
 
 
 def _hub_error(source: Source, error: Exception) -> DataInvalid:
-    """What to do about a Hub data set that does not load, by what the Hub client said."""
+    """Make the error of a Hub data set that does not load, with what to do by what the Hub client said."""
     said = " ".join(str(error).split())[:200]
     kinds = {type(cause).__name__ for cause in _causes(error)}
     start = f"Cannot read the data set {source.name!r} (split {source.split})"

@@ -52,7 +52,7 @@ def module_rows(path: Path, module: str) -> list[dict[str, Any]]:
 
 
 def stdlib_version() -> str:
-    """What the rows depend on, e.g. "3.11.2"."""
+    """Name the version of Python that the rows depend on, e.g. "3.11.2"."""
     return ".".join(map(str, sys.version_info[:3]))
 
 

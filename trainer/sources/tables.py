@@ -136,7 +136,7 @@ def _fit(sample: str, dialect: Dialect) -> float:
 
 
 def _worth(sample: str, dialect: Dialect, source: Source) -> tuple[bool, bool, float]:
-    """(the header has the wanted columns, it has several, share of the rows that fit)."""
+    """Rate a dialect: whether the header has the wanted columns, whether it has several, share of the rows that fit."""
     rows = _head(sample, dialect)
     header = [name.strip() for name in rows[0]] if rows else []
     columns = source.columns

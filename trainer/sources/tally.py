@@ -63,7 +63,7 @@ class Tally:
             self._notes.add(note, place)
 
     def report(self) -> dict[str, Any]:
-        """See `trainer.sources.reading.examined`."""
+        """Return the source's report, as `trainer.sources.reading.examined` describes it."""
         formats: Counter[str] = Counter()
         columns: dict[str, Counter[str]] = {name: Counter() for name in ("used", "ignored", "not_used")}
         for (kind, *named), rows in self._kinds.items():

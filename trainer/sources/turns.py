@@ -152,7 +152,7 @@ def _judge_keys(turn: Mapping[str, Any], made: Turn, text_key: str | None, field
 
 
 def _text(value: Any, calls: bool) -> tuple[str, str]:
-    """(text, thought) of a turn's content: text, a number, or parts as OpenAI, Anthropic and LLaMA-Factory have them.
+    """Take text and thought out of a turn's content: text, a number, or OpenAI's, Anthropic's, LLaMA-Factory's parts.
 
     Raises: BadRow.
     """

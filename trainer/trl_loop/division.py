@@ -16,9 +16,9 @@ class Division:
     """A step's rows, cut into passes of equal size."""
 
     rows: int
-    """Of a forward and backward pass: the micro-batch."""
+    """Rows of a forward and backward pass: the micro-batch."""
     passes: int
-    """Of an optimizer step: the accumulation."""
+    """Passes of an optimizer step: the accumulation."""
     checkpointing: bool
     """Whether activations are recomputed on the way back instead of kept."""
     may_recompute: bool = True
@@ -26,13 +26,16 @@ class Division:
 
     @classmethod
     def of(cls, training: Training) -> Division:
-        """As the experiment file has it; unset, nothing is recomputed."""
+        """Divide a step as the experiment file says; where it says nothing, nothing is recomputed."""
         recomputes = training.gradient_checkpointing
         return cls(training.batch_size, training.gradient_accumulation, bool(recomputes), recomputes is not False)
 
     def smaller(self, fitting: int | None = None) -> Division | None:
-        """What to try after an out-of-memory: half the rows, or `fitting` where so many were seen to fit; for a single
-        row recomputed activations, unless the file forbids them; None when nothing is left."""
+        """Return what to try after an out-of-memory; None when nothing is left.
+
+        Half the rows are tried, or `fitting` where so many were seen to fit; for a single row recomputed activations,
+        unless the file forbids them.
+        """
         step = self.rows * self.passes
         most = self.rows // 2 if fitting is None else min(fitting, self.rows - 1)
         if most < 1:
@@ -43,7 +46,7 @@ class Division:
 
     @property
     def words(self) -> str:
-        """For people."""
+        """The division in words, for people."""
         rows = "1 row" if self.rows == 1 else f"{self.rows} rows"
         passes = "1 pass" if self.passes == 1 else f"{self.passes} passes"
         return f"{rows} a pass, {passes} a step{', activations recomputed' if self.checkpointing else ''}"

@@ -51,14 +51,14 @@ def first_pass(trl: Any, dtype: str) -> None:
 
 
 def _largest(lengths: Sequence[int], rows: int) -> list[int]:
-    """The rows of the pass that has the most tokens with padding, of passes of so many rows."""
+    """Find the rows of the pass that has the most tokens with padding, of passes of so many rows."""
     starts = range(0, len(lengths), rows)
     start = max(starts, key=lambda start: len(lengths[start : start + rows]) * max(lengths[start : start + rows]))
     return list(range(start, min(start + rows, len(lengths))))
 
 
 def _tried(trl: Any, rows: Sequence[int]) -> tuple[float, str]:
-    """(loss, empty), or what the device said when its memory ran out. Frees what it took."""
+    """Try one pass: its loss, and the empty string or what the device said when its memory ran out. Frees it all."""
     model = trl.model
     devices = [model.device] if model.device.type == "cuda" else []
     try:

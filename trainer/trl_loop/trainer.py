@@ -108,7 +108,7 @@ class Alone(SFTTrainer):  # type: ignore[misc]
         return validation.batches(lengths, self._validation_tokens)
 
     def _log_likelihood(self, part: Sequence[int]) -> float:
-        """Of the answer tokens of these validation rows, in nats."""
+        """The log-likelihood of all answer tokens of these validation rows together, in nats."""
         batch = self.data_collator([self.eval_dataset[index] for index in part])
         with torch.no_grad(), self.compute_loss_context_manager():
             outputs = self.model(**self._prepare_inputs(batch), use_cache=False, fused_lm_head=True)

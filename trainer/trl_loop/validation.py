@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 MOST_TOKENS = 16384
-"""Of a pass, padding included: beyond it a GPU gains nothing more by size."""
+"""The most tokens of a pass, padding included: beyond it a GPU gains nothing more by size."""
 
 LEAST_TOKENS = 1024
 
 FREE_SHARE = 0.5
-"""Of the free memory that a pass may take; the allocator and the head's tiles need the rest."""
+"""The share of the free memory that a pass may take; the allocator and the head's tiles need the rest."""
 
 
 def tokens_of_a_pass(free_bytes: int, config: Any, bytes_a_value: int) -> int:
