@@ -221,8 +221,9 @@ def _matmul_seconds(together: Any, trainees: list[Any]) -> float:
     rows = trainees[0].order.rows(0)
     tokens = sum(together.train.lengths[row] for row in rows) * len(trainees)
     trained = sum(together.train.trained[row] for row in rows) * len(trainees)
-    weights = [m.base.weight for m in together.model.modules() if type(m).__name__ == "SharedLinear"]
     head = together.model.get_output_embeddings().weight
+    layers = [module for module in together.model.modules() if isinstance(module, torch.nn.Linear)]
+    weights = [layer.weight for layer in layers if layer.weight is not head]
     inputs = {w.shape: torch.randn(min(tokens, 2048), w.shape[1], dtype=w.dtype) for w in weights}
     some = torch.randn(256, head.shape[1], dtype=head.dtype)
 
