@@ -1,4 +1,4 @@
-"""From a model of the store to an engine that answers for it.
+"""A model of the store becomes an engine that answers for it.
 
     with_engine = open_engine(store.models.find("demo-rank8-lora"), workspace)
 

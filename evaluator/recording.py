@@ -57,7 +57,7 @@ class Measurements:
         self._machine = this_machine()
         store.machines.add(self._machine)
         self.found: dict[str, Evaluation] = {}
-        """By model id; what is concluded is put here."""
+        """The evaluations by model id; what is concluded is put here."""
 
     def each_open(
         self, groups: Iterable[G], settings: Callable[[G], Mapping[str, Mapping[str, Any]]]

@@ -1,1 +1,1 @@
-"""From a trained model to the file that ships, behind the gate that compares the two."""
+"""A trained model becomes the file that ships, behind the gate that compares the two."""

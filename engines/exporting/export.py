@@ -43,7 +43,7 @@ class _Task:
     workspace: Workspace
     references: References
     base: Model | None
-    """For a LoRA-GGUF over a base that is no GGUF itself: the base exported to one."""
+    """The base exported to a GGUF, for a LoRA-GGUF over a base that is none itself."""
 
     @property
     def name(self) -> str:

@@ -29,9 +29,9 @@ class GpuMemory:
     """Bytes that are free now, by who would use them; 0 for a library that computes on the CPU."""
 
     llamacpp: int = 0
-    """On all GPUs that the installed xllamacpp was built for."""
+    """Free bytes on all GPUs that the installed xllamacpp was built for."""
     transformers: int = 0
-    """On the GPU that torch uses."""
+    """Free bytes on the GPU that torch uses."""
 
 
 def gpu_memory() -> GpuMemory:

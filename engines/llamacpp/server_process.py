@@ -29,7 +29,7 @@ SLACK_BYTES = 4 << 30
 """Address space beyond weights, keys and values: libraries, stacks, compute buffers. Not memory, only its bound."""
 
 LOAD_SECONDS = 60.0
-"""For starting a process and whatever a template may do while llama.cpp looks at it; beside reading the file."""
+"""Seconds to start a process and whatever a template may do while llama.cpp looks at it; beside reading the file."""
 DISK = 20e6
 """Bytes per second of the slowest disk that is waited for."""
 

@@ -67,7 +67,7 @@ class ChildProcess:
         """host:port on loopback."""
         self.details: dict[str, Any] = answer
         self.start_seconds = time.perf_counter() - began
-        """From the fork to the model being ready."""
+        """Seconds from the fork to the model being ready."""
 
     @property
     def pid(self) -> int:

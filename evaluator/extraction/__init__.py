@@ -1,1 +1,1 @@
-"""From a model's text to the program that is run: markup, rules, what makes a program whole."""
+"""A model's text becomes the program that is run: markup, rules, what makes a program whole."""

@@ -144,7 +144,7 @@ def _from_fenced_body(text: str, python: Sequence[Block], found: Sequence[Block]
 
 
 def _from_prose(text: str, task: Task) -> Extraction:
-    """Without fences: from the first line that starts a program with the function, as much as parses."""
+    """A text without fences: as much as parses from the first line that starts a program with the function."""
     if text.startswith(task.prompt):
         return Extraction(text[len(task.prompt) :], "text+repeated prompt removed", "completion")
     text, done = _decoded(text, task)

@@ -1,4 +1,4 @@
-"""From stored answers to verdicts and scores: now, later, or on another machine.
+"""Stored answers get their verdicts and scores: now, later, or on another machine.
 
 An answer is stored whole before or with its verdict. Where there is no sandbox nothing is run: the answers stay
 without verdicts, the evaluation is `unscored` and has no scores, and `rescore` completes it wherever there is one.

@@ -44,7 +44,7 @@ class HumanEvalSettings(BaseModel, frozen=True, extra="forbid"):
     tasks: int | tuple[str | int, ...] | None = None
     """How many, spread evenly over the benchmark, or which (ids or places); all by default."""
     prompting: Prompting | None = None
-    """By default chat for a model with a chat template, raw without one."""
+    """How tasks are put: by default chat for a model with a chat template, raw without one."""
     instruction: str = INSTRUCTION
     """User turn of chat prompting; `{prompt}` is the task's."""
     system: str = ""

@@ -1,4 +1,4 @@
-"""From verdicts to pass@k with intervals.
+"""Verdicts become pass@k with intervals.
 
 An `error` is our own failure: it is in no numerator and in no denominator, and a task with nothing else counts nowhere.
 """

@@ -33,7 +33,7 @@ from results.records import Progress, Verdict
 PROGRESS_SECONDS = 0.2
 """Wall time between two reports of how far scoring is."""
 _CALIBRATIONS: dict[tuple[str, Limits], Calibration] = {}
-"""By the tasks' digest and the limits: what `Scorer.calibrated` remembers. Of one machine, so of one process."""
+"""What `Scorer.calibrated` remembers, by the tasks' digest and the limits. Of one machine, so of one process."""
 
 Before = Literal["prompt", "stripped", "imports", "nothing"]
 """What stands before an answer: the task's prompt, the prompt without white space at its end, its imports, nothing."""
@@ -66,7 +66,7 @@ class ScoredAnswer:
     cpu_seconds: float
     wall_seconds: float
     base: Verdict | None = None
-    """By the benchmark's own tests alone, where `verdict` is by EvalPlus's additional ones too."""
+    """The verdict by the benchmark's own tests alone, where `verdict` is by EvalPlus's additional ones too."""
 
 
 def assemble(task: Task, answer: Answer, settings: ScoringSettings) -> str:
@@ -151,7 +151,7 @@ class Scorer:
         self._tasks = {task.id: task for task in tasks}
         own = [replace(task, id=task.id + BASE, test=task.base_test, base_test="") for task in tasks if task.base_test]
         self._tests = self._tasks | {task.id: task for task in own}
-        """By the name that it is run under: every test."""
+        """Every test, by the name that it is run under."""
         self._plans: Plans = dict(calibration.plans) if calibration else {}
         self._workers: list[Worker] = []
         self._mine = threading.local()

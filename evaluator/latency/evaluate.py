@@ -70,7 +70,7 @@ class LatencySettings(BaseModel, frozen=True, extra="forbid"):
     """What is asked of each model. The defaults take about 10 s a model for 135M parameters on two cores."""
 
     prompts: tuple[str, ...] = ("short", "medium")
-    """By name: short, medium, long of the grid; pythagoras, sky, life are answered at natural length."""
+    """The prompts by name: short, medium, long of the grid; pythagoras, sky, life are answered at natural length."""
     repetitions: int = Field(5, ge=1, le=1000)
     """Timed requests per prompt."""
     tokens: int = Field(24, ge=2, le=4096)
@@ -82,7 +82,7 @@ class LatencySettings(BaseModel, frozen=True, extra="forbid"):
     threads: int = Field(0, ge=0)
     """0: found by calibration."""
     seconds: float = Field(60.0, gt=0)
-    """For all timed requests of all models together: after two rounds, no further one begins beyond this. A machine
+    """Seconds of all models' timed requests together: after two rounds, no further one begins beyond this. A machine
     that is busy with other work would take many times as long; how many rounds were made is recorded."""
 
 
@@ -137,7 +137,7 @@ class _Start:
     """One model alone in a fresh process."""
 
     cold_start_seconds: float
-    """From starting the process to the first token; files in the page cache."""
+    """Seconds from starting the process to the first token, files in the page cache."""
     peak_rss_bytes: int
     """Highest resident memory after an answer to the longest prompt."""
 

@@ -50,11 +50,11 @@ class Calibration:
     """What the canonical solutions used on this machine."""
 
     canonical_cpu_seconds: Mapping[str, float]
-    """By task id, of those that passed."""
+    """The times by task id, of those that passed."""
     plans: Mapping[str, Mapping[str, list[str]]] = field(default_factory=dict, repr=False)
     """What the tests call, and the right results: `evaluator.sandbox.worker.Plans`. Saves finding it out again."""
     failed: Mapping[str, str] = field(default_factory=dict)
-    """By task id: why its reference solution did not pass. Such a task says nothing of an answer."""
+    """Why its reference solution did not pass, by task id. Such a task says nothing of an answer."""
 
     @property
     def slowness(self) -> float:

@@ -32,7 +32,7 @@ _TRUTH: dict[str, _Operator] = {
     "__bool__": bool, "__float__": float, "__int__": int, "__index__": operator.index, "__complex__": complex,
 }  # fmt: skip
 _WIDE: dict[str, tuple[str, type]] = {"f": ("f8", float), "c": ("c16", complex), "i": ("i8", int), "u": ("u8", int)}
-"""By `numpy.dtype.kind`: the widest type, and the type of Python whose operators it gets."""
+"""The kinds, by `numpy.dtype.kind`: the widest type, and the type of Python whose operators it gets."""
 
 
 def judged(value: Any) -> Any:

@@ -28,11 +28,11 @@ class Look:
     test: float
     """That the judge computed; NaN where the kernel does not say."""
     delays: Mapping[str, float] = field(default_factory=dict)
-    """By thread of answer and judge: that it waited for a processor."""
+    """How long it waited for a processor, by thread of answer and judge."""
     stolen: float = 0.0
     """That the most disturbed processor spent on interrupts or on other virtual machines; in no task's account."""
     free: Mapping[str, float] = field(default_factory=dict)
-    """By processor that the answer may use: that it had nothing to do."""
+    """How long it had nothing to do, by processor that the answer may use."""
 
 
 class Stopwatch:
@@ -44,7 +44,7 @@ class Stopwatch:
         self.idle = 0.0
         """Wall seconds of waiting, since the first look."""
         self._unexplained = 0.0
-        """Of these: while every processor was busy, so that the kernel may yet tell of a wait for one."""
+        """How much of these was while every processor was busy, so that the kernel may yet tell of a wait for one."""
 
     @property
     def test(self) -> float:

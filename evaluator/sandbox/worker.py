@@ -59,7 +59,7 @@ class Report:
 
 
 Plans = dict[str, Mapping[str, list[str]]]
-"""By task id: the calls that its test makes ("plan") and a passing answer's replies ("results")."""
+"""Known by task id: the calls that its test makes ("plan") and a passing answer's replies ("results")."""
 
 
 class JudgeLost(Exception):

@@ -125,7 +125,7 @@ def check(candidate):
 
 _WRITTEN = re.compile(r"^def assertion\(out, exp, atol\):|^def _poly\(xs: list, x: float\):", re.MULTILINE)
 _ROOTS = "_poly(*candidate(*inp), inp)"
-"""As HumanEval/32's test is published: it takes the root for the polynomial, and every program fails."""
+"""What HumanEval/32's test does as it is published: it takes the root for the polynomial, and every program fails."""
 
 
 def has_inputs(row: Mapping[str, Any]) -> bool:

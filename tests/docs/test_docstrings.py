@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.docs.names import trees
+from tests.docs.names import ROOMS, trees
 
 FRAGMENT = re.compile(r"(Of|In|By|With|From|At|On|For|To|Between|Beside|Until|Without|Since|Than|And|Or|Not|As) ")
 """How a fragment begins: with a word that leans on another. "In pixels." needs the name that it stands under."""
@@ -29,7 +29,7 @@ def docstrings(room: str) -> Iterator[tuple[str, str]]:
                     yield f"{path.name}:{one.lineno}", " ".join(one.value.value.split())
 
 
-@pytest.mark.parametrize("room", ["bakeoff", "dashboard", "results"])
+@pytest.mark.parametrize("room", ROOMS)
 def test_no_docstring_is_a_fragment(room: str) -> None:
     found = list(docstrings(room))
     assert len(found) > 50

@@ -68,7 +68,7 @@ THINKING = (
     "{{- content }}" + CALLS + "{{- '<|im_end|>\n' }}{%- endif %}"
     "{%- endfor %}{%- if add_generation_prompt %}{{- '<|im_start|>assistant\n' }}{%- endif %}"
 )
-"""In the shape of Qwen 3's: thoughts stand after the last question alone, earlier ones are left out."""
+"""The shape of Qwen 3's: thoughts stand after the last question alone, earlier ones are left out."""
 
 HEADERS = (
     "{{- bos_token }}{%- set place = namespace(listed=false) %}{%- for message in messages %}"
@@ -86,7 +86,7 @@ HEADERS = (
     "{%- endfor %}{%- if add_generation_prompt %}"
     "{{- '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{%- endif %}"
 )
-"""In the shape of Llama 3.1's: tools in the first question, one call a turn, and no text beside it."""
+"""The shape of Llama 3.1's: tools in the first question, one call a turn, and no text beside it."""
 
 TURNS = (
     "{{- bos_token }}{%- for message in messages %}"

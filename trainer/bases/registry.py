@@ -18,7 +18,7 @@ class Shape:
     """Sizes of a decoder: what memory and time are estimated from."""
 
     architecture: str
-    """As `trainer.bases.miniatures` names them: llama, qwen2, qwen3, gemma2, gemma3, mistral, phi3, …"""
+    """Its name in `trainer.bases.miniatures`: llama, qwen2, qwen3, gemma2, gemma3, mistral, phi3, …"""
     layers: int
     hidden: int
     intermediate: int

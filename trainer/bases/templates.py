@@ -26,7 +26,7 @@ PLAIN_TEMPLATE = (
     "{%- else %}{{ '### Response:\n' + message['content'] + eos_token + '\n\n' }}{%- endif %}"
     "{%- endfor %}{%- if add_generation_prompt %}{{ '### Response:\n' }}{%- endif %}"
 )
-"""For bases without a template: words every model knows, since new special tokens would need trained embeddings."""
+"""The template of bases without one: words all models know, since new special tokens would need trained embeddings."""
 
 FIXED_DATE = "26 Jul 2024"
 """Llama 3's template prints today's date, which would change the data's identity overnight; this is its own default."""

@@ -1,1 +1,1 @@
-"""From rows to token ids: filtered, split, kept apart from benchmarks, rendered, masked, cached, ordered."""
+"""Rows become token ids: filtered, split, kept apart from benchmarks, rendered, masked, cached, ordered."""

@@ -26,7 +26,7 @@ class PreparedData:
     """A data set ready to train on, the same for every variant of one base."""
 
     train: tuple[Example, ...]
-    """In the order of the mix, shuffled by `data.seed`; epochs shuffle again with the run's seed."""
+    """The rows in the order of the mix, shuffled by `data.seed`; epochs shuffle again with the run's seed."""
     validation: tuple[Example, ...]
     train_rows: tuple[Conversation, ...]
     """`train[i]` is made of `train_rows[i]`."""

@@ -1,4 +1,4 @@
-"""From an experiment's data section to tokenised examples: read, convert, filter, decontaminate, split, tokenise.
+"""An experiment's data section becomes tokenised examples: read, convert, filter, decontaminate, split, tokenise.
 
 Reading is in `trainer.sources.reading`, row formats in `trainer.sources.formats`, filters in `trainer.data.quality`,
 benchmark overlap in `trainer.data.contamination`, templates and the answers-only mask in `trainer.data.chat_masks`.

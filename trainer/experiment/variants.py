@@ -1,4 +1,4 @@
-"""From an experiment to its runs: every base × setting × seed, each with a name for people and a lasting id.
+"""An experiment becomes its runs: every base × setting × seed, each with a name for people and a lasting id.
 
     for variant in variants(load_experiment("experiments/demo.yaml")):
         print(variant.name, variant.settings)

@@ -25,10 +25,10 @@ from trainer.runs.session import Session
 from trainer.trl_loop.division import Division
 
 LOG = "training.log"
-"""In a run's folder: what its process and the libraries in it printed."""
+"""The file in a run's folder that holds what its process and the libraries in it printed."""
 
 LOOK_SECONDS = 0.2
-"""Between looks at whether the person has asked to stop."""
+"""The pause between looks at whether the person has asked to stop."""
 
 REMEDY = (
     "set training.quantization: nf4, a smaller training.max_length or lora.rank, or take a smaller base or a larger GPU"

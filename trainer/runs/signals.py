@@ -11,7 +11,7 @@ from typing import Any
 from results import silence_hung_up
 
 TELLING_SECONDS = 10.0
-"""For telling the person, at most, before the process goes on to its end."""
+"""The time for telling the person, at most, before the process goes on to its end."""
 
 
 class Stop:
