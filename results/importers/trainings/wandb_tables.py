@@ -13,6 +13,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +42,9 @@ TIMES = (
     "relative time (process)", "relative time (wall)", "relative time", "_runtime", "time", "wall time", "_timestamp",
     "timestamp", "elapsed_time", "runtime",
 )  # fmt: skip
+
+IDS = ("run_id", "run id")
+"""Columns that tell runs of one name apart."""
 
 NAMES = ("name", "run", "run_name", "run name", "display_name", "run_id", "id")
 """Columns that tell the runs of one table apart."""
@@ -203,15 +207,19 @@ def _by_column(table: _Table, axis: _Axis) -> list[ImportedRun]:
 
 
 def _by_row(table: _Table, column: int) -> list[ImportedRun]:
-    """A history of several runs, told apart by a column of names."""
-    names = list(dict.fromkeys(row[column].strip() for _, row in table.rows))
+    """A history of several runs, told apart by a column of names, and by their ids where they have any."""
+    ids = next((index for index, cell in enumerate(table.header) if cell.lower() in IDS and index != column), column)
+    parts: dict[tuple[str, str], list[tuple[int, list[str]]]] = {}
+    for line, row in table.rows:
+        parts.setdefault((row[column].strip(), row[ids].strip()), []).append((line, row))
+    shared = {name for name, count in Counter(name for name, _ in parts).items() if count > 1}
     runs = []
-    for name in names:
-        rows = [(line, row) for line, row in table.rows if row[column].strip() == name]
+    for (name, identity), rows in parts.items():
+        name = f"{name} ({identity})" if name in shared else name
         axis = _axis(table, rows)
         curves = Curves()
         for index, cell in enumerate(table.header):
-            if index != column and index not in axis.columns:
+            if index not in (column, ids, *axis.columns):
                 cells = [(line, axis.steps[line], row[index]) for line, row in rows]
                 for step, value in _values(table, cell, cells):
                     put(table.path, curves, cell, step, value)

@@ -153,6 +153,10 @@ CSV: dict[str, tuple[str, dict[str, dict[int, float]]]] = {
         RUNS + '"r8","finished","","","","732","0.0002","1.52","300","1.31"\n'
         '"r16","crashed","","","","740","0.0002","1.49","300","1.27"\n', {"r8": {300: 1.31}, "r16": {300: 1.27}}),
     "a history with pandas's row numbers": (",_step,loss\n0,1,3\n1,2,2\n", {"w": {1: 3, 2: 2}}),
+    "a history of several runs with ids": (
+        "name,run_id,step,loss\nr8,a,1,3\nr8,a,2,2\nr16,b,1,4\n", {"r8": {1: 3, 2: 2}, "r16": {1: 4}}),
+    "a history of runs of one name with ids": (
+        "name,run_id,step,loss\nr8,a,1,3\nr8,b,2,4\n", {"r8 (a)": {1: 3}, "r8 (b)": {2: 4}}),
     "a history of several runs": ("run,step,loss\nr8,1,3\nr8,2,2\nr16,1,4\n", {"r8": {1: 3, 2: 2}, "r16": {1: 4}}),
 }  # fmt: skip
 
@@ -182,6 +186,22 @@ def test_a_table_of_runs_has_settings_and_summaries(store: Store, tmp_path: Path
         "eval/loss": 1.52, "train/global_step": 300, "train/loss": 1.31, "runtime_seconds": 60.0,
     }  # fmt: skip
     assert store.runs.list()[0].best_validation_loss == 1.52
+
+
+def test_a_table_of_runs_from_mlflow(store: Store, tmp_path: Path) -> None:
+    header = "run_id,status,start_time,metrics.loss,metrics.mmlu,params.loss_type,params.name,tags.mlflow.runName"
+    row = "4f,FINISHED,2026-01-02 03:04:05+00:00,1.5,0.4,nll,x,rank8"
+    (tmp_path / "w.csv").write_text(f"{header}\n{row}\n")
+    item = import_path(tmp_path / "w.csv", store).items[0]
+    run = store.runs.get(item.id)
+    assert (run.name, run.status, run.config) == ("rank8", "finished", {"loss_type": "nll", "name": "x"})
+    assert run.started_at is not None and store.curves.metrics(run.id) == ["loss", "mmlu"]
+
+
+def test_a_setting_may_be_called_as_a_column_of_wandbs(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "w.csv").write_text("Name,State,name,loss\nr8,finished,inner,1.0\n")
+    item = import_path(tmp_path / "w.csv", store).items[0]
+    assert item.name == "r8" and store.runs.get(item.id).config == {"name": "inner"}
 
 
 def test_runs_of_one_name_in_a_table_are_two(store: Store, tmp_path: Path) -> None:
