@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from results.json_values import plain
+from results.analysis.json_values import plain
 
 ALPHA = 0.05
 """Two models are told apart by a p-value of at most this."""

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from results.analysis.comparison import contrast
 from results.analysis.findings import Contrast
+from results.analysis.json_values import plain
 from results.analysis.measurements import engines_said, quality_shelf
 from results.analysis.snapshot import Reading
-from results.json_values import plain
 from results.records import Form, Model
 
 if TYPE_CHECKING:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from results.analysis.comparison import contrast
 from results.analysis.decision import decide
 from results.analysis.findings import Contrast, Decision, Limit, Limits
+from results.analysis.json_values import plain
 from results.analysis.measurements import quality_shelf
 from results.analysis.snapshot import Reading
 from results.analysis.statistics import holm
 from results.analysis.wording import points, quantity
 from results.errors import BakeoffError, NotFound
-from results.json_values import plain
 from results.records import DecisionRecord, Model, digest, now
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from results.analysis.json_values import plain
 from results.errors import ImportRefused
 from results.importers.delivery import Delivery, ImportedItem
 from results.importers.detection import KNOWN, read_all, read_file
 from results.importers.names import absolute
-from results.json_values import plain
 
 if TYPE_CHECKING:
     from results.store.store import Store
