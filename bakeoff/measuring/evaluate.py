@@ -112,6 +112,12 @@ def _print(
     unscored = [f"{known[one.model_id].name}: {one.reason}" for one in found if one.status == "unscored"]
     empty = "No scores." if unscored else "No models to measure. Make some: bakeoff run EXPERIMENT.yaml"
     show(_rows(found, known, costs), columns, as_json=as_json, empty=empty)
+    unscored += [
+        f"{known[one.model_id].name}: errors of ours and in no score are {len(failed)} tasks, whose reference "
+        f"solutions do not pass here: {', '.join(f'{task} ({why})' for task, why in failed.items())}"
+        for one in found
+        if (failed := one.details.get("limits", {}).get("failed_references"))
+    ]
     for sentence in () if as_json else [*(cost.sentence for cost in costs.values()), *unscored]:
         output().print(printable(sentence), markup=False, highlight=False)
 

@@ -75,9 +75,13 @@ def _with_verdict(outcome: Outcome, scored: ScoredAnswer) -> Outcome:
 
 
 def limits_of(scorer: Scorer, progress: Progress | None = None) -> dict[str, Any]:
-    """The calibrated time limits, for the evaluation's details."""
+    """The calibrated time limits, and which references do not pass here, for the evaluation's details."""
     found = scorer.calibrated(progress)
-    return {"slowness": found.slowness, "cpu_limit_seconds": found.cpu_seconds("", scorer.settings.limits.cpu_seconds)}
+    limits = {
+        "slowness": found.slowness,
+        "cpu_limit_seconds": found.cpu_seconds("", scorer.settings.limits.cpu_seconds),
+    }
+    return limits | ({"failed_references": dict(found.failed)} if found.failed else {})
 
 
 def rescore(
@@ -91,7 +95,7 @@ def rescore(
     evaluation = store.evaluations.get(evaluation_id)
     how = taking_of(evaluation, rule or Rule())
     stored = store.evaluations.outcomes(evaluation_id)
-    given = [answer for outcome in stored if (answer := answer_of(outcome)) is not None]
+    given = [answer for outcome in stored if (answer := answer_of(outcome, evaluation.benchmark)) is not None]
     if not given:
         raise ModelUnmeasurable(f"Evaluation {evaluation_id} has no stored answers to score again")
     by_id = {task.id: task for task in tasks}
@@ -119,7 +123,7 @@ def rescore(
 
 def _unjudged(outcome: Outcome, tasks: Mapping[str, Task], names: Mapping[str, str], how: Taking) -> Outcome:
     """An outcome with the program that is to be run, and without a verdict; as it is where it has no answer."""
-    answer = answer_of(outcome)
+    answer = answer_of(outcome, "")
     if answer is None:
         return outcome
     task = tasks[names[answer.task_id]]

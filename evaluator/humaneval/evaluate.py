@@ -40,7 +40,7 @@ class HumanEvalSettings(BaseModel, frozen=True, extra="forbid"):
     """How a benchmark of programs is measured. All of it but `slots` is stored with the evaluation."""
 
     benchmark: str = "humaneval"
-    """"humaneval", or the path of a JSON Lines file of its shape or MBPP's."""
+    """"humaneval", "humaneval+", "mbpp" or "mbpp+", or the path of a file of one's shape."""
     tasks: int | tuple[str | int, ...] | None = None
     """How many, spread evenly over the benchmark, or which (ids or places); all by default."""
     prompting: Prompting | None = None

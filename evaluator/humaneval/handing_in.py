@@ -53,16 +53,17 @@ def taking_of(evaluation: Evaluation, rule: Rule) -> Taking:
     return mode_of(evaluation.settings.get("prompting"))
 
 
-def answer_of(outcome: Outcome) -> Answer | None:
+def answer_of(outcome: Outcome, benchmark: str) -> Answer | None:
     """The answer that an outcome has stored, as it was given; None where it has none. A program that was imported
-    without the text around it is its own text."""
+    without the text around it is its own text. Its verdict is the label: of `benchmark`, such as "humaneval+"."""
     details = outcome.details
     text = details.get("answer", details.get("code"))
     if text is None or (outcome.verdict == "error" and not str(text).strip()):
         return None  # what a server did not answer is nobody's answer
     given = details.get("given_kind", details.get("kind"))  # the latter was given too until a rule has said another
     whole = given == "solution" if given else "answer" not in details
-    labels = (("passed", outcome.verdict == "passed"),) if outcome.verdict not in (None, "error") else ()
+    name = "plus_status" if benchmark.endswith("+") else "passed"
+    labels = ((name, outcome.verdict == "passed"),) if outcome.verdict not in (None, "error") else ()
     cut = details.get("finish_reason") == "length"
     return Answer(outcome.item, outcome.sample, str(text), "solution" if whole else "completion", cut, labels)
 

@@ -95,7 +95,11 @@ def stored_answers(evaluation_id: str, store: Store, rule: Rule | None = None) -
     Raises: NotFound; SamplesUnreadable when it has none.
     """
     evaluation = store.evaluations.get(evaluation_id)
-    answers = [answer for one in store.evaluations.outcomes(evaluation_id) if (answer := answer_of(one)) is not None]
+    answers = [
+        answer
+        for one in store.evaluations.outcomes(evaluation_id)
+        if (answer := answer_of(one, evaluation.benchmark)) is not None
+    ]
     if not answers:
         raise SamplesUnreadable(
             f"Evaluation {evaluation_id} ({evaluation.benchmark}) has no stored answers to score. See: bakeoff scores"

@@ -284,5 +284,7 @@ class Scorer:
         """What an answer to this task may use, calibrated if this scorer is."""
         limits = self.settings.limits
         if self.calibration is None:
-            return replace(limits, cpu_seconds=self._allowed_seconds or limits.cpu_seconds)
+            if self._allowed_seconds is None:
+                return limits
+            return replace(limits, cpu_seconds=self._allowed_seconds, idle_seconds=self._allowed_seconds)
         return replace(limits, cpu_seconds=self.calibration.cpu_seconds(task_id, limits.cpu_seconds))

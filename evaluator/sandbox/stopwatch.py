@@ -63,7 +63,7 @@ class Stopwatch:
 def idle_between(earlier: Look, later: Look) -> float:
     """Wall seconds of waiting between two looks, from 0 to all of them; 0 where the kernel does not say."""
     wall = later.wall - earlier.wall
-    computed = later.used - earlier.used + later.test - earlier.test
+    computed = _computed(earlier, later)
     if math.isnan(computed):
         return 0.0
     hindered = min(sum(_waits(earlier, later)) + later.stolen - earlier.stolen, wall - _free_between(earlier, later))
@@ -71,9 +71,18 @@ def idle_between(earlier: Look, later: Look) -> float:
 
 
 def told_late(earlier: Look, later: Look) -> float:
-    """Seconds by which a thread's wait for a processor is longer than the time between two looks: it began before the
-    first. The kernel tells of a wait when it is over, and on a crowded machine one may last longer than many looks."""
-    return max(0.0, max(_waits(earlier, later), default=0.0) - (later.wall - earlier.wall))
+    """Seconds of a thread's wait for a processor that lie before the first of two looks: what it waited and computed is
+    more than passed between them. The kernel tells of a wait when it is over, and on a crowded machine one may outlast
+    many looks."""
+    wall, computed = later.wall - earlier.wall, _computed(earlier, later)
+    if math.isnan(computed):
+        return 0.0
+    return max(0.0, max(_waits(earlier, later), default=0.0) + min(computed, wall) - wall)
+
+
+def _computed(earlier: Look, later: Look) -> float:
+    """Seconds that answer and judge computed; NaN where the kernel does not say."""
+    return later.used - earlier.used + later.test - earlier.test
 
 
 def _waits(earlier: Look, later: Look) -> list[float]:

@@ -31,6 +31,7 @@ from results.analysis.measurements import (
     contaminated_items,
     latencies,
     latency_machine,
+    metric_of,
     quality_shelf,
     score_of,
 )
@@ -89,7 +90,7 @@ def decide_counts(
     candidates = {}
     for name, (passed, n) in counts.items():
         low, high = statistics.wilson_interval(passed, n)
-        figure = Figure(QUALITY[benchmark], passed / n, low, high, n, origin=source)
+        figure = Figure(metric_of(benchmark), passed / n, low, high, n, origin=source)
         candidates[name] = Candidate(model_id=name, model=name, quality=figure)
     best = max(counts, key=lambda name: counts[name][0] / counts[name][1])
     contrasts = {name: contrast_counts(*counts[best], *counts[name]) for name in counts if name != best}
@@ -201,7 +202,7 @@ def _with_quality(candidate: Candidate, shelf: Shelf) -> Candidate:
         missing = (*candidate.missing, why) if why.run else candidate.missing
         return dataclasses.replace(candidate, reasons=(*candidate.reasons, why.reason), missing=missing)
     figure = _quality_figure(quality, shelf.common)
-    stored = score_of(quality.evaluation, QUALITY[shelf.benchmark])
+    stored = score_of(quality.evaluation, metric_of(shelf.benchmark))
     everything = None
     if stored is not None and figure is not None and stored.n != figure.n:
         evaluation = quality.evaluation
@@ -298,7 +299,7 @@ def _judged(
         chosen=chosen.model_id if chosen else None,
         best=best,
         benchmark=shelf.benchmark,
-        metric=QUALITY[shelf.benchmark],
+        metric=metric_of(shelf.benchmark),
         items=len(shelf.common) or max((one.quality.n for one in marked.values() if one.quality), default=0),
         left_out=left_out,
         limits=limits.all(),

@@ -40,7 +40,7 @@ DEQUANTIZED = "transformers over dequantized weights"
 """What answers for a GGUF file in transformers, in words: the same engine, and not the file that ships."""
 
 QUALITY = {"humaneval": "pass@1", "heldout": "bits_per_byte"}
-"""The benchmarks that rank models, preferred first, and their metric."""
+"""The benchmarks that rank models unasked, preferred first, and their metric."""
 
 ANSWER_TOKENS = 128
 """Length of the answer whose duration stands for a model's speed: long answers do not make a model slow."""
@@ -65,7 +65,7 @@ class Quality:
 
     def total(self, items: Iterable[str] | None = None) -> Score | None:
         """The metric over `items` (all without them); from the stored score where there are no outcomes."""
-        metric = QUALITY.get(self.evaluation.benchmark, "")
+        metric = metric_of(self.evaluation.benchmark)
         if not self.items:
             return score_of(self.evaluation, metric)
         chosen = list(self.items if items is None else items)
@@ -102,12 +102,17 @@ class Shelf:
         return engines_said({one.model.name: one.engine for one in self.found.values()})
 
 
+def metric_of(benchmark: str) -> str:
+    """The metric of a benchmark: pass@1 for all whose answers pass or fail, such as HumanEval+ or a file of a user."""
+    return QUALITY.get(benchmark, "pass@1")
+
+
 def contaminated_items(store: Store | Reading, models: Sequence[Model], benchmark: str) -> frozenset[str]:
     """Items of the benchmark that any model's training data is known to contain: they count for no model then.
 
     Known from reports of kind contamination about a model, its run or its experiment, and from evaluations' details.
     """
-    reading = Reading.of(store)
+    reading, tasks = Reading.of(store), benchmark.removesuffix("+")  # HumanEval+ has HumanEval's tasks
     subjects = {model.id for model in models} | {model.run_id for model in models if model.run_id}
     experiments = {one.run.experiment for one in reading.runs if one.run.id in subjects}
     payloads = [one.payload for one in reading.contamination if one.subject in subjects | experiments]
@@ -116,7 +121,7 @@ def contaminated_items(store: Store | Reading, models: Sequence[Model], benchmar
     return frozenset(
         str(item)
         for payload in payloads
-        if isinstance(payload, Mapping) and payload.get("benchmark", benchmark) == benchmark
+        if isinstance(payload, Mapping) and payload.get("benchmark", benchmark).removesuffix("+") == tasks
         for item in payload.get("items") or ()
     )
 

@@ -9,7 +9,10 @@ from collections.abc import Sequence
 from results.analysis.findings import ALPHA, Candidate, Change, Comparison, Contrast, Decision, Figure, Limit
 from results.analysis.measurements import engines_said
 
-NAMES = {"humaneval": "HumanEval pass@1", "heldout": "held-out bits per byte"}
+NAMES = {
+    "humaneval": "HumanEval pass@1", "humaneval+": "HumanEval+ pass@1", "mbpp": "MBPP pass@1", "mbpp+": "MBPP+ pass@1",
+    "heldout": "held-out bits per byte",
+}  # fmt: skip
 
 TESTS = {
     "mcnemar": "McNemar's exact test, paired by task",

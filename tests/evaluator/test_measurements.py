@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,6 +132,22 @@ def test_rescoring_runs_stored_answers_again(store: Store, workspace: Workspace,
     again = rescore(first.id, store, tasks)
     assert again.scores[0].value == pytest.approx(1 / 3)
     assert store.evaluations.outcomes(first.id)[0].verdict == "passed"
+
+
+def test_a_file_of_evalplus_gives_two_scores_and_a_failed_reference_none(
+    store: Store, workspace: Workspace, weights: dict[str, Path], tmp_path: Path
+) -> None:
+    row = {"prompt": "def two():\n", "entry_point": "two", "base_input": [[]], "plus_input": [[]], "atol": 0}
+    rows = [row | {"task_id": f"HumanEval/{n}", "canonical_solution": "    return 2\n"} for n in range(2)]
+    rows[1]["canonical_solution"] = "    return missing\n"
+    path = tmp_path / "HumanEvalPlus.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    wanted = {"benchmark": str(path), "max_tokens": 12}
+    (evaluation,) = evaluate_humaneval([added(store, weights, "base")], store, workspace, wanted)
+    assert (evaluation.benchmark, evaluation.status) == ("humaneval+", "finished")
+    assert {score.metric: score.n for score in evaluation.scores} == {"pass@1": 1, "pass@1_base": 1}
+    assert evaluation.details["limits"]["failed_references"].keys() == {"HumanEval/1"}
+    assert [one.verdict == "error" for one in store.evaluations.outcomes(evaluation.id)] == [False, True]
 
 
 def test_raw_prompting_and_samples(store: Store, workspace: Workspace, weights: dict[str, Path]) -> None:

@@ -48,7 +48,7 @@ def test_a_wait_that_outlasts_many_looks_is_told_when_it_is_over(free, idle):
     watch = Stopwatch()
     for tenth in range(5):
         watch.add(Look(tenth / 10, 0.0, 0.0, {"a": 0.0}, 0.0, {"cpu0": free * tenth / 4}))
-    watch.add(Look(0.5, 0.0, 0.0, {"a": 0.4}, 0.0, {"cpu0": free}))
+    watch.add(Look(0.5, 0.05, 0.0, {"a": 0.35}, 0.0, {"cpu0": free}))
     assert watch.idle == pytest.approx(idle)
 
 

@@ -73,6 +73,21 @@ def test_the_cheapest_of_the_tied_is_chosen(shelf: Store) -> None:
     assert found.candidate("small").quality is not None and found.candidate("unmeasured").quality is None
 
 
+@pytest.mark.parametrize("benchmark", ["humaneval+", "mbpp", "a file of mine"])
+def test_any_benchmark_of_programs_can_decide(store: Store, benchmark: str) -> None:
+    """By pass@1; and HumanEval+ has HumanEval's tasks, so what training data held of one counts for neither."""
+    for name, share in (("good", 0.8), ("bad", 0.2)):
+        model = add_model(store, name)
+        plain = add_humaneval(store, model, passes(share))
+        begun = store.evaluations.begin(dataclasses.replace(plain, id=f"{name} {benchmark}", benchmark=benchmark))
+        store.evaluations.add_outcomes(begun.id, store.evaluations.outcomes(plain.id))
+        store.evaluations.finish(begun.id, plain.scores)
+    store.reports.put(Report("good", "contamination", {"benchmark": "humaneval", "items": ["HumanEval/0"]}))
+    found = decide(store, benchmark=benchmark)
+    assert (found.chosen, found.best, found.metric) == ("good", "good", "pass@1")
+    assert found.items == (163 if benchmark == "humaneval+" else 164)
+
+
 def test_limits_come_first(shelf: Store) -> None:
     found = decide(shelf, Limits(ttft_seconds_p90=0.5))
     assert found.chosen == "small"
