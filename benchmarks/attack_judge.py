@@ -420,4 +420,9 @@ JUDGE += [
         PLACE += 1
         return BIG[PLACE % 5]
         """, "is_prime(n)"), task="HumanEval/31"),
+    Attack("A5", "known answers by order of call, each spelt otherwise", "COUNT = -1\n\n" + function("""
+        global COUNT
+        COUNT += 1
+        return [True, False, 1, 0, 1.0, complex(1), 0.0][COUNT % 7]
+        """)),
 ]  # fmt: skip

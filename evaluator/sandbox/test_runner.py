@@ -8,9 +8,9 @@ returned.
 
 After a first pass the test is run once more on the same results, by the judge alone. If it makes the same calls and
 passes again, what it calls and what it accepts is known: from then on all calls are sent ahead, in an order drawn by
-lot, and an answer whose results are the same, byte for byte, has passed, because the test would see nothing else. Any
-other result is judged by running the test. A pass in the test's own order is tried once more: all of its calls, in
-another process and another order, drawn by lot. Answers learnt by order of call come out wrong.
+lot in which a program that answers by order fails, and an answer whose results are the same, byte for byte, has passed,
+because the test would see nothing else. Any other result is judged by running the test. A pass in the test's own order
+is tried once more: all of its calls, in another process and in that order.
 
 Run by `evaluator.sandbox.bubblewrap` as the sandbox's program. Standard library only.
 """
@@ -39,6 +39,8 @@ MAX_RESULTS_BYTES = 512_000_000
 """Largest results of one run, encoded, taken together. Those of HumanEval+'s task 15 have 147 million."""
 MAX_KEPT_BYTES = 64_000_000
 """Largest calls and results of all tasks but the last, kept to send ahead and to compare with."""
+MAX_DRAWS, DRAW_SECONDS = 30, 0.5
+"""Orders that are drawn until one tells, and the processor time after which the last one has to do."""
 MAX_SPELT_BYTES = 64
 """Longest result that is kept as it is; of a longer one its digest is kept, which is longer than this."""
 MAX_SHARED_BYTES = 4_000_000
@@ -75,6 +77,8 @@ class Trial:
         """False where the test did not make the same calls again: then none are sent ahead. None before any pass."""
         self.results: list[bytes] = [reply.encode() for reply in task.get("results") or []]
         """Replies of the last pass, in the test's order, as `mark` makes them of their shortest spelling."""
+        self.order: list[int] = [int(index) for index in task.get("order") or []]
+        """In which the calls are sent ahead; empty where all results are the same."""
         self.kept_bytes = 0
         """Bytes of calls and results that are kept; what came with the task is bounded already."""
 
@@ -85,7 +89,7 @@ class Trial:
 
     def forget(self) -> None:
         """Give the memory back; the next pass is the first again."""
-        self.plan, self.results, self.stable, self.kept_bytes = [], [], None, 0
+        self.plan, self.results, self.order, self.stable, self.kept_bytes = [], [], [], None, 0
 
     @functools.cached_property
     def prompt(self) -> CodeType | None:
@@ -232,11 +236,12 @@ def _value(reply: bytes) -> Any:
     raise CandidateFailed("wrong", f"raised {name}: {text}")
 
 
-def judge(trial: Trial, channel: socket.socket, again: bool) -> dict[str, Any]:
-    """Run the test against the candidate at the other end; {"verdict", "message"} and, of a pass, "order_matters"."""
-    order: list[int] = []
-    if again or trial.stable:
-        order = shuffled(list(range(len(trial.plan))), trial.results)
+def judge(trial: Trial, channel: socket.socket, again: int) -> dict[str, Any]:
+    """Run the test against the candidate at the other end; {"verdict", "message"} and, of a pass, "order_matters".
+    `again` counts the tries after the first: the second one and those after it have orders of their own."""
+    order = trial.order or list(range(len(trial.plan))) if again or trial.stable else []
+    if again > 1:
+        order = shuffled(order[:], trial.results)
     stand_in = StandIn(channel, trial.plan, order)
     if order and stand_in.gives(trial.results):
         return {"verdict": "passed", "message": ""}
@@ -247,11 +252,32 @@ def judge(trial: Trial, channel: socket.socket, again: bool) -> dict[str, Any]:
         trial.stable = False
     trial.keep(stand_in)
     if trial.stable is None:
-        trial.stable = bool(trial.plan) and _repeats(trial, stand_in.results)
-    outcome = {"verdict": "passed", "message": "", "order_matters": not order and len(set(trial.results)) > 1}
-    if trial.stable and not order and trial.kept_bytes <= MAX_SHARED_BYTES:
-        outcome["learnt"] = {"plan": trial.plan, "results": [reply.decode() for reply in trial.results]}
+        trial.stable = bool(trial.plan) and _passes(trial, stand_in.results) == trial.plan
+    if order and trial.stable:
+        return {"verdict": "passed", "message": ""}
+    trial.order = telling_order(trial, stand_in.results)
+    outcome = {"verdict": "passed", "message": "", "order_matters": bool(trial.order), "repeats": trial.stable}
+    if trial.stable and trial.kept_bytes <= MAX_SHARED_BYTES:
+        texts = [reply.decode() for reply in trial.results]
+        outcome["learnt"] = {"plan": trial.plan, "results": texts, "order": [str(index) for index in trial.order]}
     return outcome
+
+
+def telling_order(trial: Trial, replies: list[bytes]) -> list[int]:
+    """An order of the calls in which a program that answers by their order is found out; empty if all replies are one.
+
+    Not every order that moves replies is: the same value may have been spelt in several ways, or a test may take
+    several for the same. So the test is run on the replies where such a program would put them, until it fails.
+    """
+    if len(set(trial.results)) < 2:
+        return []
+    started = time.process_time()
+    for _ in range(MAX_DRAWS):
+        order = shuffled(list(range(len(replies))), trial.results)
+        misplaced = [replies[place] for _, place in sorted((index, place) for place, index in enumerate(order))]
+        if not trial.stable or _passes(trial, misplaced) is None or time.process_time() - started > DRAW_SECONDS:
+            break
+    return order
 
 
 def bound(trials: dict[str, Trial]) -> None:
@@ -269,13 +295,13 @@ def mark(reply: bytes) -> bytes:
     return reply if len(reply) <= MAX_SPELT_BYTES else b"SHA-256 " + hashlib.sha256(reply).hexdigest().encode()
 
 
-def _repeats(trial: Trial, replies: list[bytes]) -> bool:
-    """Whether the test passes again on the replies of its last pass, with the same calls."""
+def _passes(trial: Trial, replies: list[bytes]) -> list[str] | None:
+    """The calls that the test makes where the kept calls are answered so, without a candidate; None if it fails."""
     ours, theirs = socket.socketpair()
     theirs.close()
     with ours:
         replayed = StandIn(ours, trial.plan, [], dict(enumerate(replies)))
-        return _run(trial, replayed)[0] == "passed" and replayed.calls == trial.plan
+        return replayed.calls if _run(trial, replayed)[0] == "passed" else None
 
 
 def _run(trial: Trial, stand_in: StandIn) -> tuple[str, str]:

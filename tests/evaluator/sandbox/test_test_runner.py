@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluator.sandbox import messages, value_codec
-from evaluator.sandbox.test_runner import MAX_KEPT_BYTES, StandIn, Trial, bound, judge, mark, shuffled
+from evaluator.sandbox.test_runner import MAX_KEPT_BYTES, StandIn, Trial, bound, judge, mark, shuffled, telling_order
 
 TAGS = sorted(value_codec.Decoder().tags)
 TASK = {
@@ -22,7 +22,7 @@ TASK = {
 }
 
 
-def judged(trial: Trial, spaces: int, again: bool = False) -> dict:
+def judged(trial: Trial, spaces: int, again: int = 0) -> dict:
     """The judge's outcome on a candidate that answers rightly, with so many spaces in every reply."""
     ours, theirs = socket.socketpair()
 
@@ -73,7 +73,7 @@ def test_whatever_a_candidate_sends_there_is_a_verdict_and_no_pass(replies, know
         with theirs:
             for reply in replies:
                 messages.send(theirs, reply)
-        outcome = judge(trial, ours, False)
+        outcome = judge(trial, ours, 0)
     assert outcome["verdict"] in {"wrong", "gone", "memory", "forbidden", "syntax_error"}
     assert len(outcome["message"]) < 1000 and "nonce" not in outcome
 
@@ -82,7 +82,7 @@ def test_padded_replies_are_kept_in_the_shortest_spelling():
     trial = Trial(TASK)
     assert judged(trial, 3_000_000)["verdict"] == "passed"
     assert trial.results == [b'{"value":[1]}', b'{"value":[2]}']
-    assert judged(trial, 3_000_000, again=True)["verdict"] == "passed"
+    assert judged(trial, 3_000_000, again=2)["verdict"] == "passed"
     assert judged(trial, 0)["verdict"] == "passed"  # by its bytes, without the test
     assert 0 < trial.kept_bytes < 200
 
@@ -122,6 +122,7 @@ def test_a_forgotten_task_is_judged_as_at_first():
     first = judged(trial, 0)
     trial.forget()
     assert judged(trial, 0) == first and first["learnt"]["results"] == ['{"value":[1]}', '{"value":[2]}']
+    assert first["learnt"]["order"] == ["1", "0"]
 
 
 @pytest.mark.parametrize("results", [[b"1", b"2"], [b"1", b"1", b"2"], [b"2", *[b"1"] * 30]])
@@ -130,6 +131,29 @@ def test_an_order_by_lot_gives_other_results_somewhere(results):
         order = shuffled(list(range(len(results))), results)
         assert sorted(order) == list(range(len(results)))
         assert [results[index] for index in order] != results
+
+
+@pytest.mark.parametrize(
+    ("test", "spelt"),
+    [
+        ("== (number % 2)", ["0", "1", "0.0", "true", "false", '{"complex":[1,0]}']),
+        ("* 10 // 10 == number % 2", ["0.001", "1", "0", "1.05", "false", "1.0"]),
+        ("is not None", ["0", "1", "2", "3", "4", "5"]),
+    ],
+    ids=["equal values of several types", "values that the test takes for the same", "no order tells"],
+)
+def test_an_order_tells_by_the_tests_own_measure(test, spelt):
+    """Replies that differ in their bytes alone are no order: a program that answers by order would pass by chance."""
+    source = f"def check(candidate):\n    for number in range(6):\n        assert candidate(number) {test}\n"
+    trial = Trial({**TASK, "test": source})
+    trial.plan = [value_codec.dumps(([number], {})) for number in range(6)]
+    trial.results = [b'{"value":%b}' % text.encode() for text in spelt]
+    trial.stable = True
+    for _ in range(30):
+        order = telling_order(trial, trial.results)
+        assert sorted(order) == list(range(6)) and order != list(range(6))
+        parities = [index % 2 for index in order]  # of the calls as they are sent; a cheat answers 0, 1, 0, 1, …
+        assert test == "is not None" or parities != [0, 1, 0, 1, 0, 1]
 
 
 def test_equal_calls_get_their_replies_in_the_order_of_the_plan():
