@@ -67,9 +67,11 @@ def points(found: Contrast, value: float) -> str:
 
 def needed(found: Contrast) -> str:
     """What it would take to tell the two apart."""
-    if found.items_needed is None:
-        return "There is no difference to find: no number of items would show one."
     unit = "tasks" if found.metric == "pass@1" else "rows"
+    if found.items_needed is None:
+        widest = max(abs(found.low), abs(found.high))
+        allowed = f"up to {points(found, widest).lstrip('+')}" if math.isfinite(widest) else "any size"
+        return f"No difference was measured, and one of {allowed} is not ruled out: measure more {unit} ({found.items:,} now)."
     return (
         f"To find a difference of {points(found, abs(found.difference)).lstrip('+')} with chance 0.8 takes about "
         f"{found.items_needed:,} {unit} in all ({found.items:,} now), if {found.assumption}."
