@@ -71,7 +71,8 @@ def needed(found: Contrast) -> str:
     if found.items_needed is None:
         widest = max(abs(found.low), abs(found.high))
         allowed = f"up to {points(found, widest).lstrip('+')}" if math.isfinite(widest) else "any size"
-        return f"No difference was measured, and one of {allowed} is not ruled out: measure more {unit} ({found.items:,} now)."
+        more = f"measure more {unit} ({found.items:,} now)"
+        return f"No difference was measured, and one of {allowed} is not ruled out: {more}."
     return (
         f"To find a difference of {points(found, abs(found.difference)).lstrip('+')} with chance 0.8 takes about "
         f"{found.items_needed:,} {unit} in all ({found.items:,} now), if {found.assumption}."
