@@ -78,7 +78,7 @@ class Trial:
         self.results: list[bytes] = [reply.encode() for reply in task.get("results") or []]
         """Replies of the last pass, in the test's order, as `mark` makes them of their shortest spelling."""
         self.order: list[int] = [int(index) for index in task.get("order") or []]
-        """In which the calls are sent ahead; empty where all results are the same."""
+        """The order in which the calls are sent ahead; empty where all results are the same."""
         self.kept_bytes = 0
         """Bytes of calls and results that are kept; what came with the task is bounded already."""
 
