@@ -214,7 +214,9 @@ def _contained(old_steps: Steps, old_values: Values, steps: Steps, values: Value
     places = np.searchsorted(old_steps, steps)
     if int(places[-1]) >= len(old_steps) or not np.array_equal(old_steps[places], steps):
         return False
-    return bool(np.array_equal(old_values[places], values, equal_nan=True))
+    there = old_values[places]
+    alike = np.array_equal(np.signbit(there), np.signbit(values))  # -0.0 equals 0.0 and is another value
+    return alike and bool(np.array_equal(there, values, equal_nan=True))
 
 
 def _made(connection: sa.Connection, run_id: str, metric: str) -> CurveState:
