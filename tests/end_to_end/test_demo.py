@@ -84,7 +84,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     running.send_signal(signal.SIGINT)
     _, err = running.communicate(timeout=900)
     assert running.returncode == 130, err
-    assert "goes on" in err
+    assert "resumes" in err
     assert "Traceback" not in err
     assert {summary.run.status for summary in store.runs.list()} <= {"stopped", "planned", "finished"}
     _, err = (again := start("run", str(experiment), workspace=workspace)).communicate(timeout=900)
