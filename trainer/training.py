@@ -26,7 +26,7 @@ from trainer.experiment.sweeps import halve, summarize
 from trainer.experiment.variants import Variant, variants
 from trainer.gpu_runs.handover import keep
 from trainer.gpu_runs.isolated import train_isolated
-from trainer.multi_lora import Member, SharedBase, Trainee, train_group, trains_together, why_alone
+from trainer.multi_lora import Member, SharedBase, Trainee, train_group, why_alone
 from trainer.planning.sharing import ON_A_GPU
 from trainer.runs import checkpoints, trackers
 from trainer.runs.assignment import Assignment, assign, identity_of, row_order, settle
@@ -162,8 +162,9 @@ def _train_group(session: Session, group: Sequence[Variant]) -> None:
     base = load_base(group[0].base, own.training.quantization, own.training.dtype)
     session.progress(f"loading {group[0].base}", 1, 1)
     data = _prepared(session, group, base)
-    together = [variant for variant in group if trains_together(variant.experiment, base.model)]
-    alone = [(variant, why_alone(variant.experiment, base.model)) for variant in group if variant not in together]
+    reasons = [(variant, why_alone(variant.experiment, base.model)) for variant in group]
+    together = [variant for variant, reason in reasons if not reason]
+    alone = [(variant, reason) for variant, reason in reasons if reason]
     if together:
         with session.stop.orderly():
             _train_together(session, together, base, data)

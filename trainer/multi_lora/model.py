@@ -4,7 +4,7 @@ Rows are laid end to end without padding, whoever they belong to, and cut into p
 Each run's loss is the mean over all answer tokens of its step, so neither the cut nor its neighbours change what it
 learns: a curve is the run's own up to the order of floating-point sums.
 
-The base must be frozen, unquantized, with a linear head (`trains_together`); everything else trains through TRL
+The base must be frozen, unquantized, with a linear head (`why_alone`); everything else trains through TRL
 (`trainer.trl_loop.trainer`).
 """
 
@@ -36,11 +36,6 @@ from trainer.planning.pass_limits import PASS_TOKENS, tokens_of_a_pass
 from trainer.runs.progress import Step
 
 T = TypeVar("T")
-
-
-def trains_together(experiment: Experiment, model: nn.Module) -> bool:
-    """Whether this module can train such variants of the model."""
-    return not why_alone(experiment, model)
 
 
 def why_alone(experiment: Experiment, model: nn.Module) -> str:

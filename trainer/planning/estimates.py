@@ -246,7 +246,5 @@ def _reached(shape: Shape, training: Training, lora: Lora, place: Place) -> floa
     """Operations a second that a place reaches in training."""
     dtype = dtype_of(shape, training, place)
     if place.kind == "cpu":
-        return place.flops * (
-            CPU_SHARE if shares_passes(training, lora, dtype, on_a_gpu=place.kind != "cpu") else CPU_ALONE_SHARE
-        )
+        return place.flops * (CPU_SHARE if shares_passes(training, lora, dtype, on_a_gpu=False) else CPU_ALONE_SHARE)
     return place.flops * GPU_SHARE[dtype] * (FP32_OF_HALF if dtype == "float32" else 1.0)
