@@ -54,16 +54,17 @@ def open_engine(
         return OpenAIEngine.of(model)
     if not path.exists():
         raise FileRefused(f"{path}, the {model.form} of {model.name}, is gone. Export it again or archive the model.")
-    prove(model, workspace)
-    if model.form == "ggml" or (path.is_file() and legacy_format(path)):
-        from engines.llamacpp.ggml_legacy import CTransformersEngine
-
-        return CTransformersEngine(path, identity=model.identity)
-    if model.form != "adapter" and is_llama(model, workspace):
+    legacy = model.form == "ggml" or (path.is_file() and legacy_format(path))
+    if not legacy and model.form != "adapter" and is_llama(model, workspace):
         opened = open_engines(
             [model], workspace, context=context, slots=slots, threading_choice=threading_choice, reuse=reuse
         )
         return opened[model.id]
+    prove(model, workspace)
+    if legacy:
+        from engines.llamacpp.ggml_legacy import CTransformersEngine
+
+        return CTransformersEngine(path, identity=model.identity)
     from engines.huggingface.engine import HuggingFaceEngine
 
     if model.form == "adapter":
