@@ -62,10 +62,16 @@ def cell(value: Any) -> str:
 
 def printable(text: str) -> str:
     """Text that cannot act on a terminal, at most 200 characters of it."""
-    shown = text if len(text) <= 200 else text[:199] + "…"
+    return spelt_out(text if len(text) <= 200 else text[:199] + "…")
+
+
+def spelt_out(text: str, kept: str = "") -> str:
+    """Text that cannot act on a terminal, whole. kept: control characters that may stay."""
     return "".join(
-        character if unicodedata.category(character)[0] != "C" else character.encode("unicode_escape").decode()
-        for character in shown
+        character
+        if character in kept or unicodedata.category(character)[0] != "C"
+        else character.encode("unicode_escape").decode()
+        for character in text
     )
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import unicodedata
 from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
+
+from bakeoff.listing import spelt_out
 
 if TYPE_CHECKING:
     from trainer import Preview, Shown
 
 OPENED, CLOSED = "⟦", "⟧"
+LINES = "\n\t"
+"""What a row's text keeps of its control characters."""
+
 CHARACTERS = 4000
 """So much of a rendered row is shown; the rest is counted."""
 
@@ -20,12 +24,12 @@ def preview_text(preview: Preview) -> Text:
     report = preview.report
     text = Text()
     formats = ", ".join(f"{name} ({rows:,})" for name, rows in report["formats"].items()) or "none"
-    text.append(f"{_printable(report['source'])}\n", style="bold")
+    text.append(f"{spelt_out(report['source'])}\n", style="bold")
     text.append(f"  format    {formats}\n")
     text.append(f"  rows      {report['read']:,} read, {report['usable']:,} usable, ")
     text.append(f"{report['read'] - report['usable']:,} unusable\n")
     for line in report["files"]:
-        text.append(f"  file      {_printable(line)}\n")
+        text.append(f"  file      {spelt_out(line)}\n")
     for reason, found in report["bad"].items():
         text.append(f"  unusable  {_reason(reason, found)}\n", style="red")
     tokens = report.get("tokens", {})
@@ -37,9 +41,9 @@ def preview_text(preview: Preview) -> Text:
         text.append(f"  cut       {tokens['truncated']:,} rows are longer than training.max_length\n", style="yellow")
     for kind, label in (("used", "used"), ("ignored", "ignored"), ("not_used", "not used")):
         if columns := report["columns"][kind]:
-            named = ", ".join(f"{_printable(name)} ({rows:,})" for name, rows in columns.items())
+            named = ", ".join(f"{spelt_out(name)} ({rows:,})" for name, rows in columns.items())
             text.append(f"  {label:<9} {named}\n", style="yellow" if kind == "not_used" else "")
-    rendered = f"as {_printable(preview.base)} sees them" if preview.base else "as they are read (--base NAME renders)"
+    rendered = f"as {spelt_out(preview.base)} sees them" if preview.base else "as they are read (--base NAME renders)"
     if preview.shown:
         text.append(f"  rows {rendered}; the trained part is in {OPENED}brackets{CLOSED}\n")
     for row in preview.shown:
@@ -56,25 +60,14 @@ def _marked(row: Shown) -> Text:
     for start, end in row.trained:
         if start >= CHARACTERS:
             break
-        text.append(_printable(whole[place:start], lines=True))
-        text.append(f"{OPENED}{_printable(whole[start:end], lines=True)}{CLOSED}", style="green")
+        text.append(spelt_out(whole[place:start], LINES))
+        text.append(f"{OPENED}{spelt_out(whole[start:end], LINES)}{CLOSED}", style="green")
         place = end
-    text.append(_printable(whole[place:], lines=True))
+    text.append(spelt_out(whole[place:], LINES))
     if len(row.text) > CHARACTERS:
         text.append(f"… {len(row.text) - CHARACTERS:,} characters more", style="dim")
     return text
 
 
 def _reason(reason: str, found: dict[str, Any]) -> str:
-    return f"{found['rows']:,}: {_printable(reason)} ({', '.join(map(_printable, found['examples'][:3]))})"
-
-
-def _printable(text: str, lines: bool = False) -> str:
-    """Text that cannot act on a terminal; whole, unlike a table's cell."""
-    kept = "\n\t" if lines else ""
-    return "".join(
-        letter
-        if letter in kept or unicodedata.category(letter)[0] != "C"
-        else letter.encode("unicode_escape", "surrogatepass").decode()
-        for letter in text
-    )
+    return f"{found['rows']:,}: {spelt_out(reason)} ({', '.join(map(spelt_out, found['examples'][:3]))})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from bakeoff.listing import printable
+from bakeoff.listing import printable, spelt_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -72,11 +72,6 @@ def _missing(items: Iterable[ImportedItem], verbose: bool) -> list[str]:
 
 def _few(sentences: Sequence[str], before: str, what: str, verbose: bool) -> list[str]:
     shown = sentences if verbose or len(sentences) <= LINES else sentences[: LINES - 1]
-    lines = [before + _whole(sentence) for sentence in shown]
+    lines = [before + spelt_out(sentence) for sentence in shown]
     more = len(sentences) - len(shown)
     return [*lines, f"{before}… and {more} more {what}: --verbose lists them"] if more else lines
-
-
-def _whole(sentence: str) -> str:
-    """A sentence that cannot act on a terminal, of any length."""
-    return "".join(printable(sentence[start : start + 200]) for start in range(0, len(sentence), 200))
