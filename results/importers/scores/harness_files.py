@@ -28,7 +28,7 @@ from results.importers.parcels import (
     former_identity,
 )
 from results.importers.reading import number, read_json, refused, whole
-from results.importers.scores.harness_samples import Samples, read_samples
+from results.importers.scores.harness_samples import Samples, label_of, read_samples
 from results.records import Evaluation, Score, digest
 
 Z = 1.959963984540054
@@ -250,11 +250,6 @@ def _scores(metrics: Mapping[str, Any], n: int | None) -> Iterator[Score]:
         if known and metric.startswith(("acc", "exact_match", "pass@", "f1", "em")) and 0 <= value <= 1:
             low, high = max(0.0, low or 0.0), min(1.0, high or 0.0)
         yield Score(label_of(metric, filtered), value, low, high, n or 0)
-
-
-def label_of(metric: str, filtered: str) -> str:
-    """A metric with the filter that it was taken behind, where there are several."""
-    return metric if filtered in ("", "none", "create_test") else f"{metric} ({filtered})"
 
 
 def _samples(value: Mapping[str, Any], task: str) -> int | None:

@@ -87,6 +87,11 @@ def _item(row: Mapping[str, Any], programs: bool) -> str:
     return f"{str(row['doc_id'])[:100]} {said[:8]}"
 
 
+def label_of(metric: str, filtered: str) -> str:
+    """A metric with the filter that it was taken behind, where there are several."""
+    return metric if filtered in ("", "none", "create_test") else f"{metric} ({filtered})"
+
+
 def _metrics(row: Mapping[str, Any], filtered: str) -> dict[str, float]:
     names = row.get("metrics")
     known = names if isinstance(names, list) else [key for key in row if key not in FIELDS]
@@ -95,8 +100,7 @@ def _metrics(row: Mapping[str, Any], filtered: str) -> dict[str, float]:
         value = row.get(str(name))
         value = float(value) if isinstance(value, bool) else number(value)
         if value is not None:
-            label = str(name) if filtered in ("", "none", "create_test") else f"{name} ({filtered})"
-            found[label] = value
+            found[label_of(str(name), filtered)] = value
     return found
 
 
