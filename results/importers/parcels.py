@@ -137,10 +137,7 @@ class Curves:
 
     def said(self) -> list[str]:
         """What happened to values, as sentences."""
-        return [
-            f"{metric}: {times} steps have several values, of which the last counts"
-            for metric, times in self._again.items()
-        ]
+        return several_values(self._again)
 
     def points(self) -> tuple[Point, ...]:
         """All points, by metric, then step."""
@@ -161,6 +158,11 @@ class Curves:
 
     def __contains__(self, metric: str) -> bool:
         return metric in self._values
+
+
+def several_values(again: Mapping[str, int]) -> list[str]:
+    """Sentences on metrics of which so many steps were given another value."""
+    return [f"{metric}: {times} steps have several values, of which the last counts" for metric, times in again.items()]
 
 
 def synonym(raw: str) -> str:

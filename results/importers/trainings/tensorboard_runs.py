@@ -15,7 +15,17 @@ from pathlib import Path
 
 from results.errors import ImportRefused
 from results.importers.names import absolute, called_after, short
-from results.importers.parcels import Curves, ImportedRun, Parcel, beginning, former_run_id, metric_name, same, synonym
+from results.importers.parcels import (
+    Curves,
+    ImportedRun,
+    Parcel,
+    beginning,
+    former_run_id,
+    metric_name,
+    same,
+    several_values,
+    synonym,
+)
 from results.importers.reading import refused, unknown
 from results.importers.trainings.tensorboard_events import Stretch, is_events, stretches
 from results.records import Run
@@ -163,7 +173,7 @@ def _run(path: Path, told: Stretch, number: int) -> ImportedRun:
         missing.append("the configuration: the events hold no arguments")
     if told.others:
         missing.append(f"what is no scalar (images, histograms, texts): {', '.join(told.others)[:120]}")
-    again = [f"{tag}: {times} steps have several values, of which the last counts" for tag, times in told.again.items()]
+    again = [*several_values(told.again), *curves.said()]
     seed = told.config.get("training.seed")
     run = Run(
         id="",

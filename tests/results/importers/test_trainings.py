@@ -76,6 +76,12 @@ class TestTensorBoard:
         import_path(tmp_path / "tb", store)
         assert curves(store, "validation_loss") == {"tb": {2: 5.0, 3: 3.5}}
 
+    def test_two_tags_of_one_meaning_that_disagree_are_said(self, store: Store, tmp_path: Path) -> None:
+        told = [*losses(1, 3), ("train/lr", 1, 0.5), ("train/learning_rate", 1, 0.25)]
+        foreign.events(tmp_path / "tb" / "events.out.tfevents.1.a", told, AT)
+        item = import_path(tmp_path / "tb", store).items[0]
+        assert any("learning_rate: 1 steps have several values" in missing for missing in item.missing)
+
     def test_two_trainings_at_a_time_keep_their_own_evaluations(self, store: Store, tmp_path: Path) -> None:
         for process, scale in ((11, 1.0), (22, 2.0)):
             folder = tmp_path / "tb" / f"events.out.tfevents.{process}.host.{process}"
