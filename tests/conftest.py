@@ -62,6 +62,17 @@ def _listed(count: collections.Counter[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} other files" if len(names) > 3 else "")
 
 
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Miniature models lose time on every further thread."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     """The system's Chromium."""

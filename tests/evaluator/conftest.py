@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from results import Store, Workspace
 from trainer import miniature
-
-
-@pytest.fixture(scope="module")
-def one_thread() -> Iterator[None]:
-    """Miniature models lose time on every further thread."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

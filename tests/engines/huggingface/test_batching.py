@@ -17,7 +17,7 @@ from engines.huggingface.lora_bank import read_lora_gguf
 from engines.huggingface.requests import Request
 from trainer import miniature
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 PROMPTS = [
     "def add(a, b):",
@@ -29,14 +29,6 @@ PROMPTS = [
     "Once upon a time there was",
 ]
 LIMITS = [5, 17, 1, 12, 9, 30, 3]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Any:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +24,11 @@ from trainer.experiment.schema import Experiment
 from trainer.experiment.variants import variants
 from trainer.gpu_runs.child_process import environment
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CPU = Device("cpu", "a processor", None, 1 << 34, "float32", "for tests")
 LONG = {"max_steps": 100_000, "save_steps": 5, "eval_steps": 50_000}
 """A training that ends by what the test does to it."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
