@@ -12,6 +12,7 @@ import sqlite3
 import urllib.parse
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,15 @@ def whole(value: Any) -> int | None:
     if found is None or not math.isfinite(found) or found != int(found):
         return None
     return value if isinstance(value, int) else int(found)
+
+
+def moment(value: Any) -> datetime | None:
+    """An ISO text as a time, in UTC where it names no zone; None for anything else."""
+    try:
+        found = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return found.replace(tzinfo=UTC) if found and not found.tzinfo else found
 
 
 @contextmanager

@@ -14,7 +14,6 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from results.importers.parcels import (
     foreign_model,
     former_identity,
 )
-from results.importers.reading import number, refused, whole
+from results.importers.reading import moment, number, refused, whole
 from results.importers.scores.answers import stem_of
 from results.records import Evaluation, Form, Outcome, Score, digest
 
@@ -197,7 +196,7 @@ def _bench(path: Path, rows: Sequence[Mapping[str, Any]]) -> ImportedEvaluation:
         benchmark="llama-bench",
         settings=_settings(first),
         machine_id="",
-        finished_at=_iso(first.get("test_time")),
+        finished_at=moment(first.get("test_time")),
         origin="imported",
         source=f"{path.parent.name}/{path.name} (llama-bench {build})",
     )
@@ -266,11 +265,3 @@ def _float(text: str) -> float | None:
         return float(text) if re.fullmatch(r"-?\d*\.?\d+(e[+-]?\d+)?", text, re.IGNORECASE) else None
     except ValueError:
         return None
-
-
-def _iso(value: Any) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-    return found.replace(tzinfo=UTC) if found and not found.tzinfo else found

@@ -14,7 +14,17 @@ import yaml
 from results.errors import ImportRefused
 from results.importers.names import Called, absolute, short
 from results.importers.parcels import Curves, ImportedRun, Parcel, canonical, former_run_id, metric_name
-from results.importers.reading import number, open_sqlite, parse_json, read_text, refused, table_columns, unknown, whole
+from results.importers.reading import (
+    moment,
+    number,
+    open_sqlite,
+    parse_json,
+    read_text,
+    refused,
+    table_columns,
+    unknown,
+    whole,
+)
 from results.records import Run, RunStatus
 
 STATUSES: Mapping[str, RunStatus] = {
@@ -292,8 +302,7 @@ def _time(value: Any) -> datetime | None:
         return value
     try:
         if isinstance(value, str):
-            found = datetime.fromisoformat(value)
-            return found if found.tzinfo else found.replace(tzinfo=UTC)
+            return moment(value)
         if isinstance(value, int) and value > 0:
             return datetime.fromtimestamp(value / 1000, UTC)
     except (ValueError, OverflowError, OSError):

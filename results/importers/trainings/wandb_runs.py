@@ -9,13 +9,13 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from results.importers.names import absolute
 from results.importers.parcels import Curves, ImportedRun, Parcel
-from results.importers.reading import refused, whole
+from results.importers.reading import moment, refused, whole
 from results.importers.trainings.trackers import Told, cell_number, put, run_of
 from results.records import digest
 
@@ -107,7 +107,7 @@ def _row(path: Path, line: int, row: dict[str, str]) -> ImportedRun:
     missing = ["the curve: a table of runs has one row a run; import the run's history for it"]
     if step is None:
         missing.append("the step at which its last values stood; they stand at step 0")
-    created = _moment(about.get("created", ""))
+    created = moment(about.get("created", ""))
     seconds = cell_number(about.get("runtime", "")) or 0.0
     known = ("state", "tags", "notes", "created", *NAME, *(("runtime",) if seconds else ()))
     summary: dict[str, Any] = {key: _typed(cell) for key, cell in about.items() if key not in known and cell}
@@ -159,11 +159,3 @@ def _typed(cell: str) -> Any:
     if found is None:
         return cell
     return int(cell) if re.fullmatch(r"-?\d{1,18}", cell) else found
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
