@@ -54,7 +54,13 @@ from .endings import (
     silence_hung_up as silence_hung_up,
 )
 from .export import FORMATS as FORMATS, export_table as export_table
-from .importers.scores.completions import AnswerText as AnswerText, answer_texts as answer_texts
+from .importers.scores.completions import (
+    ANSWER_FIELDS as ANSWER_FIELDS,
+    AnswerKind as AnswerKind,
+    AnswerText as AnswerText,
+    answer_texts as answer_texts,
+    named_model as named_model,
+)
 from .importers import ImportedItem as ImportedItem, ImportReport as ImportReport, import_path as import_path
 from .origins import host_name as host_name, own_origin as own_origin
 from .published import (

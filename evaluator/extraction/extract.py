@@ -19,8 +19,9 @@ from typing import Literal
 
 from evaluator.extraction import programs
 from evaluator.extraction.markup import PYTHON_NAMES, Block, bare, blocks, has_tokens, mended
-from evaluator.tasks.samples import Answer, AnswerKind
+from evaluator.tasks.samples import Answer
 from evaluator.tasks.task import Task
+from results import AnswerKind
 
 Mode = Literal["chat", "completion"]
 Taking = Literal["as given", "extracted", "chat", "completion"]

@@ -17,23 +17,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from evaluator.errors import SamplesUnreadable
-from results import AnswerText, answer_texts
+from results import ANSWER_FIELDS, AnswerKind, AnswerText, answer_texts, named_model
 
-AnswerKind = Literal["completion", "solution"]
-"""completion: goes on where the prompt ends. solution: a program that stands by itself."""
-
-FIELDS: dict[str, AnswerKind] = {
-    "solution": "solution", "completion": "completion", "solutions": "solution", "completions": "completion",
-    "samples": "completion", "response": "completion",
-}  # fmt: skip
-"""Fields of a row that hold its answers, the one that counts first."""
 LISTS = ("data", "rows", "samples", "results", "generations", "answers", "completions", "predictions")
 """Fields of an object that may hold all rows of a file."""
-MODELS = ("model", "model_name", "model_id")
-"""Fields that name a row's model."""
 LABELS = ("passed", "is_solved", "base_status", "plus_status", "pass@1")
 """Fields that say whether an answer passes."""
 _STATUS = {"pass": True, "passed": True, "success": True, "fail": False, "failed": False, "timeout": False}
@@ -84,7 +74,7 @@ def answers_in(value: Any, where: str, task_id: str = "", depth: int = 0) -> Ite
     if task_id and found:
         kind, texts = found
         labels = [_labels(value, place, len(texts)) for place in range(len(texts))]
-        model = next((str(value[name]) for name in MODELS if isinstance(value.get(name), str)), "")
+        model = named_model(value)
         for one, said in zip(texts, labels, strict=True):
             cut = one.finish_reason == "length" or _is_cut(value)
             yield Found(task_id, one.text, kind, cut, said, one.chat, one.failed, model or one.model)
@@ -140,7 +130,7 @@ def _texts_of(row: Mapping[str, Any]) -> tuple[AnswerKind, list[AnswerText]] | N
     """(kind, texts) of a row; None where it has no answer that is understood."""
     if isinstance(row.get("doc"), Mapping) and "resps" in row:
         return _lm_eval(row, row["doc"])
-    for name, kind in FIELDS.items():
+    for name, kind in ANSWER_FIELDS.items():
         if row.get(name) is not None:
             texts = _texts(row[name])
             return None if texts is None else (kind, texts)

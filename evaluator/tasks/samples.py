@@ -18,9 +18,9 @@ from pathlib import Path
 
 from evaluator.errors import SamplesUnreadable
 from evaluator.jsonlines import read_values, write_lines
-from evaluator.tasks.sample_shapes import AnswerKind as AnswerKind
 from evaluator.tasks.sample_shapes import Found, answers_in, is_place_list, place_of
 from evaluator.tasks.task import Task
+from results import AnswerKind
 
 MBPP_TEST = range(11, 511)
 """Numbers of MBPP's test tasks: the 500 that bigcode's lists are of. Source: google-research, mbpp/README.md."""

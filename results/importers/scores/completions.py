@@ -9,7 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+
+AnswerKind = Literal["completion", "solution"]
+"""completion: goes on where the prompt ends. solution: a program that stands by itself."""
+
+ANSWER_FIELDS: dict[str, AnswerKind] = {
+    "solution": "solution", "completion": "completion", "solutions": "solution", "completions": "completion",
+    "samples": "completion", "response": "completion",
+}  # fmt: skip
+"""Fields of a row that hold its answers, the one that counts first."""
+
+MODEL_FIELDS = ("model", "model_name", "model_id")
+"""Fields that name a row's model."""
 
 PLAIN = ("text", "generated_text", "completion", "solution")
 """Fields of an object that hold a text and nothing of a chat."""
@@ -26,6 +38,11 @@ class AnswerText:
     model: str = ""
     failed: str = ""
     """Why the server gave no answer: its failure, not the model's."""
+
+
+def named_model(row: Mapping[str, Any]) -> str:
+    """Who gave a row's answers, where it says so; else empty."""
+    return next((row[name] for name in MODEL_FIELDS if isinstance(row.get(name), str) and row[name].strip()), "")
 
 
 def answer_texts(value: Any) -> list[AnswerText]:

@@ -22,20 +22,11 @@ from results.importers.scores.answers import (
     model_names,
     verdict_of,
 )
-from results.importers.scores.completions import AnswerText, answer_texts
+from results.importers.scores.completions import ANSWER_FIELDS, MODEL_FIELDS, AnswerText, answer_texts, named_model
 from results.records import Outcome, Verdict, digest
 
 EVALPLUS = {"pass": "passed", "success": "passed", "fail": "wrong", "failed": "wrong", "timeout": "timed_out"}
 """EvalPlus's statuses, both spellings of its versions."""
-
-TEXTS = {
-    "solution": "solution", "completion": "completion", "completions": "completion", "solutions": "solution",
-    "samples": "completion", "response": "completion",
-}  # fmt: skip
-"""Fields that hold a row's answer or answers, and how each goes with the prompt."""
-
-MODELS = ("model", "model_name", "model_id")
-"""Fields that name a row's model."""
 
 
 @dataclass
@@ -53,7 +44,7 @@ class _Sheet:
 
 def is_answer(row: Any) -> bool:
     """Whether a JSON Lines row is an answer to a task: task_id with completion or solution."""
-    if not isinstance(row, Mapping) or not any(row.get(key) is not None for key in TEXTS):
+    if not isinstance(row, Mapping) or not any(row.get(key) is not None for key in ANSWER_FIELDS):
         return False
     return "task_id" in row or ("custom_id" in row and "response" in row)
 
@@ -93,13 +84,13 @@ def answers_parcel(path: Path, rows: Iterator[tuple[str, Any]]) -> Parcel:
 def _take(path: Path, where: str, row: Mapping[str, Any], sheets: dict[str, _Sheet]) -> None:
     """One row's answers onto its model's sheet."""
     task = _task(path, where, row.get("task_id", row.get("custom_id")))
-    key = next(one for one in TEXTS if row.get(one) is not None)
+    key = next(one for one in ANSWER_FIELDS if row.get(one) is not None)
     try:
         texts = answer_texts(row[key])
     except ValueError as error:
         raise refused(path, f"{where}: the answer to {task[:40]!r} is no text ({error})") from error
-    said = next((str(row[one]) for one in MODELS if isinstance(row.get(one), str) and row[one].strip()), "")
-    used = {"task_id", "custom_id", key, "passed", "is_solved", "base_status", "plus_status", "result", *MODELS}
+    said = named_model(row)
+    used = {"task_id", "custom_id", key, "passed", "is_solved", "base_status", "plus_status", "result", *MODEL_FIELDS}
     other = canonical({one: value for one, value in row.items() if one not in used})
     for text in texts:
         sheet = sheets.setdefault(said or text.model, _Sheet())
@@ -108,7 +99,7 @@ def _take(path: Path, where: str, row: Mapping[str, Any], sheets: dict[str, _She
         sheet.chat = sheet.chat or text.chat
         sheet.rows.append(digest(canonical(row)))
         base, plus = _labels(path, where, row, text)
-        details = answer_details(text.text, TEXTS[key], finish_reason=text.finish_reason, other=other)
+        details = answer_details(text.text, ANSWER_FIELDS[key], finish_reason=text.finish_reason, other=other)
         details["message"] = text.failed or str(row.get("result") or "")
         if text.chat:
             del details["code"], details["kind"]  # a program has yet to be found in it

@@ -184,3 +184,14 @@ def test_labels_are_compared_by_the_tests_that_they_are_of():
     assert [(one["sample"], one["label"]) for one in found["differences"]] == [(0, "plus_status")]
     assert (found["compared"], found["agree"]) == (5, 4)
     assert labels_compared([Answer("t", 0, "x")], scored[:1]) is None
+
+
+def test_a_row_of_several_fields_counts_by_one_from_the_file_and_from_the_store(tmp_path, store: Store):
+    row = {"task_id": "HumanEval/0", "completions": ["    return 1\n"], "solutions": ["def f():\n    return 2\n"]}
+    path = tmp_path / "several.jsonl"
+    path.write_text(json.dumps(row) + "\n")
+    (answer,) = read_samples(path)
+    (item,) = import_path(path, store).items
+    (outcome,) = store.evaluations.outcomes(item.id)
+    assert (answer.code, answer.kind) == (outcome.details["code"], outcome.details["kind"])
+    assert answer.kind == "solution"
