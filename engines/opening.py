@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engines.errors import EngineError, FileRefused
-from engines.gguf_format.header import legacy_format
+from engines.gguf_format.header import is_gguf, legacy_format
 from engines.identity import prove
 from results import Model, Workspace
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def is_llama(model: Model, workspace: Workspace) -> bool:
     """Whether llama.cpp answers for this model."""
-    return model.form.startswith("gguf-") or weights_path(model, workspace).suffix == ".gguf"
+    return model.form.startswith("gguf-") or is_gguf(weights_path(model, workspace))
 
 
 def weights_path(model: Model, workspace: Workspace) -> Path:

@@ -269,4 +269,4 @@ def _without_forms(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def is_gguf(model: Model) -> bool:
     """Whether llama.cpp serves this model: a GGUF file, or an adapter beside one."""
-    return model.path.endswith(".gguf")
+    return model.form == "lora-gguf" or model.form.startswith("gguf-") or model.path.endswith(".gguf")

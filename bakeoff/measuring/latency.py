@@ -28,6 +28,7 @@ def latency(
     Example: bakeoff latency --model demo-rank8-lora --model smollm2-135m-instruct --repetitions 20
     """
     import evaluator
+    from bakeoff.experiment.pipeline import is_gguf
     from bakeoff.listing import show
     from bakeoff.progress import drawn
     from results import Workspace
@@ -35,7 +36,7 @@ def latency(
     place = Workspace.open(workspace)
     store = place.store()
     chosen = [store.models.find(name) for name in model or ()] or [
-        one for one in store.models.list() if not one.archived and (one.base_path or one.path).endswith(".gguf")
+        one for one in store.models.list() if not one.archived and is_gguf(one)
     ]
     settings = {
         "repetitions": repetitions,

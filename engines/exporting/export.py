@@ -21,7 +21,7 @@ from engines.errors import ExportRefused
 from engines.exporting.parity import compare
 from engines.exporting.possible import SUFFIX
 from engines.exporting.references import References
-from engines.gguf_format.header import read_header
+from engines.gguf_format.header import is_gguf, read_header
 from engines.gguf_format.hyperparameters import read_config
 from engines.gguf_format.lora import MERGED_INSTEAD, deltas, layout_of, write_lora
 from engines.gguf_format.writer import KINDS, FolderSource, GgufSource, write_model
@@ -72,7 +72,7 @@ def export(
         raise ExportRefused("form", f"Nothing can be exported as {form!r}. Formats: {', '.join(sorted(SUFFIX))}.")
     references = references or References(workspace)
     base = None
-    if form == "lora-gguf" and model.form == "adapter" and weights_path(model, workspace).suffix != ".gguf":
+    if form == "lora-gguf" and model.form == "adapter" and not is_gguf(weights_path(model, workspace)):
         _refuse_dora(model, workspace)  # before a base is exported for it
         base = base_in_gguf(model, over, workspace, store, references)
     task = _Task(model, form, workspace, references, base)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from engines.errors import ExportRefused, FileRefused
 from engines.gguf_format.architectures import FAMILIES
-from engines.gguf_format.header import read_header
+from engines.gguf_format.header import is_gguf, read_header
 from engines.gguf_format.hyperparameters import hyperparameters, read_config
 from engines.gguf_format.lora import MERGED_INSTEAD
 from engines.gguf_format.vocabulary import read_vocabulary
@@ -41,7 +41,7 @@ def why_not(form: Form, base: Path, dora: bool = False, whole: bool = False) -> 
     if form == "lora-gguf" and dora:
         return f"DoRA is more than a LoRA-GGUF can hold. {MERGED_INSTEAD}"
     try:
-        if base.suffix == ".gguf":
+        if is_gguf(base):
             _check_file(base)
         else:
             _check_folder(base)

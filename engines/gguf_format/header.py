@@ -95,6 +95,18 @@ def legacy_format(path: Path) -> str:
         return LEGACY_MAGICS.get(file.read(4), "")
 
 
+def is_gguf(path: Path | str) -> bool:
+    """Whether a place is a GGUF file: by its ending, or by its first bytes, as Ollama's files have no ending."""
+    path = Path(path)
+    if path.suffix == ".gguf":
+        return True
+    try:
+        with path.open("rb") as file:
+            return file.read(4) == b"GGUF"
+    except OSError:
+        return False  # a folder, or nothing
+
+
 def read_header(path: Path, keep: Sequence[str] = ()) -> Header:
     """Read and check the header of a GGUF file; the long arrays under the keys in `keep` are kept whole.
 

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from engines.errors import EngineError, FileRefused
-from engines.gguf_format.header import read_header
+from engines.gguf_format.header import is_gguf, read_header
 from engines.gguf_format.unpacking import model_of, read_directly, silence, unpacked
 from engines.hardware.devices import OVERFLOWS, Device, free_bytes, this_device
 from engines.hardware.devices import VARIABLE as DEVICE_VARIABLE
@@ -59,7 +59,7 @@ def weights_dtype(base: str | Path) -> torch.dtype:
 
 def _architecture(base: str | Path) -> str:
     """The `model_type` of a folder or Hub name, the architecture of a GGUF file; empty where there is none to read."""
-    if Path(base).suffix == ".gguf":
+    if is_gguf(base):
         return read_header(Path(base)).architecture
     from transformers import AutoConfig
 
@@ -79,8 +79,9 @@ def load_base(base: str | Path, dtype: torch.dtype | None = None) -> tuple[Any, 
 
     dtype, device = dtype or weights_dtype(base), engine_device()
     file, named = Path(base), str(dtype).removeprefix("torch.")
-    direct = file.suffix == ".gguf" and read_directly(file, named)
-    if file.suffix == ".gguf":
+    gguf = is_gguf(file)
+    direct = gguf and read_directly(file, named)
+    if gguf:
         base = unpacked(file, "" if direct else named)
     try:
         with silence():
@@ -123,7 +124,7 @@ def chat_template(base: str | Path, adapter: Path | None = None) -> str:
 
     if adapter is not None and (own := own_template(adapter)) is not None:
         return own
-    if Path(base).suffix == ".gguf":
+    if is_gguf(base):
         base = unpacked(Path(base))
     return str(AutoTokenizer.from_pretrained(base, trust_remote_code=False).chat_template or "")
 
@@ -167,7 +168,7 @@ class HuggingFaceEngine:
 
     def add_adapter(self, name: str, folder: Path) -> None:
         """Put a PEFT folder or a LoRA-GGUF into the bank. Raises AdapterRefused."""
-        load_adapter(self.layers, name, folder, self.base if self.base.suffix == ".gguf" else None)
+        load_adapter(self.layers, name, folder, self.base if is_gguf(self.base) else None)
         if (template := own_template(folder)) is not None:
             self.templates[name] = template
 

@@ -19,6 +19,7 @@ import torch.nn.functional as functional
 from torch import nn
 
 from engines.errors import ExportRefused
+from engines.gguf_format.header import is_gguf
 from engines.gguf_format.peft_files import AdapterRefused, LoraMatrices, read_adapter
 
 BASE = ""
@@ -177,7 +178,7 @@ def load_adapter(layers: Mapping[str, BankedLinear], name: str, path: Path, base
     Raises: AdapterRefused if it touches layers that the base lacks or that no bank stands beside.
     """
     dtype = next(iter(layers.values())).dtype
-    if path.suffix == ".gguf":
+    if is_gguf(path):
         if base is None:
             raise AdapterRefused(f"{path} needs the GGUF file of its base beside it")
         matrices = read_lora_gguf(path, base, layers, dtype)

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Literal, Protocol
 
-from engines import Generated, HuggingFaceEngine, Request, chat_template
+from engines import Generated, HuggingFaceEngine, Request, chat_template, is_gguf
 from evaluator.asking.llamacpp_backend import Served
 from evaluator.asking.prompts import Prompting
 from evaluator.asking.questions import Asked, Question
@@ -76,13 +76,13 @@ def groups(models: Sequence[Model], workspace: Workspace, way: Way | None = None
     return [*found, *served, *(Apart(model, workspace) for model in spoken)]
 
 
-def is_gguf(model: Model, family: Family) -> bool:
+def asked_of_llamacpp(model: Model, family: Family) -> bool:
     """Whether llama.cpp answers for a member of a family: a GGUF file, or a LoRA-GGUF beside one."""
-    return model.form != "adapter" and family.weights.endswith(".gguf")
+    return model.form != "adapter" and is_gguf(family.weights)
 
 
 def _engine(model: Model, family: Family, way: Way | None) -> Way:
-    if not is_gguf(model, family):
+    if not asked_of_llamacpp(model, family):
         if way == "llamacpp":
             raise ModelUnmeasurable(
                 f"{model.name} is a {model.form}, which llama.cpp does not run. Export it: "

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from engines import HuggingFaceEngine, prove
+from engines import HuggingFaceEngine, is_gguf, prove
 from evaluator.errors import ModelUnmeasurable
 from results import Form, Model, Workspace
 
@@ -44,7 +44,7 @@ class Family:
 
 def reached_by(family: Family) -> dict[str, str]:
     """What an evaluation's details say of how a family's weights are run."""
-    gguf = family.weights.endswith(".gguf")
+    gguf = is_gguf(family.weights)
     return {
         "engine": "huggingface",
         **({"weights": "dequantized: not the engine that runs GGUF files"} if gguf else {}),

@@ -137,7 +137,8 @@ def score_of(evaluation: Evaluation, metric: str) -> Score | None:
 def engine_words(model: Model, evaluation: Evaluation | ScoreRow) -> str:
     """What answered in an evaluation, or for its score; empty where it was not recorded."""
     engine = str(evaluation.settings.get("engine", ""))
-    gguf = model.form != "adapter" and (model.form.startswith("gguf-") or model.path.endswith(".gguf"))
+    ships = model.form.startswith("gguf-") or model.form == "lora-gguf"
+    gguf = ships or (model.form != "adapter" and model.path.endswith(".gguf"))
     return DEQUANTIZED if gguf and engine == "huggingface" else ENGINES.get(engine, engine)
 
 

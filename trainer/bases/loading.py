@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from engines import FileRefused, base_sha256, silence, unpacked
+from engines import FileRefused, base_sha256, is_gguf, silence, unpacked
 from trainer.bases.devices import choose
 from trainer.bases.registry import hub_id, packaged_path, short_names
 from trainer.bases.templates import PLAIN_TEMPLATE
@@ -192,7 +192,7 @@ def base_path(name: str) -> Path:
         return packaged
     path = Path(name).expanduser()
     if path.exists():
-        if path.is_file() and path.suffix != ".gguf":
+        if path.is_file() and not is_gguf(path):
             raise BaseUnavailable(f"The base {name!r} is a file, but no GGUF; give the folder with its config.json")
         return path
     if name.startswith((".", "/", "~")) or name.endswith(".gguf"):

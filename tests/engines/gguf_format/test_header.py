@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engines import FileRefused, read_header
+from engines import FileRefused, is_gguf, read_header
 from engines.gguf_format.header import KEPT_ITEMS, Length, legacy_format
 
 
@@ -41,6 +41,13 @@ def test_a_sound_file_is_read(tmp_path: Path) -> None:
     assert [(tensor.name, tensor.shape, tensor.bytes) for tensor in header.tensors] == [
         ("token_embd.weight", (32, 4), 512)
     ]
+
+
+def test_a_file_without_an_ending_is_known_by_its_first_bytes(tmp_path: Path) -> None:
+    blob = sound(tmp_path / "a.gguf").rename(tmp_path / "sha256-0")
+    (tmp_path / "config.json").write_text("{}")
+    assert is_gguf(blob)
+    assert not any(map(is_gguf, (tmp_path, tmp_path / "config.json", tmp_path / "nothing")))
 
 
 def pairs(*encoded: bytes, tensors: int = 0) -> bytes:
