@@ -1,5 +1,7 @@
 """The names at the door: mypy reads this file, lazy_loader imports by it."""
 
+from .adding.found import Found as Found, Kind as Kind
+from .adding.sources import find as find
 from .advisor import Advice as Advice, advise as advise
 from .errors import (
     DeviceUnavailable as DeviceUnavailable,
