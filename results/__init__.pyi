@@ -54,6 +54,7 @@ from .endings import (
     silence_hung_up as silence_hung_up,
 )
 from .export import FORMATS as FORMATS, export_table as export_table
+from .importers.histories import History as History, bring_history as bring_history
 from .importers.scores.completions import (
     ANSWER_FIELDS as ANSWER_FIELDS,
     AnswerKind as AnswerKind,

@@ -23,7 +23,14 @@ from results.importers.reading import (
     unknown,
 )
 from results.importers.scores import bigcode_files, harness_files, harness_samples, humaneval_files, llama_bench
-from results.importers.trainings import tensorboard_events, tensorboard_runs, trackers, trainer_runs, wandb_tables
+from results.importers.trainings import (
+    settings,
+    tensorboard_events,
+    tensorboard_runs,
+    trackers,
+    trainer_runs,
+    wandb_tables,
+)
 
 MOST_FILES = 100_000
 """Files looked at below one folder."""
@@ -210,7 +217,7 @@ def _pieces(folder: Path, passed_over: list[str]) -> Iterator[Path]:
 
 def _is_trainers(name: str) -> bool:
     """Whether a file of a run's folder was read with the folder."""
-    return name in ("trainer_state.json", "trainer_log.jsonl", *trainer_runs.SUMMARIES, *trainer_runs.HINTS)
+    return name in ("trainer_state.json", "trainer_log.jsonl", *trainer_runs.SUMMARIES, *settings.FILES)
 
 
 def _plausible(path: Path) -> bool:

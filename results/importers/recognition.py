@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from results.importers.parcels import ImportedEvaluation, ImportedRun, canonical, same, tool_of
+from results.importers.trainings.settings import ours
 from results.records import Evaluation, Model, Outcome, Point, Run
 
 if TYPE_CHECKING:
@@ -91,10 +92,9 @@ class Recognition:
     def _compared(self, there: Run, found: ImportedRun, strictly: bool) -> tuple[Change, str]:
         """Whether a run goes on from the one that lay in its place, and if not, how it differs."""
         said = [] if there.base == found.run.base or not (strictly or there.base) else ["base"]
-        keys = (
-            there.config.keys() | found.run.config.keys() if strictly else there.config.keys() & found.run.config.keys()
-        )
-        said += sorted(key for key in keys if not _equal(there.config.get(key), found.run.config.get(key)))
+        before, read = _renamed(there.config), _renamed(found.run.config)
+        # a setting that was not read before, and all else the same: told in more words
+        said += sorted(key for key in before if (strictly or key in read) and not _equal(before[key], read.get(key)))
         if said:
             return "new", f"{', '.join(said[:5])} differ{'s' if len(said) == 1 else ''}"
         stored, given = self._points(there.id), _by_metric(found.points)
@@ -116,9 +116,11 @@ class Recognition:
             return "there", ""
         if there.status == "finished" and more:
             return "new", f"it had finished at step {_last(stored)}, and here is more"
-        if there.status == "finished" and _end(there) != _end(found.run):
+        if there.status != "finished":
+            return "further", ""
+        if _end(there) != _end(found.run) or ("training.seed" in before and there.seed != found.run.seed):
             return "new", "its end differs"
-        return "further", ""
+        return ("further" if _equal(there.config, found.run.config) else "there"), ""
 
     def _points(self, run_id: str) -> dict[str, dict[int, float]]:
         curves = self._store.curves
@@ -180,6 +182,11 @@ def _said(outcome: Outcome, rescored: bool) -> Any:
     return text if rescored else (text, outcome.verdict, None if outcome.value is None else repr(outcome.value))
 
 
+def _renamed(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A run's settings under the names of today."""
+    return {ours(key): value for key, value in config.items()}
+
+
 def _by_metric(points: Sequence[Point]) -> dict[str, dict[int, float]]:
     found: dict[str, dict[int, float]] = {}
     for one in points:
@@ -192,8 +199,8 @@ def _lacking(one: Mapping[str, Iterable[int]], other: Mapping[str, Iterable[int]
     return {step for metric, steps in other.items() for step in set(steps) - set(one.get(metric, ()))}
 
 
-def _end(run: Run) -> tuple[str, str, int | None, int]:
-    return run.experiment, run.status, run.total_steps, run.seed
+def _end(run: Run) -> tuple[str, str, int | None]:
+    return run.experiment, run.status, run.total_steps
 
 
 def _last(points: Mapping[str, Mapping[int, float]]) -> int:

@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from results.errors import ImportRefused
 from results.importers.names import Called, absolute, called_after, called_as_folder
 from results.importers.parcels import (
@@ -25,24 +23,14 @@ from results.importers.parcels import (
     former_run_id,
     same,
 )
-from results.importers.reading import number, read_json, read_lines, read_text, refused, whole
+from results.importers.reading import number, read_json, read_lines, refused, whole
+from results.importers.trainings.settings import STATE_FIELDS, card_points, ours, settings_beside
 from results.records import Run, RunStatus, digest
 
 SUMMARY = re.compile(r"(train|eval|test|predict)_(runtime|loss|samples.*|steps_per_second)|total_flos|epoch|\w*runtime")
 """Figures of the last log entry that are about the whole run."""
 
-STATE_FIELDS = ("num_train_epochs", "train_batch_size", "logging_steps", "eval_steps", "save_steps")
-"""Fields of trainer_state.json that go into the configuration."""
-
 SUMMARIES = ("all_results.json", "train_results.json", "eval_results.json")
-
-HINTS = {
-    "adapter_config.json": ("lora", ("r", "lora_alpha", "lora_dropout", "use_rslora", "use_dora", "bias", "peft_type")),
-    "training_args.yaml": ("training", ()),
-    "training_args.json": ("training", ()),
-    "llamaboard_config.yaml": ("training", ()),
-}
-"""Files beside a trainer's state that say how it trained: the section of the configuration, and the keys taken."""
 
 
 def is_state(value: Any) -> bool:
@@ -106,6 +94,13 @@ class _Log:
     """Digest of all that the file says."""
     ended: bool = False
 
+    def beside(self, *folders: Path) -> None:
+        """Take the settings that lie in the training's folders."""
+        found = settings_beside(*folders)
+        self.config, self.base, self.missing = found.config, found.base, found.missing
+        if found.tool:
+            self.config.setdefault("tool", found.tool)
+
     def put(self, key: str, step: int, value: float) -> None:
         """A point. Raises: ImportRefused for an impossible step."""
         try:
@@ -123,7 +118,7 @@ class _Log:
 def read_state(path: Path, state: Mapping[str, Any], folder: Path | None = None) -> Parcel:
     """One trainer_state.json, with the configuration files beside it."""
     log = _Log("trainer_state.json", "Hugging Face Trainer", path)
-    log.config, log.base, log.missing = _surroundings(path.parent, folder)
+    log.beside(path.parent, folder or path.parent)
     entries = state["log_history"]
     if not all(isinstance(entry, Mapping) for entry in entries):
         raise refused(path, "an entry of log_history is no object")
@@ -138,7 +133,7 @@ def read_state(path: Path, state: Mapping[str, Any], folder: Path | None = None)
         log.missing.append(f"the step of some entries; their figures are in the summary: {', '.join(unplaced)[:200]}")
     log.rest = digest(canonical(state))
     log.reached, log.planned = whole(state.get("global_step")), whole(state.get("max_steps"))
-    log.config |= {key: canonical(state[key]) for key in STATE_FIELDS if state.get(key) is not None}
+    log.config |= {ours(key): canonical(state[key]) for key in STATE_FIELDS if state.get(key) is not None}
     best = ("best_metric", "best_global_step", "total_flos")
     log.summary |= {key: canonical(state[key]) for key in best if state.get(key) is not None}
     log.ended = "train_runtime" in log.summary
@@ -165,7 +160,7 @@ def _take_entry(log: _Log, entry: Mapping[str, Any], step: int | None, unplaced:
 def read_log(path: Path) -> Parcel:
     """LLaMA-Factory's trainer_log.jsonl. A last line that was cut off is left out; one without a step is a summary."""
     log = _Log("trainer_log.jsonl", "LLaMA-Factory", path, reached=0)
-    log.config, log.base, log.missing = _surroundings(path.parent, path.parent)
+    log.beside(path.parent)
     rows = []
     for line, row in read_lines(path, tolerate_cut=True, said=log.missing):
         if not isinstance(row, Mapping):
@@ -213,7 +208,7 @@ def read_reference_curve(path: Path, value: Mapping[str, Any]) -> Parcel:
 def read_summary(path: Path, value: Mapping[str, Any]) -> Parcel:
     """all_results.json alone: figures of the whole run, without a curve."""
     log = _Log(path.name, "Hugging Face Trainer", path)
-    log.config, log.base, log.missing = _surroundings(path.parent, path.parent)
+    log.beside(path.parent)
     log.summary = {key: found for key, one in value.items() if (found := number(one)) is not None}
     log.rest = digest(canonical(value))
     step = whole(value.get("step") or value.get("global_step")) or 0
@@ -222,6 +217,22 @@ def read_summary(path: Path, value: Mapping[str, Any]) -> Parcel:
     log.missing.insert(0, "only a summary: there is no loss curve; import trainer_state.json for one")
     log.ended = "train_runtime" in log.summary
     return _parcel(log, _called(path.parent), _run_name(path.parent))
+
+
+def read_settings(folder: Path) -> Parcel | None:
+    """A training of which only the settings are left, and perhaps the table in its README; None without either."""
+    log = _Log("settings alone", "settings alone", folder / "README.md")
+    log.beside(folder)
+    for metric, step, value in card_points(folder):
+        log.put(metric, step, value)
+    if not log.config:
+        return None
+    if "loss" in log.curves or "validation_loss" in log.curves:
+        log.missing.insert(0, "all but the few points of the loss curve that its README has")
+    else:
+        log.missing.insert(0, "the loss curve: no trainer_state.json lies beside the weights")
+    log.rest, log.ended = digest(canonical(log.config)), True  # what saved the weights had ended
+    return _parcel(log, _called(folder), _run_name(folder))
 
 
 def clock_seconds(value: Any) -> float | None:
@@ -269,38 +280,8 @@ def _step(path: Path, value: Any) -> int:
     return found
 
 
-def _surroundings(folder: Path, other: Path | None) -> tuple[dict[str, Any], str, list[str]]:
-    """(configuration, base, what is missing) from the files beside a state, in its folder or the run's."""
-    config: dict[str, Any] = {}
-    base, missing = "", []
-    for name, (section, keys) in HINTS.items():
-        for place in dict.fromkeys([folder, other or folder]):
-            if not (place / name).is_file() or any(key.startswith(f"{section}.") for key in config):
-                continue
-            try:
-                found = read_json(place / name) if name.endswith(".json") else yaml.safe_load(read_text(place / name))
-            except (ImportRefused, yaml.YAMLError, RecursionError) as error:
-                missing.append(f"{name} was not read: {str(error).splitlines()[0]}")
-                continue
-            if isinstance(found, Mapping):
-                config |= {
-                    f"{section}.{key}": canonical(found[key]) for key in keys or found if _scalar(found.get(key))
-                }
-                base = base or str(found.get("base_model_name_or_path") or found.get("model_name_or_path") or "")
-    if not any(key.startswith("training.") for key in config):
-        kept = " (training_args.bin is a pickle and is never loaded)" if (folder / "training_args.bin").exists() else ""
-        missing.append(f"the training arguments{kept}")
-    if not base:
-        missing.append("the base model's name (no adapter_config.json)")
-    return config, base, missing
-
-
 def _object(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
-
-
-def _scalar(value: Any) -> bool:
-    return value is not None and isinstance(value, bool | int | float | str)
 
 
 def _typed(value: Any) -> Any:
@@ -320,7 +301,7 @@ def _typed(value: Any) -> Any:
 def _parcel(log: _Log, called: Called, former_name: str) -> Parcel:
     """One run as a parcel; its status from how far it came."""
     said = [*log.missing, *log.curves.said()]
-    if "loss" not in log.curves and log.form not in SUMMARIES:
+    if "loss" not in log.curves and log.form not in (*SUMMARIES, "settings alone"):
         said.insert(0, "the training loss: no entry has one")
     status, reason = _status(log.curves, log.reached, log.planned, log.ended)
     points = log.curves.points()

@@ -67,7 +67,7 @@ def test_a_run_folder_takes_the_furthest_checkpoint_and_loads_no_pickle(store: S
     assert len(report.items) == 1
     run = store.runs.get(report.items[0].id)
     assert (run.name, run.base, run.status) == ("rank8", "HuggingFaceTB/SmolLM2-135M", "finished")
-    assert run.config["lora.r"] == 8 and len(curve(store, run.id)) == 6
+    assert run.config["lora.rank"] == 8 and len(curve(store, run.id)) == 6
     assert any("training_args.bin is a pickle and is never loaded" in missing for missing in report.items[0].missing)
 
 
