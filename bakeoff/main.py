@@ -17,7 +17,7 @@ import threading
 import typer
 
 from bakeoff.streams import open_streams
-from results import silence_hung_up
+from results import shortage, silence_hung_up
 from results.errors import BakeoffError
 
 VERBS = {
@@ -60,7 +60,7 @@ for heading, (folder, verbs) in VERBS.items():
 
 
 def main() -> None:
-    """Run the command line: BakeoffError is one line and exit 2, Ctrl-C and SIGTERM exit 130."""
+    """Run the command line: BakeoffError and what the machine lacks are one line and exit 2, Ctrl-C and SIGTERM 130."""
     listen_to_signals()
     open_streams()
     try:
@@ -72,6 +72,11 @@ def main() -> None:
         if ending.code == INTERRUPTED:
             print("bakeoff: interrupted; the same command resumes where it stopped", file=sys.stderr)
         raise
+    except Exception as error:
+        if not (lacking := shortage(error)):
+            raise
+        print(f"bakeoff: {lacking}", file=sys.stderr)
+        sys.exit(2)
 
 
 def listen_to_signals() -> None:

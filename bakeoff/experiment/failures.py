@@ -5,15 +5,11 @@ Not among them: what ends everything (`ends_everything`): a full disk, a store o
 
 from __future__ import annotations
 
-import errno
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from results import BakeoffError, Evaluation, Model, StoreError
-
-FULL = ("No space left on device", "Disk quota exceeded", "disk is full")
-"""How libraries that raise no OSError say that the disk is full."""
+from results import BakeoffError, Evaluation, Model, StoreError, disk_full, shortage
 
 
 @dataclass(frozen=True)
@@ -35,6 +31,8 @@ class Failure:
             raise error
         if isinstance(error, BakeoffError):
             return cls(model.name, what, " ".join(str(error).split()))
+        if lacking := shortage(error):
+            return cls(model.name, what, lacking)
         reason = " ".join(f"{type(error).__name__}: {error}".split()).strip(": ")
         return cls(model.name, what, reason, "".join(traceback.format_exception(error)))
 
@@ -43,12 +41,10 @@ def ends_everything(error: BaseException) -> bool:
     """Whether nothing that comes after could succeed either: a full disk, or a store that cannot be written."""
     link: BaseException | None = error
     while link is not None:
-        if isinstance(link, StoreError) or (isinstance(link, OSError) and link.errno in (errno.ENOSPC, errno.EDQUOT)):
-            return True
-        if any(words in str(link) for words in FULL):
+        if isinstance(link, StoreError):
             return True
         link = link.__cause__ or link.__context__
-    return False
+    return disk_full(error)
 
 
 def each_measured(

@@ -30,11 +30,11 @@ def run(
     from bakeoff import progress
     from bakeoff.experiment import summary
     from bakeoff.experiment.pipeline import run_experiment, whole
-    from results import Workspace
+    from bakeoff.writing import writable
     from trainer import load_experiment
 
     experiment = load_experiment(experiment_file)
-    place = Workspace.open(workspace)
+    place = writable(workspace)
     if rehearse:
         rehearse_whole(experiment, place, experiment_file)
         return

@@ -23,9 +23,9 @@ def train(
     import json
 
     import trainer
-    from results import Workspace
+    from bakeoff.writing import writable
 
-    place = Workspace.open(workspace)
+    place = writable(workspace)
     store = place.store()
     experiment = trainer.load_experiment(file)
     before = {summary.run.id for summary in store.runs.list() if summary.run.status == "finished"}

@@ -75,9 +75,10 @@ def evaluate(
     """
     import evaluator
     from bakeoff.progress import drawn
-    from results import Workspace, form_costs
+    from bakeoff.writing import writable
+    from results import form_costs
 
-    place = Workspace.open(workspace)
+    place = writable(workspace)
     settings = {"tasks": tasks, "prompting": prompting, "samples": samples, "temperature": temperature}
     settings |= {"engine": engine, "slots": slots}
     with place.store() as store, drawn() as progress:

@@ -31,9 +31,9 @@ def latency(
     from bakeoff.experiment.pipeline import is_gguf
     from bakeoff.listing import show
     from bakeoff.progress import drawn
-    from results import Workspace
+    from bakeoff.writing import writable
 
-    place = Workspace.open(workspace)
+    place = writable(workspace)
     store = place.store()
     chosen = [store.models.find(name) for name in model or ()] or [
         one for one in store.models.list() if not one.archived and is_gguf(one)

@@ -35,7 +35,10 @@ def export(
         from typing import get_args
 
         import engines
+        from bakeoff.writing import writable
         from results import BakeoffError, Form
+
+        writable(place.path)
 
         for name in (form, over):
             if name not in get_args(Form):

@@ -35,9 +35,9 @@ def serve(
     Example: bakeoff serve & curl http://127.0.0.1:8791/v1/models
     """
     import engines
-    from results import Workspace
+    from bakeoff.writing import writable
 
-    place = Workspace.open(workspace)
+    place = writable(workspace)
     address = engines.Address(host, port, api_key, descriptor if descriptor >= 0 else None)
     engines.serve(
         place.store(), place, address, lambda url: typer.echo(f"serving {url}/v1", err=True),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from results import Progress, Report, RunStatus, Store, Workspace, this_machine
+from results import Progress, Report, RunStatus, Store, Workspace, disk_full, shortage, this_machine
 from trainer.runs.signals import Stop
 
 
@@ -39,8 +39,10 @@ class Session:
         self.store.runs.finish(run_id, status, reason)
 
     def fail(self, run_id: str, error: BaseException, status: RunStatus = "failed") -> None:
-        """Write down that a run was ended by an error, and which."""
-        self.finish(run_id, status, f"{type(error).__name__}: {error}".strip(": "))
+        """Write down that a run was ended by an error, and which. One that a full disk ended is stopped."""
+        if disk_full(error):
+            status = "stopped"
+        self.finish(run_id, status, shortage(error) or f"{type(error).__name__}: {error}".strip(": "))
 
     def report(self, subject: str, kind: str, payload: Mapping[str, Any]) -> None:
         """Keep a report about a run or an experiment."""

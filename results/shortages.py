@@ -1,0 +1,63 @@
+"""What a machine ran out of: room on a disk, memory, files it may write or open; whichever library says so, and how.
+
+Such an error is neither a bug nor a model's fault. It is told in one line, and what it interrupted is done again by the
+same command once there is room.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Iterator
+
+_DISK = re.compile(r"No space left on device|Disk quota exceeded|disk is full|os error 28\b", re.I)
+_MEMORY = re.compile(r"can't allocate memory|cannot allocate memory|bad_alloc|out of memory: tried", re.I)
+"""How libraries say it that raise neither an OSError nor a MemoryError: safetensors, SQLite, torch on a CPU."""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO, errno.EMFILE, errno.ENFILE)
+
+AGAIN = "the same command resumes where it stopped"
+
+
+def disk_full(error: BaseException) -> bool:
+    """Whether an error says, itself or by what caused it, that a disk has no room."""
+    return any(
+        (isinstance(one, OSError) and one.errno in _FULL) or _DISK.search(str(one)) is not None for one in _chain(error)
+    )
+
+
+def shortage(error: BaseException) -> str:
+    """What the machine lacked, with the remedy, in one sentence; "" for an error that says nothing of the kind."""
+    if disk_full(error):
+        return f"the disk is full{_place(error)}: make room; {AGAIN}"
+    for one in _chain(error):
+        if isinstance(one, MemoryError) or (isinstance(one, OSError) and one.errno == errno.ENOMEM):
+            return _memory(one)
+        if isinstance(one, RuntimeError) and _MEMORY.search(str(one)):
+            return _memory(one)
+        if isinstance(one, OSError) and one.errno in _REFUSED:
+            return f"{one.strerror}{_place(one)}: mend that; {AGAIN}"
+    return ""
+
+
+def _memory(error: BaseException) -> str:
+    said = re.search(r"tried to allocate (\d+) bytes", str(error))
+    wanted = f" ({int(said[1]) / 1e9:.1f} GB more were asked for)" if said else ""
+    return f"memory ran out{wanted}: end other programs, or take a smaller base, batch or context; {AGAIN}"
+
+
+def _place(error: BaseException) -> str:
+    """The file of the error, where it names one."""
+    names = [str(one.filename) for one in _chain(error) if isinstance(one, OSError) and one.filename]
+    return f", writing {names[0]}" if names else ""
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An error, and what it came of."""
+    seen: set[int] = set()
+    link: BaseException | None = error
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        yield link
+        link = link.__cause__ or link.__context__
