@@ -24,6 +24,9 @@ DEEPEST = 6
 MOST_FOLDERS = 20_000
 """A source with more is no folder of models."""
 
+PROJECTOR = re.compile("mmproj", re.IGNORECASE)
+"""What the name of a projector for images has in it; text alone is measured."""
+
 CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin", "consolidated*.pth", "*.pt")
 """What makes a folder with a config.json one with weights; which of them are read is the checklist's to say."""
@@ -96,7 +99,7 @@ def _below(source: Path) -> Iterator[Path]:
         folders[:] = [] if deep else sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             part = SPLIT.search(name.removesuffix(".gguf"))
-            if name.endswith(".gguf") and not (part and int(part[1]) > 1) and not name.startswith("mmproj"):
+            if name.endswith(".gguf") and not (part and int(part[1]) > 1) and not PROJECTOR.search(name):
                 yield here / name
 
 
@@ -107,8 +110,12 @@ def _of_file(file: Path) -> Place:
     part = SPLIT.search(file.stem)
     if part and int(part[1]) > 1:
         file = file.with_name(f"{SPLIT.sub('', file.stem)}-00001-of-{part[2]}.gguf")
-    adapter = read_header(file).metadata.get("general.type") == "adapter"
-    return Place("lora-gguf" if adapter else "gguf", file)
+    header = read_header(file)
+    if header.architecture == "clip" or PROJECTOR.search(file.name):
+        raise FileRefused(f"{file} is a projector for images and no language model. Give the model's file beside it.")
+    images = sorted(one.name for one in file.parent.glob("*.gguf") if PROJECTOR.search(one.name))
+    notes = (f"Left out beside it, a projector for images: {', '.join(images)}.",) if images else ()
+    return Place("lora-gguf" if header.metadata.get("general.type") == "adapter" else "gguf", file, notes)
 
 
 def _latest(checkpoints: Sequence[Path]) -> Place:

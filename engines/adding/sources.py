@@ -9,13 +9,12 @@ Nothing is loaded and nothing is registered. `FINDERS` has the sources that begi
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
+from engines.adding import endpoints, hub, ollama
 from engines.adding.folders import look
 from engines.adding.found import Found
-from engines.errors import FileRefused
 
 
 def find(source: str) -> list[Found]:
@@ -28,14 +27,10 @@ def find(source: str) -> list[Found]:
     return finder(source) if finder else look(Path(source))
 
 
-def _endpoint(source: str) -> list[Found]:
-    """The one model that a URL names: http://host/v1#model."""
-    url, _, model = source.partition("#")
-    if not model:
-        raise FileRefused(f"{source} names no model. Write which one it is to be asked for: {url}#MODEL")
-    name = re.sub(r"[^\w.]+", "-", model).strip("-.") or "model"
-    return [Found("endpoint", None, name, source, base=model)]
-
-
-FINDERS: dict[str, Callable[[str], list[Found]]] = {"http": _endpoint, "https": _endpoint}
+FINDERS: dict[str, Callable[[str], list[Found]]] = {
+    "http": endpoints.find,
+    "https": endpoints.find,
+    "hub": hub.find,
+    "ollama": ollama.find,
+}
 """What a source begins with, before its colon → what finds the models there."""
