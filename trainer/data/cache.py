@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from results.records import digest
 from trainer.experiment.schema import Data
 from trainer.sources.conversations import Conversation, Reading
 from trainer.sources.location import BUILT_IN, is_local
+from trainer.sources.shelf import Shelf
 from trainer.sources.stdlib import stdlib_version
 
 EDITION = 2
@@ -30,10 +31,12 @@ def cached_reading(data: Data, workspace: Workspace) -> Reading | None:
     path = workspace.path / "cache" / f"rows-{key}.jsonl"
     if key is None or not path.is_file():
         return None
+    rows = Shelf()
     try:
         with path.open(encoding="utf-8") as lines:
             report = json.loads(next(lines))
-            rows = [_conversation(json.loads(line)) for line in lines]
+            for line in lines:
+                rows.append(_conversation(json.loads(line)))
     except (OSError, ValueError, TypeError, KeyError, StopIteration):
         return None
     return Reading(rows, report) if len(rows) == report.get("kept") else None
@@ -41,6 +44,10 @@ def cached_reading(data: Data, workspace: Workspace) -> Reading | None:
 
 def _conversation(kept: dict[str, Any]) -> Conversation:
     return Conversation(**{**kept, "messages": tuple(kept["messages"]), "tools": tuple(kept["tools"])})
+
+
+def _kept(row: Conversation) -> dict[str, Any]:
+    return {field.name: getattr(row, field.name) for field in fields(row)}
 
 
 def keep_reading(data: Data, workspace: Workspace, reading: Reading) -> None:
@@ -53,7 +60,7 @@ def keep_reading(data: Data, workspace: Workspace, reading: Reading) -> None:
     try:
         with os.fdopen(handle, "w", encoding="utf-8", errors="surrogatepass") as file:
             file.write(json.dumps(reading.report) + "\n")
-            file.writelines(json.dumps(asdict(row)) + "\n" for row in reading.rows)
+            file.writelines(json.dumps(_kept(row)) + "\n" for row in reading.rows)
         Path(name).replace(folder / f"rows-{key}.jsonl")
     finally:
         Path(name).unlink(missing_ok=True)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from results.records import Progress
-from trainer.data.quality import words
+from trainer.data.words import words
 from trainer.errors import DataInvalid
 from trainer.sources.conversations import Conversation
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from results.records import Json
@@ -28,9 +29,9 @@ class PreparedData:
     train: tuple[Example, ...]
     """The rows in the order of the mix, shuffled by `data.seed`; epochs shuffle again with the run's seed."""
     validation: tuple[Example, ...]
-    train_rows: tuple[Conversation, ...]
+    train_rows: Sequence[Conversation]
     """`train[i]` is made of `train_rows[i]`."""
-    validation_rows: tuple[Conversation, ...]
+    validation_rows: Sequence[Conversation]
     identity: str
     """SHA-256 over every token id and label of both parts, in order: what a resumed run must find again."""
     report: Json = field(default_factory=dict)

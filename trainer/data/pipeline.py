@@ -13,6 +13,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from results import Workspace
 from results.records import Progress, digest
 from trainer.bases.tokenizer import Tokenizer
@@ -25,6 +27,7 @@ from trainer.errors import DataInvalid
 from trainer.experiment.schema import Data, Experiment
 from trainer.sources.conversations import Conversation, Reading
 from trainer.sources.reading import read_sources
+from trainer.sources.shelf import Picked
 
 
 def prepare(
@@ -51,17 +54,17 @@ def prepare(
     return PreparedData(
         train=examples[0],
         validation=examples[1],
-        train_rows=tuple(train_rows[index] for index in train.kept),
-        validation_rows=tuple(validation_rows[index] for index in validation.kept),
+        train_rows=Picked(train_rows, train.kept),
+        validation_rows=Picked(validation_rows, validation.kept),
         identity=_identity(examples),
         report=report,
     )
 
 
-def validation_rows(experiment: Experiment, workspace: Workspace) -> list[Conversation]:
+def validation_rows(experiment: Experiment, workspace: Workspace) -> Sequence[Conversation]:
     """The held-out conversations: untokenised, so the same for every base and model of the experiment."""
     reading = read_conversations(experiment.data, workspace)
-    return list(split(reading.rows, experiment.data)[1])
+    return split(reading.rows, experiment.data)[1]
 
 
 def read_conversations(data: Data, workspace: Workspace, progress: Progress | None = None) -> Reading:
@@ -80,7 +83,7 @@ def read_conversations(data: Data, workspace: Workspace, progress: Progress | No
         found.append(overlapping.report(rows))
         dirty |= contaminating
     if data.remove_contaminated:
-        rows = [row for index, row in enumerate(rows) if index not in dirty]
+        rows = Picked(rows, (place for place in range(len(rows)) if place not in dirty))
     # A report has one subject and one kind: further benchmarks stand inside the first one's.
     contamination = {**found[0], "others": found[1:]} if found else {}
     report = {**reading.report, "filters": removed, "kept": len(rows), "contamination": contamination}
@@ -90,7 +93,7 @@ def read_conversations(data: Data, workspace: Workspace, progress: Progress | No
     return result
 
 
-def split(rows: Sequence[Conversation], data: Data) -> tuple[list[Conversation], list[Conversation]]:
+def split(rows: Sequence[Conversation], data: Data) -> tuple[Picked, Picked]:
     """Split rows into training and validation, by a hash of each row's prompt and the seed.
 
     A prompt falls on the same side whatever else is in the mix: variants of one experiment with other sources never
@@ -98,19 +101,22 @@ def split(rows: Sequence[Conversation], data: Data) -> tuple[list[Conversation],
     lands on each side.
     Raises: DataInvalid with fewer than two different prompts.
     """
-    keys = [hashlib.sha256(f"{data.seed}\0{row.prompt}".encode("utf-8", "surrogatepass")).hexdigest() for row in rows]
-    ordered = sorted(set(keys))
-    if len(ordered) < 2:
-        raise DataInvalid(f"{len(ordered)} different prompt left of {len(rows)} rows: two are needed, one to validate")
-    limit = f"{int(data.validation_fraction * 16**16):016x}"
-    held = {key for key in ordered if key < limit} or {ordered[0]}
-    if len(held) == len(ordered):
-        held.discard(ordered[-1])
-    train = [(key, row) for key, row in zip(keys, rows, strict=True) if key not in held]
-    validation = sorted(
-        ((key, row) for key, row in zip(keys, rows, strict=True) if key in held), key=lambda pair: pair[0]
-    )
-    return [row for _, row in train], [row for _, row in validation[: data.validation_limit]]
+    keys = np.fromiter((_draw(row, data.seed) for row in rows), np.uint64, len(rows))
+    different = np.unique(keys)
+    if len(different) < 2:
+        raise DataInvalid(
+            f"{len(different)} different prompt left of {len(rows)} rows: two are needed, one to validate"
+        )
+    limit = np.uint64(data.validation_fraction * 16**16)
+    # The first key held whatever the fraction, and the last one not.
+    held = (keys < max(limit, different[0] + np.uint64(1))) & (keys < different[-1])
+    validation = np.flatnonzero(held)[np.argsort(keys[held], kind="stable")][: data.validation_limit]
+    return Picked(rows, np.flatnonzero(~held).tolist()), Picked(rows, validation.tolist())
+
+
+def _draw(row: Conversation, seed: int) -> int:
+    """A number in [0, 2⁶⁴), the same for rows of one prompt."""
+    return int.from_bytes(hashlib.sha256(f"{seed}\0{row.prompt}".encode("utf-8", "surrogatepass")).digest()[:8])
 
 
 def _examples(masked: Masked) -> tuple[Example, ...]:

@@ -5,28 +5,29 @@ Every filter reports how many rows it removed, with examples a person can judge 
 
 from __future__ import annotations
 
-import re
 import unicodedata
+from array import array
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from results.records import Progress
+from trainer.data.near_duplicates import near_duplicates
+from trainer.data.words import words
 from trainer.errors import DataInvalid
 from trainer.experiment.schema import Quality
 from trainer.sources.conversations import Conversation, uncollected
+from trainer.sources.shelf import Picked
 
 EXAMPLES = 3
 """Removed rows shown per filter."""
 
-SHINGLE_WORDS = 5
 REPEATED_WORDS = 4
 MIN_WORDS_FOR_REPETITION = 40
 """Short answers repeat themselves by chance."""
-
-PERMUTATIONS = 128
-"""MinHash permutations: a standard error of 0.09 at most (1/√128); candidates are then compared exactly."""
 
 SCRIPTS = ("latin", "cyrillic", "greek", "arabic", "hebrew", "devanagari", "cjk", "hangul", "hiragana", "thai")
 
@@ -48,21 +49,25 @@ class Removal:
 
 def filtered(
     rows: Sequence[Conversation], quality: Quality, progress: Progress | None = None
-) -> tuple[list[Conversation], dict[str, Any]]:
+) -> tuple[Sequence[Conversation], dict[str, Any]]:
     """Return the rows that stay, in order, and a report: filter → rows removed and examples.
 
     Raises: DataInvalid when a filter needs a column that no row has, or nothing is left.
     """
     checks = _checks(rows, quality)
-    if quality.deduplicate:
-        checks.append(("exact_duplicates", _seen(lambda row: row.key)))
     removed = {name: Removal() for name, _ in checks}
     with uncollected():
-        kept = _without(rows, [(reason_of, removed[name]) for name, reason_of in checks])
+        places, keys = _passing(rows, [(reason_of, removed[name]) for name, reason_of in checks])
+        if quality.deduplicate:
+            removed["exact_duplicates"] = Removal()
+            places = _first_of_equals(rows, places, keys, removed["exact_duplicates"])
+    kept = Picked(rows, places)
     if quality.near_duplicates is not None:
-        near = _near_duplicates(kept, quality.near_duplicates, progress)
         removed["near_duplicates"] = Removal()
-        kept = _without(kept, [(lambda row: near.get(id(row), ""), removed["near_duplicates"])])
+        near = near_duplicates(kept, quality.near_duplicates, progress)
+        for place, reason in near.items():
+            removed["near_duplicates"].add(kept[place], reason)
+        kept = Picked(kept, (place for place in range(len(kept)) if place not in near))
     report = {name: {"removed": one.rows, "examples": one.examples} for name, one in removed.items()}
     if not kept:
         counts = ", ".join(f"{name} removed {one.rows}" for name, one in removed.items() if one.rows)
@@ -74,17 +79,42 @@ Reason = Callable[[Conversation], str]
 """Says why a row goes; the empty string when it stays."""
 
 
-def _without(rows: Sequence[Conversation], checks: Sequence[tuple[Reason, Removal]]) -> list[Conversation]:
-    """The rows that pass every check; one that fails is counted by the first that it fails."""
-    kept = []
-    for row in rows:
+def _passing(rows: Sequence[Conversation], checks: Sequence[tuple[Reason, Removal]]) -> tuple[array[int], array[int]]:
+    """Places of the rows that pass every check, and a number for each that equal rows share.
+
+    A row that fails is counted by the first check that it fails.
+    """
+    places, keys = array("q"), array("q")
+    for place, row in enumerate(rows):
         for reason_of, removal in checks:
             if reason := reason_of(row):
                 removal.add(row, reason)
                 break
         else:
-            kept.append(row)
-    return kept
+            places.append(place)
+            keys.append(hash(row.key))
+    return places, keys
+
+
+def _first_of_equals(
+    rows: Sequence[Conversation], places: array[int], keys: array[int], removal: Removal
+) -> array[int]:
+    """The places without those of rows that equal an earlier one. Rows of one key are read again and compared."""
+    numbers = np.frombuffer(keys, np.int64)
+    order = np.argsort(numbers, kind="stable")
+    shared = numbers[order[1:]] == numbers[order[:-1]]
+    suspects = np.unique(np.concatenate([order[1:][shared], order[:-1][shared]]))
+    first: dict[int, list[Conversation]] = {}
+    gone: set[int] = set()
+    for suspect in suspects.tolist():
+        row = rows[places[suspect]]
+        alike = first.setdefault(keys[suspect], [])
+        if earlier := next((one for one in alike if one.key == row.key), None):
+            removal.add(row, f"equals row {earlier.row} of {earlier.source}")
+            gone.add(suspect)
+        else:
+            alike.append(row)
+    return array("q", (place for number, place in enumerate(places) if number not in gone)) if gone else places
 
 
 def _checks(rows: Sequence[Conversation], quality: Quality) -> list[tuple[str, Reason]]:
@@ -164,12 +194,12 @@ def repetition(text: str) -> float:
 
 
 def _repeated(found: Sequence[str]) -> float:
-    grams = list(zip(*(found[start:] for start in range(REPEATED_WORDS)), strict=False))
-    if len(set(grams)) == len(grams):  # most texts: nothing comes twice
+    shifted = [found[start:] for start in range(REPEATED_WORDS)]
+    if len(set(zip(*shifted, strict=False))) == len(shifted[-1]):  # most texts: nothing comes twice
         return 0.0
     seen: set[tuple[str, ...]] = set()
     repeated = [False] * len(found)
-    for start, gram in enumerate(grams):
+    for start, gram in enumerate(zip(*shifted, strict=False)):
         if gram in seen:
             repeated[start : start + REPEATED_WORDS] = [True] * REPEATED_WORDS
         seen.add(gram)
@@ -182,56 +212,3 @@ def _repetition_reason(row: Conversation, limit: float) -> str:
         if len(found) >= MIN_WORDS_FOR_REPETITION and (share := _repeated(found)) > limit:
             return f"{share:.0%} of the words repeat earlier ones"
     return ""
-
-
-def words(text: str) -> list[str]:
-    """Lower-case words: runs of letters, digits and underscores."""
-    return re.findall(r"\w+", text.lower())
-
-
-def _seen(key_of: Callable[[Conversation], Hashable]) -> Reason:
-    first: dict[Hashable, Conversation] = {}
-
-    def reason(row: Conversation) -> str:
-        earlier = first.setdefault(key_of(row), row)
-        return "" if earlier is row else f"equals row {earlier.row} of {earlier.source}"
-
-    return reason
-
-
-def shingles(row: Conversation) -> frozenset[str]:
-    """Word 5-grams over all turns but the system's; the whole text when it is shorter."""
-    found = words(row.text)
-    if len(found) <= SHINGLE_WORDS:
-        return frozenset([" ".join(found)])
-    return frozenset(" ".join(found[at : at + SHINGLE_WORDS]) for at in range(len(found) - SHINGLE_WORDS + 1))
-
-
-def _near_duplicates(rows: Sequence[Conversation], threshold: float, progress: Progress | None) -> dict[int, str]:
-    """id(row) → reason, for rows whose shingles' Jaccard similarity to an earlier kept row reaches the threshold.
-
-    MinHash-LSH proposes (Broder 1997; datasketch); every proposal is compared exactly, so none is removed by estimate.
-    """
-    from datasketch import MinHash, MinHashLSH
-
-    # A looser index than the threshold, since a candidate that it misses is never compared.
-    index = MinHashLSH(threshold=max(0.5, threshold - 0.15), num_perm=PERMUTATIONS)
-    kept: dict[int, tuple[Conversation, frozenset[str]]] = {}
-    found: dict[int, str] = {}
-    permutations = MinHash(num_perm=PERMUTATIONS, seed=1, scheme="affine32").permutations
-    for number, row in enumerate(rows):
-        pieces = shingles(row)
-        sketch = MinHash(num_perm=PERMUTATIONS, seed=1, permutations=permutations, scheme="affine32")
-        sketch.update_batch([piece.encode("utf-8", "surrogatepass") for piece in pieces])
-        for candidate in sorted(index.query(sketch)):
-            earlier, theirs = kept[candidate]
-            similarity = len(pieces & theirs) / len(pieces | theirs)
-            if similarity >= threshold:
-                found[id(row)] = f"{similarity:.0%} like row {earlier.row} of {earlier.source}"
-                break
-        else:
-            index.insert(number, sketch, check_duplication=False)
-            kept[number] = (row, pieces)
-        if progress and (number % 500 == 499 or number + 1 == len(rows)):
-            progress("looking for near-duplicates", number + 1, len(rows))
-    return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Required, TypedDict
@@ -90,7 +90,8 @@ class Conversation:
 class Reading:
     """Conversations of all sources, mixed, with the report of what was read and what was not usable."""
 
-    rows: list[Conversation]
+    rows: Sequence[Conversation]
+    """Many of them lie on the disk, and each is made anew when it is asked for (`trainer.sources.shelf`)."""
     report: dict[str, Any]
 
 

@@ -1,6 +1,6 @@
 """Reading data sources: built-in, files and folders here or at a URL, and the Hub.
 
-Files are read in `trainer.sources.files`, a folder's splits chosen in `trainer.sources.folders`; what a row means is
+Files are read in `trainer.sources.files`, a folder's splits chosen in `trainer.sources.location`; what a row means is
 `trainer.sources.formats`' business, what is counted of it `trainer.sources.tally`'s. Nothing from a data set is
 executed.
 """
@@ -11,8 +11,9 @@ import os
 import random
 import shutil
 import socket
-from collections.abc import Collection, Iterator
-from itertools import count, islice
+from array import array
+from collections.abc import Collection, Iterator, Sequence
+from itertools import accumulate, chain, count, islice
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlparse
@@ -25,9 +26,9 @@ from trainer.experiment.schema import Data, Source
 from trainer.sources.conversations import Conversation, Reading, uncollected
 from trainer.sources.fields import BadRow
 from trainer.sources.files import Rows, Tell, rows_of_file, without_nulls_inside
-from trainer.sources.folders import source_files
 from trainer.sources.formats import converted
-from trainer.sources.location import BUILT_IN, READABLE, is_local
+from trainer.sources.location import BUILT_IN, READABLE, is_local, source_files
+from trainer.sources.shelf import Picked, Shelf
 from trainer.sources.stdlib import stdlib_rows
 from trainer.sources.tally import Tally
 
@@ -40,57 +41,62 @@ def read_sources(data: Data, progress: Progress | None = None) -> Reading:
 
     Raises: DataInvalid when a source cannot be read or has no usable row.
     """
-    parts: list[list[Conversation]] = []
+    rows = Shelf()
+    sizes: list[int] = []
     reports: list[dict[str, Any]] = []
     for number, source in enumerate(data.sources):
+        before = len(rows)
         with uncollected():
-            rows, report = _conversations(source, data)
-        parts.append(rows)
-        reports.append(report)
+            reports.append(_read(source, data, rows))
+        sizes.append(len(rows) - before)
         if progress:
             progress("reading sources", number + 1, len(data.sources))
-    rows = mix(parts, [source.weight for source in data.sources], data.seed)
-    return Reading(rows, {"sources": reports, "rows": len(rows)})
+    mixed = Picked(rows, mix(sizes, [source.weight for source in data.sources], data.seed))
+    return Reading(mixed, {"sources": reports, "rows": len(mixed)})
 
 
-def mix(parts: list[list[Conversation]], weights: list[float | None], seed: int) -> list[Conversation]:
-    """All rows in a seeded order; with weights, as many rows of each source as its share allows without repeating.
+def mix(sizes: Sequence[int], weights: Sequence[float | None], seed: int) -> Sequence[int]:
+    """Places of all rows in a seeded order, the sources' rows counted on from one source to the next.
 
-    The scarcest source sets the size: weights 3 and 1 over 100 and 100 rows give 100 and 33.
+    With weights, as many rows of each source as its share allows without repeating: the scarcest source sets the size,
+    so that weights 3 and 1 over 100 and 100 rows give 100 and 33.
     """
-    chosen = [list(part) for part in parts]
+    ends = list(accumulate(sizes))
+    chosen = [array("q", range(end - size, end)) for size, end in zip(sizes, ends, strict=True)]
     for part in chosen:
         random.Random(seed).shuffle(part)
     if all(weight is not None for weight in weights):
-        size = min(len(part) / weight for part, weight in zip(parts, weights, strict=True) if weight)
+        size = min(len(part) / weight for part, weight in zip(chosen, weights, strict=True) if weight)
         chosen = [part[: round(size * weight)] for part, weight in zip(chosen, weights, strict=True) if weight]
-    rows = [row for part in chosen for row in part]
-    random.Random(seed).shuffle(rows)
-    return rows
+    places = array("q", chain.from_iterable(chosen))
+    random.Random(seed).shuffle(places)
+    return places
 
 
-def _conversations(source: Source, data: Data) -> tuple[list[Conversation], dict[str, Any]]:
-    """Usable rows of one source and its report.
+def _read(source: Source, data: Data, rows: Shelf) -> dict[str, Any]:
+    """Append the usable rows of one source; its report.
 
     Raises: DataInvalid when no row is usable.
     """
-    rows, report = examined(source, {data.quality.score_column, data.quality.language_column})
-    if not rows:
+    before = len(rows)
+    _, report = examined(source, {data.quality.score_column, data.quality.language_column}, rows)
+    if len(rows) == before:
         why = "; ".join(
             f"{reason} ({found['rows']} rows, first {found['examples'][0]})" for reason, found in report["bad"].items()
         )
         raise DataInvalid(f"No usable row in {source.name}: {why or 'it is empty'}")
-    return rows, report
+    return report
 
 
-def examined(source: Source, columns: Collection[str] = ()) -> tuple[list[Conversation], dict[str, Any]]:
-    """Usable rows of one source, none perhaps, and its report; `columns` are kept for filters beside KEPT_COLUMNS.
+def examined(source: Source, columns: Collection[str] = (), shelf: Shelf | None = None) -> tuple[Shelf, dict[str, Any]]:
+    """Usable rows of one source, none perhaps, appended to `shelf` or on one of their own, and the source's report.
 
+    columns: kept for filters beside KEPT_COLUMNS.
     The report: source, read, usable, bad (reason → rows, examples), formats, columns (used, ignored, not_used → rows),
     notes (what a person should hear → rows, examples), files (how they were read, where that is no matter of course).
     Raises: DataInvalid when the source cannot be read.
     """
-    rows: list[Conversation] = []
+    rows = Shelf() if shelf is None else shelf
     tally = Tally(source.name)
     kept = {*KEPT_COLUMNS, *columns}
     for place, raw in islice(raw_rows(source, tally.tell), source.limit):

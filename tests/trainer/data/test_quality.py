@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer import Conversation, TrainerError
-from trainer.data.quality import filtered, repetition, script, shingles
+from trainer.data.near_duplicates import shingles
+from trainer.data.quality import filtered, repetition, script
 from trainer.experiment.schema import Quality
 
 
