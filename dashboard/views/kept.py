@@ -33,7 +33,8 @@ def store() -> results.Store:
 
 
 def stamp() -> str:
-    """Changes whenever the store was written. For SQLite its files' times and sizes, else every 3 seconds."""
+    """Changes whenever the store was written, or a process that worked on it died. For SQLite its files' times and
+    sizes, else every 3 seconds."""
     place = workspace().path
     marks = []
     for name in ("results.db", "results.db-wal"):
@@ -44,6 +45,8 @@ def stamp() -> str:
             marks.append("-")
     if os.environ.get("BAKEOFF_DATABASE_URL") or marks[0] == "-":
         marks.append(str(int(time.time() / 3)))
+    else:
+        marks.append(store().at_work())
     return f"{place}:{':'.join(marks)}"
 
 

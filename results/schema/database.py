@@ -59,7 +59,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """A connection that sees one moment of the database. Raises StoreError."""
-        with self._errors():
+        with self.errors():
             self._still_there()
             options = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
             with self.engine.connect().execution_options(**options) as connection, connection.begin():
@@ -72,7 +72,7 @@ class Database:
         lock: on PostgreSQL, only writers with the same text exclude each other; on SQLite all do.
         Raises: StoreBusy after wait_seconds without the lock; StoreError.
         """
-        with self._errors():
+        with self.errors():
             self._still_there()
             options = {"bakeoff_lock": lock, "bakeoff_wait": wait_seconds}
             with self.engine.connect().execution_options(**options) as connection, connection.begin():
@@ -109,7 +109,8 @@ class Database:
         self._inode = inode
 
     @contextmanager
-    def _errors(self) -> Iterator[None]:
+    def errors(self) -> Iterator[None]:
+        """Turns what the database's driver raises in the block into StoreError and its kinds."""
         try:
             yield
         except sa.exc.OperationalError as error:

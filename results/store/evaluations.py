@@ -15,13 +15,19 @@ from results.schema.columns import finite_of
 from results.schema.database import Database
 from results.schema.rows import columns, record_of, records, row_of
 from results.schema.tables import EvaluationRow, ModelRow, OutcomeRow, ScoreLine
+from results.store.liveness import GONE, Liveness
 
 
 class Evaluations:
-    """`store.evaluations`. A finished evaluation is never modified; it can be measured anew as a whole."""
+    """`store.evaluations`. A finished evaluation is never modified; it can be measured anew as a whole.
 
-    def __init__(self, database: Database) -> None:
+    One that is running belongs to the processes that began it (`results.store.liveness`): where none of them is left,
+    it is shown as failed, by whoever looks.
+    """
+
+    def __init__(self, database: Database, alive: Liveness) -> None:
         self._database = database
+        self._alive = alive
 
     def begin(self, evaluation: Evaluation, replace: bool = False) -> Evaluation:
         """Begin or resume a measurement; returns it as stored, so look at its status.
@@ -36,6 +42,7 @@ class Evaluations:
                 if not replace:
                     return there
                 _clear(connection, evaluation.id)
+            self._alive.hold(evaluation.id)
             started = evaluation.started_at or now()
             begun = dataclasses.replace(
                 evaluation, status="running", reason="", started_at=started, finished_at=None, scores=()
@@ -80,6 +87,7 @@ class Evaluations:
         with self._database.write(lock=evaluation_id) as connection:
             there = _found(connection, evaluation_id)
             if there.status == "finished":
+                self._alive.release(evaluation_id)
                 if repr(there.scores) != repr(tuple(scores)):
                     raise Immutable(f"evaluation {evaluation_id!r} is finished: its scores stay; measure it anew")
                 return there
@@ -87,7 +95,9 @@ class Evaluations:
             changes = {"status": "finished", "reason": "", "finished_at": at or now(), "details": merged}
             connection.execute(sa.update(EvaluationRow).where(EvaluationRow.id == evaluation_id).values(changes))
             self._store_scores(connection, evaluation_id, scores)
-            return _found(connection, evaluation_id)
+            ended = _found(connection, evaluation_id)
+        self._alive.release(evaluation_id)
+        return ended
 
     def bring(self, evaluation: Evaluation, outcomes: Iterable[Outcome]) -> bool:
         """Store an evaluation of another store whole, as it is; False if it is here and has got as far.
@@ -112,6 +122,7 @@ class Evaluations:
                 raise Immutable(f"evaluation {evaluation_id!r} is finished and cannot fail")
             changes = {"status": "failed", "reason": reason, "finished_at": now()}
             connection.execute(sa.update(EvaluationRow).where(EvaluationRow.id == evaluation_id).values(changes))
+        self._alive.release(evaluation_id)
 
     def set_aside(self, evaluation_id: str, reason: str, details: Mapping[str, Any] | None = None) -> Evaluation:
         """Mark an evaluation as unscored: whole but for its verdicts; returns it. `begin` resumes it.
@@ -124,12 +135,15 @@ class Evaluations:
                 raise Immutable(f"evaluation {evaluation_id!r} is finished; measure it anew")
             changes = {"status": "unscored", "reason": reason, "details": {**there.details, **(details or {})}}
             connection.execute(sa.update(EvaluationRow).where(EvaluationRow.id == evaluation_id).values(changes))
-            return _found(connection, evaluation_id)
+            ended = _found(connection, evaluation_id)
+        self._alive.release(evaluation_id)
+        return ended
 
     def get(self, evaluation_id: str) -> Evaluation:
         """The evaluation with its scores. Raises NotFound."""
         with self._database.read() as connection:
-            return _found(connection, evaluation_id)
+            found = _found(connection, evaluation_id)
+        return self._seen([found])[0]
 
     def scores(self) -> list[ScoreRow]:
         """Every score of every finished evaluation, with what it can be traced to."""
@@ -166,7 +180,19 @@ class Evaluations:
         with self._database.read() as connection:
             found = records(Evaluation, connection, query)
             scores = _scores(connection, sa.select(EvaluationRow.id).where(*asked))
-        return [dataclasses.replace(each, scores=tuple(scores.get(each.id, ()))) for each in found]
+        seen = self._seen(found)
+        return [dataclasses.replace(each, scores=tuple(scores.get(each.id, ()))) for each in seen]
+
+    def _seen(self, evaluations: Sequence[Evaluation]) -> Sequence[Evaluation]:
+        """Evaluations as they are to be shown: what nobody works on any more has failed."""
+        running = [one.id for one in evaluations if one.status == "running" and one.origin == "measured"]
+        if not running or not (gone := set(running) - self._alive.held(running)):
+            return evaluations
+        query = sa.select(EvaluationRow.id).where(EvaluationRow.id.in_(gone), EvaluationRow.status == "running")
+        with self._database.read() as connection:  # one that ended meanwhile said so before it let go
+            still = set(connection.execute(query).scalars())
+        return [dataclasses.replace(one, status="failed", reason=GONE) if one.id in still else one
+                for one in evaluations]  # fmt: skip
 
     def _store_outcomes(self, connection: sa.Connection, evaluation_id: str, outcomes: Iterable[Outcome]) -> None:
         count = sa.select(sa.func.count()).where(OutcomeRow.evaluation_id == evaluation_id)

@@ -17,6 +17,7 @@ from results.schema.columns import Words, json_text, value_of
 from results.schema.database import Database
 from results.schema.rows import columns, named, record_of, row_of
 from results.schema.tables import CurveRow, RunRow
+from results.store.liveness import GONE, Liveness
 
 _FIXED = ("experiment", "base", "config", "seed", "origin")
 """What makes a run this run: never changed once it has finished."""
@@ -30,11 +31,16 @@ _PROGRESS = ("status", "reason", "machine_id", "started_at", "finished_at", "tot
 
 
 class Runs:
-    """`store.runs`. A finished run is never modified, but for name, tags, notes and whether it is archived."""
+    """`store.runs`. A finished run is never modified, but for name, tags, notes and whether it is archived.
 
-    def __init__(self, database: Database, deliver: Callable[[str], None]) -> None:
+    A run that is running belongs to the process that started it (`results.store.liveness`): where that is gone, the run
+    is shown as stopped, by whoever looks.
+    """
+
+    def __init__(self, database: Database, deliver: Callable[[str], None], alive: Liveness) -> None:
         self._database = database
         self._deliver = deliver
+        self._alive = alive
 
     def add(self, run: Run, points: Iterable[Point] = ()) -> None:
         """Register a run. Again is fine: one that has not finished takes the new record, but keeps what people edited,
@@ -65,7 +71,7 @@ class Runs:
                 segments.seal(connection, run.id)
 
     def start(self, run_id: str, machine_id: str | None = None, total_steps: int | None = None) -> None:
-        """Mark a run as running, for the first time or again after it stopped, failed or diverged.
+        """Mark a run as running, by this process, for the first time or again after it stopped, failed or diverged.
 
         Points that an earlier process had to spool are delivered first.
 
@@ -76,6 +82,7 @@ class Runs:
             run = _found(connection, run_id)
             if run.status == "finished":
                 raise Immutable(f"run {run_id!r} is finished; a changed configuration makes a new run")
+            self._alive.hold(run_id)
             changes: dict[str, Any] = {"status": "running", "reason": "", "finished_at": None}
             changes["started_at"] = run.started_at or now()
             changes["machine_id"] = machine_id or run.machine_id
@@ -97,6 +104,7 @@ class Runs:
             changes = {"status": status, "reason": reason, "finished_at": at or now()}
             connection.execute(sa.update(RunRow).where(RunRow.id == run_id).values(changes))
             segments.seal(connection, run_id)
+        self._alive.release(run_id)
 
     def edit(
         self,
@@ -124,7 +132,8 @@ class Runs:
     def get(self, run_id: str) -> Run:
         """The run with this id. Raises NotFound."""
         with self._database.read() as connection:
-            return _found(connection, run_id)
+            run = _found(connection, run_id)
+        return self._seen([run])[0]
 
     def find(self, id_or_name: str) -> Run:
         """The run with this id, else the newest one with this name. Raises NotFound, saying which runs there are."""
@@ -135,7 +144,7 @@ class Runs:
             if run is None:
                 names = connection.execute(sa.select(RunRow.name)).scalars()
                 raise NotFound(f"no run {id_or_name!r}: {named(names)}; list them: bakeoff runs")
-            return run
+        return self._seen([run])[0]
 
     def list(self) -> list[RunSummary]:
         """All runs, oldest first, with the last and best of their losses."""
@@ -161,7 +170,18 @@ class Runs:
             .order_by(RunRow.created_at, RunRow.id)
         )
         with self._database.read() as connection:
-            return [_summary(dict(row)) for row in connection.execute(query).mappings()]
+            found = [_summary(dict(row)) for row in connection.execute(query).mappings()]
+        runs = self._seen([one.run for one in found])
+        return [dataclasses.replace(one, run=run) for one, run in zip(found, runs, strict=True)]
+
+    def _seen(self, runs: Sequence[Run]) -> Sequence[Run]:
+        """Runs as they are to be shown: what nobody works on any more is stopped."""
+        running = [run.id for run in runs if run.status == "running" and run.origin == "measured"]
+        if not running or not (gone := set(running) - self._alive.held(running)):
+            return runs
+        with self._database.read() as connection:  # one that ended meanwhile said so before it let go
+            still = {run_id for run_id in gone if _found(connection, run_id).status == "running"}
+        return [dataclasses.replace(run, status="stopped", reason=GONE) if run.id in still else run for run in runs]
 
 
 def _find(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> Run | None:

@@ -24,6 +24,7 @@ from results.schema.database import Database
 from results.schema.tables import Table
 from results.store.decisions import Decisions
 from results.store.evaluations import Evaluations
+from results.store.liveness import liveness
 from results.store.machines import Machines
 from results.store.models import Models
 from results.store.published_results import PublishedResults
@@ -53,9 +54,10 @@ class Store:
         self._spool = Spool(folder)
         self.machines = Machines(self._database)
         self.curves = Curves(self._database, self._spool)
-        self.runs = Runs(self._database, self._deliver)
+        self._alive = liveness(self._database)
+        self.runs = Runs(self._database, self._deliver, self._alive)
         self.models = Models(self._database)
-        self.evaluations = Evaluations(self._database)
+        self.evaluations = Evaluations(self._database, self._alive)
         self.votes = Votes(self._database)
         self.published = PublishedResults(self._database)
         self.reports = Reports(self._database)
@@ -83,8 +85,16 @@ class Store:
         waiting = len(self._spool.files())
         return {"url": self.url_masked, "schema": schema, "bytes": size, "spooled_files": waiting, "rows": counts}
 
+    def at_work(self) -> str:
+        """Changes when work on a run or an evaluation begins or ends, also by a process's death, which writes nothing.
+
+        "" on PostgreSQL, where only reading them tells.
+        """
+        return self._alive.mark()
+
     def close(self) -> None:
-        """Close the connections. The store can be used again afterwards."""
+        """Close the connections; what was begun through it is nobody's work any more. It can be used again."""
+        self._alive.close()
         self._database.close()
 
     def __enter__(self) -> Store:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -35,6 +38,29 @@ def test_what_nobody_wrote_is_read_once_and_what_was_written_is_seen(workspace: 
     data.add_vote(Vote("new", "Why?", models[0], models[1], "so", "thus", "a"))
     assert votes("") == before + 1
     assert read == ["", "somebody", ""]
+
+
+DYING = """
+import sys
+from results import Run, Workspace
+store = Workspace(sys.argv[1]).store()
+store.runs.add(Run("dying", "dying", "demo", "m", {}, seed=0))
+store.runs.start("dying")
+print("at work", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_process_that_dies_writes_nothing_and_is_seen(workspace: Workspace) -> None:
+    command = [sys.executable, "-c", DYING, str(workspace.path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"at work\n"
+        assert {row.run.id: row.run.status for row in data.runs()}["dying"] == "running"
+        process.kill()
+        until = time.monotonic() + 120
+        while {row.run.id: row.run.status for row in data.runs()}["dying"] != "stopped":
+            assert time.monotonic() < until, "still shown as running"
+            time.sleep(0.05)
 
 
 def test_a_copy_is_each_callers_own_and_what_is_shared_is_one_object(workspace: Workspace) -> None:
