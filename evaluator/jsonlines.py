@@ -8,21 +8,17 @@ Not here: which fields a row must have (`evaluator.tasks.benchmarks`, `evaluator
 
 from __future__ import annotations
 
-import codecs
-import gzip
 import io
 import json
 import re
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from results.errors import BakeoffError
+from results import json_lines, open_file, parse_json, read_bytes, read_text, text_lines
+from results.errors import BakeoffError, FileUnreadable
 
 SHAPE = "The file is read as JSON Lines (one object on each line) or as one JSON array"
-MAX_BYTES = 2_000_000_000
-"""Largest file, unpacked: what a gzipped file of a few megabytes may not exceed. EvalPlus's largest has 12 million."""
 
 _NO_SPACE = re.compile(r"\S")
 
@@ -32,29 +28,21 @@ def read_values(path: Path, refusal: type[BakeoffError]) -> Iterator[tuple[str, 
 
     Raises: `refusal`, naming the file, the line and a way.
     """
-    data = _bytes(path, refusal)
-    if data[:4] == b"PAR1":
-        yield from _parquet_rows(path, data, refusal)
-        return
-    lines = data.removeprefix(codecs.BOM_UTF8)
-    whole = _whole(lines)
-    if whole is not None:
-        yield from ((f"{path}, entry {number}", value) for number, value in enumerate(whole, 1))
-        return
-    # Split as bytes: str.splitlines() also splits at U+2028 and others, which may stand inside a JSON string.
-    for number, line in enumerate(lines.split(b"\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            value = json.loads(line.decode("utf-8"))
-        except UnicodeDecodeError as error:
-            raise refusal(
-                f"{path}, line {number} is no UTF-8: byte 0x{line[error.start]:02x}. Convert the file to UTF-8; only "
-                "gzip is unpacked"
-            ) from error
-        except (ValueError, RecursionError) as error:
-            raise refusal(f"{path}, line {number} is no JSON: {error}. {SHAPE}") from error
-        yield f"{path}, line {number}", value
+    try:
+        with open_file(path) as file:
+            head = file.read(4)
+        if head == b"PAR1":
+            yield from _parquet_rows(path, refusal)
+            return
+        whole = _whole(path)
+        if whole is not None:
+            yield from ((f"{path}, entry {number}", value) for number, value in enumerate(whole, 1))
+            return
+        for number, value in json_lines(path):
+            yield f"{path}, line {number}", value
+    except FileUnreadable as error:
+        remedy = "" if error.missing else f". {SHAPE}"
+        raise refusal(f"Cannot read {path}: {error.reason}{remedy}") from error
 
 
 def read_rows(path: Path, refusal: type[BakeoffError]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -72,65 +60,48 @@ def write_lines(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
             file.write(json.dumps(row) + "\n")
 
 
-def _bytes(path: Path, refusal: type[BakeoffError]) -> bytes:
-    """What the file holds, unpacked."""
-    if path.is_dir():
-        raise refusal(f"{path} is a folder. Name a file in it")
-    try:
-        data = path.read_bytes()
-        if data[:2] == b"\x1f\x8b":
-            with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
-                data = packed.read(MAX_BYTES + 1)
-    except FileNotFoundError as error:
-        raise refusal(f"Cannot read {path}: there is no such file") from error
-    except (OSError, EOFError, zlib.error, ValueError) as error:
-        raise refusal(f"Cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
-    if len(data) > MAX_BYTES:
-        raise refusal(f"{path} holds more than {MAX_BYTES:,} bytes. Split it")
-    return data
-
-
-def _whole(data: bytes) -> list[Any] | None:
+def _whole(path: Path) -> list[Any] | None:
     """The entries of a file that is no JSON Lines: one array, or values over several lines; None for any other file."""
-    first = data.lstrip()[:1]
-    if first == b"[":
-        try:
-            value = json.loads(data)
-        except (ValueError, RecursionError):
-            return None
-        return value if isinstance(value, list) else None
-    line, _, _ = data.lstrip().partition(b"\n")
-    if first != b"{" or _is_json(line):
+    first = next((line for _, line in text_lines(path)), "").strip()
+    if not first.startswith(("[", "{")) or (first.startswith("{") and _is_json(first, path)):
         return None
+    text = read_text(path)
     try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError:
+        if first.startswith("["):
+            value = parse_json(text, path)
+            return value if isinstance(value, list) else None
+        return _values(text, path)
+    except FileUnreadable:  # a line tells more exactly what is wrong
         return None
+
+
+def _values(text: str, path: Path) -> list[Any] | None:
+    """JSON values that follow each other, each over any number of lines; None where one is none."""
     decoder, values, place = json.JSONDecoder(), [], len(text) - len(text.lstrip())
     while place < len(text):
         try:
-            value, end = decoder.raw_decode(text, place)
+            _, end = decoder.raw_decode(text, place)
         except (ValueError, RecursionError):
             return None
-        values.append(value)
+        values.append(parse_json(text[place:end], path))
         place = len(text) if (rest := _NO_SPACE.search(text, end)) is None else rest.start()
     return values
 
 
-def _is_json(line: bytes) -> bool:
+def _is_json(line: str, path: Path) -> bool:
     try:
-        json.loads(line)
-    except (ValueError, RecursionError):
+        parse_json(line, path)
+    except FileUnreadable:
         return False
     return True
 
 
-def _parquet_rows(path: Path, data: bytes, refusal: type[BakeoffError]) -> Iterator[tuple[str, Any]]:
+def _parquet_rows(path: Path, refusal: type[BakeoffError]) -> Iterator[tuple[str, Any]]:
     import pyarrow
     import pyarrow.parquet
 
     try:
-        rows = pyarrow.parquet.read_table(io.BytesIO(data)).to_pylist()
+        rows = pyarrow.parquet.read_table(io.BytesIO(read_bytes(path))).to_pylist()
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         raise refusal(f"Cannot read {path} as Parquet: {str(error).splitlines()[0][:200]}") from error
     yield from ((f"{path}, row {number}", row) for number, row in enumerate(rows, 1))

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from evaluator.errors import ModelUnmeasurable
+from results import FileUnreadable, read_yaml
 from results.analysis.statistics import mean_interval
 
 PROMPTS = Path(__file__).resolve().parents[1] / "experiments" / "prompts"
@@ -23,10 +23,10 @@ def prompt_set(name: str) -> list[str]:
     """The prompts of a shipped set or of a YAML file. Raises ModelUnmeasurable."""
     path = Path(name) if name.endswith((".yaml", ".yml")) else PROMPTS / f"{name}.yaml"
     try:
-        content = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        content = read_yaml(path)
+    except FileUnreadable as error:
         shipped = ", ".join(sorted(file.stem for file in PROMPTS.glob("*.yaml")))
-        raise ModelUnmeasurable(f"Cannot read the prompt set {path}: {error}. Shipped sets: {shipped}") from error
+        raise ModelUnmeasurable(f"Cannot read the prompt set {path}: {error.reason}. Shipped: {shipped}") from error
     prompts = content.get("prompts") if isinstance(content, Mapping) else None
     if not isinstance(prompts, list) or not prompts or not all(isinstance(prompt, str) for prompt in prompts):
         raise ModelUnmeasurable(f"{path} needs `prompts`: a list of at least one text")

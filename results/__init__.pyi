@@ -41,6 +41,7 @@ from .curves.curves import CurveOverview as CurveOverview
 from .curves.writer import CurveWriter as CurveWriter
 from .errors import (
     BakeoffError as BakeoffError,
+    FileUnreadable as FileUnreadable,
     Immutable as Immutable,
     ImportRefused as ImportRefused,
     NotFound as NotFound,
@@ -54,6 +55,19 @@ from .endings import (
     silence_hung_up as silence_hung_up,
 )
 from .export import FORMATS as FORMATS, export_table as export_table
+from .files.documents import json_lines as json_lines, read_json as read_json, read_yaml as read_yaml
+from .files.reading import (
+    below as below,
+    file_start as file_start,
+    leads_out as leads_out,
+    open_file as open_file,
+    read_bytes as read_bytes,
+    read_text as read_text,
+    text_lines as text_lines,
+    text_of as text_of,
+)
+from .files.values import parse_json as parse_json
+from .files.yaml_text import safe_yaml as safe_yaml, short_repr as short_repr
 from .importers.histories import History as History, bring_history as bring_history
 from .importers.scores.completions import (
     ANSWER_FIELDS as ANSWER_FIELDS,

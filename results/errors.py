@@ -6,7 +6,8 @@
     │   └── StoreBusy     locked or unreachable for longer than the timeout
     ├── NotFound          no such run, model, evaluation or file
     ├── Immutable         a finished run or evaluation would be changed
-    └── ImportRefused     a foreign file cannot be read, or must not be
+    ├── FileUnreadable    a file that somebody handed in is missing, no plain file, too large or malformed
+    └── ImportRefused     a foreign file cannot be imported, or must not be
 
 Other rooms derive their own from BakeoffError. Anything else that escapes is a bug and keeps its traceback.
 """
@@ -36,5 +37,16 @@ class Immutable(BakeoffError):
     """A finished run or evaluation is never modified."""
 
 
+class FileUnreadable(BakeoffError):
+    """A file that somebody handed in cannot be read within bounds. One line: the file and the reason."""
+
+    def __init__(self, path: object, reason: str, missing: bool = False) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+        self.missing = missing
+        """There is no such file."""
+
+
 class ImportRefused(BakeoffError):
-    """A foreign file cannot be read, or must not be. Names the file and the reason."""
+    """A foreign file cannot be imported, or must not be. Names the file and the reason."""

@@ -20,7 +20,7 @@ from evaluator.errors import SamplesUnreadable
 from evaluator.jsonlines import read_values, write_lines
 from evaluator.tasks.sample_shapes import Found, answers_in, is_place_list, place_of
 from evaluator.tasks.task import Task
-from results import AnswerKind
+from results import AnswerKind, FileUnreadable, below, read_text
 
 MBPP_TEST = range(11, 511)
 """Numbers of MBPP's test tasks: the 500 that bigcode's lists are of. Source: google-research, mbpp/README.md."""
@@ -105,9 +105,11 @@ def _folder(path: Path) -> Iterator[Found]:
         raise SamplesUnreadable(f"{path} is a folder without programs such as HumanEval_0/0.py. Name a file in it")
     for file in files:
         try:
-            yield Found(file.parent.name.replace("_", "/", 1), file.read_text(encoding="utf-8"), "solution")
-        except (OSError, UnicodeDecodeError) as error:
-            raise SamplesUnreadable(f"Cannot read {file}: {getattr(error, 'strerror', None) or error}") from error
+            with below(path):
+                program = read_text(file)
+        except FileUnreadable as error:
+            raise SamplesUnreadable(f"Cannot read {error}") from error
+        yield Found(file.parent.name.replace("_", "/", 1), program, "solution")
 
 
 def matched(answers: Sequence[Answer], tasks: Sequence[Task]) -> tuple[list[Answer], list[str]]:

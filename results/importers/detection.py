@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from results.errors import ImportRefused
+from results.errors import FileUnreadable, ImportRefused
+from results.files.reading import below, leads_out
+from results.files.values import parse_json
 from results.importers.parcels import Parcel
-from results.importers.reading import (
-    PICKLES,
-    UnknownKind,
-    check_readable,
-    read_json,
-    read_lines,
-    read_text,
-    refused,
-    start,
-    unknown,
-)
+from results.importers.reading import PICKLES, check_readable, read_json, read_lines, read_text, start
+from results.importers.refusals import UnknownKind, refused, unknown
 from results.importers.scores import bigcode_files, harness_files, harness_samples, humaneval_files, llama_bench
 from results.importers.trainings import (
     settings,
@@ -57,7 +49,8 @@ class Found:
 
 def read_file(path: Path) -> Parcel:
     """Detect one file's format by its name and content, and read it. Raises: ImportRefused."""
-    return _shaped(path, _read_file)
+    with below(path.parent, named=path):
+        return _shaped(path, _read_file)
 
 
 def read_all(path: Path) -> Found:
@@ -66,13 +59,14 @@ def read_all(path: Path) -> Found:
     if not path.is_dir():
         found.parcels.append(read_file(path))
         return found
-    for piece in _pieces(path, found.passed_over):
-        try:
-            found.parcels.append(_shaped(piece, _read_piece))
-        except UnknownKind as error:
-            found.passed_over.append(error.what)
-        except ImportRefused as error:
-            found.refused.append(str(error))
+    with below(path):
+        for piece in _pieces(path, found.passed_over):
+            try:
+                found.parcels.append(_shaped(piece, _read_piece))
+            except UnknownKind as error:
+                found.passed_over.append(error.what)
+            except ImportRefused as error:
+                found.refused.append(str(error))
     return found
 
 
@@ -104,16 +98,16 @@ def _is_lines(path: Path, named: bool) -> bool:
     """Whether a file holds a JSON value a line, whatever its name: people save either under both endings."""
     text = read_text(path).strip()
     first, _, rest = text.partition("\n")
-    if _parses(first):
+    if _parses(first, path):
         # one array in lines: lm-evaluation-harness wrote it so before 0.4.2
         return not first.startswith("[") and (named or bool(rest))
-    return named and not _parses(text)
+    return named and not _parses(text, path)
 
 
-def _parses(text: str) -> bool:
+def _parses(text: str, path: Path) -> bool:
     try:
-        json.loads(text)
-    except (ValueError, RecursionError):
+        parse_json(text, path)
+    except FileUnreadable:
         return False
     return True
 
@@ -177,7 +171,7 @@ def _read_text(path: Path) -> Parcel:
 
 def _read_piece(piece: Path) -> Parcel:
     if not piece.is_dir():
-        return read_file(piece)
+        return _read_file(piece)
     if trainer_runs.is_run_folder(piece):
         return trainer_runs.read_folder(piece)
     if trackers.is_mlflow_folder(piece):
@@ -193,6 +187,9 @@ def _pieces(folder: Path, passed_over: list[str]) -> Iterator[Path]:
         seen += len(files)
         if seen > MOST_FILES:
             raise ImportRefused(f"{folder.name}: more than {MOST_FILES} files; name a folder further down")
+        links = [here / name for name in sorted((*folders, *files)) if (here / name).is_symlink()]
+        out = [link.name for link in links if leads_out(link, folder)]
+        passed_over += [f"{name}: a link that leads out of {folder.name}; it is not followed" for name in out]
         if trainer_runs.is_run_folder(here):
             # its checkpoints tell the same curve again, and so do the newest of its TensorBoard events
             told = [one for one in folders if one in ("runs", "logs")]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from results.errors import ImportRefused
+from results.files.reading import below
 from results.importers.delivery import Delivery
 from results.importers.names import absolute, is_usual
 from results.importers.parcels import Parcel
@@ -67,7 +68,8 @@ def bring_history(folder: Path, store: Store, name: str = "", dry_run: bool = Fa
     name: the model's, which a new run gets too. dry_run: say what would come, write nothing.
     Raises: ImportRefused for files that cannot be read.
     """
-    parcel = read_history(folder)
+    with below(folder):
+        parcel = read_history(folder)
     if parcel is None:
         return None
     delivery = Delivery(store, [parcel], None, dry_run)

@@ -1,55 +1,42 @@
-"""Files of unknown origin, read with bounds: sizes, depth, encodings, duplicate keys. Never a pickle.
+"""Files of unknown origin, read by `results.files` within its bounds: as ImportRefused, and never a pickle.
 
 Everything that cannot be read raises ImportRefused with the file and the reason.
 """
 
 from __future__ import annotations
 
-import gzip
-import json
 import math
 import sqlite3
 import urllib.parse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from results.errors import ImportRefused
-
-LARGEST = 512 * 2**20
-"""Bytes of one text file, decompressed: ten times the largest HumanEval results with 200 samples a task."""
+from results.errors import FileUnreadable, ImportRefused
+from results.files import reading as files
+from results.files import values, yaml_text
+from results.importers.refusals import refused
 
 PICKLES = frozenset((".bin", ".ckpt", ".joblib", ".npy", ".npz", ".pickle", ".pkl", ".pt", ".pth"))
 """Endings of files whose loading could run code."""
 
 
-class UnknownKind(ImportRefused):
-    """A file can be read, but is nothing that is known here. `what` is the file and what it is, without the remedy."""
-
-    def __init__(self, what: str, remedy: str = "") -> None:
-        super().__init__(f"{what}. {remedy}" if remedy else what)
-        self.what = what
-
-
-def refused(path: Path, reason: str) -> ImportRefused:
-    """The error for a file, by its name and the reason."""
-    return ImportRefused(f"{path.parent.name}/{path.name}: {reason}")
-
-
-def unknown(path: Path, reason: str, remedy: str = "") -> UnknownKind:
-    """The error for a file of another kind."""
-    return UnknownKind(f"{path.parent.name}/{path.name}: {reason}", remedy)
+@contextmanager
+def refusing(path: Path) -> Iterator[None]:
+    """What cannot be read in the block, as ImportRefused by the file's name."""
+    try:
+        yield
+    except FileUnreadable as error:
+        raise refused(path, error.reason) from error
 
 
 def check_readable(path: Path) -> None:
     """Raise ImportRefused for a missing, empty, special or pickled file."""
-    if not path.is_file():
-        raise refused(path, "no such file" if not path.exists() else "neither a plain file nor a folder")
-    if path.stat().st_size == 0:
-        raise refused(path, "empty")
     head = start(path)
+    if not head:
+        raise refused(path, "empty")
     # a pickle since protocol 2 starts with 0x80 and the protocol's number; torch files are zips of one
     if path.suffix.lower() in PICKLES or (head[:1] == b"\x80" and head[1:2] <= b"\x05") or head[:4] == b"PK\x03\x04":
         raise refused(path, "may hold a pickle, which can run code; it is never loaded")
@@ -57,57 +44,54 @@ def check_readable(path: Path) -> None:
 
 def start(path: Path, size: int = 16) -> bytes:
     """The first bytes of a file."""
-    try:
-        with path.open("rb") as file:
-            return file.read(size)
-    except OSError as error:
-        raise refused(path, f"cannot be read: {error.strerror}") from error
+    with refusing(path):
+        return files.file_start(path, size)
 
 
 def read_text(path: Path) -> str:
-    """A file in UTF-8, or in UTF-16 with its mark, gzipped or not, of at most LARGEST bytes; the mark is dropped."""
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            data = file.read(LARGEST + 1)
-    except (OSError, EOFError, ValueError) as error:
-        raise refused(path, f"cannot be read: {error}") from error
-    if len(data) > LARGEST:
-        raise refused(path, f"larger than {LARGEST // 2**20} MiB")
-    try:
-        return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise refused(path, f"not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+    """A file in UTF-8, or in UTF-16 with its mark, gzipped or not; the mark is dropped."""
+    with refusing(path):
+        return files.read_text(path)
 
 
 def read_json(path: Path) -> Any:
     """A JSON file. NaN and Infinity are accepted, as Python writes them; duplicate keys are not."""
-    return parse_json(path, read_text(path))
+    with refusing(path):
+        return values.parse_json(files.read_text(path), path, once=True)
+
+
+def read_yaml(path: Path) -> Any:
+    """A YAML file of plain values."""
+    with refusing(path):
+        return yaml_text.safe_yaml(files.read_text(path, yaml_text.LARGEST_YAML_BYTES), path)
 
 
 def parse_json(path: Path, text: str, where: str = "") -> Any:
     """One JSON text of `path`; `where` (": line 3") goes into the refusal."""
-    try:
-        return json.loads(text, object_pairs_hook=_single_keys)
-    except RecursionError as error:
-        raise refused(path, f"nested too deeply{where}") from error
-    except ValueError as error:  # malformed, an integer of thousands of digits, or a key twice
-        raise refused(path, f"not valid JSON{where}: {error}") from error
+    with refusing(path):
+        return values.parse_json(text, path, where, once=True)
 
 
 def read_lines(path: Path, tolerate_cut: bool = False, said: list[str] | None = None) -> Iterator[tuple[int, Any]]:
     """(line number, value) of a JSON Lines file. `tolerate_cut`: a last line cut off is no error but `said`."""
-    lines = read_text(path).split("\n")  # not splitlines: JSON strings may hold U+2028 and its like
-    last = max((number for number, line in enumerate(lines, 1) if line.strip()), default=0)
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            yield number, parse_json(path, line, f", line {number}")
-        except ImportRefused:
-            if not (tolerate_cut and number == last and number > 1):
-                raise
-            if said is not None:
-                said.append(f"line {number}: it was cut off, and is left out")
+    broken: tuple[int, ImportRefused] | None = None
+    first, count = True, values.Count()
+    with refusing(path):
+        for line, text in files.text_lines(path):
+            if broken is not None:
+                raise broken[1]
+            count.add(text, path, f", line {line}")
+            try:
+                value = parse_json(path, text, f", line {line}")
+            except ImportRefused as error:
+                broken = (line, error)
+                if first or not tolerate_cut:
+                    raise
+                continue
+            first = False
+            yield line, value
+    if broken is not None and said is not None:
+        said.append(f"line {broken[0]}: it was cut off, and is left out")
 
 
 def number(value: Any) -> float | None:
@@ -161,12 +145,3 @@ def table_columns(connection: sqlite3.Connection) -> dict[str, frozenset[str]]:
         name: frozenset(row[0] for row in connection.execute("SELECT name FROM pragma_table_info(?)", (name,)))
         for name in names
     }
-
-
-def _single_keys(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise ValueError(f"the key {twice[:80]!r} stands twice in one object")
-    return found

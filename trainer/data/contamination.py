@@ -7,15 +7,14 @@ arXiv 2307.09288, section A.6; paraphrases are not found.
 
 from __future__ import annotations
 
-import gzip
 import importlib.util
-import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from results import FileUnreadable, json_lines
 from results.records import Progress
 from trainer.data.words import words
 from trainer.errors import DataInvalid
@@ -107,13 +106,11 @@ def benchmark_tasks(name: str) -> dict[str, str]:
     """
     path = _humaneval() if name == "humaneval" else Path(name).expanduser()
     try:
-        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
-            rows = [json.loads(line) for line in lines if line.strip()]
         tasks = {
             str(row.get("task_id", number)): f"{row['prompt']}\n{row.get('canonical_solution') or ''}"
-            for number, row in enumerate(rows)
+            for number, (_, row) in enumerate(json_lines(path))
         }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (FileUnreadable, KeyError, TypeError, AttributeError) as error:
         raise DataInvalid(
             f"data.decontaminate has {name!r}, which is no benchmark: give humaneval, or a JSONL file whose rows have "
             f"`prompt` and may have `task_id` and `canonical_solution` ({type(error).__name__}: {error})"

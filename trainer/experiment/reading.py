@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from results import FileUnreadable, read_yaml, short_repr
 from trainer.errors import ExperimentInvalid
 from trainer.experiment.schema import Distribution, Experiment
 
@@ -23,15 +23,13 @@ def load_experiment(path: Path | str) -> Experiment:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ExperimentInvalid(f"Cannot read the experiment file {path}: {error}. Ready ones: experiments/") from error
-    try:
-        raw = yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        raise ExperimentInvalid(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+        raw = read_yaml(path)
+    except FileUnreadable as error:
+        raise ExperimentInvalid(
+            f"Cannot read the experiment file {path}: {error.reason}. Ready ones: experiments/"
+        ) from error
     if not isinstance(raw, dict):
-        raise ExperimentInvalid(f"{path} holds {_shown(raw)}, not keys; start from experiments/demo.yaml")
+        raise ExperimentInvalid(f"{path} holds {short_repr(raw)}, not keys; start from experiments/demo.yaml")
     return _from_folder(experiment_of(raw, str(path)), path.parent)
 
 
@@ -53,19 +51,6 @@ def experiment_of(raw: Mapping[str, Any], origin: str) -> Experiment:
     return experiment
 
 
-class _Loader(yaml.SafeLoader):
-    """PyYAML keeps the last of two equal keys in silence; here the second is an error."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, str | int | float | bool) and key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
-            seen.add(key if isinstance(key, str | int | float | bool) else id(key))
-        return super().construct_mapping(node, deep)
-
-
 def with_settings(experiment: Experiment, settings: Mapping[str, Any]) -> Experiment:
     """A copy with dotted keys replaced, validated again: `{"lora.rank": 8}`.
 
@@ -85,11 +70,6 @@ def with_settings(experiment: Experiment, settings: Mapping[str, Any]) -> Experi
     return experiment_of(raw, f"{experiment.name} with {dict(settings)}")
 
 
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "…"
-
-
 def _sentence(problem: Mapping[str, Any]) -> str:
     """One pydantic problem as `key: value: what would be right`."""
     location = [str(part) for part in problem["loc"]]
@@ -102,7 +82,7 @@ def _sentence(problem: Mapping[str, Any]) -> str:
         return f"{key}: no such key{_suggestion(location)}"
     if problem["type"] == "value_error":
         return f"{key or 'experiment'}: {message}"
-    return f"{key}: {_shown(problem['input'])} is not right; it should be {message.removeprefix('a valid ')}"
+    return f"{key}: {short_repr(problem['input'])} is not right; it should be {message.removeprefix('a valid ')}"
 
 
 def _suggestion(location: list[str]) -> str:

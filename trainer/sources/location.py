@@ -8,14 +8,12 @@ where there are some. What is left out is said.
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from results import FileUnreadable, leads_out, read_bytes, read_json, safe_yaml
 from trainer.errors import DataInvalid
 from trainer.experiment.schema import Source
 
@@ -94,12 +92,16 @@ def source_files(source: Source, tell: Callable[[str], None]) -> list[Path]:
 def _of_split(folder: Path, source: Source, tell: Callable[[str], None]) -> list[Path]:
     everything = [file for file in sorted(folder.rglob("*")) if file.is_file() and not _hidden(file, folder)]
     files = [file for file in everything if file.suffix.lower() in READABLE and file.name not in NOT_ROWS]
+    if out := [file for file in files if file.is_symlink() and leads_out(file, folder)]:
+        tell(f"not read: {_named([file.name for file in out])}: links that lead out of {folder.name}")
+        files = [file for file in files if file not in out]
     if packed := [file.name for file in everything if file.suffix.lower() in PACKED]:
         tell(f"not read: {_named(packed)}; {', '.join(READABLE)} are: unpack or convert them")
-    files = _of_subset(folder, files, source)
+    configs = _configurations(folder, tell)
+    files = _of_subset(folder, files, source, configs)
     if not files:
         raise DataInvalid(f"No {', '.join(READABLE)} file in the folder {folder}")
-    if configured := _configured(folder, source):
+    if configured := _configured(folder, source, configs):
         chosen = [file for file in files if any(file.match(pattern) for pattern in configured)]
         if chosen:
             return _told(files, chosen, source, tell)
@@ -122,9 +124,9 @@ def _told(files: Sequence[Path], chosen: list[Path], source: Source, tell: Calla
     return chosen
 
 
-def _of_subset(folder: Path, files: list[Path], source: Source) -> list[Path]:
+def _of_subset(folder: Path, files: list[Path], source: Source, configs: Sequence[Mapping[str, Any]]) -> list[Path]:
     """The files of a configuration, which clones keep in a folder or under a prefix of its name."""
-    if not source.subset or _configurations(folder):
+    if not source.subset or configs:
         return files
     found = [file for file in files if source.subset in file.relative_to(folder).parts[:-1]]
     found = found or [file for file in files if file.name.startswith(source.subset)]
@@ -133,27 +135,26 @@ def _of_subset(folder: Path, files: list[Path], source: Source) -> list[Path]:
     return found
 
 
-def _configurations(folder: Path) -> list[dict[str, Any]]:
-    """`configs` of the head of a data set's README."""
+def _configurations(folder: Path, tell: Callable[[str], None]) -> list[dict[str, Any]]:
+    """`configs` of the head of a data set's README; a head that cannot be read is told."""
     readme = folder / "README.md"
     if not readme.is_file():
         return []
-    text = readme.read_text(encoding="utf-8", errors="replace")
-    head = re.match(r"---\n(.*?)\n---", text, re.DOTALL)
     try:
-        found = yaml.safe_load(head.group(1)) if head else None
-    except yaml.YAMLError:
+        head = re.match(r"---\r?\n(.*?)\n---", read_bytes(readme).decode("utf-8", "replace"), re.DOTALL)
+        found = safe_yaml(head.group(1), readme) if head else None
+    except FileUnreadable as error:
+        tell(f"README.md says nothing of the files: {error.reason}")
         return []
     configs = found.get("configs") if isinstance(found, dict) else None
     return [one for one in configs if isinstance(one, dict)] if isinstance(configs, list) else []
 
 
-def _configured(folder: Path, source: Source) -> list[str]:
+def _configured(folder: Path, source: Source, configs: Sequence[Mapping[str, Any]]) -> list[str]:
     """Patterns of the wanted configuration's files of the wanted split; none without a README that says so.
 
     Raises: DataInvalid when there are several configurations and none is chosen, or the wanted one is not there.
     """
-    configs = _configurations(folder)
     if not configs:
         return []
     names = [str(one.get("config_name", "default")) for one in configs]
@@ -194,9 +195,9 @@ def _saved(folder: Path, source: Source) -> list[Path]:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataInvalid(f"{path} of a save_to_disk folder cannot be read: {error}") from error
+        found = read_json(path)
+    except FileUnreadable as error:
+        raise DataInvalid(f"{path} of a save_to_disk folder cannot be read: {error.reason}") from error
     return found if isinstance(found, dict) else {}
 
 

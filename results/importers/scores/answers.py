@@ -20,7 +20,7 @@ from results.importers.parcels import (
     foreign_model,
     former_identity,
 )
-from results.importers.reading import refused
+from results.importers.refusals import refused
 from results.records import Evaluation, Outcome, Score, Verdict
 
 TASKS = {"humaneval": 164, "mbpp": 378}

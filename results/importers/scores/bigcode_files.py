@@ -14,7 +14,8 @@ from typing import Any
 
 from results.importers.names import Called, absolute, called_after, is_usual, path_names, short
 from results.importers.parcels import ImportedEvaluation, Parcel, canonical, foreign_machine, foreign_model
-from results.importers.reading import number, refused
+from results.importers.reading import number
+from results.importers.refusals import refused
 from results.importers.scores.answers import TASKS, answer_details, evaluation_of
 from results.records import Evaluation, Outcome, Score
 

@@ -27,7 +27,8 @@ from results.importers.parcels import (
     foreign_model,
     former_identity,
 )
-from results.importers.reading import number, read_json, refused, whole
+from results.importers.reading import number, read_json, whole
+from results.importers.refusals import refused
 from results.importers.scores.harness_samples import Samples, label_of, read_samples
 from results.records import Evaluation, Score, digest
 

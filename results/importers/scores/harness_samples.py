@@ -15,7 +15,8 @@ from typing import Any
 
 from results.analysis import statistics
 from results.importers.parcels import canonical
-from results.importers.reading import number, read_lines, refused
+from results.importers.reading import number, read_lines
+from results.importers.refusals import refused
 from results.importers.scores.answers import answer_details, benchmark_task
 from results.records import Outcome, Score, digest
 

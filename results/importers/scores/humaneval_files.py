@@ -13,7 +13,8 @@ from typing import Any
 
 from results.importers.names import Called, called
 from results.importers.parcels import ImportedEvaluation, Parcel, canonical
-from results.importers.reading import read_lines, refused
+from results.importers.reading import read_lines
+from results.importers.refusals import refused
 from results.importers.scores.answers import (
     PREFIXES,
     answer_details,

@@ -27,7 +27,8 @@ from results.importers.parcels import (
     foreign_model,
     former_identity,
 )
-from results.importers.reading import moment, number, refused, whole
+from results.importers.reading import moment, number, whole
+from results.importers.refusals import refused
 from results.importers.scores.answers import stem_of
 from results.records import Evaluation, Form, Outcome, Score, digest
 

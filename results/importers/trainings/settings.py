@@ -13,11 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from results.errors import ImportRefused
+from results.errors import FileUnreadable, ImportRefused
+from results.files.yaml_text import safe_yaml
 from results.importers.parcels import canonical
-from results.importers.reading import number, read_json, read_text, whole
+from results.importers.reading import number, read_json, read_text, read_yaml, whole
 
 OURS = {
     "lora.rank": ("lora.r", "lora_r", "lora_rank"),
@@ -127,9 +126,9 @@ def card_points(folder: Path) -> Iterator[tuple[str, int, float]]:
 def _take_file(found: Settings, path: Path) -> None:
     """One of FILES. One that cannot be read is missing by name."""
     try:
-        read = read_json(path) if path.suffix == ".json" else yaml.safe_load(read_text(path))
-    except (ImportRefused, yaml.YAMLError, RecursionError) as error:
-        found.missing.append(f"{path.name} was not read: {str(error).splitlines()[0]}")
+        read = read_json(path) if path.suffix == ".json" else read_yaml(path)
+    except ImportRefused as error:
+        found.missing.append(f"{path.name} was not read: {error}")
         return
     if not isinstance(read, Mapping):
         return
@@ -197,9 +196,9 @@ def _axolotl(found: Settings, text: str) -> Mapping[str, Any]:
 
 def _mapping(found: Settings, what: str, text: str) -> Mapping[str, Any]:
     try:
-        read = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        found.missing.append(f"{what} was not read: {str(error).splitlines()[0]}")
+        read = safe_yaml(text, Path(what))
+    except FileUnreadable as error:
+        found.missing.append(f"{what} was not read: {error.reason}")
         return {}
     return read if isinstance(read, Mapping) else {}
 

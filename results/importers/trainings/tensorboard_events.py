@@ -10,18 +10,24 @@ Sources: tensorflow/core/lib/io/record_writer.h, tensorflow/core/util/event.prot
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from results.errors import FileUnreadable
+from results.files.reading import open_file
+from results.files.values import parse_json
 from results.importers.parcels import LARGEST_STEP, canonical, same
-from results.importers.reading import refused
+from results.importers.reading import refusing
+from results.importers.refusals import refused
 
 LARGEST_RECORD = 64 * 2**20
 """Bytes: scalars take 40, images a few million."""
+
+LARGEST_EVENTS = 2**34
+"""Bytes of one file, of which a record at a time is in memory: most of it are images."""
 
 CHECKED = 2**16
 """Records up to this size have their data's checksum verified; a scalar never exceeds it."""
@@ -73,7 +79,7 @@ def records(path: Path, notes: list[str]) -> Iterator[bytes]:
 
     Raises: ImportRefused for a checksum that does not fit or a length beyond LARGEST_RECORD.
     """
-    with path.open("rb") as file:
+    with refusing(path), open_file(path, LARGEST_EVENTS) as file:
         position = 0
         while header := file.read(12):
             if len(header) < 12:
@@ -229,8 +235,8 @@ def _tensor(data: bytes) -> float | bytes | None:
 def _config(section: str, text: bytes) -> dict[str, Any]:
     """The scalars of a JSON object in a text summary."""
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+        value = parse_json(text.decode("utf-8", "replace"), Path(section))
+    except FileUnreadable:
         return {}
     if not isinstance(value, dict):
         return {}

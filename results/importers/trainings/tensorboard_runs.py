@@ -26,7 +26,7 @@ from results.importers.parcels import (
     several_values,
     synonym,
 )
-from results.importers.reading import refused, unknown
+from results.importers.refusals import refused, unknown
 from results.importers.trainings.tensorboard_events import Stretch, is_events, stretches
 from results.records import Run
 

@@ -9,8 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from results.errors import ImportRefused
 from results.importers.names import Called, absolute, short
 from results.importers.parcels import Curves, ImportedRun, Parcel, canonical, former_run_id, metric_name
@@ -20,11 +18,11 @@ from results.importers.reading import (
     open_sqlite,
     parse_json,
     read_text,
-    refused,
+    read_yaml,
     table_columns,
-    unknown,
     whole,
 )
+from results.importers.refusals import refused, unknown
 from results.records import Run, RunStatus
 
 STATUSES: Mapping[str, RunStatus] = {
@@ -81,7 +79,7 @@ def read_mlflow_folder(folder: Path) -> Parcel:
             if meta.get("lifecycle_stage") == "deleted":
                 notes.append(f"{meta.get('run_name')}: deleted in MLflow, left out")
                 continue
-            runs.append(_mlflow_run_folder(meta_path.parent, meta))
+            runs.append(_mlflow_run_folder(meta_path.parent, meta, notes))
         except ImportRefused as error:
             notes.append(str(error))
     if not runs and notes:
@@ -104,9 +102,10 @@ def read_sqlite(path: Path) -> Parcel:
     raise unknown(path, f"holds neither MLflow's nor Trackio's tables ({', '.join(sorted(tables))[:120]})")
 
 
-def _mlflow_run_folder(folder: Path, meta: Mapping[str, Any]) -> ImportedRun:
+def _mlflow_run_folder(folder: Path, meta: Mapping[str, Any], notes: list[str]) -> ImportedRun:
     curves = Curves()
-    for path in _files(folder / "metrics"):
+    metrics, given, tagged = (_files(folder / name, notes) for name in ("metrics", "params", "tags"))
+    for path in metrics:
         key = path.relative_to(folder / "metrics").as_posix()
         for line, text in enumerate(read_text(path).splitlines(), 1):
             parts = text.split(" ")
@@ -116,8 +115,8 @@ def _mlflow_run_folder(folder: Path, meta: Mapping[str, Any]) -> ImportedRun:
             if value is None or whole(step) is None:
                 raise refused(path, f"line {line} is no metric: {text[:60]!r}")
             put(path, curves, key, int(step or 0), value)
-    params = {path.relative_to(folder / "params").as_posix(): read_text(path) for path in _files(folder / "params")}
-    tags = {path.relative_to(folder / "tags").as_posix(): read_text(path) for path in _files(folder / "tags")}
+    params = {path.relative_to(folder / "params").as_posix(): read_text(path) for path in given}
+    tags = {path.relative_to(folder / "tags").as_posix(): read_text(path) for path in tagged}
     status = meta.get("status")
     word = NUMBERED[status] if isinstance(status, int) and 0 <= status < len(NUMBERED) else str(status)
     uuid = str(meta.get("run_id") or meta.get("run_uuid"))
@@ -257,19 +256,17 @@ def put(path: Path, curves: Curves, key: str, step: int, value: float) -> None:
         raise refused(path, f"{metric_name(key)[:60]}: {error}") from error
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _files(folder: Path, notes: list[str]) -> Iterator[Path]:
     """Plain files below a folder, links left out: a store must not lead to files elsewhere."""
-    if folder.is_dir():
-        for path in sorted(folder.rglob("*")):
-            if path.is_file() and not path.is_symlink():
-                yield path
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink():
+            notes.append(f"{folder.name}/{path.name}: a link, which is not followed")
+        elif path.is_file():
+            yield path
 
 
 def _yaml(path: Path) -> Mapping[str, Any]:
-    try:
-        found = yaml.safe_load(read_text(path))
-    except (yaml.YAMLError, RecursionError) as error:
-        raise refused(path, f"not valid YAML: {str(error).splitlines()[0]}") from error
+    found = read_yaml(path)
     if not isinstance(found, Mapping):
         raise refused(path, "not a YAML mapping")
     return found

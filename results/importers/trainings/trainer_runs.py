@@ -23,7 +23,8 @@ from results.importers.parcels import (
     former_run_id,
     same,
 )
-from results.importers.reading import number, read_json, read_lines, refused, whole
+from results.importers.reading import number, read_json, read_lines, whole
+from results.importers.refusals import refused
 from results.importers.trainings.settings import STATE_FIELDS, card_points, ours, settings_beside
 from results.records import Run, RunStatus, digest
 

@@ -15,7 +15,8 @@ from typing import Any
 
 from results.importers.names import absolute
 from results.importers.parcels import Curves, ImportedRun, Parcel
-from results.importers.reading import moment, refused, whole
+from results.importers.reading import moment, whole
+from results.importers.refusals import refused
 from results.importers.trainings.trackers import Told, cell_number, put, run_of
 from results.records import digest
 

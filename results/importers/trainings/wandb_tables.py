@@ -20,7 +20,8 @@ from pathlib import Path
 
 from results.importers.names import called_after
 from results.importers.parcels import Curves, ImportedRun, Parcel, same
-from results.importers.reading import read_text, refused, unknown, whole
+from results.importers.reading import read_text, whole
+from results.importers.refusals import refused, unknown
 from results.importers.trainings.trackers import Told, cell_number, put, run_of
 from results.importers.trainings.wandb_runs import is_runs_table, read_runs_table
 from results.records import digest

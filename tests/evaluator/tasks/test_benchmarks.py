@@ -88,7 +88,7 @@ def test_humaneval_plus_is_scored(tmp_path):
     ("rows", "complaint"),
     [
         ([], "holds no task"),
-        (["{"], "line 1 is no JSON"),
+        (["{"], "not valid JSON, line 1"),
         (["[1]"], "entry 1 is no JSON object"),
         (["1"], "line 1 is no JSON object"),
         ([ROW, ROW], "twice"),

@@ -48,7 +48,7 @@ def test_samples_survive_a_round_trip(tmp_path):
     ("rows", "complaint"),
     [
         ([], "no answer"),
-        (["x"], "line 1 is no JSON"),
+        (["x"], "not valid JSON, line 1"),
         ([{"task_id": "a"}], "completion"),
         ([{"completion": "a"}], "task_id"),
         (
@@ -58,7 +58,7 @@ def test_samples_survive_a_round_trip(tmp_path):
         ([SAMPLE, {"task_id": True, "completion": "b"}], r"line 2: .*'task_id' \(bool\)"),
         ([SAMPLE, {"task_id": 0, "completion": 3}], r"line 2: .*'completion' \(int\)"),
         ([SAMPLE, ["a"]], "line 2 is no JSON object with an answer"),
-        ([json.dumps(SAMPLE) + ",", SAMPLE], "line 1 is no JSON.*on each line"),
+        ([json.dumps(SAMPLE) + ",", SAMPLE], "not valid JSON, line 1.*on each line"),
         (
             [{"humaneval": {"pass@1": 0.31, "pass@10": 0.5}, "config": {"model": "m"}}],
             "scores and no answers.*generations",
@@ -70,7 +70,7 @@ def test_samples_survive_a_round_trip(tmp_path):
         ([{"eval": {"HumanEval/0": [{"base_status": "pass"}]}}], "has no 'solution'"),
         ([{"samples": [SAMPLE], "results": [SAMPLE]}], r"has 'samples' \(list\), 'results' \(list\)"),
         ([{"data": {"data": [{"data": []}]}}], r"has 'data' \(dict\)"),
-        (["[" * 100_000], "line 1 is no JSON"),
+        (["[" * 100_000], "nested too deeply, line 1"),
     ],
 )
 def test_faults_of_samples_are_named(tmp_path, rows, complaint):
@@ -81,8 +81,11 @@ def test_faults_of_samples_are_named(tmp_path, rows, complaint):
 @pytest.mark.parametrize(
     ("data", "complaint"),
     [
-        (b'{"task_id": "a", "completion": "b"}\n"\xe9"\n', "line 2 is no UTF-8: byte 0xe9.*Convert"),
-        (json.dumps(SAMPLE).encode("utf-16"), "line 1 is no UTF-8: byte 0xff"),
+        (
+            b'{"task_id": "a", "completion": "b"}\n"\xe9"\n',
+            r"not UTF-8 text \(line 2, byte 1: 0xe9\); save it as UTF-8",
+        ),
+        (json.dumps(SAMPLE).encode("utf-16")[:-1], "not UTF-16 text"),
         (gzip.compress(json.dumps(SAMPLE).encode(), mtime=0)[:-9], "Cannot read"),
         (b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xff\xff\xff", "Cannot read"),
     ],
@@ -93,6 +96,11 @@ def test_bytes_that_are_no_text_are_named(tmp_path, data, complaint):
         read_samples(tmp_path / "bad.jsonl")
     with pytest.raises(BenchmarkUnreadable):
         load_benchmark(tmp_path / "bad.jsonl")
+
+
+def test_a_file_in_utf_16_is_read_by_its_mark(tmp_path):
+    (tmp_path / "answers.jsonl").write_bytes(f"{json.dumps(SAMPLE)}\n{json.dumps(SAMPLE)}\n".encode("utf-16"))
+    assert [answer.code for answer in read_samples(tmp_path / "answers.jsonl")] == [SAMPLE["completion"]] * 2
 
 
 def test_odd_files_are_read_whole(tmp_path):

@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import sqlite3
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -249,3 +250,43 @@ def test_any_value_anywhere_in_a_known_file_is_read_or_refused(
         assert "trainer_state.json" in str(error)
     else:
         assert parcel.runs or parcel.evaluations
+
+
+def test_a_link_out_of_a_run_is_named_and_not_followed(store: Store, tmp_path: Path) -> None:
+    folder = foreign.run_folder(tmp_path / "in" / "rank8")
+    secret = tmp_path / "secret"
+    secret.write_text("password: token\n")
+    (folder / "training_args.yaml").symlink_to(secret)
+    (folder / "checkpoint-9").symlink_to(tmp_path)
+    (tmp_path / "in" / "all_results.json").symlink_to(secret)
+    for named in (tmp_path / "in", folder):
+        report = import_path(named, store)
+        run = store.runs.get(report.items[0].id)
+        assert "token" not in repr((run, report))
+        assert "training_args.yaml" in repr((report.items[0].missing, report.passed_over)), named
+    told = import_path(tmp_path / "in", store).passed_over
+    assert "all_results.json: a link that leads out of in; it is not followed" in told
+
+
+def test_a_linked_folder_is_imported_when_it_is_named(store: Store, tmp_path: Path) -> None:
+    folder = foreign.run_folder(tmp_path / "rank8")
+    (tmp_path / "latest").symlink_to(folder)
+    assert import_path(tmp_path / "latest", store).items
+
+
+NINE = "".join(f"{name}: &{name} [{','.join([f'*{below}'] * 9)}]\n" for below, name in pairwise("abcdefghi"))
+
+
+@pytest.mark.parametrize(
+    "text", [f"name: &a [x]\n{NINE}", "[" * 20_000, "seed: " + "9" * 6000, "when: 2020-99-99", "&a [*a]"]
+)
+def test_yaml_that_grows_is_named(store: Store, tmp_path: Path, text: str) -> None:
+    folder = foreign.run_folder(tmp_path / "rank8")
+    (folder / "training_args.yaml").write_text(text)
+    mlruns = foreign.mlflow_folder(tmp_path / "mlruns")
+    (tmp_path / "mlruns" / "124").mkdir()
+    (tmp_path / "mlruns" / "124" / "meta.yaml").write_text(text)
+    (missing,) = [one for one in import_path(folder, store).items[0].missing if "training_args.yaml" in one]
+    assert "not valid YAML: line" in missing and len(missing) < 500
+    (note,) = [one for one in import_path(mlruns, store).notes if "meta.yaml" in one]
+    assert "not valid YAML: line" in note and len(note) < 500
