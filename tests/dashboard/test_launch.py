@@ -20,6 +20,7 @@ from results import LIFELINE, Workspace
 from tests.dashboard.answers import AnswerServer
 from tests.dashboard.chat.test_chat import until
 from tests.dashboard.test_gate import listening
+from tests.processes import stand_still
 
 PATIENCE_SECONDS = 600.0
 """For starting processes on a machine that others starve."""
@@ -53,7 +54,7 @@ def test_a_model_server_that_is_killed_is_followed_by_the_next(model_server: Mod
         if moment == "right before the request":
             os.kill(killed, signal.SIGKILL)
         else:
-            os.kill(killed, signal.SIGSTOP)  # takes the request and answers nothing
+            stand_still(killed)  # takes the request and answers nothing
             threading.Timer(0.5, os.kill, (killed, signal.SIGKILL)).start()
         assert [row["id"] for row in client.served(PATIENCE_SECONDS)] == names
         until(lambda killed=killed: model_server.process.pid != killed, PATIENCE_SECONDS)  # type: ignore[misc]

@@ -16,6 +16,7 @@ import pytest
 from engines import EngineCrashed, EngineError, FileRefused, LlamaCppEngine, Message, Sampling, Threading
 from engines.llamacpp.server_process import LlamaServer
 from engines.processes.child_process import ChildProcess
+from tests.processes import dying
 
 pytestmark = pytest.mark.slow
 
@@ -186,8 +187,7 @@ def test_a_crash_costs_one_request(engines: list[LlamaCppEngine], alone: list[st
     stream = engines[2].stream(HELLO, Sampling(200, ignore_end=True))
     with in_turns(engines[2]):
         next(stream)
-        os.kill(server.child().pid, signal.SIGSEGV)
-        with pytest.raises(EngineCrashed, match="signal 11"):
+        with dying(server.child().pid, signal.SIGSEGV), pytest.raises(EngineCrashed, match="signal 11"):
             list(stream)
     assert text(engines[2]) == alone[2]
     assert server.children.restarts == before + 1

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from engines.server.worker import OneModel
 from results import Model, Workspace
 from tests.engines.llamacpp.test_llamacpp import in_turns
 from tests.engines.server.test_server import ASK, run, said, stream
+from tests.processes import dying, end
 
 pytestmark = pytest.mark.slow
 
@@ -70,20 +71,6 @@ def answered(pieces: Iterator[Any]) -> tuple[str, EngineCrashed | None]:
     except EngineCrashed as crash:
         return text, crash
     return text, None
-
-
-@contextmanager
-def dying(pid: int) -> Iterator[None]:
-    """A process that takes what the block sends and answers nothing, and is killed meanwhile."""
-    os.kill(pid, signal.SIGSTOP)
-
-    def kill() -> None:
-        time.sleep(0.3)
-        os.kill(pid, signal.SIGKILL)
-
-    killing = later(kill)
-    yield
-    killing.join()
 
 
 def test_a_request_to_a_dying_llama_is_answered_by_a_new_one(engine: LlamaCppEngine, wanted: str) -> None:
@@ -144,6 +131,14 @@ def test_after_the_first_piece_it_fails_by_name(engine: LlamaCppEngine, wanted: 
         with dying(engine.server.child().pid):
             text, crash = answered(answer)
     assert wanted.startswith(first + text) and "signal 9" in str(crash) and "tiny.gguf" in str(crash)
+
+
+def test_between_two_slices_the_answer_goes_on_in_a_new_process(engine: LlamaCppEngine, wanted: str) -> None:
+    answer = engine.stream(HELLO, LONG)
+    with in_turns(engine):
+        first = next(answer).text
+        end(engine.server.child().pid)
+        assert (first + answered(answer)[0]) == wanted
 
 
 def test_what_kills_every_process_is_asked_twice_and_no_more(engine: LlamaCppEngine) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +24,7 @@ from engines import (
 from evaluator import evaluate_latency
 from evaluator.latency.evaluate import LatencySettings, ask_at_once, groups_that_fit
 from results import BakeoffError, Evaluation, Model, Workspace
+from tests.processes import end
 from trainer.bases.miniatures import miniature
 
 if TYPE_CHECKING:
@@ -138,7 +137,7 @@ class Struck(Meeting):
     """An engine whose process is killed as a request is timed."""
 
     def stream(self, messages: Sequence[Message], sampling: Sampling) -> LlamaStream:
-        os.kill(self.server.child().pid, signal.SIGKILL)
+        end(self.server.child().pid)
         return self.engine.stream(messages, sampling)
 
 
