@@ -17,6 +17,13 @@ from results.errors import BakeoffError
 class EngineError(BakeoffError):
     """An engine cannot do what was asked."""
 
+    def __init__(self, message: str, *, code: str = "", parameter: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        """What the protocol calls it, where it has a name: `context_length_exceeded`, `unsupported_parameter`."""
+        self.parameter = parameter
+        """The parameter of a request at which it lies."""
+
 
 class EngineCrashed(EngineError):
     """The engine's process ended in the middle of an answer, or twice before it began. Only this request is lost."""

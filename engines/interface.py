@@ -8,18 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypedDict, runtime_checkable
+from typing import Any, Literal, NotRequired, Protocol, TypedDict, runtime_checkable
 
 from results.records import Progress
 
-FinishReason = Literal["stop", "length", "cancelled", "error"]
+FinishReason = Literal["stop", "length", "tool_calls", "cancelled", "error"]
 
 
 class Message(TypedDict):
     """One turn of a conversation."""
 
-    role: Literal["system", "user", "assistant"]
+    role: Literal["system", "user", "assistant", "tool"]
     content: str
+    tool_calls: NotRequired[list[Any]]
+    """What an assistant's turn called; for engines that take tools (`engines.demands`)."""
+    tool_call_id: NotRequired[str]
+    """Which call a tool's turn answers."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,10 @@ class Chunk:
     """Set on the last piece only."""
     note: str = ""
     """What the reader should know: oldest turns dropped, seed not honoured."""
+    chances: tuple[Any, ...] = ()
+    """Where they were demanded: `engines.demands.TokenChance` of tokens up to here."""
+    calls: tuple[Any, ...] = ()
+    """`engines.demands.ToolCall`s, or pieces of them, of a model that was given tools."""
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,13 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 
+from engines.demands import Demands, TokenChance
 from engines.errors import EngineBusy, EngineCrashed, EngineError
 from engines.interface import Chunk, Completion, FinishReason, Message, Sampling
 from engines.stops import StopFilter, cut
@@ -30,7 +31,7 @@ FULL = (429, 502, 503, 504, 529)
 NEUTRAL = {"top_k": -1, "min_p": 0.0, "repeat_penalty": 1.0, "repetition_penalty": 1.0}
 """Beyond the protocol: what llama-server, vLLM and Ollama sample with by themselves unless told not to."""
 
-FINISH: dict[str, FinishReason] = {"stop": "stop", "length": "length"}
+FINISH: dict[str, FinishReason] = {"stop": "stop", "length": "length", "tool_calls": "tool_calls"}
 
 
 def masked(url: str) -> str:
@@ -71,6 +72,13 @@ class OpenAIEngine:
         """Continue one raw prompt through /completions."""
         return OpenAIStream(self, "/completions", {"prompt": prompt, **self._settings(sampling)}, sampling)
 
+    def answer(self, asked: Sequence[Message] | str, sampling: Sampling, demands: Demands) -> OpenAIStream:
+        """Answer as demanded: everything is sent on by the protocol's names, and the endpoint's answer is taken."""
+        body = {**self._settings(sampling), **_wished(demands, chat=not isinstance(asked, str))}
+        if isinstance(asked, str):
+            return OpenAIStream(self, "/completions", {"prompt": asked, **body}, sampling)
+        return OpenAIStream(self, "/chat/completions", {"messages": [dict(one) for one in asked], **body}, sampling)
+
     def complete(
         self, prompts: Sequence[str], sampling: Sampling, progress: Progress | None = None
     ) -> list[Completion]:
@@ -102,9 +110,20 @@ class OpenAIEngine:
 
     def count_tokens(self, text: str) -> int:
         """Tokens of a text, where llama-server, vLLM or `bakeoff serve` answers. Raises: EngineError elsewhere."""
-        root = self.url.removesuffix("/v1")
-        body = {"content": text, "prompt": text, "model": self.model, "add_special": False, "add_special_tokens": False}
-        return len(self._post("/tokenize", body, root)["tokens"])
+        return len(self.token_ids(text))
+
+    def token_ids(self, text: str, add_special: bool = False, parse_special: bool = True) -> list[int]:
+        """Token ids of a text, where llama-server, vLLM or `bakeoff serve` answers. Raises: EngineError elsewhere."""
+        body = {
+            "content": text, "prompt": text, "model": self.model, "add_special": add_special,
+            "add_special_tokens": add_special, "parse_special": parse_special,
+        }  # fmt: skip
+        return [int(one) for one in self._post("/tokenize", body, self.url.removesuffix("/v1"))["tokens"]]
+
+    def text_of(self, ids: Sequence[int]) -> str:
+        """The text of these token ids, where llama-server, vLLM or `bakeoff serve` answers."""
+        answer = self._post("/detokenize", {"tokens": list(ids), "model": self.model}, self.url.removesuffix("/v1"))
+        return str(answer["content"] if "content" in answer else answer["prompt"])
 
     def close(self) -> None:
         """Close the connections."""
@@ -157,9 +176,12 @@ class OpenAIEngine:
 
     def _refusal(self, answer: httpx.Response, path: str) -> EngineError:
         """The error for an answer that is none: EngineBusy where asking again later may help."""
-        said = f"{self._shown} answered {answer.status_code} for {path}: {_message(answer.read())}"
+        content = answer.read()
+        said, (code, parameter) = _message(content), _named(content)
+        if not self._crashed:  # a child of ours needs no introduction
+            said = f"{self._shown} answered {answer.status_code} for {path}: {said}"
         if answer.status_code not in FULL:
-            return EngineError(said)
+            return EngineError(said, code=code, parameter=parameter)
         wanted = answer.headers.get("retry-after", "")
         return EngineBusy(said, float(wanted) if wanted.replace(".", "", 1).isdecimal() else 0.0)
 
@@ -206,9 +228,11 @@ class OpenAIStream(Iterator[Chunk]):
                 self.prompt_tokens = usage.get("prompt_tokens", self.prompt_tokens)
                 self.tokens = usage.get("completion_tokens", self.tokens)
                 choice = (event.get("choices") or [{}])[0]
-                text = filtered.feed((choice.get("delta") or {}).get("content") or choice.get("text") or "")
-                if text:
-                    yield Chunk(text, 1, note=note)
+                delta = choice.get("delta") or {}
+                text = filtered.feed(delta.get("content") or choice.get("text") or "")
+                chances, calls = _chances(choice.get("logprobs") or {}), tuple(delta.get("tool_calls") or ())
+                if text or chances or calls:
+                    yield Chunk(text, 1, None, note, chances, calls)
                     note = ""
                 if choice.get("finish_reason"):
                     finish = FINISH.get(choice["finish_reason"], "stop")
@@ -237,6 +261,52 @@ class OpenAIStream(Iterator[Chunk]):
         except httpx.HTTPError as problem:
             if not self._cancelled:
                 raise self._engine._unreachable(problem) from None
+
+
+def _wished(demands: Demands, chat: bool) -> dict[str, Any]:
+    """What is demanded, by the protocol's names."""
+    made: dict[str, Any] = {}
+    if demands.schema is not None:
+        form = {"name": "answer", "schema": dict(demands.schema), "strict": True}
+        plain = dict(demands.schema) == {"type": "object"}
+        made["response_format"] = {"type": "json_object"} if plain else {"type": "json_schema", "json_schema": form}
+    if demands.tools:
+        named = {"type": "function", "function": {"name": demands.tool_choice}}
+        choice = demands.tool_choice if demands.tool_choice in ("auto", "required") else named
+        made |= {"tools": list(demands.tools), "tool_choice": choice, "parallel_tool_calls": demands.parallel}
+    if demands.logprobs is not None:
+        made |= {"logprobs": True, "top_logprobs": demands.logprobs} if chat else {"logprobs": demands.logprobs}
+    if demands.logit_bias:
+        made["logit_bias"] = {str(one): bias for one, bias in demands.logit_bias.items()}
+    for name in ("presence_penalty", "frequency_penalty"):
+        if getattr(demands, name):
+            made[name] = getattr(demands, name)
+    return made
+
+
+def _chances(given: Mapping[str, Any]) -> tuple[TokenChance, ...]:
+    """Log-probabilities of a choice, in the shape of chat answers or in that of raw completions."""
+    if given.get("content"):
+        return tuple(given["content"])
+    tops = given.get("top_logprobs") or [{} for _ in given.get("tokens") or ()]
+    made: list[TokenChance] = []
+    for token, value, top in zip(given.get("tokens") or (), given.get("token_logprobs") or (), tops, strict=False):
+        likeliest: list[TokenChance] = [
+            {"token": name, "bytes": list(name.encode("utf-8", "replace")), "logprob": one}
+            for name, one in (top or {}).items()
+        ]
+        data = list(token.encode("utf-8", "replace"))
+        made.append({"token": token, "bytes": data, "logprob": value, "top_logprobs": likeliest})
+    return tuple(made)
+
+
+def _named(content: bytes) -> tuple[str, str]:
+    """(code, parameter) of an error object, empty where it names none."""
+    with contextlib.suppress(ValueError, AttributeError, TypeError):
+        error = json.loads(content)["error"]
+        code, parameter = error.get("code"), error.get("param")
+        return code if isinstance(code, str) else "", parameter if isinstance(parameter, str) else ""
+    return "", ""
 
 
 def _message(content: bytes) -> str:

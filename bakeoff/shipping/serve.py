@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 import typer
 
 from bakeoff.options import WorkspaceOption
+
+ORIGIN = re.compile(r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?/?")
 
 
 def serve(
@@ -26,6 +29,10 @@ def serve(
     context: Annotated[
         int, typer.Option(help="Context length in tokens. 0: 4096, or what the model was trained for.")
     ] = 0,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(help="Origin whose pages may ask from a browser, as https://host:port. Repeat it for more."),
+    ] = None,
     descriptor: Annotated[
         int, typer.Option(hidden=True, help="A listening socket handed down, instead of a port.")
     ] = -1,
@@ -37,8 +44,13 @@ def serve(
     import engines
     from bakeoff.writing import writable
 
+    for origin in allow_origin or []:
+        if not ORIGIN.fullmatch(origin):
+            raise typer.BadParameter(
+                f"{origin!r} is no origin: give scheme, host and port, as https://chat.example:8443."
+            )
     place = writable(workspace)
-    address = engines.Address(host, port, api_key, descriptor if descriptor >= 0 else None)
+    address = engines.Address(host, port, api_key, descriptor if descriptor >= 0 else None, tuple(allow_origin or ()))
     engines.serve(
         place.store(), place, address, lambda url: typer.echo(f"serving {url}/v1", err=True),
         slots=slots, context=context or None, budget_bytes=int(memory * 1e9) or None,

@@ -314,6 +314,19 @@ class HuggingFaceEngine:
         """Tokens of a text, special tokens not added."""
         return len(self.tokenizer(text, add_special_tokens=False).input_ids)
 
+    def token_ids(self, text: str, add_special: bool = False, parse_special: bool = True) -> list[int]:
+        """Token ids of a text, as `engines.demands.TokenizingEngine` has it."""
+        asked = self.tokenizer(text, add_special_tokens=add_special, split_special_tokens=not parse_special)
+        return [int(one) for one in asked.input_ids]
+
+    def text_of(self, ids: Sequence[int]) -> str:
+        """The text of these token ids. Raises: EngineError if there is none of an id."""
+        unknown = [one for one in ids if not 0 <= one < len(self.tokenizer)]
+        if unknown:
+            said = f"There is no token {unknown[0]}: this model has {len(self.tokenizer)}."
+            raise EngineError(said, code="invalid_value", parameter="tokens")
+        return str(self.tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False))
+
     def close(self) -> None:
         """Free the memory; afterwards every call raises."""
         self.model = None

@@ -12,15 +12,17 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from engines.demands import Demands
 from engines.errors import EngineCrashed, EngineError, EngineOverdue
 from engines.gguf_format.header import NORMALIZER
-from engines.interface import Completion, Message, Sampling
+from engines.interface import AnswerStream, Completion, Message, Sampling
 from engines.llamacpp.server_process import LlamaServer, Threading
+from engines.llamacpp.shaping import answered
 from engines.llamacpp.stream import LlamaStream
 from results.records import Progress
 
@@ -63,7 +65,11 @@ class LlamaCppEngine:
 
     def stream_text(self, prompt: str, sampling: Sampling) -> LlamaStream:
         """Continue a raw prompt, token by token."""
-        return LlamaStream(self, lambda: (self._checked(self.tokens(prompt)), ""), sampling)
+        return LlamaStream(self, lambda: self.fitted(prompt), sampling)
+
+    def answer(self, asked: Sequence[Message] | str, sampling: Sampling, demands: Demands) -> AnswerStream:
+        """Answer as demanded: held to a schema, with tools, log-probabilities, a bias (`engines.llamacpp.shaping`)."""
+        return answered(self, asked, sampling, demands)
 
     def complete(
         self, prompts: Sequence[str], sampling: Sampling, progress: Progress | None = None
@@ -92,10 +98,11 @@ class LlamaCppEngine:
             return Completion("", 0, 0, "error", self.identity, sampling, notes=(str(problem),))
         return stream.completion(text)
 
-    def render(self, messages: Sequence[Message]) -> str:
+    def render(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> str:
         """The prompt text by the file's own chat template, rendered in the engine's process within 5 s."""
+        body = {"messages": list(messages), **({"tools": list(tools)} if tools else {})}
         try:
-            rendered = self._call("/apply-template", {"messages": list(messages)}, TEMPLATE_SECONDS)
+            rendered = self._call("/apply-template", body, TEMPLATE_SECONDS)
         except EngineOverdue:
             self.server.child().stop()
             raise EngineError(
@@ -116,6 +123,23 @@ class LlamaCppEngine:
     def count_tokens(self, text: str) -> int:
         """Tokens of a text, special tokens not added."""
         return len(self._tokenize(text, special=False))
+
+    def token_ids(self, text: str, add_special: bool = False, parse_special: bool = True) -> list[int]:
+        """Token ids of a text, as `engines.demands.TokenizingEngine` has it."""
+        return self._tokenize(text, parse_special, add_special)
+
+    def text_of(self, ids: Sequence[int]) -> str:
+        """The text of these token ids. Raises: EngineError if there is none of an id."""
+        try:
+            return str(self._call("/detokenize", {"tokens": list(ids)})["content"])
+        except EngineCrashed:
+            raise
+        except EngineError:
+            raise EngineError(
+                f"There is no token of one of these ids: {str(list(ids))[:60]}.",
+                code="invalid_value",
+                parameter="tokens",
+            ) from None
 
     def ids_of(self, text: str) -> list[int]:
         """Token ids of a piece of an answer: nothing added, nothing special."""
@@ -143,10 +167,14 @@ class LlamaCppEngine:
         }  # fmt: skip
         return self._call("/completion", body)
 
-    def _tokenize(self, text: str, special: bool) -> list[int]:
+    def _tokenize(self, text: str, special: bool, add: bool | None = None) -> list[int]:
         if "\0" in text:
             raise EngineError("The text holds a NUL character, where llama.cpp would cut it off. Remove it.")
-        body = {"content": self.normalized(text), "add_special": special, "parse_special": special}
+        body = {
+            "content": self.normalized(text),
+            "add_special": special if add is None else add,
+            "parse_special": special,
+        }
         return list(self._call("/tokenize", body)["tokens"])
 
     def normalized(self, text: str) -> str:
@@ -179,6 +207,10 @@ class LlamaCppEngine:
             else ""
         )
         return self._checked(ids), note
+
+    def fitted(self, prompt: str) -> tuple[list[int], str]:
+        """(token ids, ""): a raw prompt. Raises: EngineError if it is longer than the context."""
+        return self._checked(self.tokens(prompt)), ""
 
     def _checked(self, ids: list[int]) -> list[int]:
         if len(ids) >= self.server.context:

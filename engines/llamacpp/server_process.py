@@ -98,6 +98,8 @@ class LlamaServer:
         self.warmup = warmup
         self._load_seconds = load_seconds + sum(path.stat().st_size for path in (self.path, *self.adapters)) / DISK
         self.scheduler = Scheduler(slots)
+        self.learned: dict[str, Any] = {}
+        """What was found out about this file by trying: which grammars bind, how its template writes calls."""
         self._lock = threading.Lock()
         self._users = 0
         self.children: Succession[ChildProcess] = Succession(self.path.name, self._start)

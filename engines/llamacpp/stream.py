@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any, Protocol
 
 from engines.errors import EngineCrashed
@@ -20,6 +20,9 @@ FINISH: dict[str, FinishReason] = {"eos": "stop", "word": "stop", "limit": "leng
 
 LONGEST_CHARACTER = 8
 """Tokens after which half a character is shown as what it is: no character has more than four bytes, one a token."""
+
+
+NO_CHANCES = "the first pieces of a character or end the answer: llama.cpp gives no log-probability for those."
 
 
 class Server(Protocol):
@@ -61,11 +64,55 @@ class Answerer(Protocol):
         """The token ids of a text."""
 
 
+class Chances:
+    """Log-probabilities on their way: each is given with the text that shows its token."""
+
+    def __init__(self, likeliest: int) -> None:
+        self.seen = 0
+        """Tokens whose log-probability came."""
+        self._likeliest = likeliest
+        self._held: list[tuple[int, Any]] = []
+        self._came = self._gave = 0
+
+    def take(self, event: dict[str, Any]) -> None:
+        """Those of an event: each belongs to the text up to the end of its token, within the event's."""
+        found = event.get("completion_probabilities") or ()
+        content, at = event.get("content", ""), self._came
+        self._came += len(content)
+        for one in found:
+            at = self._came if len(found) == 1 else min(self._came, at + len(one["token"]))
+            self._held.append((at, one))
+        self.seen += len(found)
+
+    def given(self, text: str) -> tuple[Any, ...]:
+        """Those that this text, which is shown now, completes."""
+        self._gave += len(text)
+        ready = [one for at, one in self._held if at <= self._gave]
+        self._held = [(at, one) for at, one in self._held if at > self._gave]
+        return tuple(
+            {**_shown(one), "top_logprobs": [_shown(top) for top in one["top_logprobs"][: self._likeliest]]}
+            for one in ready
+        )
+
+
+def _shown(chance: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: chance.get(name) for name in ("token", "bytes", "logprob")}
+
+
 class LlamaStream(Iterator[Chunk]):
     """One answer on its way. Iterate it once; `close` from any thread stops the generation."""
 
-    def __init__(self, engine: Answerer, prepare: Callable[[], tuple[list[int], str]], sampling: Sampling) -> None:
+    def __init__(
+        self,
+        engine: Answerer,
+        prepare: Callable[[], tuple[list[int], str]],
+        sampling: Sampling,
+        shape: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`shape`: what llama.cpp is asked beside sampling, by its own names (`engines.llamacpp.shaping`)."""
         self._engine = engine
+        self._shape = dict(shape or {})
+        self._chances = Chances(self._shape.get("n_probs", 0))
         self._server = engine.server
         self._prepare = prepare
         self._sampling = sampling
@@ -81,6 +128,8 @@ class LlamaStream(Iterator[Chunk]):
         self.tokens = 0
         self.note = self._untold = ""
         self.finish_reason: FinishReason = "cancelled"
+        self.waited_seconds = 0.0
+        """Seconds from submission until a slot was free."""
         self.ttft_seconds: float | None = None
         self.total_seconds: float | None = None
         self._half: list[int] = []
@@ -120,6 +169,7 @@ class LlamaStream(Iterator[Chunk]):
         slot = scheduler.take_slot(adapter, self.prompt, lambda: self._cancelled, self.on_wait)
         if slot is None:
             return
+        self.waited_seconds = time.perf_counter() - self._began
         try:
             yield from self._slices(slot.number, adapter)
         finally:
@@ -140,10 +190,13 @@ class LlamaStream(Iterator[Chunk]):
                     if event.get("stop"):
                         finish = self._finish(event, most)
                         continue
+                    self._chances.take(event)
                     text = filtered.feed(event.get("content", ""))
                     if text:
                         self._clock()
-                        yield Chunk(text, len(event.get("tokens", ())) or 1, note=self._tell())
+                        yield Chunk(
+                            text, len(event.get("tokens", ())) or 1, None, self._tell(), self._chances.given(text)
+                        )
                     if filtered.stopped:
                         finish = "stop"
                         break
@@ -157,7 +210,10 @@ class LlamaStream(Iterator[Chunk]):
         if rest:
             self._clock()
         self.finish_reason = finish
-        yield Chunk(rest, 0, finish, self._tell())
+        if "n_probs" in self._shape and self._chances.seen < self.tokens:
+            lost = self.tokens - self._chances.seen
+            self.note = self._untold = f"{self._untold} {lost} tokens are {NO_CHANCES}".strip()
+        yield Chunk(rest, 0, finish, self._tell(), self._chances.given(rest))
 
     def _tell(self) -> str:
         note, self._untold = self._untold, ""
@@ -199,10 +255,10 @@ class LlamaStream(Iterator[Chunk]):
     def _slice_of(self, child: ChildProcess, slot: int, adapter: int, left: int) -> Iterator[dict[str, Any]]:
         """Events of one slice: until the answer ends, or for a few tokens where another adapter waits.
 
-        A seeded sample is never interrupted: its random numbers would start over.
+        A seeded sample is never interrupted: its random numbers would start over. So would a grammar.
         """
         scheduler, sampling, wire = self._server.scheduler, self._sampling, self._server.wire(child)
-        whole = sampling.temperature > 0 and sampling.seed is not None
+        whole = (sampling.temperature > 0 and sampling.seed is not None) or "grammar" in self._shape
         quantum = SLICE_TOKENS if self.tokens else FIRST_SLICE_TOKENS
         if self._half or (not whole and scheduler.contested(adapter)):
             return self._short_slice(wire, slot, min(left, quantum))
@@ -225,7 +281,7 @@ class LlamaStream(Iterator[Chunk]):
             self._half = []
         self.tokens += len(ids)
         self.generated += ids
-        yield {"content": text, "tokens": ids}
+        yield {"content": text, "tokens": ids, "completion_probabilities": answer.get("completion_probabilities", ())}
         yield {"stop": True, "stop_type": answer.get("stop_type")}
 
     def _long_slice(
@@ -274,4 +330,8 @@ class LlamaStream(Iterator[Chunk]):
         }
         if sampling.seed is not None:
             body["seed"] = sampling.seed
-        return body
+        shape = dict(self._shape)
+        body["samplers"] = [*shape.pop("samplers", ()), *body["samplers"]]
+        if "n_probs" in shape:
+            shape["n_probs"] = max(1, shape["n_probs"])  # with none there would be no log-probabilities at all
+        return {**body, **shape}

@@ -20,6 +20,8 @@ class Address:
     """The bearer token that requests must carry; "" asks for none."""
     descriptor: int | None = None
     """A listening socket that the starter of this process handed down, instead of host and port."""
+    origins: tuple[str, ...] = ()
+    """Origins (`https://host:port`) whose pages may ask from a browser, beside the server's own."""
 
     def listen(self) -> socket.socket:
         """The listening socket.

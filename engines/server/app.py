@@ -3,21 +3,21 @@
     GET  /v1/models             every model by name, with its form, size and whether it is in memory
     POST /v1/chat/completions   streaming or not; usage and timings
     POST /v1/completions        raw prompts
-    POST /apply-template, /tokenize   as llama-server has them, with a `model` field
+    POST /apply-template, /tokenize, /detokenize   as llama-server has them, with a `model` field
     GET  /health
 
 Beyond the protocol, chunks and answers carry a field `bakeoff`, which clients that do not know it ignore:
 while nothing is generated yet, chunks with an empty delta say `{"state": "waiting" | "loading", "queue_position": n}`
-(1 is next); the chunk with the finish reason says `{"state": "done", "ttft_seconds", "total_seconds", "tokens",
-"tokens_per_second", "notes": [...], "model_id", "identity"}` beside llama-server's `timings`.
-An error after the first chunk is `data: {"error": {"message", "type", "code"}}`.
+(1 is next); the chunk with the finish reason says `{"state": "done", "ttft_seconds", "waited_seconds", "total_seconds",
+"tokens", "tokens_per_second", "notes": [...], "model_id", "identity"}` beside llama-server's `timings`, in which
+waiting and loading count for nothing. What goes wrong within `FIRST_SECONDS`, before an answer begins, has its own
+status; later it is `data: {"error": {"message", "type", "param", "code"}}`.
 """
 
 from __future__ import annotations
 
 import json
-import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -26,63 +26,100 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from engines.errors import EngineBusy, EngineCrashed
+from engines.demands import TokenizingEngine
+from engines.errors import EngineError
+from engines.server import refusals
+from engines.server.answering import Answering
+from engines.server.guard import Guard
 from engines.server.lending import Lender
-from engines.server.requests import ChatRequest, CompletionRequest, TemplateRequest, TokenizeRequest, error_body
-from engines.server.responses import Answering, text_answers
-from results import BakeoffError, Model, NotFound, host_name, own_origin
-
-LOCAL_NAMES = frozenset(("localhost", "127.0.0.1", "[::1]", "testserver"))
-MAX_BODY_BYTES = 8 << 20
+from engines.server.requests import ChatRequest, CompletionRequest, DetokenizeRequest, TemplateRequest, TokenizeRequest
+from engines.server.responses import Reply
+from results import BakeoffError, Model, NotFound
 
 
-def create_app(lender: Lender, key: str = "") -> FastAPI:
+def create_app(lender: Lender, key: str = "", origins: Collection[str] = ()) -> FastAPI:
     """The server over these models. With a `key`, every request but /health needs it as its bearer token.
 
     Without one only this machine's own names are accepted as Host, and no Origin but the server's own: a web page that
-    resolves its name to 127.0.0.1 is refused, and so is one of any other site or port that posts here.
+    resolves its name to 127.0.0.1 is refused, and so is one of any other site or port that posts here, except those of
+    `origins` (`https://host:port`), whose pages may read the answers, too.
     """
-    app = FastAPI(title="bakeoff serve", docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(_Guard, key=key)
-    app.add_exception_handler(BakeoffError, _bakeoff_error)
-    app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(RequestValidationError, _validation_error)
+    app = FastAPI(title="bakeoff serve", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    app.add_middleware(Guard, key=key, origins=origins)
+    app.add_exception_handler(BakeoffError, refusals.bakeoff_error)
+    app.add_exception_handler(HTTPException, refusals.http_error)
+    app.add_exception_handler(RequestValidationError, refusals.validation_error)
+    _looking(app, lender)
+    _answering(app, lender)
+    _tokenizing(app, lender)
+    return app
 
-    @app.get("/health")
+
+def _looking(app: FastAPI, lender: Lender) -> None:
+    """The routes that only look."""
+
+    @app.api_route("/health", methods=["GET", "HEAD"])
     def health() -> dict[str, Any]:
         return {
             "status": "ok", "memory_bytes": lender.used_bytes, "budget_bytes": lender.budget_bytes,
             "gpu_memory_bytes": lender.gpu_used_bytes, "gpu_budget_bytes": lender.gpu_budget_bytes,
         }  # fmt: skip
 
-    @app.get("/v1/models")
+    @app.api_route("/v1/models", methods=["GET", "HEAD"])
     def models() -> dict[str, Any]:
         return {"object": "list", "data": [_listed(model, lender) for model in lender.models()]}
 
-    @app.get("/v1/models/{name:path}")
+    @app.api_route("/v1/models/{name:path}", methods=["GET", "HEAD"])
     def model(name: str) -> dict[str, Any]:
         return _listed(_find(lender, name), lender)
+
+    @app.post("/v1/embeddings")
+    def embeddings() -> Response:
+        said = f"This server makes no embeddings: its models answer. There is: {refusals.PATHS}."
+        return refusals.refused(said, 404)
+
+
+def _answering(app: FastAPI, lender: Lender) -> None:
+    """The routes that generate."""
 
     @app.post("/v1/chat/completions")
     async def chat(body: ChatRequest, request: Request) -> Response:
         found = await run_in_threadpool(_find, lender, body.model)
-        answering = Answering(lender, found, body.sampling(), messages=body.turns())
-        if body.stream:
-            include = bool(body.stream_options and body.stream_options.include_usage)
-            return _events(answering, answering.chat_chunks(include))
-        return JSONResponse(await answering.chat_answer(request.is_disconnected))
+        turns, demands = body.turns(), body.demands()
+        answerings = [Answering(lender, found, turns, body.sampling(number), demands) for number in range(body.n)]
+        return await _replied(Reply(found.name, answerings, chat=True), body, request)
 
     @app.post("/v1/completions")
     async def completions(body: CompletionRequest, request: Request) -> Response:
         found = await run_in_threadpool(_find, lender, body.model)
-        prompts = [body.prompt] if isinstance(body.prompt, str) else body.prompt
-        answerings = [Answering(lender, found, body.sampling(), prompt=prompt) for prompt in prompts]
-        if body.stream:
-            include = bool(body.stream_options and body.stream_options.include_usage)
-            return _events(answerings[0], answerings[0].text_chunks(include))
-        return JSONResponse(await text_answers(answerings, request.is_disconnected))
+        demands, several = body.demands(), range(body.n)
+        answerings = [
+            Answering(lender, found, prompt, body.sampling(number), demands)
+            for prompt in body.prompt
+            for number in several
+        ]
+        return await _replied(Reply(found.name, answerings, chat=False, copies=body.n), body, request)
+
+
+async def _replied(reply: Reply, body: ChatRequest | CompletionRequest, request: Request) -> Response:
+    if not body.stream:
+        return JSONResponse(await reply.whole(request.is_disconnected))
+    await reply.begin(request.is_disconnected)
+
+    async def events() -> AsyncIterator[bytes]:
+        try:
+            async for chunk in reply.chunks(body.include_usage):
+                yield b"data: " + json.dumps(chunk, ensure_ascii=False).encode("utf-8", "replace") + b"\n\n"
+            yield b"data: [DONE]\n\n"
+        finally:
+            reply.cancel()  # a client that has gone stops its generation
+
+    return StreamingResponse(events(), media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
+
+
+def _tokenizing(app: FastAPI, lender: Lender) -> None:
+    """llama-server's routes beside the protocol."""
 
     @app.post("/apply-template")
     def apply_template(body: TemplateRequest) -> dict[str, Any]:
@@ -92,51 +129,20 @@ def create_app(lender: Lender, key: str = "") -> FastAPI:
     @app.post("/tokenize")
     def tokenize(body: TokenizeRequest) -> dict[str, Any]:
         with lender.lease(_find(lender, body.model)) as engine:
-            return {"tokens": list(range(engine.count_tokens(body.content))) if engine else []}
+            ids = _telling(engine, body.model).token_ids(body.text, body.special, body.parse_special)
+            return {"tokens": ids, "count": len(ids)}
 
-    return app
+    @app.post("/detokenize")
+    def detokenize(body: DetokenizeRequest) -> dict[str, Any]:
+        with lender.lease(_find(lender, body.model)) as engine:
+            text = _telling(engine, body.model).text_of(body.tokens)
+            return {"content": text, "prompt": text}
 
 
-class _Guard:
-    """Lets in who may come and what is not too large. Plain ASGI: Starlette's middleware class delays every chunk."""
-
-    def __init__(self, app: ASGIApp, key: str) -> None:
-        self._app = app
-        self._key = key
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        taken = 0
-
-        async def bounded() -> Message:
-            nonlocal taken
-            message = await receive()
-            taken += len(message.get("body", b""))
-            if taken > MAX_BODY_BYTES:
-                raise HTTPException(413, f"The request is larger than {MAX_BODY_BYTES} bytes.")
-            return message
-
-        await (self._refusal(Request(scope)) or self._app)(scope, bounded, send)
-
-    def _refusal(self, request: Request) -> Response | None:
-        """The answer to a request that is not let in."""
-        if int(request.headers.get("content-length") or 0) > MAX_BODY_BYTES:
-            return _error(f"The request is larger than {MAX_BODY_BYTES} bytes.", 413)
-        if request.url.path == "/health":
-            return None
-        if self._key:
-            given = request.headers.get("authorization", "").removeprefix("Bearer ")
-            right = secrets.compare_digest(given.encode(), self._key.encode())
-            return None if right else _error("Wrong or missing API key.", 401)
-        host = request.headers.get("host", "")
-        if host_name(host) in LOCAL_NAMES and own_origin(request.headers.get("origin"), host):
-            return None
-        return _error(
-            "This server answers programs of this machine only, and no other page in a browser. Start it with an API "
-            "key to open it to others.", 403,
-        )  # fmt: skip
+def _telling(engine: object, name: str) -> TokenizingEngine:
+    if isinstance(engine, TokenizingEngine):
+        return engine
+    raise EngineError(f"The engine of {name} does not tell its tokens, or is closing.", parameter="model")
 
 
 def _find(lender: Lender, name: str) -> Model:
@@ -163,35 +169,3 @@ def _listed(model: Model, lender: Lender) -> dict[str, Any]:
             "state": lender.state(model),
         },
     }
-
-
-def _events(answering: Answering, chunks: AsyncIterator[dict[str, Any]]) -> StreamingResponse:
-    async def events() -> AsyncIterator[bytes]:
-        try:
-            async for chunk in chunks:
-                yield b"data: " + json.dumps(chunk, ensure_ascii=False).encode("utf-8", "replace") + b"\n\n"
-            yield b"data: [DONE]\n\n"
-        finally:
-            answering.cancel()  # a client that has gone stops its generation
-
-    return StreamingResponse(events(), media_type="text/event-stream", headers={"Cache-Control": "no-cache"})
-
-
-def _error(message: str, status: int) -> JSONResponse:
-    return JSONResponse(error_body(message, status), status)
-
-
-async def _bakeoff_error(_: Request, error: Exception) -> JSONResponse:
-    status = 404 if isinstance(error, NotFound) else 503 if isinstance(error, EngineBusy | EngineCrashed) else 400
-    return _error(str(error), status)
-
-
-async def _http_error(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, HTTPException)
-    return _error(str(error.detail), error.status_code)
-
-
-async def _validation_error(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)
-    said = "; ".join(f"{'.'.join(str(part) for part in one['loc'][1:])}: {one['msg']}" for one in error.errors())
-    return _error(said, 400)

@@ -156,6 +156,14 @@ class WorkerEngine:
         """Tokens of a text, special tokens not added."""
         return self.children.ask(lambda child: self._of(child).count_tokens(text))
 
+    def token_ids(self, text: str, add_special: bool = False, parse_special: bool = True) -> list[int]:
+        """Token ids of a text."""
+        return self.children.ask(lambda child: self._of(child).token_ids(text, add_special, parse_special))
+
+    def text_of(self, ids: Sequence[int]) -> str:
+        """The text of these token ids."""
+        return self.children.ask(lambda child: self._of(child).text_of(ids))
+
     def close(self) -> None:
         """The process stays: its host ends it."""
 

@@ -1,132 +1,370 @@
-"""The requests of the OpenAI protocol that `serve` takes, and what it refuses by name instead of ignoring it."""
+"""The requests of the OpenAI protocol that `serve` takes, and what it refuses by name instead of ignoring it.
+
+A parameter that is not known here is refused, since it may change the answer; those that change none are `HARMLESS`.
+What some engines can do and others cannot (`engines.demands`) is taken here and refused by the engine's own name later.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
+from engines.demands import Demands
 from engines.interface import Message, Sampling
 
 DEFAULT_TOKENS = 512
 """max_tokens where a request has none."""
+MOST_CHOICES = 16
+"""`n` at most."""
+MOST_PROMPTS = 1024
+DEEPEST = 64
+"""Levels of a request's JSON."""
 
-REFUSED: dict[str, tuple[Any, ...]] = {
-    "tools": (), "functions": (), "logprobs": (), "top_logprobs": (), "logit_bias": (), "best_of": (1,), "n": (1,),
-    "echo": (), "suffix": ("",), "presence_penalty": (), "frequency_penalty": (),
-    "response_format": ({"type": "text"},),
-    "top_k": (-1,), "min_p": (), "typical_p": (1,), "repeat_penalty": (1,), "repetition_penalty": (1,), "mirostat": (),
-    "grammar": ("",), "json_schema": (), "min_tokens": (),
+HARMLESS = frozenset((
+    "user", "metadata", "store", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "service_tier",
+    "prediction", "timings_per_token", "return_progress", "cache_prompt", "return_tokens",
+))  # fmt: skip
+"""Parameters that change no answer: taken, and not used."""
+
+NEUTRAL: dict[str, tuple[Any, ...]] = {
+    "best_of": (1,), "echo": (), "suffix": ("",), "functions": (), "function_call": ("none", "auto"),
+    "modalities": (["text"],), "audio": (), "reasoning_effort": ("none",), "verbosity": ("medium",),
+    "web_search_options": (), "chat_template_kwargs": (), "add_generation_prompt": (True,),
+    "continue_final_message": (), "skip_special_tokens": (True,), "spaces_between_special_tokens": (True,),
+    "top_k": (-1,), "min_p": (), "typical_p": (1,), "top_a": (), "repeat_penalty": (1,), "repetition_penalty": (1,),
+    "length_penalty": (1,), "mirostat": (), "tfs_z": (1,), "grammar": ("",), "json_schema": (), "guided_json": (),
+    "min_tokens": (), "n_keep": (), "options": (), "use_beam_search": (),
 }  # fmt: skip
-"""What no engine here does, with its harmless values beside None, False, 0 and what is empty: sampling is temperature,
-top_p and seed, the same on every engine."""
+"""What no engine here does, with its neutral values beside None, False, 0 and what is empty: these are taken."""
+
+INSTEAD = {
+    "functions": "send tools", "function_call": "send tool_choice", "json_schema": "send response_format",
+    "guided_json": "send response_format", "grammar": "send response_format with a JSON schema",
+    "max_new_tokens": "send max_tokens", "num_predict": "send max_tokens", "n_predict": "send max_tokens",
+    "options": "send temperature, top_p, seed, stop and max_tokens themselves",
+}  # fmt: skip
+"""What to send for a refused parameter, where there is something."""
 
 
-class TextPart(BaseModel, frozen=True, extra="ignore"):
-    """One part of a message's content; text is the only kind."""
+def refusal(kind: str, message: str, parameter: str) -> PydanticCustomError:
+    """The error of a parameter; `kind` becomes the protocol's error code. Braces in the message stay as they are."""
+    return PydanticCustomError("refused", "{said}", {"said": message, "code": kind, "param": parameter})
 
-    type: Literal["text"]
-    text: str
+
+def _empty(value: Any) -> bool:
+    return value is None or value is False or value in (0, "", [], {})
+
+
+def _none_is(default: Any) -> BeforeValidator:
+    """Clients send null for what they do not set."""
+    return BeforeValidator(lambda value: default if value is None else value)
+
+
+def _whole_text(value: Any, place: str = "", depth: int = 0) -> Iterator[str]:
+    """Places of strings that are no text (half of a surrogate pair). Raises: PydanticCustomError where too deep."""
+    if depth > DEEPEST:
+        raise refusal("invalid_value", f"The request is nested more than {DEEPEST} deep.", place.split(".")[0])
+    if isinstance(value, str):
+        if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+            yield place
+    elif isinstance(value, dict):
+        for name, one in value.items():
+            yield from _whole_text(name, f"{place}.(a name)".lstrip("."), depth + 1)
+            yield from _whole_text(one, f"{place}.{name}".lstrip("."), depth + 1)
+    elif isinstance(value, list):
+        for number, one in enumerate(value):
+            yield from _whole_text(one, f"{place}.{number}".lstrip("."), depth + 1)
+
+
+class _Body(BaseModel):
+    """A request's JSON object: text that is text, and no parameter that is not known."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _text(cls, value: Any) -> Any:
+        for place in _whole_text(value):
+            shown = place.encode("ascii", "backslashreplace").decode()
+            raise refusal("invalid_value", f"{shown}: holds half of a surrogate pair, which is no character.", shown)
+        return value
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        for name, value in (self.model_extra or {}).items():
+            if name in HARMLESS or value is None:
+                continue
+            hint = f": {INSTEAD[name]}" if name in INSTEAD else ""
+            if name not in NEUTRAL:
+                raise refusal("unknown_parameter", f"{name[:60]!r} is not known here{hint}.", name[:60])
+            if not (_empty(value) or value in NEUTRAL[name]):
+                raise refusal("unsupported_parameter", f"{name} is not supported here{hint}.", name)
+        return self
+
+
+def _parts(value: Any) -> Any:
+    """Content as text. Raises: PydanticCustomError for a part that is none."""
+    if isinstance(value, str) or value is None:
+        return value or ""
+    if not isinstance(value, list):
+        raise refusal("invalid_type", "content is text, or a list of text parts.", "messages")
+    for part in value:
+        kind = part.get("type") if isinstance(part, dict) else type(part).__name__
+        if kind not in ("text", "input_text") or not isinstance(part.get("text"), str):
+            raise refusal("invalid_value", f"Parts of type {str(kind)[:40]!r} are not taken: text only.", "messages")
+    return "".join(part["text"] for part in value)
+
+
+class CalledFunction(BaseModel, frozen=True, extra="ignore"):
+    """The function of an earlier call."""
+
+    name: str
+    arguments: str
+
+
+class Called(BaseModel, frozen=True, extra="ignore"):
+    """A call that an earlier answer made."""
+
+    id: str = ""
+    type: Literal["function"] = "function"
+    function: CalledFunction
 
 
 class Turn(BaseModel, frozen=True, extra="ignore"):
     """One message."""
 
-    role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[TextPart] | None = ""
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: Annotated[str, BeforeValidator(_parts)] = ""
+    tool_calls: Annotated[list[Called], _none_is(())] = []
+    tool_call_id: str | None = None
 
     def message(self) -> Message:
         """The message as the engines have it."""
-        content = self.content or ""
-        text = content if isinstance(content, str) else "".join(part.text for part in content)
-        return {"role": "system" if self.role == "developer" else self.role, "content": text}
+        made: Message = {"role": "system" if self.role == "developer" else self.role, "content": self.content}
+        if self.tool_calls:
+            made["tool_calls"] = [call.model_dump() for call in self.tool_calls]
+        if self.tool_call_id is not None:
+            made["tool_call_id"] = self.tool_call_id
+        return made
 
 
 class StreamOptions(BaseModel, frozen=True, extra="ignore"):
     """Options of a streamed answer."""
 
-    include_usage: bool = False
+    include_usage: Annotated[bool, _none_is(False)] = False
 
 
-class _SamplingRequest(BaseModel):
+Bias = Annotated[dict[Annotated[int, Field(ge=0)], Annotated[float, Field(ge=-100, le=100)]], Field(max_length=1024)]
+Penalty = Annotated[float, Field(ge=-2, le=2), _none_is(0.0)]
+Turns = Annotated[list[Turn], Field(min_length=1)]
+
+
+class _SamplingRequest(_Body):
     """What both kinds of request share. Defaults are the protocol's."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
 
     model: str
     max_tokens: Annotated[int, Field(ge=1, le=1 << 20)] | None = None
     max_completion_tokens: Annotated[int, Field(ge=1, le=1 << 20)] | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     seed: int | None = None
-    stop: str | list[str] | None = None
-    stream: bool = False
+    stop: str | Annotated[list[str], Field(max_length=64)] | None = None
+    n: Annotated[int, Field(ge=1, le=MOST_CHOICES), _none_is(1)] = 1
+    stream: Annotated[bool, _none_is(False)] = False
     stream_options: StreamOptions | None = None
-    ignore_eos: bool = False
+    logit_bias: Annotated[Bias, _none_is({})] = {}
+    presence_penalty: Penalty = 0.0
+    frequency_penalty: Penalty = 0.0
+    ignore_eos: Annotated[bool, _none_is(False)] = False
     """Beyond the protocol, as vLLM and llama-server have it."""
 
-    @model_validator(mode="after")
-    def _refuse(self) -> _SamplingRequest:
-        given = [name for name, value in (self.model_extra or {}).items()
-                 if name in REFUSED and value not in (None, False, [], {}, *REFUSED[name])]  # fmt: skip
-        if given:
-            raise ValueError(f"not supported here: {', '.join(sorted(given))}")
-        return self
+    @property
+    def include_usage(self) -> bool:
+        """Whether a stream ends with its usage."""
+        return bool(self.stream_options and self.stream_options.include_usage)
 
-    def sampling(self) -> Sampling:
-        """The sampling parameters as the engines have them."""
+    def sampling(self, number: int = 0) -> Sampling:
+        """The sampling parameters of the answer with this number, as the engines have them."""
         stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
         return Sampling(
             max_tokens=self.max_completion_tokens or self.max_tokens or DEFAULT_TOKENS,
             temperature=1.0 if self.temperature is None else self.temperature,
             top_p=1.0 if self.top_p is None else self.top_p,
-            seed=None if self.seed is None else self.seed % (1 << 32),
+            seed=None if self.seed is None else (self.seed + number) % (1 << 32),
             stop=stop,
             ignore_end=self.ignore_eos,
         )
 
 
+class JsonSchema(BaseModel, frozen=True, extra="ignore"):
+    """A schema with the name that the protocol wants."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    form: dict[str, Any] = Field(alias="schema")
+
+
+class ResponseFormat(BaseModel, frozen=True, extra="ignore"):
+    """The form of an answer."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
+
+    @model_validator(mode="after")
+    def _given(self) -> Self:
+        if self.type == "json_schema" and self.json_schema is None:
+            raise refusal("missing_required_parameter", "json_schema.schema is missing.", "response_format")
+        return self
+
+    def schema_of(self) -> Mapping[str, Any] | None:
+        """The schema that an answer must match; None: none."""
+        if self.type == "text":
+            return None
+        return self.json_schema.form if self.json_schema and self.type == "json_schema" else {"type": "object"}
+
+
+class ToolFunction(BaseModel, frozen=True, extra="ignore"):
+    """A function that may be called."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+    description: Annotated[str, _none_is("")] = ""
+    parameters: Annotated[dict[str, Any], _none_is({})] = {}
+
+
+class Tool(BaseModel, frozen=True, extra="ignore"):
+    """A tool: functions are the only kind."""
+
+    type: Literal["function"]
+    function: ToolFunction
+
+
+class ChosenFunction(BaseModel, frozen=True, extra="ignore"):
+    """The function that is to be called."""
+
+    name: str
+
+
+class Chosen(BaseModel, frozen=True, extra="ignore"):
+    """The tool that is to be called."""
+
+    type: Literal["function"] = "function"
+    function: ChosenFunction
+
+
 class ChatRequest(_SamplingRequest):
     """POST /v1/chat/completions."""
 
-    messages: Annotated[list[Turn], Field(min_length=1)]
+    messages: Turns
+    response_format: ResponseFormat | None = None
+    tools: Annotated[list[Tool], Field(max_length=128), _none_is([])] = []
+    tool_choice: Literal["none", "auto", "required", "any"] | Chosen | None = None
+    parallel_tool_calls: bool | None = None
+    logprobs: Annotated[bool, _none_is(False)] = False
+    top_logprobs: Annotated[int, Field(ge=0, le=20), _none_is(0)] = 0
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        names = {tool.function.name for tool in self.tools}
+        if isinstance(self.tool_choice, Chosen) and self.tool_choice.function.name not in names:
+            raise refusal("invalid_value", "tool_choice names a function that is not among the tools.", "tool_choice")
+        if self.tool_choice in ("required", "any") and not names:
+            raise refusal("invalid_value", "tool_choice asks for a call, and there are no tools.", "tool_choice")
+        if self.top_logprobs and not self.logprobs:
+            raise refusal("invalid_value", "top_logprobs needs logprobs: true.", "top_logprobs")
+        return self
 
     def turns(self) -> list[Message]:
         """The conversation."""
         return [turn.message() for turn in self.messages]
+
+    def demands(self) -> Demands:
+        """What is asked beyond sampling. tool_choice "none": the model is not shown the tools."""
+        chosen = self.tool_choice.function.name if isinstance(self.tool_choice, Chosen) else self.tool_choice or "auto"
+        shown = () if chosen == "none" else tuple(tool.model_dump() for tool in self.tools)
+        return Demands(
+            schema=self.response_format.schema_of() if self.response_format else None,
+            tools=shown,
+            tool_choice="required" if chosen == "any" else chosen if shown else "auto",
+            parallel=self.parallel_tool_calls is not False,
+            logprobs=self.top_logprobs if self.logprobs else None,
+            logit_bias=self.logit_bias,
+            presence_penalty=self.presence_penalty,
+            frequency_penalty=self.frequency_penalty,
+        )
+
+
+def _texts(value: Any) -> Any:
+    """Prompts. Raises: PydanticCustomError for token ids."""
+    if isinstance(value, list) and value and all(isinstance(one, int | list) for one in value):
+        raise refusal("invalid_type", "Token ids are not taken as a prompt: send text.", "prompt")
+    return [value] if isinstance(value, str) else value
 
 
 class CompletionRequest(_SamplingRequest):
-    """POST /v1/completions. Several prompts only without streaming."""
+    """POST /v1/completions."""
 
-    prompt: str | Annotated[list[str], Field(min_length=1, max_length=1024)]
+    prompt: Annotated[list[str], Field(min_length=1, max_length=MOST_PROMPTS), BeforeValidator(_texts)]
+    logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
 
     @model_validator(mode="after")
-    def _one_stream(self) -> CompletionRequest:
-        if self.stream and not isinstance(self.prompt, str):
-            raise ValueError("several prompts cannot be streamed; send stream: false")
+    def _few(self) -> Self:
+        if len(self.prompt) * self.n > MOST_PROMPTS:
+            raise refusal("invalid_value", f"n times the prompts are more than {MOST_PROMPTS} answers.", "n")
         return self
 
+    def demands(self) -> Demands:
+        """What is asked beyond sampling."""
+        return Demands(
+            logprobs=self.logprobs,
+            logit_bias=self.logit_bias,
+            presence_penalty=self.presence_penalty,
+            frequency_penalty=self.frequency_penalty,
+        )
 
-class TemplateRequest(BaseModel, frozen=True, extra="ignore"):
+
+class TemplateRequest(_Body):
     """POST /apply-template."""
 
     model: str
-    messages: Annotated[list[Turn], Field(min_length=1)]
+    messages: Turns
 
     def turns(self) -> list[Message]:
         """The conversation."""
         return [turn.message() for turn in self.messages]
 
 
-class TokenizeRequest(BaseModel, frozen=True, extra="ignore"):
-    """POST /tokenize."""
+class TokenizeRequest(_Body):
+    """POST /tokenize, with the names of llama-server (`content`) or vLLM (`prompt`)."""
 
     model: str
-    content: str
+    content: str | None = None
+    prompt: str | None = None
+    add_special: bool | None = None
+    add_special_tokens: bool | None = None
+    parse_special: Annotated[bool, _none_is(True)] = True
+
+    @model_validator(mode="after")
+    def _given(self) -> Self:
+        if self.content is None and self.prompt is None:
+            raise refusal("missing_required_parameter", "content is missing: the text to tokenize.", "content")
+        return self
+
+    @property
+    def text(self) -> str:
+        """What is tokenized."""
+        return self.prompt or "" if self.content is None else self.content
+
+    @property
+    def special(self) -> bool:
+        """Whether the tokens that begin a prompt are added."""
+        return bool(self.add_special or self.add_special_tokens)
 
 
-def error_body(message: str, status: int) -> dict[str, Any]:
-    """The protocol's error object."""
-    kind = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
-    return {"error": {"message": message, "type": kind.get(status, "server_error"), "code": status, "param": None}}
+class DetokenizeRequest(_Body):
+    """POST /detokenize."""
+
+    model: str
+    tokens: Annotated[list[Annotated[int, Field(ge=0, lt=1 << 31)]], Field(max_length=1 << 17)]

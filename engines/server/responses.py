@@ -1,257 +1,208 @@
-"""One request of `serve` on its way: a thread drives the engine, the event loop sends what it makes.
+"""The protocol's objects for the answers to one request: several where it has several prompts or wants several.
 
-The engine's iterator blocks, so it runs in a thread of its own; chunks cross into the event loop through a queue.
+What makes them is `engines.server.answering`, one for each.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import threading
+import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from typing import Any
 
-from engines.errors import EngineCrashed, EngineError
-from engines.interface import AnswerStream, Chunk, CountedStream, Engine, Message, QueuedStream, Sampling
-from engines.server.lending import Lender
-from engines.server.requests import error_body
-from results import BakeoffError, Model
+from engines.interface import Chunk
+from engines.server.answering import Answering, Waiting
+from engines.server.refusals import of_engine
+from results import BakeoffError
 
-Waiting = tuple[str, int]
-"""(state, queue position)."""
 Gone = Callable[[], Awaitable[bool]]
+Item = Chunk | Waiting | BakeoffError | None
+"""What one answer makes; None says that it has ended."""
 
-PROMPTS_AT_ONCE = 8
-"""Prompts of one request that are continued together, as far as the engine has room."""
+AT_ONCE = 8
+"""Answers of one request that are made together, as far as the engine has room."""
+FIRST_SECONDS = 5.0
+"""What goes wrong within this time, before anything is sent, is answered with its own status."""
 
 
-class Answering:
-    """One answer to one request."""
+@dataclass
+class _Whole:
+    """An answer as its pieces add up."""
 
-    def __init__(
-        self,
-        lender: Lender,
-        model: Model,
-        sampling: Sampling,
-        *,
-        messages: Sequence[Message] = (),
-        prompt: str | None = None,
-    ) -> None:
-        self._lender = lender
-        self._model = model
-        self._sampling = sampling
-        self._messages = messages
-        self._prompt = prompt
-        self._cancelled = threading.Event()
-        self._stream: AnswerStream | None = None
-        self._began = time.perf_counter()
-        self._created = int(time.time())
-        self._id = f"{'chatcmpl' if prompt is None else 'cmpl'}-{self._created:x}{id(self):x}"
-        self._first: float | None = None
-        self._last = 0.0
-        self._notes: list[str] = []
-        self._tokens = 0
-        self._prompt_tokens = 0
+    text: str = ""
+    finish: str = "stop"
+    chances: list[Any] = field(default_factory=list)
+    calls: dict[int, dict[str, Any]] = field(default_factory=dict)
+
+    def take(self, chunk: Chunk) -> None:
+        self.text += chunk.text
+        self.finish = chunk.finish_reason or self.finish
+        self.chances += chunk.chances
+        for piece in chunk.calls:
+            place = int(piece.get("index", 0))
+            blank: dict[str, Any] = {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
+            call = self.calls.setdefault(place, blank)
+            call["id"] = piece.get("id") or call["id"]
+            for name, value in (piece.get("function") or {}).items():
+                call["function"][name] = call["function"].get(name, "") + (value or "")
+
+
+class Reply:
+    """The answers to one request, streamed or whole."""
+
+    def __init__(self, model: str, answerings: Sequence[Answering], chat: bool, copies: int = 0) -> None:
+        """`copies`: how many answers in a row have the same prompt; 0: all of them."""
+        self._answerings = answerings
+        self._chat = chat
+        self._copies = copies or len(answerings)
+        kind = "chat.completion" if chat else "text_completion"
+        self._kinds = kind, f"{kind}.chunk" if chat else kind
+        name = f"{'chatcmpl' if chat else 'cmpl'}-{secrets.token_hex(12)}"
+        self._head = {"id": name, "created": int(time.time()), "model": model}
+        self._queue: asyncio.Queue[tuple[int, Item | Exception]] = asyncio.Queue()
+        self._seen: list[tuple[int, Item]] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._offsets = [0] * len(answerings)
 
     def cancel(self) -> None:
-        """Stop generating, from any thread."""
-        self._cancelled.set()
-        if self._stream is not None:
-            with contextlib.suppress(ValueError):  # a generator that runs now: `_run` stops it after this piece
-                self._stream.close()
+        """Stop whatever is still made."""
+        for answering in self._answerings:
+            answering.cancel()
 
-    async def chat_chunks(self, include_usage: bool) -> AsyncIterator[dict[str, Any]]:
-        """The protocol's chunks of a chat answer."""
-        yield self._chunk({"role": "assistant", "content": ""})
-        async for piece in self._pieces(lambda state: self._chunk({}, None, state)):
-            yield self._chunk({"content": piece.text}) if isinstance(piece, Chunk) else piece
-        if include_usage:
-            yield {**self._head("chat.completion.chunk"), "choices": [], "usage": self._usage()}
+    async def begin(self, gone: Gone) -> None:
+        """Start, and wait a while for the first sign. Raises: what went wrong until then."""
+        self._start()
+        async with self._watched(gone):
+            with suppress(TimeoutError):
+                number, item = await asyncio.wait_for(self._queue.get(), FIRST_SECONDS)
+                if isinstance(item, Exception):
+                    self.cancel()
+                    raise item
+                self._seen.append((number, item))
 
-    async def text_chunks(self, include_usage: bool) -> AsyncIterator[dict[str, Any]]:
-        """The protocol's chunks of a raw completion."""
-        async for piece in self._pieces(lambda state: self._text("", None, state)):
-            yield self._text(piece.text) if isinstance(piece, Chunk) else piece
-        if include_usage:
-            yield {**self._head("text_completion"), "choices": [], "usage": self._usage()}
-
-    async def chat_answer(self, gone: Gone) -> dict[str, Any]:
-        """A whole chat answer; `gone()` says whether nobody waits for it any more.
-
-        Raises: what the engine raised.
-        """
-        async with _watched([self], gone):
-            text, finish = await self.whole()
-        choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}
-        return {**self._head("chat.completion"), "choices": [choice], **self._figures(), "usage": self._usage()}
-
-    async def whole(self) -> tuple[str, str]:
-        """(text, finish reason) when the answer is complete. Raises: what the engine raised."""
-        text, finish = "", "stop"
-        async for item in self._items():
-            if isinstance(item, BakeoffError):
-                raise item
-            if isinstance(item, Chunk):
-                text += item.text
-                finish = item.finish_reason or finish
-        return text, finish
-
-    async def _pieces(self, waiting: Callable[[Waiting], dict[str, Any]]) -> AsyncIterator[Chunk | dict[str, Any]]:
-        """Chunks with text, and ready-made chunks for waiting, the end and errors."""
-        async for item in self._items():
-            if isinstance(item, BakeoffError):
-                status = 503 if isinstance(item, EngineCrashed) else 400
-                yield error_body(str(item), status)
-                return
-            if isinstance(item, tuple):
-                yield waiting(item)
-                continue
-            if item.text:
-                yield item
-            if item.finish_reason:
-                last = (
-                    self._chunk({}, item.finish_reason) if self._prompt is None else self._text("", item.finish_reason)
-                )
-                yield {**last, **self._figures()}
-
-    async def _items(self) -> AsyncIterator[Chunk | Waiting | BakeoffError]:
-        """What the thread delivers, until it has finished."""
-        loop, queue = asyncio.get_running_loop(), asyncio.Queue[Any]()
-
-        def put(item: Any) -> None:
-            loop.call_soon_threadsafe(queue.put_nowait, item)
-
-        thread = threading.Thread(target=self._run, args=(put,), daemon=True, name=f"answer {self._model.name}")
-        thread.start()
-        while (item := await queue.get()) is not None:
-            if isinstance(item, Exception) and not isinstance(item, BakeoffError):
-                raise item
-            yield item
-
-    def _run(self, put: Callable[[Any], None]) -> None:
-        try:
-            with self._lender.lease(
-                self._model, self._cancelled.is_set, lambda state, position: put((state, position))
-            ) as engine:
-                if engine is None:
-                    if not self._cancelled.is_set():
-                        put(EngineError("The server is closing."))
+    async def chunks(self, include_usage: bool) -> AsyncIterator[dict[str, Any]]:
+        """The protocol's chunks, after `begin`."""
+        if self._chat:
+            for number in range(len(self._answerings)):
+                yield self._chunk(number, Chunk("", 0), {"role": "assistant", "content": ""})
+        async with aclosing(self._items()) as items:
+            async for number, item in items:
+                if isinstance(item, BakeoffError):
+                    yield of_engine(item)[1]
                     return
-                finished = False
-                for chunk in self._start(engine, put):
-                    if self._cancelled.is_set():
-                        return
-                    self._account(chunk)
-                    finished = finished or chunk.finish_reason is not None
-                    put(chunk)
-                if not finished and not self._cancelled.is_set():  # never shown as an answer, least of all an empty one
-                    raise EngineCrashed(f"The answer of {self._model.name} broke off. Ask again.")
-        except Exception as problem:
-            put(problem)
+                if isinstance(item, Chunk):
+                    if item.text or item.chances or item.calls or item.finish_reason:
+                        yield self._chunk(number, item)
+                elif item is not None:
+                    told = {"bakeoff": {"state": item[0], "queue_position": item[1]}}
+                    yield {**self._chunk(number, Chunk("", 0), {}), **told}
+        if include_usage:
+            yield {**self._head, "object": self._kinds[1], "choices": [], "usage": self._usage()}
+
+    async def whole(self, gone: Gone) -> dict[str, Any]:
+        """The whole answers; `gone()` says whether nobody waits for them any more. Raises: what the engine raised."""
+        found = [_Whole() for _ in self._answerings]
+        self._start()
+        try:
+            async with self._watched(gone), aclosing(self._items()) as items:
+                async for number, item in items:
+                    if isinstance(item, BakeoffError):
+                        raise item
+                    if isinstance(item, Chunk):
+                        found[number].take(item)
         finally:
-            put(None)
+            self.cancel()
+        choices = [self._choice(number, one) for number, one in enumerate(found)]
+        figures = self._answerings[0].figures() if len(found) == 1 else {}
+        return {**self._head, "object": self._kinds[0], "choices": choices, **figures, "usage": self._usage()}
 
-    def _start(self, engine: Engine, put: Callable[[Any], None]) -> AnswerStream:
-        if self._prompt is None:
-            stream = engine.stream(self._messages, self._sampling)
-        else:
-            stream = engine.stream_text(self._prompt, self._sampling)
-        self._stream = stream
-        if not isinstance(stream, CountedStream):
-            prompt = engine.render(self._messages) if self._prompt is None else self._prompt
-            self._prompt_tokens = engine.count_tokens(prompt)
-        if isinstance(stream, QueuedStream):
-            stream.on_wait = lambda position: put(("waiting", position))
-        if self._cancelled.is_set():
-            stream.close()
-        return stream
+    def _start(self) -> None:
+        room = asyncio.Semaphore(AT_ONCE)
 
-    def _account(self, chunk: Chunk) -> None:
-        self._last = time.perf_counter() - self._began
-        if chunk.text and self._first is None:
-            self._first = self._last
-        self._tokens += chunk.tokens
-        if chunk.note:
-            self._notes.append(chunk.note)
+        async def pump(number: int, answering: Answering) -> None:
+            async with room:
+                try:
+                    async for item in answering.items():
+                        self._queue.put_nowait((number, item))
+                except Exception as problem:  # a bug: it is raised where the answer is read
+                    self._queue.put_nowait((number, problem))
+                self._queue.put_nowait((number, None))
+
+        self._tasks = [asyncio.create_task(pump(number, one)) for number, one in enumerate(self._answerings)]
+
+    async def _items(self) -> AsyncGenerator[tuple[int, Item]]:
+        """What all answers make, as it comes, until the last has ended."""
+        left = len(self._answerings)
+        try:
+            while left:
+                number, item = self._seen.pop() if self._seen else await self._queue.get()
+                if isinstance(item, Exception) and not isinstance(item, BakeoffError):
+                    raise item
+                left -= item is None
+                yield number, item
+        finally:
+            for task in self._tasks:
+                task.cancel()
+
+    @asynccontextmanager
+    async def _watched(self, gone: Gone) -> AsyncIterator[None]:
+        """Cancels the answers when nobody waits for them any more."""
+
+        async def watch() -> None:
+            while not await gone():
+                await asyncio.sleep(0.2)
+            self.cancel()
+
+        watching = asyncio.create_task(watch())
+        try:
+            yield
+        finally:
+            watching.cancel()
 
     def _usage(self) -> dict[str, int]:
-        counted = self._stream if isinstance(self._stream, CountedStream) else None
-        prompt = counted.prompt_tokens if counted else self._prompt_tokens
-        tokens = (counted.tokens if counted else 0) or self._tokens
+        prompt = sum(one.prompt_tokens for one in self._answerings[:: self._copies])
+        tokens = sum(one.tokens for one in self._answerings)
         return {"prompt_tokens": prompt, "completion_tokens": tokens, "total_tokens": prompt + tokens}
 
-    def _figures(self) -> dict[str, Any]:
-        """The fields `timings` (llama-server's) and `bakeoff` (ours) of a finished answer."""
-        usage = self._usage()
-        first, tokens = self._first or self._last, usage["completion_tokens"]
-        decode = self._last - first
-        speed = (tokens - 1) / decode if tokens > 1 and decode > 0 else None
+    def _chunk(self, number: int, chunk: Chunk, delta: dict[str, Any] | None = None) -> dict[str, Any]:
+        head = {**self._head, "object": self._kinds[1]}
+        choice: dict[str, Any] = {"index": number, "finish_reason": chunk.finish_reason, "logprobs": None}
+        if chunk.chances:
+            choice["logprobs"] = self._chances(number, chunk.chances)
+        if self._chat:
+            made: dict[str, Any] = {"content": chunk.text} if chunk.text else {}
+            if chunk.calls:
+                made["tool_calls"] = list(chunk.calls)
+            choice["delta"] = made if delta is None else delta
+        else:
+            choice["text"] = chunk.text
+        figures = self._answerings[number].figures() if chunk.finish_reason else {}
+        return {**head, "choices": [choice], **figures}
+
+    def _choice(self, number: int, one: _Whole) -> dict[str, Any]:
+        chances = self._chances(number, one.chances) if one.chances else None
+        if not self._chat:
+            return {"index": number, "text": one.text, "finish_reason": one.finish, "logprobs": chances}
+        message: dict[str, Any] = {"role": "assistant", "content": one.text, "refusal": None}
+        if one.calls:
+            message |= {"content": one.text or None, "tool_calls": [one.calls[place] for place in sorted(one.calls)]}
+        return {"index": number, "message": message, "finish_reason": one.finish, "logprobs": chances}
+
+    def _chances(self, number: int, chances: Sequence[Any]) -> dict[str, Any]:
+        """Log-probabilities as chat answers have them, or as raw completions do."""
+        if self._chat:
+            return {"content": list(chances), "refusal": None}
+        texts = [one["token"] for one in chances]
+        offsets = []
+        for text in texts:
+            offsets.append(self._offsets[number])
+            self._offsets[number] += len(text)
         return {
-            "timings": {
-                "prompt_n": usage["prompt_tokens"], "prompt_ms": 1000 * first, "predicted_n": tokens,
-                "predicted_ms": 1000 * decode, "predicted_per_second": speed,
-            },
-            "bakeoff": {
-                "state": "done", "ttft_seconds": self._first, "total_seconds": self._last, "tokens": tokens,
-                "tokens_per_second": speed, "notes": self._notes, "model_id": self._model.id,
-                "identity": self._model.identity,
-            },
-        }  # fmt: skip
-
-    def _head(self, kind: str) -> dict[str, Any]:
-        return {"id": self._id, "object": kind, "created": self._created, "model": self._model.name}
-
-    def _chunk(
-        self, delta: dict[str, Any], finish: str | None = None, waiting: Waiting | None = None
-    ) -> dict[str, Any]:
-        choice = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}
-        return {**self._head("chat.completion.chunk"), "choices": [choice], **_waiting(waiting)}
-
-    def _text(self, text: str, finish: str | None = None, waiting: Waiting | None = None) -> dict[str, Any]:
-        choice = {"index": 0, "text": text, "finish_reason": finish, "logprobs": None}
-        return {**self._head("text_completion"), "choices": [choice], **_waiting(waiting)}
-
-
-async def text_answers(answerings: Sequence[Answering], gone: Gone) -> dict[str, Any]:
-    """Whole raw completions of a request's prompts; figures where there is one. Raises: what the engine raised."""
-    room = asyncio.Semaphore(PROMPTS_AT_ONCE)
-
-    async def one(answering: Answering) -> tuple[str, str]:
-        async with room:
-            return await answering.whole()
-
-    async with _watched(answerings, gone):
-        texts = await asyncio.gather(*(one(answering) for answering in answerings))
-    choices = [
-        {"index": index, "text": text, "finish_reason": finish, "logprobs": None}
-        for index, (text, finish) in enumerate(texts)
-    ]
-    usages = [answering._usage() for answering in answerings]
-    usage = {name: sum(one[name] for one in usages) for name in usages[0]}
-    figures = answerings[0]._figures() if len(answerings) == 1 else {}
-    return {**answerings[0]._head("text_completion"), "choices": choices, **figures, "usage": usage}
-
-
-@asynccontextmanager
-async def _watched(answerings: Sequence[Answering], gone: Gone) -> AsyncIterator[None]:
-    """Cancels the answers when nobody waits for them any more, and whatever is left of them at the end."""
-
-    async def watch() -> None:
-        while not await gone():
-            await asyncio.sleep(0.2)
-        for answering in answerings:
-            answering.cancel()
-
-    watching = asyncio.create_task(watch())
-    try:
-        yield
-    finally:
-        watching.cancel()
-        for answering in answerings:
-            answering.cancel()
-
-
-def _waiting(waiting: Waiting | None) -> dict[str, Any]:
-    return {"bakeoff": {"state": waiting[0], "queue_position": waiting[1]}} if waiting else {}
+            "tokens": texts,
+            "token_logprobs": [one["logprob"] for one in chances],
+            "top_logprobs": [{top["token"]: top["logprob"] for top in one.get("top_logprobs", ())} for one in chances],
+            "text_offset": offsets,
+        }

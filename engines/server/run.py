@@ -31,7 +31,7 @@ def serve(
     """
     listener = address.listen()
     residency = Residency(store, workspace, budget_bytes, slots=slots, context=context)
-    app = create_app(residency, address.key)
+    app = create_app(residency, address.key, address.origins)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2))
     end_with_starter()
     ready(address.url(listener))

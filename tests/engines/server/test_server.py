@@ -17,17 +17,15 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 
 from engines import Chunk, EngineBusy, EngineError, HuggingFaceEngine, Sampling
 from engines.openai_endpoint import OpenAIEngine
 from engines.server.address import Address, listening
-from engines.server.app import create_app
-from engines.server.lending import Lender
 from engines.server.residency import Residency
 from engines.server.run import serve
 from engines.server.worker import OneModel
 from results import Model, Store, Workspace
+from tests.engines.server.running import run
 
 pytestmark = pytest.mark.slow
 
@@ -46,20 +44,6 @@ class Serving:
     url: str
     residency: Residency
     store: Store
-
-
-def run(lender: Lender, key: str = "") -> tuple[str, Callable[[], None]]:
-    """Start uvicorn in a thread; its address and how to stop it."""
-    listener = listening()
-    server = uvicorn.Server(uvicorn.Config(create_app(lender, key), log_level="error", timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-
-    def stop() -> None:
-        server.should_exit = True
-        thread.join()
-
-    return f"http://127.0.0.1:{listener.getsockname()[1]}", stop
 
 
 @pytest.fixture(scope="module")
@@ -271,8 +255,8 @@ def test_strangers_and_wrong_requests_are_refused(serving: Serving) -> None:
     assert httpx.get(url, headers={"Origin": serving.url}, timeout=900).status_code == 200
     chat = f"{serving.url}/v1/chat/completions"
     wrongs: list[dict[str, Any]] = [
-        {"messages": []}, {"temperature": 9}, {"n": 2}, {"max_tokens": 0}, {"messages": [{"role": "tool"}]},
-        {"top_k": 40}, {"min_p": 0.05}, {"repeat_penalty": 1.1}, {"repetition_penalty": 1.1}, {"presence_penalty": 1},
+        {"messages": []}, {"temperature": 9}, {"n": 99}, {"max_tokens": 0}, {"messages": [{"role": "wizard"}]},
+        {"top_k": 40}, {"min_p": 0.05}, {"repeat_penalty": 1.1}, {"repetition_penalty": 1.1}, {"presence_penalty": 3},
     ]  # fmt: skip
     for wrong in wrongs:
         answer = httpx.post(chat, json={**ASK, "model": "base", **wrong}, timeout=900)
