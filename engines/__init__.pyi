@@ -1,6 +1,10 @@
 """The names at the door: mypy reads this file, lazy_loader imports by it."""
 
+from .adding.adding import Added as Added, add as add
+from .adding.checking.checks import Check as Check
 from .adding.found import Found as Found, Kind as Kind
+from .adding.checking.inspection import Wishes as Wishes
+from .adding.record import Files as Files, endpoint_record as endpoint_record, record as record
 from .adding.sources import find as find
 from .advisor import Advice as Advice, advise as advise
 from .errors import (
@@ -48,9 +52,14 @@ from .hardware.speeds import (
     places as places,
     this_gpus as this_gpus,
 )
-from .huggingface.engine import HuggingFaceEngine as HuggingFaceEngine, chat_template as chat_template
+from .huggingface.engine import (
+    PROBE as PROBE,
+    HuggingFaceEngine as HuggingFaceEngine,
+    chat_template as chat_template,
+)
 from .huggingface.memory import give_back as give_back
 from .huggingface.requests import Generated as Generated, Request as Request
+from .huggingface.turns import TURNS as TURNS, after_an_answer as after_an_answer
 from .identity import (
     FileChanged as FileChanged,
     adapter_sha256 as adapter_sha256,

@@ -69,8 +69,12 @@ def open_engine(
 
     if model.form == "adapter":
         base = weights_path(model, workspace)
-        return HuggingFaceEngine(base, {model.name: path}, model.name, identity=model.identity)
-    return HuggingFaceEngine(path, identity=model.identity)
+        engine = HuggingFaceEngine(base, {model.name: path}, model.name, identity=model.identity)
+    else:
+        engine = HuggingFaceEngine(path, identity=model.identity)
+    if template := str(model.details.get("chat_template") or ""):
+        engine.templates[engine.adapter] = template
+    return engine
 
 
 def open_engines(

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
-from urllib.parse import urlsplit
 
-from engines import References, export, model_id
+from engines import EngineError, References, endpoint_record, export
 from evaluator.errors import ModelUnmeasurable
 from evaluator.humaneval.concluding import rescore
 from evaluator.humaneval.evaluate import evaluate_humaneval
@@ -19,7 +18,7 @@ from evaluator.loading.bases import SPOKEN_TO
 from evaluator.tasks.benchmarks import benchmark_name, load_benchmark
 from evaluator.text.perplexity import Conversation, evaluate_heldout
 from evaluator.text.stopping import evaluate_stopping
-from results import Evaluation, Form, Model, Progress, Store, Workspace, digest
+from results import Evaluation, Form, Model, Progress, Store, Workspace
 
 
 def choose_models(
@@ -52,17 +51,10 @@ def register_endpoint(store: Store, name: str, url: str) -> Model:
 
     Raises: ModelUnmeasurable for what is no http address, or holds a password, which a store must not.
     """
-    place = urlsplit(url.rstrip("/"))
-    if place.scheme not in ("http", "https") or not place.hostname:
-        raise ModelUnmeasurable(f"{url!r} is no address of an endpoint, such as http://127.0.0.1:8791/v1")
-    if place.username or place.password:
-        raise ModelUnmeasurable(
-            f"The address of {place.hostname} holds a password, which would be stored. Put the key in OPENAI_API_KEY"
-        )
-    identity = digest([place.geturl(), name])
-    full = f"{name} ({place.netloc})"
-    found = Model(model_id(full, identity), full, "remote", name, identity, 0, place.geturl(), details={"model": name})
-    return store.models.add(found)
+    try:
+        return store.models.add(endpoint_record(url, name))
+    except EngineError as refused:
+        raise ModelUnmeasurable(str(refused)) from refused
 
 
 def measure(

@@ -3,6 +3,7 @@
 from .bases.loading import (
     LoadedBase as LoadedBase,
     base_identity as base_identity,
+    base_path as base_path,
     base_tokenizer as base_tokenizer,
     load_base as load_base,
 )

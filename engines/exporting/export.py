@@ -188,7 +188,7 @@ def _gguf(task: _Task, folder: Path) -> dict[str, Any]:
     source = FolderSource(weights, model.name) if weights.is_dir() else GgufSource(weights)
     adapter = workspace.resolve(model.path) if model.form == "adapter" else None
     matrices = deltas(adapter, source.layout) if adapter else {}
-    template = own_template(adapter) if adapter else model.details.get("chat_template")
+    template = model.details.get("chat_template") or (own_template(adapter) if adapter else None)
     file = folder / f"{model.name}-{SUFFIX[task.form]}.gguf"
     types = write_model(file, source, task.form, matrices, template or "")
     figures = _checked(task, task.form, file, None)
@@ -201,25 +201,13 @@ def _merged(task: _Task, folder: Path) -> dict[str, Any]:
     model, workspace = task.model, task.workspace
     if model.form != "adapter":
         raise ExportRefused("form", f"{model.name} is a {model.form}; only an adapter is {task.form}.")
-    from peft import PeftModel
+    from engines.exporting.merging import merge
+    from engines.huggingface.engine import own_template
 
-    from engines.huggingface.engine import load_base
-
-    base, tokenizer = load_base(weights_path(model, workspace), _merging_dtype(weights_path(model, workspace)))
-    merged = PeftModel.from_pretrained(base, str(workspace.resolve(model.path))).merge_and_unload(safe_merge=True)
-    merged.save_pretrained(folder / "model")
-    tokenizer.save_pretrained(folder / "model")
-    return {"file": "model"}
-
-
-def _merging_dtype(base: Path) -> Any:
-    """The base's own 16-bit type; float16 for a GGUF, whose dequantized weights need its longer mantissa."""
-    import torch
-
-    if base.is_file():
-        return torch.float16
-    config = read_config(base)
-    return getattr(torch, str(config.get("dtype") or config.get("torch_dtype") or "bfloat16"))
+    adapter = workspace.resolve(model.path)
+    template = str(model.details.get("chat_template") or own_template(adapter) or "")
+    made = merge(weights_path(model, workspace), adapter, folder / "model", template=template)
+    return {"file": "model", "merged": made.words}
 
 
 def _checked(task: _Task, limit: Form, file: Path, adapter: Path | None) -> dict[str, Any]:

@@ -61,12 +61,12 @@ class References:
 
     def _of(self, engine: HuggingFaceEngine, model: Model) -> Expected | BakeoffError:
         try:
-            if model.form != "adapter":
-                if template := str(model.details.get("chat_template", "")):
-                    engine.templates[BASE] = template
-                return expected(engine, BASE)
-            engine.add_adapter(model.identity, Path(self._workspace.resolve(model.path)))
-            return expected(engine, model.identity)
+            row = model.identity if model.form == "adapter" else BASE
+            if row != BASE:
+                engine.add_adapter(row, Path(self._workspace.resolve(model.path)))
+            if template := str(model.details.get("chat_template", "")):
+                engine.templates[row] = template
+            return expected(engine, row)
         except BakeoffError as refused:  # one adapter's fault is not its siblings'
             return refused
 

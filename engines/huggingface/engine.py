@@ -35,6 +35,10 @@ TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<|end|>
 """End-of-turn tokens of the families we name: an answer ends there even if the model's files forget to say so."""
 
 
+PROBE = "def add(a, b):\n    "
+"""Any text will do: an adapter that changes nothing on one text of code hardly changes anything."""
+
+
 class WeightsRefused(FileRefused):
     """A model's weights or tokenizer cannot be loaded."""
 

@@ -112,7 +112,8 @@ class Together:
         """Needs the tokenizers only."""
         found: dict[str, Prompting] = {}
         for model in self.members:
-            template = wanted or chat_template(self._family.weights, self._workspace.resolve(model.path))
+            template = wanted or model.details.get("chat_template")
+            template = template or chat_template(self._family.weights, self._workspace.resolve(model.path))
             found[model.id] = wanted or ("chat" if template else "raw")
         return found
 

@@ -84,8 +84,8 @@ def opened(family: Family, workspace: Workspace) -> Iterator[HuggingFaceEngine]:
     }
     engine = HuggingFaceEngine(family.weights, adapters)
     for model in family.members:
-        if model.form not in ADAPTED and (template := model.details.get("chat_template")):
-            engine.templates[BASE_ROW] = str(template)  # a base that brings none is spoken to in training's
+        if template := model.details.get("chat_template"):  # where its files bring none, or another
+            engine.templates[family.row(model)] = str(template)
     try:
         yield engine
     finally:

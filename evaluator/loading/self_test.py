@@ -10,15 +10,10 @@ import hashlib
 
 import torch
 
-from engines import HuggingFaceEngine, LlamaCppEngine, Message
+from engines import PROBE, TURNS, HuggingFaceEngine, LlamaCppEngine, Message, after_an_answer
 from evaluator.errors import IdentityFailed
 from evaluator.loading.bases import ADAPTED, BASE_ROW
 from results import Model
-
-PROBE = "def add(a, b):\n    "
-"""Any text will do: an adapter that changes nothing on one text of code hardly changes anything."""
-
-TURNS: list[Message] = [{"role": "user", "content": "Say yes."}, {"role": "assistant", "content": "Yes."}]
 
 
 def check_identity(engine: HuggingFaceEngine, row: str, model: Model) -> dict[str, object]:
@@ -71,10 +66,8 @@ def _check_template(engine: HuggingFaceEngine, row: str, model: Model) -> None:
     _check_recorded(template, model)
     if not template:
         return
-    text = engine.render(TURNS, row, answer_next=False)
-    rest = text[text.rindex(TURNS[-1]["content"]) + len(TURNS[-1]["content"]) :].strip()
-    following = engine.tokenizer(rest, add_special_tokens=False).input_ids if rest else []
-    if not following or following[0] not in engine.end_ids:
+    rest, ends = after_an_answer(engine, row)
+    if not ends:
         raise IdentityFailed("end-of-turn", _does_not_end(model, rest))
 
 

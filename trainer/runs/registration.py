@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engines import adapter_sha256, folder_sha256, model_id
-from results import Form, Model, digest
+from engines import Files, record
+from results import Model
 from trainer.bases.loading import Base
 from trainer.bases.templates import PLAIN_TEMPLATE
 from trainer.bases.tokenizer import Tokenizer
@@ -31,89 +30,36 @@ class Trained:
 
 def register_base(base: Base, session: Session) -> Model:
     """Register the untouched base under its own name. A GGUF base keeps the path of the GGUF."""
-    path = Path(base.path)
-    template = template_sha256(base.tokenizer)
-    identity = digest({"weights": base.identity, "adapter": "", "template": template, "form": "base"})
     # A base that brings no template is spoken to in ours, and so are its exports.
     ours = {"chat_template": PLAIN_TEMPLATE} if base.tokenizer.chat_template == PLAIN_TEMPLATE else {}
+    files = Files("base", Path(base.path), base.name, base_sha256=base.identity)
+    details = {"parameters": base.parameters, "context_length": base.context_length, **ours}
     return session.store.models.add(
-        Model(
-            id=model_id(base.name, identity),
-            name=_short_name(base.name),
-            form="base",
-            base=base.name,
-            identity=identity,
-            bytes=size_bytes(path),
-            path=session.workspace.relative(path),
-            weights_sha256=base.identity,
-            template_sha256=template,
-            details={
-                "parameters": base.parameters,
-                "context_length": base.context_length,
-                **ours,
-            },
-        )
+        record(base.name, files, template_of(base.tokenizer), session.workspace, details=details)
     )
 
 
 def register_adapter(trained: Trained, session: Session) -> Model:
     """Copy a run's best adapter, with the tokenizer, to `models/<run id>` and register it."""
-    base, folder = trained.base, _published(trained, session)
-    adapter = adapter_sha256(folder)
-    template = template_sha256(base.tokenizer)
-    identity = digest({"weights": base.identity, "adapter": adapter, "template": template, "form": "adapter"})
-    return session.store.models.add(
-        Model(
-            id=model_id(trained.name, identity),
-            name=trained.name,
-            form="adapter",
-            base=base.name,
-            identity=identity,
-            bytes=size_bytes(Path(base.path)) + size_bytes(folder / "adapter_model.safetensors"),
-            path=session.workspace.relative(folder),
-            run_id=trained.run_id,
-            base_path=session.workspace.relative(base.path),
-            weights_sha256=base.identity,
-            adapter_sha256=adapter,
-            template_sha256=template,
-            details=trained.details,
-        )
-    )
+    base = trained.base
+    files = Files("adapter", _published(trained, session), base.name, Path(base.path), base.identity)
+    return _registered(trained, files, session)
 
 
 def register_whole(trained: Trained, session: Session) -> Model:
     """Copy the weights of a full fine-tuning to `models/<run id>` and register them as a merged model."""
-    base, folder = trained.base, _published(trained, session)
-    weights, template, form = folder_sha256(folder), template_sha256(base.tokenizer), "merged"
-    identity = digest({"weights": weights, "adapter": "", "template": template, "form": form})
-    whole: Form = "merged"
-    return session.store.models.add(
-        Model(
-            id=model_id(trained.name, identity),
-            name=trained.name,
-            form=whole,
-            base=base.name,
-            identity=identity,
-            bytes=size_bytes(folder),
-            path=session.workspace.relative(folder),
-            run_id=trained.run_id,
-            weights_sha256=weights,
-            template_sha256=template,
-            details=trained.details,
-        )
-    )
+    return _registered(trained, Files("merged", _published(trained, session), trained.base.name), session)
 
 
-def template_sha256(tokenizer: Tokenizer) -> str:
-    """Compute the SHA-256 of the chat template's text."""
-    return hashlib.sha256(str(tokenizer.chat_template or "").encode()).hexdigest()
+def _registered(trained: Trained, files: Files, session: Session) -> Model:
+    template = template_of(trained.base.tokenizer)
+    found = record(trained.name, files, template, session.workspace, trained.run_id, trained.details)
+    return session.store.models.add(found)
 
 
-def size_bytes(path: Path) -> int:
-    """Count the bytes of a file, or of all files of a model folder."""
-    if path.is_file():
-        return path.stat().st_size
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+def template_of(tokenizer: Tokenizer) -> str:
+    """The chat template's text; "" without one."""
+    return str(tokenizer.chat_template or "")
 
 
 def _published(trained: Trained, session: Session) -> Path:
@@ -126,8 +72,3 @@ def _published(trained: Trained, session: Session) -> Path:
     shutil.rmtree(target, ignore_errors=True)
     temporary.rename(target)
     return target
-
-
-def _short_name(base: str) -> str:
-    """A model's name from a base's: paths lose their folders, Hub ids their owner and GGUF files their ending."""
-    return base.rstrip("/").rpartition("/")[2].removesuffix(".gguf")

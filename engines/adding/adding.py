@@ -1,0 +1,245 @@
+"""Models made elsewhere into the store: each checked, a base in memory once for all its adapters, then registered.
+
+    for one in add(find("./outputs"), Wishes(), workspace, store):
+        print(one.name, "added" if one.model else one.checks)
+
+Files stay where they are, unless they are to be copied or an adapter has to be merged. One that is refused keeps no
+other out.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from engines.adding.checking.base_names import short_name
+from engines.adding.checking.bases import Base, Shelves
+from engines.adding.checking.checks import Check
+from engines.adding.checking.inspection import Plan, Wishes, inspect_adapter
+from engines.adding.checking.whole_models import inspect_whole
+from engines.adding.found import Found
+from engines.adding.record import Files, endpoint_record, record
+from engines.errors import EngineError
+from engines.identity import adapter_sha256, base_sha256
+from results import BakeoffError, Model, Progress, Report, Store, Workspace, digest
+
+REPORT = "added"
+"""Kind of the report that keeps a model's checklist."""
+
+NOT_COPIED = shutil.ignore_patterns("*.bin", "*.pt", "*.pth", "*.ckpt", ".*", "checkpoint-*", "global_step*", "runs")
+"""Pickles and what training needs to go on."""
+
+
+@dataclass(frozen=True)
+class Added:
+    """What became of one model that was found."""
+
+    found: Found
+    name: str
+    checks: tuple[Check, ...]
+    model: Model | None
+    """The store's record; None for one that was refused, or only looked at."""
+    known: bool = False
+    """It was in the store before."""
+
+    @property
+    def refused(self) -> bool:
+        """Whether a check keeps it out."""
+        return any(check.state == "failed" for check in self.checks)
+
+
+def add(
+    found: Sequence[Found],
+    wishes: Wishes,
+    workspace: Workspace,
+    store: Store,
+    named_base: Callable[[str], Path] | None = None,
+    progress: Progress | None = None,
+) -> list[Added]:
+    """Check and register models, in the order in which they were found.
+
+    named_base: what makes a path of the name that `wishes.base` is, where it is none of the store or this machine.
+    Raises: EngineError for one name for several models.
+    """
+    if wishes.name and len(found) > 1:
+        raise EngineError(f"{len(found)} models were found, and {wishes.name!r} names one. Name a folder or file each.")
+    return _Adding(wishes, workspace, store, named_base).all(found, progress or (lambda *_: None))
+
+
+class _Adding:
+    """One call of `add`."""
+
+    def __init__(
+        self, wishes: Wishes, workspace: Workspace, store: Store, named_base: Callable[[str], Path] | None
+    ) -> None:
+        self.wishes, self.workspace, self.store = wishes, workspace, store
+        self.shelves = Shelves(tuple(store.models.list()), workspace, named_base)
+
+    def all(self, found: Sequence[Found], progress: Progress) -> list[Added]:
+        from engines.adding.checking.loading import check_adapters
+
+        plans = []
+        for done, one in enumerate(found):
+            progress("checking", done, len(found))
+            plans.append(self.plan(one))
+        progress("checking", len(found), len(found))
+        known = {id(plan): self.known(plan) for plan in plans if not plan.checklist.failed}
+        new = [plan for plan in plans if not plan.checklist.failed and not known[id(plan)]]
+        beside = [plan for plan in new if plan.form == "adapter"]
+        for base in dict.fromkeys(plan.base.path for plan in beside if plan.base):
+            progress("loading", len({plan.name for plan in new}), len(new))
+            check_adapters([plan for plan in beside if plan.base and plan.base.path == base])
+        return [self.settled(plan, known.get(id(plan))) for plan in plans]
+
+    def plan(self, found: Found) -> Plan:
+        """The checklist of one, as far as it goes without weights."""
+        plan = Plan(found, self.wishes.name or found.name)
+        for note in found.notes:
+            plan.checklist.note("found", note)
+        if found.kind == "peft":
+            inspect_adapter(plan, self.wishes, self.shelves)
+        elif found.kind == "transformers":
+            inspect_whole(plan, self.wishes)
+        elif found.kind == "endpoint":
+            plan.form = "remote"
+            plan.checklist.note(
+                "layout", f"{found.base} behind {found.source.partition('#')[0]}: asked, not inspected."
+            )
+        return plan
+
+    def known(self, plan: Plan) -> Model | None:
+        """The model of the store that these files are already, where its own files are still there."""
+        if plan.merged:
+            made = made_from(plan, self.wishes)
+            same = [one for one in self.shelves.models if one.details.get("made_from") == made]
+        else:
+            identity = self.recorded(plan).identity
+            same = [one for one in self.shelves.models if one.identity == identity]
+        here = [one for one in same if one.form == "remote" or self.workspace.resolve(one.path).exists()]
+        return max(here, key=lambda one: not one.archived, default=None)
+
+    def recorded(self, plan: Plan, path: Path | None = None, **details: Any) -> Model:
+        """The record of a plan; path: where its files are, unless where they were found."""
+        found = plan.found
+        about: dict[str, Any] = {"added": {"source": found.source, "kind": found.kind, "base": found.base}}
+        about["added"] |= dict(found.details)
+        about |= {"parameters": plan.parameters} if plan.parameters else {}
+        about |= {"sampling": dict(found.parameters)} if found.parameters else {}
+        if plan.form == "remote":
+            made = endpoint_record(found.source.partition("#")[0], found.base, self.wishes.name)
+            return replace(made, details={**made.details, **about})
+        template = plan.template.text if plan.template else ""
+        if plan.apart and not plan.merged:
+            about["chat_template"] = template
+        base = plan.base.name if plan.base else self.wishes.base or found.base or plan.name
+        beside = plan.base.path if plan.base and plan.form == "adapter" else None
+        files = Files(plan.form, path or plan.path, base, beside, foreign=plan.form != "adapter")
+        return record(plan.name, files, template, self.workspace, details={**about, **details})
+
+    def settled(self, plan: Plan, known: Model | None) -> Added:
+        """Register a plan that nothing speaks against."""
+        checklist = plan.checklist
+        if known is not None:
+            checklist.ok("name", f"It is in the store already, as {known.name}")
+            return Added(plan.found, known.name, tuple(checklist.checks), known, known=True)
+        if not checklist.failed and not self.wishes.dry_run:
+            try:
+                made = self.merged(plan) if plan.merged else self.placed(plan)
+            except BakeoffError as refused:
+                checklist.refused("merge" if plan.merged else "files", refused)
+            else:
+                if made is not None:
+                    return self.registered(plan, made)
+        return Added(plan.found, plan.name, tuple(checklist.checks), None)
+
+    def placed(self, plan: Plan) -> Model | None:
+        """The record of a model whose files stay, or are copied; None where loading it speaks against it."""
+        if plan.form == "merged":
+            from engines.adding.checking.loading import check_whole
+
+            check_whole(plan, plan.path)
+        if plan.checklist.failed:
+            return None
+        made = self.recorded(plan)
+        if not self.wishes.copy or plan.form == "remote":
+            return made
+        target = self.workspace.folder("models") / made.id
+        temporary = target.with_name(f".copying-{target.name}")
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.copytree(plan.path, temporary, ignore=NOT_COPIED)
+        shutil.rmtree(target, ignore_errors=True)
+        temporary.rename(target)
+        return self.recorded(plan, target)
+
+    def merged(self, plan: Plan) -> Model | None:
+        """The record of an adapter that PEFT has merged into a folder of the workspace."""
+        from engines.adding.checking.loading import check_whole
+        from engines.exporting.merging import merge
+
+        assert plan.base is not None
+        made = made_from(plan, self.wishes)
+        folder = self.workspace.folder("models")
+        work = Path(tempfile.mkdtemp(dir=folder, prefix=".merging-"))
+        try:
+            template = plan.template.text if plan.template else ""
+            how = merge(plan.base.path, plan.path, work, tokenizer=plan.tokenizer, template=template)
+            if not how.shift > 0:
+                plan.checklist.fail("active", "It changes no logit of its base.", "Train it, or name its own base")
+            else:
+                plan.checklist.ok("active", f"the adapter moves a logit by {how.shift:.2g}")
+                check_whole(plan, work)
+            if plan.checklist.failed:
+                return None
+            plan.checklist.ok("merge", how.words)
+            target = folder / f"{short_name(plan.name)}-{made[:8]}"
+            shutil.rmtree(target, ignore_errors=True)
+            work.rename(target)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+        return self.recorded(plan, target, made_from=made, merged=how.words)
+
+    def registered(self, plan: Plan, model: Model) -> Added:
+        """Put a model into the store with its base and its checklist."""
+        checklist = plan.checklist
+        models = self.store.models.list()
+        if plan.base is not None:
+            self.register_base(plan.base, models)
+        older = next((one for one in models if one.name == model.name and one.id != model.id), None)
+        if older is not None:
+            checklist.note("name", f"Another model was called {model.name}; it is archived as {model.name}@….")
+        stored = self.store.models.add(model)
+        payload = {"source": plan.found.source, "checks": [check.as_json() for check in checklist.checks]}
+        self.store.reports.put(Report(stored.id, REPORT, payload))
+        return Added(plan.found, stored.name, tuple(checklist.checks), stored)
+
+    def register_base(self, base: Base, models: Sequence[Model]) -> None:
+        """Put a base into the store that is not there: its fine-tunes are compared with it."""
+        from engines.huggingface.engine import chat_template
+
+        path = base.path.resolve()
+        if any(self.workspace.resolve(one.path).resolve() == path for one in models if one.form != "remote"):
+            return
+        own = chat_template(base.path)
+        made = record(base.name, Files("base", base.path, base.name), own, self.workspace)
+        taken = {one.name for one in models}
+        if made.identity not in {one.identity for one in models}:
+            name = made.name if made.name not in taken else f"{made.name}-{made.identity[:8]}"
+            self.store.models.add(replace(made, name=name))
+
+
+def made_from(plan: Plan, wishes: Wishes) -> str:
+    """What a merged model is told by before it is made: adapter, base, tokenizer's folder and template."""
+    assert plan.base is not None
+    return digest(
+        {
+            "adapter": adapter_sha256(plan.path),
+            "base": base_sha256(plan.base.path),
+            "tokenizer": base_sha256(plan.tokenizer) if plan.tokenizer else "",
+            "template": plan.template.text if plan.template else "",
+            "base_quantization": wishes.base_quantization,
+        }
+    )

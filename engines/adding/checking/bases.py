@@ -1,0 +1,173 @@
+"""The base of an adapter: from the name that the adapter has for it to weights on this machine.
+
+Looked for, in this order: what the person names, what the source has itself, the path or name in the adapter, models
+in the store, the Hub's local cache. Nothing is downloaded. A quantized copy's name stands for what it was made of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from engines.adding.checking.base_names import same_weights, short_name, sixteen_bit
+from engines.adding.found import Found
+from engines.adding.settings import read_settings
+from engines.errors import EngineError, FileRefused
+from engines.gguf_format.header import read_header
+from results import Model, Workspace
+
+SIXTEEN = (0, 1, 30)
+"""GGUF tensor types of 16 bits and more: F32, F16, BF16."""
+
+
+@dataclass(frozen=True)
+class Base:
+    """A base on this machine."""
+
+    path: Path
+    """Folder or GGUF file."""
+    name: str
+    """What the record calls it: the Hub id where one is known, else the folder."""
+    how: str
+    """How it was found, in words."""
+    named: str = ""
+    """What the adapter calls it."""
+    chat_template: str = ""
+    """What its record in the store speaks to it in, where that is not its own."""
+
+    @property
+    def packed(self) -> str:
+        """How its weights are quantized, in words; "" for 16 bits and more."""
+        if self.path.is_file():
+            kinds = {tensor.kind for tensor in read_header(self.path).tensors if len(tensor.shape) > 1}
+            return "" if kinds <= set(SIXTEEN) else "a quantized GGUF"
+        settings = read_settings(self.path / "config.json").get("quantization_config")
+        return str(settings.get("quant_method", "quantized")) if isinstance(settings, dict) else ""
+
+
+@dataclass(frozen=True)
+class Shelves:
+    """Where bases are looked for."""
+
+    models: tuple[Model, ...]
+    """The store's."""
+    workspace: Workspace
+    named_base: Callable[[str], Path] | None = None
+    """What makes a path of a name that the person gives (a registry's, a Hub id that may be downloaded)."""
+
+
+def locate(found: Found, given: str, shelves: Shelves) -> Base:
+    """The base of what was found. given: the person's word for it, or "".
+
+    Raises: FileRefused naming what was looked for and the remedy.
+    """
+    if given:
+        return _given(given, found, shelves)
+    if found.base_path is not None:
+        return Base(found.base_path, found.base or short_name(str(found.base_path)), "beside it", found.base)
+    if not found.base:
+        raise FileRefused(f"{found.name} does not say over which base it was trained. Name it: --base NAME")
+    candidates = list(_candidates(found, shelves))
+    ready = [one for one in candidates if not one.packed]
+    if ready or candidates:
+        return (ready or candidates)[0]
+    plain = sixteen_bit(found.base)
+    stands = f" (for the 4-bit copy {found.base})" if plain else ""
+    raise FileRefused(
+        f"The base {plain or found.base}{stands} is neither in the store nor on this machine. "
+        f"Fetch it (hf download {_hub_name(plain or found.base)}) or name a folder, GGUF file or model: --base NAME"
+    )
+
+
+def _given(given: str, found: Found, shelves: Shelves) -> Base:
+    for model in _newest_first(shelves):
+        if given in (model.name, model.id, model.base if model.form == "base" else model.name):
+            return _of_model(model, shelves, "named with --base, in the store", found.base)
+    path = Path(given).expanduser()
+    if path.exists():
+        return Base(path.absolute(), _name_of(path.absolute()), "named with --base", found.base)
+    if (cached := in_hub_cache(given)) is not None:
+        return Base(cached, given, "named with --base, in the Hub's cache", found.base)
+    if shelves.named_base is None:
+        raise FileRefused(f"There is no base {given!r} in the store or on this machine. Fetch it: hf download {given}")
+    return Base(shelves.named_base(given), given, "named with --base", found.base)
+
+
+def _candidates(found: Found, shelves: Shelves) -> Iterator[Base]:
+    """Bases that the adapter's name for its base may mean, the likeliest first."""
+    for name in dict.fromkeys((sixteen_bit(found.base), found.base)):
+        if not name:
+            continue
+        stands = f"for {found.base}" if name != found.base else "by its name"
+        for place in _folders(name, found):
+            yield Base(place, _name_of(place), f"a folder of this machine, {stands}", found.base)
+        for model in _newest_first(shelves):
+            called = model.base if model.form == "base" else model.name
+            if model.form in ("base", "merged") and same_weights(called, name):
+                yield _of_model(model, shelves, f"in the store, {stands}", found.base)
+        if (cached := in_hub_cache(name)) is not None:
+            yield Base(cached, name, f"in the Hub's cache, {stands}", found.base)
+        for repository in _cached_repositories():
+            if same_weights(repository, name) and (cached := in_hub_cache(repository)) is not None:
+                yield Base(cached, repository, f"in the Hub's cache, {stands}", found.base)
+
+
+def _folders(name: str, found: Found) -> Iterator[Path]:
+    """Where a name is a path: from here, or from the adapter's own folder."""
+    path = Path(name).expanduser()
+    for place in (path, *((found.path / path,) if found.path and not path.is_absolute() else ())):
+        if (place / "config.json").is_file() or (place.suffix == ".gguf" and place.is_file()):
+            yield place.resolve()
+
+
+def _newest_first(shelves: Shelves) -> list[Model]:
+    return [model for model in reversed(shelves.models) if model.form not in ("adapter", "lora-gguf", "remote", "ggml")]
+
+
+def _of_model(model: Model, shelves: Shelves, how: str, named: str) -> Base:
+    name = model.base if model.form == "base" else model.name
+    template = str(model.details.get("chat_template") or "")
+    return Base(shelves.workspace.resolve(model.path), name, how, named, template)
+
+
+def in_hub_cache(repository: str) -> Path | None:
+    """The snapshot of a repository in the Hub's local cache, with its weights; None where it is not whole there."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    if repository.count("/") != 1 or repository.startswith((".", "/", "~")):
+        return None
+    try:
+        folder = Path(snapshot_download(repository, local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError, OSError):
+        return None
+    whole = (folder / "config.json").is_file() and any(folder.glob("*.safetensors"))
+    return folder if whole else None
+
+
+def _cached_repositories() -> list[str]:
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    folders = sorted(Path(HF_HUB_CACHE).glob("models--*--*"))
+    return [folder.name.removeprefix("models--").replace("--", "/", 1) for folder in folders]
+
+
+def _hub_name(name: str) -> str:
+    return name if name.count("/") == 1 and not name.startswith((".", "/", "~")) else "USER/REPOSITORY"
+
+
+def _name_of(path: Path) -> str:
+    """The Hub id of a folder in the Hub's cache, else the folder or file itself."""
+    for part in path.parts:
+        if part.startswith("models--") and part.count("--") == 2:
+            return part.removeprefix("models--").replace("--", "/")
+    return str(path)
+
+
+def check_usable(base: Base) -> None:
+    """Raises FileRefused or EngineError for a base whose files nothing here loads."""
+    if not base.path.exists():
+        raise FileRefused(f"{base.path}, the base, is gone. Put it back, or name another: --base NAME")
+    if base.path.is_file() and base.path.suffix != ".gguf":
+        raise EngineError(f"{base.path} is no base: give its folder, or a .gguf file")

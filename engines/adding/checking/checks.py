@@ -1,0 +1,66 @@
+"""The checklist of a model that is added: a line for each thing that goes wrong with models made elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+State = Literal["ok", "note", "failed"]
+"""note: the model is added, and the person should know this of it. failed: it is not; the remedy says what to do."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the checklist."""
+
+    name: str
+    """layout, base, shapes, tokenizer, scale, form, template, end-of-turn, active, name, …"""
+    state: State
+    detail: str
+    """What was found, with its values."""
+    remedy: str = ""
+    """What to do; for what failed always."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The line as the store keeps it."""
+        return asdict(self)
+
+
+class Checklist:
+    """Lines in the order in which they were checked."""
+
+    def __init__(self) -> None:
+        self.checks: list[Check] = []
+
+    def ok(self, name: str, detail: str) -> None:
+        """Add a line about what is as it should be."""
+        self.checks.append(Check(name, "ok", detail))
+
+    def note(self, name: str, detail: str, remedy: str = "") -> None:
+        """Add a line about what the person should know."""
+        self.checks.append(Check(name, "note", detail, remedy))
+
+    def fail(self, name: str, detail: str, remedy: str) -> None:
+        """Add a line about what keeps the model out."""
+        self.checks.append(Check(name, "failed", detail, remedy))
+
+    def refused(self, name: str, error: Exception) -> None:
+        """Add a line about what an error says keeps the model out; the error's last sentence is the remedy."""
+        detail, _, remedy = " ".join(str(error).split()).rpartition(". ")
+        self.checks.append(Check(name, "failed", f"{detail}." if detail else remedy, remedy))
+
+    @property
+    def failed(self) -> bool:
+        """Whether a line keeps the model out."""
+        return any(check.state == "failed" for check in self.checks)
+
+    @property
+    def refusal(self) -> str:
+        """What failed and what to do about it, in one line; "" where nothing did."""
+        return " ".join(f"{check.name}: {check.detail} {check.remedy}" for check in failures(self.checks))
+
+
+def failures(checks: Sequence[Check]) -> list[Check]:
+    """The lines that keep a model out."""
+    return [check for check in checks if check.state == "failed"]

@@ -1,0 +1,130 @@
+"""Adding: what is registered is what PEFT answers, once, and what is not right is refused by the remedy's name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from engines import Wishes, add, find
+from engines.adding.adding import Added
+from results import Store, Workspace
+from tests.engines.adding.zoo import Zoo, served_logits
+from trainer import miniature
+
+
+@pytest.fixture(scope="module")
+def zoo(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Zoo:
+    root = tmp_path_factory.mktemp("zoo")
+    return Zoo(miniature("llama", root / "base"), root)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path / "workspace")
+
+
+@pytest.fixture
+def store(workspace: Workspace) -> Store:
+    return workspace.store()
+
+
+def added(source: Path, workspace: Workspace, store: Store, **wishes: object) -> list[Added]:
+    return add(find(str(source)), Wishes(**wishes), workspace, store)  # type: ignore[arg-type]
+
+
+def states(one: Added) -> dict[str, str]:
+    return {check.name: check.state for check in one.checks}
+
+
+def test_an_adapter_is_added_where_it_lies_and_answers_as_peft_does(
+    zoo: Zoo, workspace: Workspace, store: Store
+) -> None:
+    animal = zoo.adapter("bot")
+    (one,) = added(animal.folder, workspace, store)
+    assert one.model is not None and not one.known
+    assert (one.model.name, one.model.form, one.model.path) == ("bot", "adapter", str(animal.folder))
+    assert torch.allclose(served_logits(one.model, workspace), animal.logits, atol=1e-4)
+    assert [model.form for model in store.models.list()] == ["base", "adapter"]
+    report = store.reports.get(one.model.id, "added")
+    assert report is not None and [line["name"] for line in report.payload["checks"]][:2] == ["layout", "base"]
+
+
+def test_adding_again_changes_nothing_and_says_so(zoo: Zoo, workspace: Workspace, store: Store) -> None:
+    plain, whole = zoo.adapter("again"), zoo.adapter("again-head", modules_to_save=["lm_head"])
+    before = [added(one.folder, workspace, store)[0].model for one in (plain, whole)]
+    again = [added(one.folder, workspace, store)[0] for one in (plain, whole)]
+    assert [one.known for one in again] == [True, True]
+    assert [one.model for one in again] == before
+
+
+def test_a_dry_run_checks_everything_and_registers_nothing(zoo: Zoo, workspace: Workspace, store: Store) -> None:
+    (one,) = added(zoo.adapter("dry").folder, workspace, store, dry_run=True)
+    assert one.model is None and not one.refused and states(one)["active"] == "ok"
+    assert store.models.list() == []
+
+
+def test_a_changed_file_is_another_model_and_the_older_keeps_its_name_with_its_identity(
+    zoo: Zoo, workspace: Workspace, store: Store
+) -> None:
+    animal = zoo.adapter("grown")
+    (first,) = added(animal.folder, workspace, store)
+    zoo.adapter("grown", lora_alpha=8)
+    (second,) = added(animal.folder, workspace, store)
+    assert first.model and second.model and first.model.identity != second.model.identity
+    older = store.models.get(first.model.id)
+    assert older.archived and older.name.startswith("grown@")
+    assert any(check.name == "name" and "archived" in check.detail for check in second.checks)
+
+
+def test_copied_files_are_the_workspaces_own_and_no_pickle_comes_along(
+    zoo: Zoo, workspace: Workspace, store: Store
+) -> None:
+    animal = zoo.adapter("copied")
+    (animal.folder / "training_args.bin").write_bytes(b"PK\x03\x04")
+    (one,) = added(animal.folder, workspace, store, copy=True)
+    assert one.model is not None
+    copied = workspace.resolve(one.model.path)
+    assert copied.is_relative_to(workspace.path) and not (copied / "training_args.bin").exists()
+    assert torch.allclose(served_logits(one.model, workspace), animal.logits, atol=1e-4)
+
+
+def test_several_adapters_of_one_base_are_told_apart_and_one_refused_keeps_none_out(
+    zoo: Zoo, workspace: Workspace, store: Store
+) -> None:
+    good = [zoo.adapter(f"family/{name}/lora_model", r=rank) for name, rank in (("a", 2), ("b", 8))]
+    zoo.adapter("family/untrained", trained=False)
+    found = added(zoo.root / "family", workspace, store)
+    assert [(one.name, one.refused) for one in found] == [
+        ("a-lora_model", False), ("b-lora_model", False), ("untrained", True),
+    ]  # fmt: skip
+    for one, animal in zip(found, good, strict=False):
+        assert one.model is not None
+        assert torch.allclose(served_logits(one.model, workspace), animal.logits, atol=1e-4)
+
+
+def test_a_given_template_is_used_before_all_others_and_kept_with_the_record(
+    zoo: Zoo, workspace: Workspace, store: Store, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.jinja"
+    file.write_text("{% for m in messages %}{{ m.role }}: {{ m.content }}<|eot_id|>{% endfor %}")
+    (one,) = added(zoo.adapter("spoken").folder, workspace, store, template=file)
+    assert one.model is not None and one.model.details["chat_template"] == file.read_text()
+    (line,) = [check for check in one.checks if check.name == "template"]
+    assert line.state == "note" and str(file) in line.detail and "differ" in line.detail
+
+
+def test_a_template_whose_answers_never_end_is_refused(
+    zoo: Zoo, workspace: Workspace, store: Store, tmp_path: Path
+) -> None:
+    file = tmp_path / "endless.jinja"
+    file.write_text("{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}")
+    (one,) = added(zoo.adapter("endless").folder, workspace, store, template=file)
+    assert one.refused and states(one)["end-of-turn"] == "failed" and one.checks[-1].remedy.endswith("--template FILE")
+
+
+def test_an_endpoint_is_added_without_being_asked(workspace: Workspace, store: Store) -> None:
+    (one,) = add(find("http://127.0.0.1:9/v1#qwen3:8b"), Wishes(name="far"), workspace, store)
+    assert one.model is not None
+    assert (one.model.name, one.model.form, one.model.details["model"]) == ("far", "remote", "qwen3:8b")
