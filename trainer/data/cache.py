@@ -21,7 +21,7 @@ from trainer.sources.location import BUILT_IN, is_local
 from trainer.sources.shelf import Shelf
 from trainer.sources.stdlib import stdlib_version
 
-EDITION = 2
+EDITION = 3
 """Raised when reading or filtering changes what comes out."""
 
 

@@ -28,7 +28,7 @@ HARMLESS = frozenset({
     "model_name", "generator", "engine", "provider", "finish_reason", "stop_reason", "date", "time", "timestamp",
     "created", "created_time", "updated", "modified", "version", "revision", "length", "num_tokens", "token_count",
     "n_tokens", "num_turns", "turn_count", "metadata", "meta", "redacted", "toxic", "openai_moderation",
-    "review_state", "review_count",
+    "review_state", "review_count", "parallel_tool_calls", "temperature", "top_p", "max_tokens", "schemaversion",
 })  # fmt: skip
 """Names, in lower case, that say where a row comes from or what it is worth: they change nothing of what it teaches."""
 
@@ -56,6 +56,14 @@ MEANT = {
         ("loss_mask", "assistant_masks", "completion_mask"), "masks tokens: give `train` or `weight` a turn"
     ),
     "chat_template_kwargs": "sets options of the chat template, which is rendered as it is: drop the column",
+    **dict.fromkeys(
+        ("rejected_response", "rejected_responses", "rejected_messages", "rejected_output"),
+        "is the unwanted half of a preference pair, and answers alone are trained: drop the column",
+    ),
+    **dict.fromkeys(
+        ("choices", "options", "answer_choices", "endings"), f"holds the choices of the question: {ONE_ROW}"
+    ),
+    "mask": "masks turns: give each turn its `train` or `weight`",
     **dict.fromkeys(("instruction", "context", "contexts", "documents"), f"stands beside the turns: {ONE_ROW}"),
 }
 """Names that change what a row teaches, where the row's format did not use them; and what to do."""
@@ -65,6 +73,9 @@ WEIGHTS = ("weight", "loss_weight", "sample_weight")
 
 WANTED = ("label", "kto_tag")
 """KTO's mark (TRL's, LLaMA-Factory's): whether the answer is a wanted one."""
+
+MASKED_ANYWAY = ("user", "human", "prompter")
+"""Whose turns NeMo's `mask` may name: they are not trained here either."""
 
 QUESTIONS = ("prompt", "instruction", "question", "query", "problem")
 """Names of what is asked: one of them left over beside a question changes it."""
@@ -109,7 +120,7 @@ class Fields:
             plain = _plain(str(name))
             if not chosen and self._weighs(name, plain, value):
                 self.used.add(name)
-            elif harmless(plain, value) or (isinstance(value, str) and any(value.strip() in text for text in said)):
+            elif harmless(plain, value) or _said(value, said):
                 self.ignored.append(name)
             elif chosen:
                 self.unused.append(name)
@@ -121,7 +132,7 @@ class Fields:
                 self.unused.append(name)
 
     def _weighs(self, name: str, plain: str, value: Any) -> bool:
-        """Whether a column weighs the row or says whether its answer is wanted, and lets it be trained."""
+        """Whether a column weighs the row, masks what is not trained, or says that its answer is wanted."""
         if plain in WEIGHTS and (weight := as_weight(value)) is not None:
             if weight == 0:
                 raise BadRow(f"the column {name!r} is 0: the row is not to be trained")
@@ -131,10 +142,19 @@ class Fields:
                     "their `weight`"
                 )
             return True
+        if plain == "mask" and isinstance(value, str) and value.lower() in MASKED_ANYWAY:
+            return True
         wanted = truth(value) if plain in WANTED else None
         if wanted is False:
             raise BadRow(f"the column {name!r} is false: an answer that KTO marks as unwanted is not trained")
         return wanted is True
+
+
+def _said(value: Any, said: list[str]) -> bool:
+    """Whether a text, or every text of a list, stands in the turns."""
+    if isinstance(value, list):
+        return all(isinstance(one, str) and _said(one, said) for one in value)
+    return isinstance(value, str) and any(value.strip() in text for text in said)
 
 
 @lru_cache(4096)

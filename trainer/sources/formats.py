@@ -22,6 +22,7 @@ from trainer.sources.column_names import (
     CONTEXTS,
     NAMED,
     OPTIONAL,
+    OTHER_TURNS,
     PAIRS,
     REASONINGS,
     ROLE_KEYS,
@@ -34,7 +35,24 @@ from trainer.sources.column_names import (
 from trainer.sources.conversations import Turn
 from trainer.sources.fields import BadRow, Fields, empty, text_of
 from trainer.sources.tools import tools_of
-from trainer.sources.turns import check_characters, checked, turns_of
+from trainer.sources.turns import check_characters, checked, system_of, turns_of
+
+OTHERS = {
+    "body": "a request to a batch API, which has no answer: put question and answer into `messages`",
+    "response": "a reply of a batch API without its question: join them by their id into `messages`",
+    "mapping": "a tree of messages (a ChatGPT export): put the turns of one path into a list `messages`",
+    "message_tree_id": "a tree of messages (OpenAssistant's): put the turns of one path into a list `messages`",
+    "replies": "a tree of messages: put the turns of one path into a list `messages`",
+    "file_name": "a list of data sets (LLaMA-Factory's dataset_info.json), not rows: name the file that it lists",
+    "segments": "text cut into trained and masked segments: put its turns into a list `messages`, each with `train`",
+}
+"""What rows of other tools are that hold an object or a list under these columns, and what to do."""
+
+NAMED_SO = ("message_tree_id", "file_name")
+"""Those of them that hold a name."""
+
+MARKUP = ("<|im_start|>", "<|start_header_id|>", "<start_of_turn>", "[INST]", "<|user|>", "### Response:")
+"""Chat templates' own marks."""
 
 HEADING_CHARACTERS = 60
 """A longer name of a column is a row's text more likely."""
@@ -119,7 +137,13 @@ def _recognised(row: Mapping[str, Any]) -> str | None:
     for name in SHAREGPT:
         if name in row and _listed(row[name]):
             return "sharegpt"
-    return "pairs" if _pair(tuple(row)) else None
+    if _pair(tuple(row)):
+        return "pairs"
+    return "contents" if any(_turn_list(row.get(name)) for name in OTHER_TURNS) else None
+
+
+def _turn_list(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(turn, Mapping) for turn in value)
 
 
 def _listed(value: Any) -> bool:
@@ -150,12 +174,23 @@ def _unknown(row: Mapping[str, Any]) -> str:
         return "the row is one turn, not a conversation: put the turns of one into a list `messages`"
     if "input_ids" in row:
         return "tokenised already (input_ids), for one tokenizer: give the text, each base has its own"
+    if isinstance(row.get("text"), str) and (marks := [mark for mark in MARKUP if mark in row["text"]]):
+        return f"text that a chat template wrote ({marks[0]}), and each base has its own: give the turns it was made of"
+    for name, what in OTHERS.items():
+        if not empty(row.get(name)) and (name in NAMED_SO or isinstance(row[name], list | Mapping)):
+            return what
     if isinstance(row.get("text"), str) and not any(empty(row.get(key)) is False for key in ("answer", "label")):
         return f"plain text has no answer to learn; columns are {names}: split it into `prompt` and `completion`"
     if len(row) == 1 and any(mark in names for mark in "^~:;|#\t"):
         return f"the row is one column, {names}: tables are read by commas, semicolons, tabs or bars"
     if any(len(str(name)) > HEADING_CHARACTERS for name in row):
         return f"no known format; the first line was taken for names: {names}: is the line of column names missing?"
+    inside = [f"{{{name}.{key}}}" for name, value in row.items() if isinstance(value, Mapping) for key in value]
+    if inside:
+        return f"no known format; columns are {names}: give `columns`, which reach inside, as {inside[0][:60]}"
+    if lists := [str(name) for name, value in row.items() if isinstance(value, list)]:
+        turns = f"if `{lists[0][:40]}` holds turns, make it `messages` of role and content"
+        return f"no known format; columns are {names}: give `columns`; {turns}"
     return f"no known format; columns are {names}: give `columns`"
 
 
@@ -167,7 +202,7 @@ def _with_system(turns: list[Turn], fields: Fields) -> list[Turn]:
     given = fields.take(*SYSTEMS)
     if given is None:
         return turns
-    system = text_of(given, "the system prompt")
+    system = system_of(given, fields)
     if turns and turns[0]["role"] == "system" and not empty(turns[0]["content"]):
         if turns[0]["content"].strip() != system.strip():
             raise BadRow("two system prompts, the column's and the turns': keep one")
@@ -181,6 +216,10 @@ def _messages(fields: Fields, _: Source) -> list[Turn]:
 
 def _sharegpt(fields: Fields, _: Source) -> list[Turn]:
     return turns_of(fields.take(*SHAREGPT) or [], fields)
+
+
+def _contents(fields: Fields, _: Source) -> list[Turn]:
+    return turns_of(fields.take(*OTHER_TURNS) or [], fields)
 
 
 def _pairs(fields: Fields, _: Source) -> list[Turn]:
@@ -248,6 +287,7 @@ def _columns(fields: Fields, source: Source) -> list[Turn]:
 _CONVERTERS: dict[str, Callable[[Fields, Source], list[Turn]]] = {
     "messages": _messages,
     "sharegpt": _sharegpt,
+    "contents": _contents,
     "alpaca": _pairs,
     "prompt-completion": _pairs,
     "pairs": _pairs,

@@ -6,12 +6,12 @@ A turn's keys follow the rule of `trainer.sources.fields`: used, ignored as harm
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from trainer.sources.column_names import ROLE_KEYS, TEXT_KEYS
+from trainer.sources.column_names import OTHER_ROLE_KEYS, OTHER_TEXT_KEYS, ROLE_KEYS, TEXT_KEYS, TURN_PAIRS
 from trainer.sources.conversations import Turn, turn_text
-from trainer.sources.fields import MEANT, BadRow, Fields, as_weight, empty, harmless
+from trainer.sources.fields import MEANT, BadRow, Fields, as_weight, empty, harmless, text_of, truth
 from trainer.sources.tools import calls_of
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -27,6 +27,7 @@ ROLES: dict[str, Role] = {
     "model": "assistant",
     "chatgpt": "assistant",
     "bot": "assistant",
+    "chatbot": "assistant",
     "tool": "tool",
     "function": "tool",
     "observation": "tool",
@@ -34,18 +35,24 @@ ROLES: dict[str, Role] = {
     "function_response": "tool",
     "ipython": "tool",
 }
-"""Role names in use to ours: OpenAI's, ShareGPT's, OpenAssistant's, Gemma's, LLaMA-Factory's, Llama's."""
+"""Role names in use to ours: OpenAI's, ShareGPT's, OpenAssistant's, Gemma's, Cohere's, LLaMA-Factory's, Llama's."""
 
 CALLING = ("function_call", "tool_call")
 """Roles whose text is the assistant's call (LLaMA-Factory's ShareGPT)."""
 
 WEIGHT_KEYS = ("weight", "loss_weight", "train", "training", "loss")
 """OpenAI's, LLaMA-Factory's, axolotl's, ms-swift's: 0 or false masks a turn."""
+MASK_KEY = "masked"
+"""torchtune's: true masks a turn."""
 
 REASONING_KEYS = ("reasoning_content", "reasoning", "thinking", "thought")
 CALL_KEYS = ("tool_calls", "function_call")
 PLAIN_PARTS = ("text", "input_text", "output_text")
+PART_KEYS = ("text", "value")
 THINKING_PARTS = ("thinking", "reasoning")
+PART_NOTES = ("cache_control", "signature")
+"""Keys of Anthropic's parts that change nothing of what is said."""
+TOOL_USE, TOOL_RESULT = "tool_use", "tool_result"
 PICTURED = ("image", "video", "audio", "file")
 NOT_FOLLOWED = ("mask", "train_detail", "refusal", "prefix", "loss_mask")
 """Keys of a turn that change what is learned of it and are not understood."""
@@ -69,7 +76,54 @@ def turns_of(turns: Any, fields: Fields) -> list[Turn]:
         turns = [dict(zip(turns, values, strict=True)) for values in zip(*turns.values(), strict=True)]
     if not isinstance(turns, list):
         raise BadRow(f"turns are {type(turns).__name__}, not a list")
-    return [_turn(turn, fields) for turn in turns]
+    return [made for turn in turns for made in _turns(turn, fields)]
+
+
+def _turns(turn: Any, fields: Fields) -> Iterator[Turn]:
+    """The turn of an object; several where it holds a question and its answer, or the results of several tools."""
+    nameless = isinstance(turn, Mapping) and not any(key in turn for key in (*ROLE_KEYS, *OTHER_ROLE_KEYS))
+    if nameless and (pair := next((pair for pair in TURN_PAIRS if pair[0] in turn and pair[1] in turn), None)):
+        yield from _pair(turn, pair, fields)
+        return
+    if isinstance(turn, Mapping) and isinstance(content := turn.get("content"), list):
+        results = [part for part in content if isinstance(part, Mapping) and part.get("type") == TOOL_RESULT]
+        if results and len(results) == len(content):
+            yield from (_result(part, fields) for part in results)
+            return
+    yield _turn(turn, fields)
+
+
+def _pair(turn: Mapping[str, Any], pair: tuple[str, str], fields: Fields) -> Iterator[Turn]:
+    for role, key in (("system", "system"), ("user", pair[0]), ("assistant", pair[1])):
+        if key != "system" or not empty(turn.get(key)):
+            yield _turn({"role": role, "content": turn[key]}, fields)
+    for key, value in turn.items():
+        if key not in (*pair, "system"):
+            _name_unused("turns", key, value, fields)
+
+
+def _result(part: Mapping[str, Any], fields: Fields) -> Turn:
+    """Anthropic's result of a tool, which stands in a user turn there."""
+    content = part.get("content")
+    made: Turn = {"role": "tool", "content": _text("" if content is None else content, fields)[0]}
+    if isinstance(part.get("tool_use_id"), str):
+        made["tool_call_id"] = part["tool_use_id"]
+    for key, value in part.items():
+        if key not in ("type", "content", "tool_use_id", *PART_NOTES):
+            _name_unused("parts", key, value, fields)
+    return made
+
+
+def system_of(value: Any, fields: Fields) -> str:
+    """Text of a system prompt: as it is, or in the parts that Anthropic, Bedrock and Gemini make it of.
+
+    Raises: BadRow.
+    """
+    if isinstance(value, Mapping):
+        value = next((value[key] for key in (*OTHER_TEXT_KEYS, *TEXT_KEYS) if key in value), value)
+    if isinstance(value, list) and any(isinstance(part, Mapping) for part in value):
+        return _text(value, fields)[0]
+    return text_of(value, "the system prompt")
 
 
 def _turn(turn: Any, fields: Fields) -> Turn:
@@ -77,9 +131,10 @@ def _turn(turn: Any, fields: Fields) -> Turn:
         raise BadRow(f"a turn is {type(turn).__name__}, not an object")
     if len(turn) == 2 and (plain := _plain_turn(turn)):
         return plain
-    name = next((turn[key] for key in ROLE_KEYS if turn.get(key) is not None), None)
+    role_key = next((key for key in (*ROLE_KEYS, *OTHER_ROLE_KEYS) if turn.get(key) is not None), None)
+    name = turn[role_key] if role_key else None
     role = ROLES.get(str(name).lower())
-    text_key = next((key for key in TEXT_KEYS if key in turn), None)
+    text_key = next((key for key in (*TEXT_KEYS, *OTHER_TEXT_KEYS) if key in turn), None)
     content = turn[text_key] if text_key else None
     if str(name).lower() in CALLING:
         made: Turn = {"role": "assistant", "content": "", "tool_calls": calls_of(content)}
@@ -87,7 +142,10 @@ def _turn(turn: Any, fields: Fields) -> Turn:
         raise BadRow(f"unknown role {str(name)[:30]!r}")
     else:
         calls = next((calls_of(turn[key]) for key in CALL_KEYS if not empty(turn.get(key))), [])
-        text, thought = _text(content, bool(calls))
+        if isinstance(content, list) and (used := [part for part in content if _is_call(part)]):
+            calls += [call for part in used for call in calls_of({**part, "arguments": part.get("input")})]
+            content = [part for part in content if not _is_call(part)]
+        text, thought = _text(content, fields, bool(calls))
         made = {"role": role, "content": text}
         for key in REASONING_KEYS:
             if not empty(turn.get(key)):
@@ -100,8 +158,13 @@ def _turn(turn: Any, fields: Fields) -> Turn:
         if ("reasoning_content" in made or calls) and role != "assistant":
             raise BadRow(f"a {role} turn holds reasoning or tool calls")
     _weigh(turn, made, fields)
-    _judge_keys(turn, made, text_key, fields)
+    _judge_keys(turn, made, (role_key, text_key), fields)
     return made
+
+
+def _is_call(part: Any) -> bool:
+    """Whether a part of a turn is Anthropic's tool call."""
+    return isinstance(part, Mapping) and part.get("type") == TOOL_USE
 
 
 def _plain_turn(turn: Mapping[str, Any]) -> Turn | None:
@@ -123,6 +186,8 @@ def _weigh(turn: Mapping[str, Any], made: Turn, fields: Fields) -> None:
 
     Raises: BadRow.
     """
+    if made["role"] == "assistant" and truth(turn.get(MASK_KEY)):
+        made["train"] = False
     for key in WEIGHT_KEYS:
         if empty(turn.get(key)):
             continue
@@ -136,23 +201,34 @@ def _weigh(turn: Mapping[str, Any], made: Turn, fields: Fields) -> None:
             raise BadRow(f"a turn's `{key}` is {str(turn[key])[:20]}: only 0 and 1 can be trained")
 
 
-def _judge_keys(turn: Mapping[str, Any], made: Turn, text_key: str | None, fields: Fields) -> None:
+def _judge_keys(turn: Mapping[str, Any], made: Turn, used: tuple[str | None, ...], fields: Fields) -> None:
     for key, value in turn.items():
         plain = str(key).lower()
-        if key in (*ROLE_KEYS, text_key, *WEIGHT_KEYS, *REASONING_KEYS, *CALL_KEYS) or empty(value):
+        if key in (*used, *ROLE_KEYS, *WEIGHT_KEYS, *REASONING_KEYS, *CALL_KEYS) or empty(value):
+            continue
+        if (plain == MASK_KEY and truth(value) is not None) or (plain in NOT_FOLLOWED and value is False):
             continue
         if made["role"] == "tool" and key in ("name", "tool_call_id") and isinstance(value, str):
             made["name" if key == "name" else "tool_call_id"] = value
-        elif plain in NOT_FOLLOWED and value is not False:
+        elif plain in (*NOT_FOLLOWED, MASK_KEY):
             raise BadRow(f"a turn's `{key}` is not understood, and changes what is learned: drop it or the row")
         elif plain in MEANT and plain.rstrip("s").startswith(PICTURED):
             raise BadRow(f"a turn's `{key}` {MEANT[plain].format(name=key)}")
-        elif not (harmless(plain, value) or value == made["content"]) and f"turns.{key}" not in fields.unused:
-            fields.unused.append(f"turns.{key}")
+        elif value != made["content"]:
+            _name_unused("turns", key, value, fields)
 
 
-def _text(value: Any, calls: bool) -> tuple[str, str]:
-    """Take text and thought out of a turn's content: text, a number, or OpenAI's, Anthropic's, LLaMA-Factory's parts.
+def _name_unused(inside: str, key: Any, value: Any, fields: Fields) -> None:
+    """Name a key that is not used, once, unless it is harmless or holds nothing."""
+    name = f"{inside}.{key}"
+    if not (empty(value) or harmless(str(key).lower(), value) or name in fields.unused):
+        fields.unused.append(name)
+
+
+def _text(value: Any, fields: Fields, calls: bool = False) -> tuple[str, str]:
+    """Take text and thought out of a turn's content: text, a number, or OpenAI's, Anthropic's, Gemini's parts.
+
+    calls: the turn calls tools, so that its text may be null.
 
     Raises: BadRow.
     """
@@ -172,15 +248,19 @@ def _text(value: Any, calls: bool) -> tuple[str, str]:
             continue
         if not isinstance(part, Mapping):
             raise BadRow(f"a part of a turn is {type(part).__name__}, not an object")
-        kind = str(part.get("type"))
-        if kind in PLAIN_PARTS:
-            texts.append(str(part.get("text", part.get("value", ""))))
-        elif kind in THINKING_PARTS:
-            thoughts.append(str(next((part[key] for key in ("thinking", "reasoning", "text") if key in part), "")))
-        elif any(word in kind for word in PICTURED):
-            raise BadRow(f"a turn holds {kind[:30]!r}, and only text is trained: drop these rows, or that part of them")
-        else:
+        kind = str(part.get("type", "text" if part.keys() == {"text"} else ", ".join(map(str, part))))
+        if kind not in (*PLAIN_PARTS, *THINKING_PARTS):
+            if any(word in kind for word in PICTURED):
+                raise BadRow(
+                    f"a turn holds {kind[:30]!r}, and only text is trained: drop these rows, or that part of them"
+                )
             raise BadRow(f"a turn holds a part of the unknown type {kind[:30]!r}")
+        keys = PART_KEYS if kind in PLAIN_PARTS else (*THINKING_PARTS, "text")
+        used = next((key for key in keys if key in part), "")
+        (texts if kind in PLAIN_PARTS else thoughts).append(str(part.get(used, "")))
+        for key, inner in part.items():
+            if key not in (used, "type", *PART_NOTES):
+                _name_unused("parts", key, inner, fields)
     return "".join(texts), "".join(thoughts)
 
 

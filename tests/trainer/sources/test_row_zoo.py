@@ -63,7 +63,9 @@ def test_sharegpt_with_system_and_tools_as_json() -> None:
     assert read({**row, "tools": "[]"}).tools == () == read({**row, "tools": ""}).tools
 
 
-@pytest.mark.parametrize("masked", [{"weight": 0}, {"train": False}, {"loss_weight": 0.0}, {"training": "false"}])
+@pytest.mark.parametrize(
+    "masked", [{"weight": 0}, {"train": False}, {"loss_weight": 0.0}, {"training": "false"}, {"masked": True}]
+)
 def test_a_masked_turn_is_read_and_not_trained(masked: dict[str, Any]) -> None:
     row = {
         "messages": [
@@ -192,6 +194,20 @@ IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}
         ({**PLAIN, "chat_template_kwargs": {"x": 1}}, "'chat_template_kwargs' sets options"),
         ({**PLAIN, "tools": "calc"}, "tools is text that is not JSON"),
         ({**PLAIN, "tools": [{"type": "web_search"}]}, "a tool is no function with a name"),
+        ({**CHAT, "mask": "Assistant"}, "'mask' masks turns"),
+        ({"messages": [CHAT["messages"][0], {**CHAT["messages"][1], "masked": [1]}]}, "`masked` is not understood"),
+        ({"query": "q", "response": "a", "rejected_response": "b"}, "'rejected_response' is the unwanted half"),
+        ({"question": "q", "choices": ["a", "b"], "answer": 1}, "'choices' holds the choices of the question"),
+        ({"body": {"messages": [CHAT["messages"][0]]}, "custom_id": "1"}, "a request to a batch API"),
+        ({"custom_id": "1", "response": {"body": {}, "status_code": 200}}, "a reply of a batch API"),
+        ({"title": "t", "mapping": {"a": {"message": None}}}, "a ChatGPT export.*`messages`"),
+        ({"message_tree_id": "t", "prompt": {"text": "q", "replies": []}}, "OpenAssistant's"),
+        ({"file_name": "mine.json", "formatting": "sharegpt"}, "dataset_info.json.*name the file"),
+        ({"segments": [{"label": True, "text": "q"}]}, "masked segments"),
+        ({"text": "<|im_start|>user\nHi<|im_end|>"}, "a chat template wrote"),
+        ({"inputs": {"question": "q"}, "outputs": {"answer": "a"}}, r"which reach inside, as \{inputs.question\}"),
+        ({"id": 1, "data": ["q", "a"]}, "if `data` holds turns"),
+        ({"messages": [{"role": "user", "parts": [{"inlineData": {}}]}, CHAT["messages"][1]]}, "type 'inlineData'"),
         ({"text": "Once upon a time"}, "plain text has no answer to learn"),
         ({"input_ids": [1, 2], "labels": [1, 2]}, "tokenised already"),
         ({"role": "user", "content": "q"}, "one turn, not a conversation"),
@@ -222,6 +238,67 @@ def test_a_preference_pair_is_trained_on_where_the_person_says_how() -> None:
     assert found.fields.unused == ["chosen", "rejected"]
 
 
+GEMINI = {
+    "systemInstruction": {"role": "system", "parts": [{"text": "Be terse."}]},
+    "contents": [{"role": "user", "parts": [{"text": "Hi"}]}, {"role": "model", "parts": [{"text": "Hello"}]}],
+}
+BEDROCK = {
+    "schemaVersion": "bedrock-conversation-2024",
+    "system": [{"text": "Be terse."}],
+    "messages": [{"role": "user", "content": [{"text": "Hi"}]}, {"role": "assistant", "content": [{"text": "Hello"}]}],
+}
+ANTHROPIC = {
+    "system": [{"type": "text", "text": "Be terse.", "cache_control": {"type": "ephemeral"}}],
+    "messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}],
+}
+COHERE = {"messages": [{"role": role, "content": text} for role, text in
+                       (("System", "Be terse."), ("User", "Hi"), ("Chatbot", "Hello"))]}  # fmt: skip
+XTUNER = {"conversation": [{"system": "Be terse.", "input": "Hi", "output": "Hello"}]}
+
+
+@pytest.mark.parametrize("row", [GEMINI, BEDROCK, ANTHROPIC, COHERE, XTUNER])
+def test_system_prompts_and_turns_of_other_services_are_read(row: dict[str, Any]) -> None:
+    assert said(row) == ["system: Be terse.", "user: Hi", "assistant: Hello"]
+    assert not read(row).fields.unused
+
+
+def test_turns_of_other_names_are_read() -> None:
+    hello = ["user: Hi", "assistant: Hello"]
+    assert said({"conversation": [{"human": "Hi", "assistant": "Hello"}], "category": "x"}) == hello
+    assert said({"messages": [{"author": "user", "content": "Hi"}, {"author": "bot", "content": "Hello"}]}) == hello
+    export = {"chat_messages": [{"sender": "human", "text": "Hi"}, {"sender": "assistant", "text": "Hello"}]}
+    assert said(export) == hello
+    assert said({**PLAIN, "contents": [{"a": "document"}]}) == said(PLAIN), "and a pair goes before"
+    assert said({"question": "Q", "article": "Text.", "answer": "A"}) == ["user: Q\n\nText.", "assistant: A"]
+
+
+def test_anthropic_tool_calls_and_their_results_are_turns() -> None:
+    row = {
+        "tools": [{"name": "weather", "input_schema": {"type": "object"}}],
+        "messages": [
+            {"role": "user", "content": "Oslo?"},
+            {"role": "assistant", "content": [
+                {"type": "text", "text": "Let me look."},
+                {"type": "tool_use", "id": "t1", "name": "weather", "input": {"city": "Oslo"}},
+            ]},
+            {"role": "user", "content": [
+                {"type": "tool_result", "tool_use_id": "t1", "content": "rain", "is_error": True},
+            ]},
+            {"role": "assistant", "content": "Rain."},
+        ],
+    }  # fmt: skip
+    assert said(row) == ["user: Oslo?", "assistant: Let me look.", "tool: rain", "assistant: Rain."]
+    found = read(row)
+    assert found.messages[1]["tool_calls"] == [{"id": "t1", **call("weather", city="Oslo")}]
+    assert found.messages[2]["tool_call_id"] == "t1" and found.fields.unused == ["parts.is_error"]
+
+
+def test_masks_of_turns_that_are_not_trained_anyway_change_nothing() -> None:
+    assert said({**CHAT, "mask": "User"}) == said(CHAT) and not read({**CHAT, "mask": "User"}).fields.unused
+    turns = [{**CHAT["messages"][0], "masked": True}, {**CHAT["messages"][1], "masked": False, "prefix": False}]
+    assert said({"messages": turns}) == said(CHAT) and not read({"messages": turns}).fields.unused
+
+
 def test_what_is_damaged_before_is_said() -> None:
     assert read({"question": "se�or?", "answer": "a"}).fields.notes
 
@@ -245,7 +322,8 @@ VALUES = st.recursive(
 )
 NAMES = st.text(max_size=12) | st.sampled_from(
     ["id", "context", "system", "history", "tools", "images", "weight", "label", "reasoning", "instruction", "chosen",
-     "source", "input", "score", "mood", "train", "text", "prompt", "messages", "Question", "kto_tag", "functions"]
+     "source", "input", "score", "mood", "train", "text", "prompt", "messages", "Question", "kto_tag", "functions",
+     "masked", "mask", "prefix", "author", "parts", "contents", "choices", "rejected_response", "systemInstruction"]
 )  # fmt: skip
 
 
@@ -260,7 +338,9 @@ def test_any_extra_column_is_used_harmless_named_or_counted(row: dict[str, Any],
     for column, found in fields.row.items():
         assert empty(found) or column in known, f"{column} is lost"
     for column in fields.ignored:
-        repeated = any(str(fields.row[column]).strip() in turn["content"] for turn in read(whole).messages)
+        texts = fields.row[column] if isinstance(fields.row[column], list) else [fields.row[column]]
+        turns = read(whole).messages
+        repeated = all(any(str(text).strip() in turn["content"] for turn in turns) for text in texts)
         assert harmless(column.strip().lower().replace(" ", "_"), fields.row[column]) or repeated
 
 
@@ -272,6 +352,23 @@ def test_any_extra_key_of_a_turn_is_used_harmless_named_or_counted(name: str, va
     except BadRow:
         return
     turn = found.messages[-1]
-    used = len(turn) > 2 or name in ("role", "content", "from", "value", "text", "weight", "train")
+    used = len(turn) > 2 or name in ("role", "content", "from", "value", "text", "weight", "train", "masked")
+    used = used or (name == "prefix" and value is False)
     plain = name.lower()
     assert used or empty(value) or harmless(plain, value) or f"turns.{name}" in found.fields.unused
+
+
+@given(NAMES, VALUES)
+def test_any_extra_key_of_a_part_is_used_harmless_or_named(name: str, value: Any) -> None:
+    for kind, of in (("text", "assistant"), ("thinking", "assistant"), ("tool_result", "user")):
+        parts = [{name: value, "type": kind, "text": "a", **({} if kind == "text" else {"tool_use_id": "t"})}]
+        turns = [CHAT["messages"][0], CHAT["messages"][1], {"role": of, "content": parts}]
+        if of == "user":
+            call = {"type": "tool_use", "id": "t", "name": "calc", "input": {}}
+            turns[1:] = [{"role": "assistant", "content": [call]}, turns[-1], CHAT["messages"][1]]
+        try:
+            found = read({"messages": turns if of == "user" else [CHAT["messages"][0], turns[-1]]})
+        except BadRow:
+            continue
+        used = name in ("type", "text", "content", "tool_use_id", "thinking", "reasoning", "value")
+        assert used or empty(value) or harmless(name.lower(), value) or f"parts.{name}" in found.fields.unused
