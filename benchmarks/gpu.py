@@ -129,6 +129,8 @@ def run(part: Part, folder: Path, left: float, miniature: bool) -> Result:
     command += ["--miniature"] if miniature else []
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
     environment |= {"HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
+    if part.name.startswith("shapes."):  # of one GPU: TRL by itself would refuse to see several
+        environment["CUDA_VISIBLE_DEVICES"] = environment.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
     began = time.monotonic()
     errors = folder / "errors.txt"
     with errors.open("w", encoding="utf-8") as told:
