@@ -19,6 +19,11 @@ from .exporting.export import base_in_gguf as base_in_gguf, export as export
 from .exporting.possible import why_not as why_not
 from .exporting.references import References as References
 from .gguf_format.header import is_gguf as is_gguf, read_header as read_header
+from .gguf_format.safetensors_header import (
+    check_model_folder as check_model_folder,
+    read_model_json as read_model_json,
+    read_safetensors_header as read_safetensors_header,
+)
 from .gguf_format.unpacking import cache_folder as cache_folder, silence as silence, unpacked as unpacked
 from .gguf_format.vocabulary import gguf_tokenizer as gguf_tokenizer
 from .gguf_format.writer import FolderSource as FolderSource, write_model as write_model

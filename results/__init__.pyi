@@ -61,6 +61,7 @@ from .files.reading import (
     file_start as file_start,
     leads_out as leads_out,
     open_file as open_file,
+    open_plain as open_plain,
     read_bytes as read_bytes,
     read_text as read_text,
     text_lines as text_lines,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from engines.errors import FileRefused
+from results import FileUnreadable, read_json
 
 LARGEST = 64 << 20
 """Bytes. A tokenizer.json of 256,000 words has 34 MB; settings have kilobytes."""
@@ -19,12 +19,10 @@ def read_settings(file: Path) -> dict[str, Any]:
     """
     if not file.is_file():
         return {}
-    if file.stat().st_size > LARGEST:
-        raise FileRefused(f"{file} has {file.stat().st_size:,} bytes, too many for settings. Save the model again.")
     try:
-        found = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise FileRefused(f"{file} cannot be read: {' '.join(str(error).split())}. Save the model again.") from error
+        found = read_json(file, most=LARGEST)
+    except FileUnreadable as error:
+        raise FileRefused(f"{error}. Save the model again.") from error
     if not isinstance(found, dict):
         raise FileRefused(f"{file} holds no settings but a {type(found).__name__}. Save the model again.")
     return found

@@ -24,6 +24,7 @@ from engines.exporting.references import References
 from engines.gguf_format.header import is_gguf, read_header
 from engines.gguf_format.hyperparameters import read_config
 from engines.gguf_format.lora import MERGED_INSTEAD, deltas, layout_of, write_lora
+from engines.gguf_format.safetensors_header import check_model_folder
 from engines.gguf_format.writer import KINDS, FolderSource, GgufSource, write_model
 from engines.identity import file_sha256, folder_sha256, model_id, prove
 from engines.llamacpp.engine import LlamaCppEngine
@@ -205,6 +206,7 @@ def _merged(task: _Task, folder: Path) -> dict[str, Any]:
     from engines.huggingface.engine import own_template
 
     adapter = workspace.resolve(model.path)
+    check_model_folder(adapter)
     template = str(model.details.get("chat_template") or own_template(adapter) or "")
     made = merge(weights_path(model, workspace), adapter, folder / "model", template=template)
     return {"file": "model", "merged": made.words}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engines.exporting.parity import Expected, expected
-from engines.huggingface.lora_bank import BASE
+from engines.huggingface.requests import BASE
 from engines.opening import weights_path
 from results import BakeoffError, Model, Workspace
 

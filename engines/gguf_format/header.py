@@ -10,6 +10,7 @@ tensor descriptions, padding to the alignment, tensor data. Source: ggml's docs/
 from __future__ import annotations
 
 import mmap
+import os
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from engines.errors import FileRefused
+from results import FileUnreadable, file_start, open_plain
 
 NORMALIZER = "bakeoff.normalizer"
 """Metadata key of our own exports: NFC or none. GGUF has no standard key for it."""
@@ -28,6 +30,10 @@ MAX_PAIRS = 10_000
 MAX_TENSORS = 100_000
 MAX_STRING_BYTES = 16 << 20
 """Longest single string: far above any chat template, far below what exhausts memory."""
+MAX_TEXT_BYTES = 256 << 20
+"""Bytes of all strings that are kept."""
+MAX_ITEMS = 4_000_000
+"""Strings and inner arrays that are walked: the largest vocabularies have 300,000 tokens and as many merges."""
 MAX_ROTARY_BYTES = 1 << 16
 KEPT_ITEMS = 64
 """Longer arrays (vocabulary, merges) are walked for their bounds and kept as their length alone."""
@@ -91,8 +97,10 @@ class Header:
 
 def legacy_format(path: Path) -> str:
     """ "ggml", "ggmf" or "ggjt" for a file from before GGUF, else the empty string."""
-    with path.open("rb") as file:
-        return LEGACY_MAGICS.get(file.read(4), "")
+    try:
+        return LEGACY_MAGICS.get(file_start(path, 4), "")
+    except FileUnreadable as error:
+        raise FileRefused(str(error)) from error
 
 
 def is_gguf(path: Path | str) -> bool:
@@ -101,9 +109,8 @@ def is_gguf(path: Path | str) -> bool:
     if path.suffix == ".gguf":
         return True
     try:
-        with path.open("rb") as file:
-            return file.read(4) == b"GGUF"
-    except OSError:
+        return file_start(path, 4) == b"GGUF"
+    except FileUnreadable:
         return False  # a folder, or nothing
 
 
@@ -112,11 +119,17 @@ def read_header(path: Path, keep: Sequence[str] = ()) -> Header:
 
     Raises: FileRefused naming the file and what is wrong with it.
     """
-    if not path.is_file():
-        raise FileRefused(f"{path} is not a file. Give the path of a .gguf file.")
-    if path.stat().st_size < 24:
-        raise FileRefused(f"{path} has {path.stat().st_size} bytes, too few for a GGUF header. Download it again.")
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+    try:
+        with open_plain(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size < 24:
+                raise FileRefused(f"{path} has {size} bytes, too few for a GGUF header. Download it again.")
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except FileUnreadable as error:
+        raise FileRefused(f"{error}. Give the path of a .gguf file.") from error
+    except (OSError, ValueError, OverflowError) as error:
+        raise FileRefused(f"{path} cannot be mapped into memory: {error}. Is it whole?") from error
+    with mapped as data:
         if data[:4] != b"GGUF":
             hint = " It is a GGML file from before GGUF." if data[:4] in LEGACY_MAGICS else ""
             raise FileRefused(f"{path} is no GGUF file: it begins with {data[:4]!r}.{hint}")
@@ -140,6 +153,8 @@ class _Walk:
         self.keep = frozenset(keep)
         self.size = len(data)
         self.at = 4
+        self.items = 0
+        self.text_bytes = 0
 
     def header(self) -> Header:
         version = self.scalar("I")
@@ -185,6 +200,9 @@ class _Walk:
         length = self.scalar("Q")
         if length > MAX_STRING_BYTES or self.at + length > self.size:
             raise _Malformed(f"a string of {length} bytes at byte {self.at}")
+        self.text_bytes += length
+        if self.text_bytes > MAX_TEXT_BYTES:
+            raise _Malformed(f"more than {MAX_TEXT_BYTES >> 20} MiB of text")
         text = self.data[self.at : self.at + length].decode("utf-8", "replace")
         self.at += length
         return text
@@ -203,23 +221,31 @@ class _Walk:
         smallest = struct.calcsize("<" + SCALARS[kind]) if kind in SCALARS else 8
         if count * smallest > self.size - self.at:
             raise _Malformed(f"an array of {count} items at byte {self.at}, longer than the file")
-        if keep or count <= KEPT_ITEMS:
-            return [self.value(kind, depth + 1) for _ in range(count)]
+        kept = keep or count <= KEPT_ITEMS
+        if kept or kind not in SCALARS:
+            self.items += count
+            if self.items > MAX_ITEMS:
+                raise _Malformed(f"arrays of more than {MAX_ITEMS:,} items")
         if kind in SCALARS:
-            self.at += count * smallest
+            first, self.at = self.at, self.at + count * smallest
+            return list(struct.unpack_from(f"<{count}{SCALARS[kind]}", self.data, first)) if kept else Length(count)
+        if kept:
+            return [self.value(kind, depth + 1) for _ in range(count)]
+        if kind == 8:
+            self.skip_strings(count)
         else:
             for _ in range(count):
-                self.skip(kind, depth + 1)
+                self.value(kind, depth + 1)
         return Length(count)
 
-    def skip(self, kind: int, depth: int) -> None:
-        if kind == 8:
-            length = self.scalar("Q")
-            if length > self.size - self.at:
-                raise _Malformed(f"a string of {length} bytes at byte {self.at}")
-            self.at += length
-        else:
-            self.value(kind, depth)
+    def skip_strings(self, count: int) -> None:
+        at, size, data, length_at = self.at, self.size, self.data, struct.Struct("<Q").unpack_from
+        for _ in range(count):
+            (length,) = length_at(data, at)
+            at += 8 + length
+            if at > size:
+                raise _Malformed(f"a string of {length} bytes at byte {at - length}")
+        self.at = at
 
     def tensor(self) -> TensorInfo:
         name, dimensions = self.string(), self.scalar("I")

@@ -5,7 +5,6 @@ Read from the file as it is, so that old (rope_theta, rope_scaling) and new (rop
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import numpy as np
 from engines.errors import ExportRefused, FileRefused
 from engines.gguf_format.architectures import FAMILIES, Array, Layout
 from engines.gguf_format.header import Header
+from engines.gguf_format.safetensors_header import read_model_json
 
 REMOTE_CODE = ("auto_map", "trust_remote_code", "custom_pipelines")
 
@@ -40,7 +40,7 @@ def read_config(folder: Path, name: str = "config.json") -> dict[str, Any]:
     file = folder / name
     if not file.is_file():
         raise FileRefused(f"{folder} has no config.json: not a transformers model.")
-    config: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    config = read_model_json(file)
     for key in (*REMOTE_CODE, *(name for name in config if name.startswith("_attn_implementation"))):
         if config.get(key) and not (key.startswith("_attn") and config[key] in ("sdpa", "eager", "flash_attention_2")):
             raise FileRefused(f"{file} has {key!r}, which makes transformers load other code. It is never run here.")

@@ -6,7 +6,6 @@ embeddings or heads, LoRA biases) is refused: merge such an adapter and evaluate
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from engines.errors import FileRefused
+from engines.gguf_format.safetensors_header import read_model_json, read_safetensors_header
 
 
 class AdapterRefused(FileRefused):
@@ -75,11 +75,10 @@ def read_adapter(folder: Path, dtype: torch.dtype) -> dict[str, LoraMatrices]:
 def _read(settings_file: Path, weights_file: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     """(settings, tensors by their names). Raises AdapterRefused for damaged files."""
     try:
-        settings = json.loads(settings_file.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise AdapterRefused(f"{settings_file} cannot be read: {error}. Save the adapter again") from error
-    if not isinstance(settings, dict):
-        raise AdapterRefused(f"{settings_file} holds no settings. Save the adapter again")
+        settings = read_model_json(settings_file)
+        read_safetensors_header(weights_file)
+    except FileRefused as error:
+        raise AdapterRefused(f"{error} Save the adapter again") from error
     try:
         return settings, load_file(str(weights_file))
     except (OSError, SafetensorError) as error:

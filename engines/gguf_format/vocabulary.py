@@ -15,6 +15,7 @@ from typing import Any
 
 from engines.errors import ExportRefused
 from engines.gguf_format.header import read_header
+from engines.gguf_format.safetensors_header import read_model_json
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
 """GGUF's token types."""
@@ -67,7 +68,7 @@ def read_vocabulary(folder: Path, size: int) -> Vocabulary:
 
     if not (folder / "tokenizer.json").is_file():
         raise ExportRefused("tokenizer", f"{folder} has no tokenizer.json; save it with a fast tokenizer.")
-    data = json.loads((folder / "tokenizer.json").read_text("utf-8"))
+    data = read_model_json(folder / "tokenizer.json")
     if data["model"].get("type") != "BPE":
         raise ExportRefused("tokenizer", f"A {data['model'].get('type')} tokenizer is not exported; BPE is.")
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
@@ -174,7 +175,7 @@ def _special_ids(tokenizer: Any, folder: Path) -> dict[str, int]:
         for name, attribute in (("bos", "bos"), ("eos", "eos"), ("unknown", "unk"), ("padding", "pad"))
     }
     file = folder / "generation_config.json"
-    ends = json.loads(file.read_text("utf-8")).get("eos_token_id") if file.is_file() else None
+    ends = read_model_json(file).get("eos_token_id") if file.is_file() else None
     others = [end for end in ends if end != found["eos"]] if isinstance(ends, list) else []
     if others:
         found["eot"] = others[0]

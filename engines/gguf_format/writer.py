@@ -10,7 +10,6 @@ cost most.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -28,6 +27,7 @@ from engines.gguf_format.header import NORMALIZER, read_header
 from engines.gguf_format.hyperparameters import hyperparameters, read_config
 from engines.gguf_format.lora import Delta, layout_of
 from engines.gguf_format.quantization import dequantized, quantized, widened
+from engines.gguf_format.safetensors_header import check_index, read_model_json, read_safetensors_header
 from engines.gguf_format.vocabulary import Vocabulary, read_vocabulary
 from engines.identity import remember_sha256
 
@@ -283,21 +283,13 @@ def _kind(name: str, shape: tuple[int, ...], wanted: str) -> str:
 
 def _tensor_files(folder: Path) -> dict[str, Path]:
     """Parameter name → the safetensors file that holds it. Raises: ExportRefused without any."""
-    from safetensors import safe_open
-
     index = folder / "model.safetensors.index.json"
     if index.is_file():
-        listed = json.loads(index.read_text("utf-8"))["weight_map"]
-        return {name: _inside(folder, file) for name, file in listed.items()}
+        listed = check_index(read_model_json(index), index)
+        for file in set(listed.values()):
+            read_safetensors_header(folder / file)
+        return {name: folder / file for name, file in listed.items()}
     single = folder / "model.safetensors"
     if not single.is_file():
         raise ExportRefused("weights", f"{folder} has no model.safetensors. Pickled weights are never loaded.")
-    with safe_open(single, framework="pt") as file:
-        return dict.fromkeys(file.keys(), single)
-
-
-def _inside(folder: Path, name: str) -> Path:
-    """A file of the folder; names that lead out of it are refused."""
-    if Path(name).name != name or not (folder / name).is_file():
-        raise ExportRefused("weights", f"The weights' index of {folder} names {name!r}, which is no file in it.")
-    return folder / name
+    return dict.fromkeys(read_safetensors_header(single), single)

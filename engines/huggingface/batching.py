@@ -19,8 +19,8 @@ from typing import Any
 
 import torch
 
-from engines.huggingface.lora_bank import BASE, RowAdapters
-from engines.huggingface.requests import Generated, Piece, Request, Row, Tokenizer, in_order
+from engines.huggingface.lora_bank import RowAdapters
+from engines.huggingface.requests import BASE, Generated, Piece, Request, Row, Tokenizer, in_order
 from engines.huggingface.sampling import draw_rows
 from engines.huggingface.slot_attention import SlotCache, decode_step
 

@@ -9,7 +9,6 @@ which measures the quantization's own error and not another engine's arithmetic.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,14 +18,15 @@ import torch
 
 from engines.errors import EngineError, FileRefused
 from engines.gguf_format.header import is_gguf, read_header
+from engines.gguf_format.safetensors_header import check_model_folder, read_model_json, read_template
 from engines.gguf_format.unpacking import model_of, read_directly, silence, unpacked
 from engines.hardware.devices import OVERFLOWS, Device, free_bytes, this_device
 from engines.hardware.devices import VARIABLE as DEVICE_VARIABLE
 from engines.huggingface.batching import head_logits
 from engines.huggingface.decoders import Decoders, chosen
-from engines.huggingface.lora_bank import BASE, RowAdapters, install, load_adapter
+from engines.huggingface.lora_bank import RowAdapters, install, load_adapter
 from engines.huggingface.memory import give_back
-from engines.huggingface.requests import Generated, Request
+from engines.huggingface.requests import BASE, Generated, Request
 from engines.huggingface.slot_attention import IMPLEMENTATION
 from engines.interface import Chunk, Completion, Message, Sampling
 from results.records import Progress
@@ -67,6 +67,7 @@ def _architecture(base: str | Path) -> str:
         return read_header(Path(base)).architecture
     from transformers import AutoConfig
 
+    check_model_folder(Path(base))
     try:
         return str(AutoConfig.from_pretrained(base, trust_remote_code=False).model_type)
     except (OSError, ValueError, KeyError):
@@ -87,6 +88,8 @@ def load_base(base: str | Path, dtype: torch.dtype | None = None) -> tuple[Any, 
     direct = gguf and read_directly(file, named)
     if gguf:
         base = unpacked(file, "" if direct else named)
+    else:
+        check_model_folder(file)
     try:
         with silence():
             tokenizer = AutoTokenizer.from_pretrained(base, trust_remote_code=False)
@@ -115,8 +118,7 @@ def own_template(folder: Path) -> str | None:
     for name in ("chat_template.jinja", "tokenizer_config.json"):
         file = folder / name
         if file.is_file():
-            text = file.read_text("utf-8")
-            template = text if name.endswith(".jinja") else json.loads(text).get("chat_template")
+            template = read_template(file) if name.endswith(".jinja") else read_model_json(file).get("chat_template")
             if isinstance(template, str):
                 return template
     return None
@@ -130,6 +132,7 @@ def chat_template(base: str | Path, adapter: Path | None = None) -> str:
         return own
     if is_gguf(base):
         base = unpacked(Path(base))
+    check_model_folder(Path(base))
     return str(AutoTokenizer.from_pretrained(base, trust_remote_code=False).chat_template or "")
 
 

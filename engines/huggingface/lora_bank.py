@@ -21,9 +21,7 @@ from torch import nn
 from engines.errors import ExportRefused
 from engines.gguf_format.header import is_gguf
 from engines.gguf_format.peft_files import AdapterRefused, LoraMatrices, read_adapter
-
-BASE = ""
-"""The adapter name of a row without one."""
+from engines.huggingface.requests import BASE
 
 
 class RowAdapters(threading.local):

@@ -13,9 +13,11 @@ from typing import Protocol
 
 import torch
 
-from engines.huggingface.lora_bank import BASE
 from engines.huggingface.sampling import generator_of
 from engines.interface import FinishReason, Sampling
+
+BASE = ""
+"""The adapter name of a row without one."""
 
 Cut = Callable[[str], int | None]
 """Where an answer is complete: the length to keep of a text, or None to go on. Called when the text has grown."""

@@ -8,7 +8,6 @@ every age go to `engines.llamacpp.engine`.
 from __future__ import annotations
 
 import ctypes
-import json
 import time
 from collections.abc import Generator, Sequence
 from pathlib import Path
@@ -16,8 +15,10 @@ from typing import Any
 
 from engines.errors import EngineCrashed, EngineError, FileRefused
 from engines.gguf_format.header import legacy_format, read_header
+from engines.gguf_format.safetensors_header import read_model_json
 from engines.interface import Chunk, Completion, FinishReason, Message, Sampling
 from engines.stops import StopFilter
+from results import file_start
 from results.records import Progress
 
 KINDS = ("gpt2", "gptj", "gpt_neox", "llama", "mpt", "starcoder", "dolly-v2", "replit", "falcon")
@@ -145,8 +146,7 @@ def refuse_modern(path: Path) -> None:
         raise FileRefused(f"{path} is not a file.")
     if legacy_format(path):
         return
-    with path.open("rb") as file:
-        magic = file.read(4)
+    magic = file_start(path, 4)
     if magic == b"GGUF":
         kind = read_header(path).architecture or "unknown"
         raise FileRefused(
@@ -161,8 +161,8 @@ def _kind_beside(path: Path) -> str:
     if not config.is_file():
         return ""
     try:
-        return str(json.loads(config.read_text("utf-8")).get("model_type", ""))
-    except ValueError:
+        return str(read_model_json(config).get("model_type", ""))
+    except FileRefused:
         return ""
 
 

@@ -23,7 +23,7 @@ SPOKEN_TO: tuple[Form, ...] = ("remote", "ggml")
 """Forms that are reached through an engine's interface only (`evaluator.asking.backends`)."""
 
 BASE_ROW = ""
-"""The adapter name of rows that run on the bare base (`engines.huggingface.lora_bank.BASE`)."""
+"""The adapter name of rows that run on the bare base (`engines.huggingface.requests.BASE`)."""
 
 ADAPTED: tuple[Form, ...] = ("adapter", "lora-gguf")
 """Forms that stand beside a base's weights."""

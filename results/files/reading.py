@@ -71,13 +71,31 @@ def open_file(path: Path, most: int = LARGEST_BYTES) -> Iterator[BinaryIO]:
 
     most: bytes that it may have, unpacked. Raises: FileUnreadable, also while the block reads.
     """
-    with _regular(path) as file:
+    with open_plain(path) as file:
         if file.peek(2)[:2] == GZIP:
             with io.BufferedReader(_Unpacked(path, file, most), 1 << 20) as unpacked:
                 yield unpacked
             return
         if os.fstat(file.fileno()).st_size > most:
             raise FileUnreadable(path, f"larger than {_size(most)}")
+        yield file
+
+
+@contextmanager
+def open_plain(path: Path) -> Iterator[io.BufferedReader]:
+    """A regular file, open for reading as it lies there, whatever its size. Raises: FileUnreadable."""
+    with readable(path):
+        try:
+            _check(path, path.stat().st_mode)
+            _check_place(path)
+            # a pipe that took the file's place would keep us waiting
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
+        except FileNotFoundError:
+            raise FileUnreadable(path, "no such file", missing=True) from None
+        except ValueError as error:  # a NUL in the name
+            raise FileUnreadable(path, "no such file", missing=True) from error
+    with os.fdopen(descriptor, "rb") as file:
+        _check(path, os.fstat(descriptor).st_mode)
         yield file
 
 
@@ -92,7 +110,7 @@ def read_bytes(path: Path, most: int = LARGEST_BYTES) -> bytes:
 
 def file_start(path: Path, size: int = 16) -> bytes:
     """The first bytes of a file, as they lie there. Raises: FileUnreadable."""
-    with _regular(path) as file, readable(path):
+    with open_plain(path) as file, readable(path):
         return file.read(size)
 
 
@@ -134,24 +152,6 @@ def readable(path: Path) -> Iterator[None]:
         yield
     except (OSError, MemoryError, OverflowError) as error:
         raise FileUnreadable(path, f"cannot be read: {getattr(error, 'strerror', None) or error!r}") from error
-
-
-@contextmanager
-def _regular(path: Path) -> Iterator[io.BufferedReader]:
-    """A file open for reading, if it is a regular one and lies where it may."""
-    with readable(path):
-        try:
-            _check(path, path.stat().st_mode)
-            _check_place(path)
-            # a pipe that took the file's place would keep us waiting
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
-        except FileNotFoundError:
-            raise FileUnreadable(path, "no such file", missing=True) from None
-        except ValueError as error:  # a NUL in the name
-            raise FileUnreadable(path, "no such file", missing=True) from error
-    with os.fdopen(descriptor, "rb") as file:
-        _check(path, os.fstat(descriptor).st_mode)
-        yield file
 
 
 def _check(path: Path, mode: int) -> None:

@@ -8,13 +8,12 @@ Try: python -c "from trainer import load_base; print(load_base('smollm2-135m-ins
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from engines import FileRefused, base_sha256, is_gguf, silence, unpacked
+from engines import FileRefused, base_sha256, check_model_folder, is_gguf, read_model_json, silence, unpacked
 from trainer.bases.devices import choose
 from trainer.bases.registry import hub_id, packaged_path, short_names
 from trainer.bases.templates import PLAIN_TEMPLATE
@@ -228,18 +227,20 @@ def hub_remedy(repository: str, name: str, error: Exception) -> str:
     return f"Cannot fetch the base {name!r} ({kind}: {' '.join(str(error).split())[:200]}); see {page}"
 
 
+CONFIGS = ("config.json", "tokenizer_config.json", "generation_config.json")
+
+
 def refuse_hostile(folder: Path, name: str) -> None:
-    """Refuse configurations that ask for code: `auto_map`, foreign attention kernels.
+    """Refuse files beyond bounds, and configurations that ask for code: `auto_map`, foreign attention kernels.
 
     Raises: BaseUnavailable naming file and key.
     """
-    for file in ("config.json", "tokenizer_config.json", "generation_config.json"):
-        try:
-            config = json.loads((folder / file).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            continue
-        except (OSError, ValueError, RecursionError) as error:
-            raise BaseUnavailable(f"The base {name!r} has an unreadable {file}: {type(error).__name__}") from error
+    try:
+        check_model_folder(folder)
+        configs = {file: read_model_json(folder / file) for file in CONFIGS if (folder / file).is_file()}
+    except FileRefused as error:
+        raise BaseUnavailable(f"The base {name!r} is refused: {error}") from error
+    for file, config in configs.items():
         for key in _keys(config):
             if key == "auto_map" or key.startswith("_attn_implementation"):
                 raise BaseUnavailable(

@@ -6,14 +6,22 @@ here: they are foretold by `bakeoff.experiment.foretelling`, from this plan.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any
 
-from engines import CUDA_WHEELS, OVERFLOWS, Place, gpus, llamacpp_gpus, places, unusable_gpu
+from engines import (
+    CUDA_WHEELS,
+    OVERFLOWS,
+    FileRefused,
+    Place,
+    gpus,
+    llamacpp_gpus,
+    places,
+    read_model_json,
+    unusable_gpu,
+)
 from results import Json, Progress, Workspace, digest
 from trainer.bases.devices import choose
 from trainer.bases.loading import base_folder, base_path, base_tokenizer
@@ -21,7 +29,7 @@ from trainer.bases.registry import PACKAGED, Shape, entry, shape_of
 from trainer.data.examples import PreparedData
 from trainer.data.pipeline import prepare
 from trainer.data.report_words import data_words
-from trainer.errors import TrainerError
+from trainer.errors import BaseUnavailable, TrainerError
 from trainer.experiment.schema import Experiment
 from trainer.experiment.variants import Variant, variants
 from trainer.planning.estimates import dtype_of, memory, seconds, starting_seconds, validation_seconds
@@ -260,8 +268,10 @@ def base_shape(name: str) -> Shape:
     """
     if known := entry(name):
         return known.shape
-    config: dict[str, Any] = json.loads((base_folder(base_path(name)) / "config.json").read_text(encoding="utf-8"))
-    return shape_of(config)
+    try:
+        return shape_of(read_model_json(base_folder(base_path(name)) / "config.json"))
+    except (FileRefused, KeyError, TypeError, ValueError) as error:
+        raise BaseUnavailable(f"The base {name!r} has no readable config.json: {error}") from error
 
 
 def _data_warnings(group: Group, own: Experiment) -> list[str]:

@@ -22,7 +22,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from engines import FolderSource, write_model
+from engines import FileRefused, FolderSource, read_model_json, write_model
 from results import Workspace, digest
 from trainer.bases.loading import base_folder, base_path
 from trainer.bases.miniatures import ARCHITECTURES, miniature
@@ -180,8 +180,8 @@ def architecture_of(name: str) -> str:
         return guess
     folder = base_folder(path)
     try:
-        architecture = shape_of(json.loads((folder / "config.json").read_text(encoding="utf-8"))).architecture
-    except (OSError, ValueError) as error:
+        architecture = shape_of(read_model_json(folder / "config.json")).architecture
+    except (FileRefused, KeyError, TypeError, ValueError) as error:
         raise BaseUnavailable(f"The base {name!r} has no readable config.json: {error}") from error
     if architecture not in ARCHITECTURES:
         raise BaseUnavailable(

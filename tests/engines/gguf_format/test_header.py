@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -88,6 +90,50 @@ def test_a_hostile_file_is_refused_at_once(name: str, tmp_path: Path) -> None:
     with pytest.raises(FileRefused, match=r"hostile\.gguf"):
         read_header(file)
     assert time.monotonic() - began < 30  # it hangs a parser that believes the counts
+
+
+def test_a_sparse_file_of_empty_strings_is_refused_at_once(tmp_path: Path) -> None:
+    """2^27 of them take a gigabyte that no disk holds, and a minute to walk."""
+    for name, inner in (("strings", 8), ("arrays", 9)):
+        file = tmp_path / f"{name}.gguf"
+        file.write_bytes(pairs(key(b"a", 9) + struct.pack("<IQ", inner, 1 << 27)))
+        with file.open("r+b") as opened:
+            opened.truncate(2 << 30)
+        began = time.monotonic()
+        with pytest.raises(FileRefused, match="items"):
+            read_header(file)
+        assert time.monotonic() - began < 30
+
+
+def test_texts_without_end_are_refused(tmp_path: Path) -> None:
+    """Sparse too: 40 texts of 15 MiB of nothing."""
+    file = tmp_path / "texts.gguf"
+    length = 15 << 20
+    with file.open("wb") as opened:
+        opened.write(b"GGUF" + struct.pack("<IQQ", 3, 0, 40))
+        for number in range(40):
+            opened.write(key(b"key%d" % number, 8) + struct.pack("<Q", length))
+            opened.seek(length, 1)
+        opened.truncate(opened.tell() + 64)
+    with pytest.raises(FileRefused, match="MiB of text"):
+        read_header(file)
+
+
+def test_a_file_that_cannot_be_mapped_is_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "wide.gguf"
+    file.write_bytes(pairs())
+    with file.open("r+b") as opened:
+        opened.truncate(8 << 30)
+    program = (
+        "import resource; from pathlib import Path; from engines import FileRefused, read_header\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))\n"
+        f"try: read_header(Path({str(file)!r}))\n"
+        "except FileRefused as error: print(error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=Path(__file__).parents[3]
+    )
+    assert "wide.gguf cannot be mapped into memory" in done.stdout and done.stdout.count("\n") == 1, done.stderr
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -168,7 +168,7 @@ def test_files_that_are_no_base(small: Callable[[str], Path], tmp_path: Path) ->
         (str(gguf(tmp_path / "text.gguf", b"hello")), "text.gguf"),
         (str(gguf(tmp_path / "weights.bin", b"x")), "no GGUF"),
         (str(tmp_path / "empty"), "no config.json"),
-        (str(tmp_path / "garbled"), "unreadable config.json"),
+        (str(tmp_path / "garbled"), "config.json: not valid JSON"),
         (str(tmp_path / "none"), "No base at"),
         ("./none.gguf", "No base at"),
     ):
