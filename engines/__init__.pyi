@@ -64,7 +64,7 @@ from .huggingface.engine import (
 )
 from .huggingface.memory import give_back as give_back
 from .huggingface.requests import Generated as Generated, Request as Request
-from .huggingface.turns import TURNS as TURNS, after_an_answer as after_an_answer
+from .huggingface.turns import after_an_answer as after_an_answer
 from .identity import (
     FileChanged as FileChanged,
     adapter_sha256 as adapter_sha256,
@@ -75,6 +75,7 @@ from .identity import (
     prove as prove,
 )
 from .interface import (
+    TURNS as TURNS,
     AnswerStream as AnswerStream,
     Chunk as Chunk,
     Completion as Completion,
@@ -93,6 +94,7 @@ from .llamacpp.server_process import (
     expected_bytes as expected_bytes,
 )
 from .llamacpp.thread_count import calibrated as calibrated
+from .llamacpp.turns import after_a_served_answer as after_a_served_answer
 from .openai_endpoint import AT_ONCE as AT_ONCE, masked as masked
 from .opening import open_engine as open_engine, open_engines as open_engines
 from .server.address import Address as Address

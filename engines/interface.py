@@ -26,6 +26,10 @@ class Message(TypedDict):
     """Which call a tool's turn answers."""
 
 
+TURNS: list[Message] = [{"role": "user", "content": "Say yes."}, {"role": "assistant", "content": "Yes."}]
+"""A conversation whose last answer is complete: what self-tests render."""
+
+
 @dataclass(frozen=True)
 class Sampling:
     """Sampling parameters with the same meaning on every engine."""

@@ -19,12 +19,14 @@ from typing import Any
 from engines.adding.checking.base_names import short_name
 from engines.adding.checking.bases import Base, Shelves
 from engines.adding.checking.checks import Check
+from engines.adding.checking.gguf_files import inspect_gguf, inspect_lora, rewrite
 from engines.adding.checking.inspection import Plan, Wishes, inspect_adapter
 from engines.adding.checking.whole_models import inspect_whole
 from engines.adding.found import Found
 from engines.adding.record import Files, endpoint_record, record
 from engines.errors import EngineError
-from engines.identity import adapter_sha256, base_sha256
+from engines.gguf_format.header import read_header
+from engines.identity import adapter_sha256, base_sha256, file_sha256
 from results import BakeoffError, Model, Progress, Report, Store, Workspace, digest
 
 REPORT = "added"
@@ -104,6 +106,10 @@ class _Adding:
             inspect_adapter(plan, self.wishes, self.shelves)
         elif found.kind == "transformers":
             inspect_whole(plan, self.wishes)
+        elif found.kind == "gguf":
+            inspect_gguf(plan, self.wishes)
+        elif found.kind == "lora-gguf":
+            inspect_lora(plan, self.wishes, self.shelves)
         elif found.kind == "endpoint":
             plan.form = "remote"
             plan.checklist.note(
@@ -113,7 +119,7 @@ class _Adding:
 
     def known(self, plan: Plan) -> Model | None:
         """The model of the store that these files are already, where its own files are still there."""
-        if plan.merged:
+        if plan.merged or plan.rewritten:
             made = made_from(plan, self.wishes)
             same = [one for one in self.shelves.models if one.details.get("made_from") == made]
         else:
@@ -136,8 +142,8 @@ class _Adding:
         if plan.apart and not plan.merged:
             about["chat_template"] = template
         base = plan.base.name if plan.base else self.wishes.base or found.base or plan.name
-        beside = plan.base.path if plan.base and plan.form == "adapter" else None
-        files = Files(plan.form, path or plan.path, base, beside, foreign=plan.form != "adapter")
+        beside = plan.base.path if plan.base and plan.form in ("adapter", "lora-gguf") else None
+        files = Files(plan.form, path or plan.path, base, beside, foreign=beside is None)
         return record(plan.name, files, template, self.workspace, details={**about, **details})
 
     def settled(self, plan: Plan, known: Model | None) -> Added:
@@ -148,7 +154,8 @@ class _Adding:
             return Added(plan.found, known.name, tuple(checklist.checks), known, known=True)
         if not checklist.failed and not self.wishes.dry_run:
             try:
-                made = self.merged(plan) if plan.merged else self.placed(plan)
+                make = self.merged if plan.merged else self.rewritten if plan.rewritten else self.placed
+                made = make(plan)
             except BakeoffError as refused:
                 checklist.refused("merge" if plan.merged else "files", refused)
             else:
@@ -158,7 +165,11 @@ class _Adding:
 
     def placed(self, plan: Plan) -> Model | None:
         """The record of a model whose files stay, or are copied; None where loading it speaks against it."""
-        if plan.form == "merged":
+        if plan.form == "lora-gguf" or plan.form.startswith("gguf-"):
+            from engines.adding.checking.serving import check_served
+
+            check_served(plan, plan.path)
+        elif plan.form == "merged":
             from engines.adding.checking.loading import check_whole
 
             check_whole(plan, plan.path)
@@ -170,10 +181,34 @@ class _Adding:
         target = self.workspace.folder("models") / made.id
         temporary = target.with_name(f".copying-{target.name}")
         shutil.rmtree(temporary, ignore_errors=True)
-        shutil.copytree(plan.path, temporary, ignore=NOT_COPIED)
+        if plan.path.is_dir():
+            shutil.copytree(plan.path, temporary, ignore=NOT_COPIED)
+        else:
+            temporary.mkdir()
+            shutil.copyfile(plan.path, temporary / f"{short_name(plan.name)}.gguf")
         shutil.rmtree(target, ignore_errors=True)
         temporary.rename(target)
-        return self.recorded(plan, target)
+        return self.recorded(plan, target if plan.path.is_dir() else target / f"{short_name(plan.name)}.gguf")
+
+    def rewritten(self, plan: Plan) -> Model | None:
+        """The record of a GGUF that has become another file in the workspace."""
+        from engines.adding.checking.serving import check_served
+
+        made = made_from(plan, self.wishes)
+        folder = self.workspace.folder("models")
+        work = Path(tempfile.mkdtemp(dir=folder, prefix=".rewriting-"))
+        try:
+            file = work / f"{short_name(plan.name)}.gguf"
+            rewrite(plan.rewritten, file, plan.template.text if plan.template else "")
+            check_served(plan, file)
+            if plan.checklist.failed:
+                return None
+            target = folder / f"{short_name(plan.name)}-{made[:8]}"
+            shutil.rmtree(target, ignore_errors=True)
+            work.rename(target)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+        return self.recorded(plan, target / file.name, made_from=made)
 
     def merged(self, plan: Plan) -> Model | None:
         """The record of an adapter that PEFT has merged into a folder of the workspace."""
@@ -223,7 +258,8 @@ class _Adding:
         path = base.path.resolve()
         if any(self.workspace.resolve(one.path).resolve() == path for one in models if one.form != "remote"):
             return
-        own = chat_template(base.path)
+        inside = read_header(base.path).metadata if base.path.is_file() else {}
+        own = str(inside.get("tokenizer.chat_template") or "") if inside else chat_template(base.path)
         made = record(base.name, Files("base", base.path, base.name), own, self.workspace)
         taken = {one.name for one in models}
         if made.identity not in {one.identity for one in models}:
@@ -232,14 +268,17 @@ class _Adding:
 
 
 def made_from(plan: Plan, wishes: Wishes) -> str:
-    """What a merged model is told by before it is made: adapter, base, tokenizer's folder and template."""
+    """What a model that is made of others' files is told by before it is made: those files, and the template."""
+    template = plan.template.text if plan.template else ""
+    if plan.rewritten:
+        return digest({"parts": [file_sha256(part) for part in plan.rewritten], "template": template})
     assert plan.base is not None
     return digest(
         {
             "adapter": adapter_sha256(plan.path),
             "base": base_sha256(plan.base.path),
             "tokenizer": base_sha256(plan.tokenizer) if plan.tokenizer else "",
-            "template": plan.template.text if plan.template else "",
+            "template": template,
             "base_quantization": wishes.base_quantization,
         }
     )

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engines.interface import Message
+from engines.interface import TURNS
 
 if TYPE_CHECKING:
     from engines.huggingface.engine import HuggingFaceEngine
-
-TURNS: list[Message] = [{"role": "user", "content": "Say yes."}, {"role": "assistant", "content": "Yes."}]
-"""A conversation whose last answer is complete."""
 
 
 def after_an_answer(engine: HuggingFaceEngine, row: str) -> tuple[str, bool]:

@@ -10,7 +10,7 @@ import hashlib
 
 import torch
 
-from engines import PROBE, TURNS, HuggingFaceEngine, LlamaCppEngine, Message, after_an_answer
+from engines import PROBE, HuggingFaceEngine, LlamaCppEngine, after_a_served_answer, after_an_answer
 from evaluator.errors import IdentityFailed
 from evaluator.loading.bases import ADAPTED, BASE_ROW
 from results import Model
@@ -53,10 +53,8 @@ def check_served(engine: LlamaCppEngine, base: LlamaCppEngine, model: Model) -> 
     template = str(engine.server.header.metadata.get("tokenizer.chat_template") or "")
     _check_recorded(template, model)
     if template:
-        turns: list[Message] = [*TURNS, {"role": "user", "content": "Why?"}]
-        text = engine.render(turns)
-        rest = text[text.index(TURNS[-1]["content"]) + len(TURNS[-1]["content"]) :].lstrip()
-        if not engine.ends_at(rest):
+        rest, ends = after_a_served_answer(engine)
+        if not ends:
             raise IdentityFailed("end-of-turn", _does_not_end(model, rest))
 
 

@@ -57,6 +57,8 @@ class Plan:
     """The folder of a tokenizer of its own; None for the base's."""
     merged: bool = False
     """The adapter is merged first."""
+    rewritten: tuple[Path, ...] = ()
+    """The parts of a GGUF that becomes another file in the workspace: a split one, or one with another template."""
     parameters: int = 0
 
     @property

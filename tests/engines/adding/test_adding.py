@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from engines import Wishes, add, find
+from engines import Wishes, add, find, read_header
 from engines.adding.adding import Added
 from results import Store, Workspace
 from tests.engines.adding.zoo import Zoo, served_logits
@@ -128,3 +128,78 @@ def test_an_endpoint_is_added_without_being_asked(workspace: Workspace, store: S
     (one,) = add(find("http://127.0.0.1:9/v1#qwen3:8b"), Wishes(name="far"), workspace, store)
     assert one.model is not None
     assert (one.model.name, one.model.form, one.model.details["model"]) == ("far", "remote", "qwen3:8b")
+
+
+def test_a_gguf_is_added_where_it_lies_under_the_form_of_its_weights(
+    tiny: Path, workspace: Workspace, store: Store
+) -> None:
+    (one,) = added(tiny, workspace, store)
+    assert one.model is not None and not one.refused
+    assert (one.model.name, one.model.form, one.model.path) == ("tiny", "gguf-f16", str(tiny))
+    assert states(one)["end-of-turn"] == "ok"
+    assert added(tiny, workspace, store)[0].known
+
+
+def test_a_split_gguf_becomes_one_file_of_the_same_tensors(
+    tiny: Path, workspace: Workspace, store: Store, tmp_path: Path
+) -> None:
+    split(tiny, tmp_path / "parts", 2)
+    (one,) = added(tmp_path / "parts", workspace, store)
+    assert one.model is not None
+    assert tensors(workspace.resolve(one.model.path)) == tensors(tiny)
+    assert added(tmp_path / "parts", workspace, store)[0].known
+    next((tmp_path / "parts").glob("*00002-of*")).unlink()
+    (one,) = added(tmp_path / "parts", workspace, store)
+    assert one.refused and "00002-of-00002.gguf is not beside" in one.checks[-1].detail
+
+
+def test_another_template_for_a_gguf_is_written_into_a_copy(
+    tiny: Path, workspace: Workspace, store: Store, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.jinja"
+    file.write_text("{% for m in messages %}[{{ m.role }}] {{ m.content }}<|im_end|>{% endfor %}")
+    (one,) = added(tiny, workspace, store, template=file, name="mine")
+    assert one.model is not None
+    made = workspace.resolve(one.model.path)
+    assert made != tiny and tensors(made) == tensors(tiny)
+    assert read_header(made).metadata["tokenizer.chat_template"] == file.read_text()
+
+
+def test_a_lora_gguf_needs_its_base_and_fits_it_or_is_refused(
+    tiny: Path, adapters: list[Path], workspace: Workspace, store: Store
+) -> None:
+    (one,) = added(adapters[0], workspace, store)
+    assert one.refused and "--base NAME" in one.checks[-1].remedy
+    (one,) = added(adapters[0], workspace, store, base=str(tiny))
+    assert one.model is not None and one.model.form == "lora-gguf" and states(one)["active"] == "ok"
+    assert one.model.base_path == str(tiny)
+
+
+def split(file: Path, folder: Path, count: int) -> None:
+    """A GGUF in parts, as llama.cpp's gguf-split writes them: all metadata in the first."""
+    import gguf
+
+    folder.mkdir()
+    reader = gguf.GGUFReader(file)
+    share = -(-len(reader.tensors) // count)
+    for number in range(count):
+        name = folder / f"whole-{number + 1:05}-of-{count:05}.gguf"
+        writer = gguf.GGUFWriter(name, read_header(file).architecture)
+        for field in reader.fields.values():
+            if number == 0 and not field.name.startswith(("GGUF.", "general.architecture")):
+                inner = field.types[-1] if field.types[0] == gguf.GGUFValueType.ARRAY else None
+                writer.add_key_value(field.name, field.contents(), field.types[0], sub_type=inner)
+        writer.add_uint16("split.no", number)
+        writer.add_uint16("split.count", count)
+        for tensor in reader.tensors[number * share : (number + 1) * share]:
+            writer.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+
+
+def tensors(file: Path) -> dict[str, bytes]:
+    import gguf
+
+    return {tensor.name: tensor.data.tobytes() for tensor in gguf.GGUFReader(file).tensors}
