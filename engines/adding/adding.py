@@ -27,7 +27,7 @@ from engines.adding.record import Files, endpoint_record, record
 from engines.errors import EngineError
 from engines.gguf_format.header import read_header
 from engines.identity import adapter_sha256, base_sha256, file_sha256
-from results import BakeoffError, Model, Progress, Report, Store, Workspace, digest
+from results import BakeoffError, ImportRefused, Model, Progress, Report, Store, Workspace, bring_history, digest
 
 REPORT = "added"
 """Kind of the report that keeps a model's checklist."""
@@ -152,7 +152,9 @@ class _Adding:
         if known is not None:
             checklist.ok("name", f"It is in the store already, as {known.name}")
             return Added(plan.found, known.name, tuple(checklist.checks), known, known=True)
-        if not checklist.failed and not self.wishes.dry_run:
+        if not checklist.failed and self.wishes.dry_run:
+            self.history(plan)
+        elif not checklist.failed:
             try:
                 make = self.merged if plan.merged else self.rewritten if plan.rewritten else self.placed
                 made = make(plan)
@@ -160,7 +162,7 @@ class _Adding:
                 checklist.refused("merge" if plan.merged else "files", refused)
             else:
                 if made is not None:
-                    return self.registered(plan, made)
+                    return self.registered(plan, replace(made, run_id=self.history(plan)))
         return Added(plan.found, plan.name, tuple(checklist.checks), None)
 
     def placed(self, plan: Plan) -> Model | None:
@@ -236,6 +238,22 @@ class _Adding:
         finally:
             shutil.rmtree(work, ignore_errors=True)
         return self.recorded(plan, target, made_from=made, merged=how.words)
+
+    def history(self, plan: Plan) -> str | None:
+        """The run behind a model, by what its folder still has of its training; None where it has nothing."""
+        checklist = plan.checklist
+        if plan.found.path is None or not plan.path.is_dir():
+            return None
+        try:
+            found = bring_history(plan.path, self.store, plan.name, self.wishes.dry_run)
+        except ImportRefused as refused:
+            checklist.note("history", f"Its training is not read: {refused}")
+            return None
+        if found is None:
+            checklist.note("history", "Nothing beside the weights says how it was trained.")
+            return None
+        checklist.ok("history", f"{found.words}; not said: {'; '.join(found.missing) or 'nothing'}")
+        return None if self.wishes.dry_run else found.run_id
 
     def registered(self, plan: Plan, model: Model) -> Added:
         """Put a model into the store with its base and its checklist."""

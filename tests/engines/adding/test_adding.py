@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from engines import Wishes, add, find, read_header
 from engines.adding.adding import Added
 from results import Store, Workspace
 from tests.engines.adding.zoo import Zoo, served_logits
+from tests.results import foreign
 from trainer import miniature
 
 
@@ -203,3 +205,28 @@ def tensors(file: Path) -> dict[str, bytes]:
     import gguf
 
     return {tensor.name: tensor.data.tobytes() for tensor in gguf.GGUFReader(file).tensors}
+
+
+def test_its_training_becomes_the_run_behind_it_with_its_curve_and_settings(
+    zoo: Zoo, workspace: Workspace, store: Store
+) -> None:
+    told, silent = zoo.adapter("told", r=2), zoo.adapter("untold", r=8)
+    (told.folder / "trainer_state.json").write_text(json.dumps(foreign.trainer_state()))
+    models = [added(one.folder, workspace, store, name=name)[0].model for one, name in ((told, "a"), (silent, "b"))]
+    runs = {one.run.name: one.run for one in store.runs.list()}
+    assert [one and one.run_id for one in models] == [runs["a"].id, runs["b"].id]
+    assert [runs[name].config["lora.rank"] for name in "ab"] == [2, 8]
+    assert {one.origin for one in runs.values()} == {"imported"}
+    assert len(store.curves.read(runs["a"].id, "loss")[0]) == 6 and store.curves.metrics(runs["b"].id) == []
+    report = store.reports.get(str(models[0] and models[0].id), "added")
+    assert report is not None
+    (line,) = [line["detail"] for line in report.payload["checks"] if line["name"] == "history"]
+    assert "points of its curves and" in line and "told/trainer_state.json (Hugging Face Trainer)" in line
+
+
+def test_what_is_refused_or_only_looked_at_leaves_no_run(zoo: Zoo, workspace: Workspace, store: Store) -> None:
+    idle, dry = zoo.adapter("idle", trained=False), zoo.adapter("only-looked-at")
+    (refused,) = added(idle.folder, workspace, store)
+    (looked,) = added(dry.folder, workspace, store, dry_run=True)
+    assert refused.refused and states(looked)["history"] == "ok"
+    assert store.runs.list() == []
