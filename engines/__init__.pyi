@@ -5,6 +5,7 @@ from .adding.checking.checks import Check as Check
 from .adding.found import Found as Found, Kind as Kind
 from .adding.checking.inspection import Wishes as Wishes
 from .adding.record import Files as Files, endpoint_record as endpoint_record, record as record
+from .adding.hub import to_fetch as to_fetch
 from .adding.sources import find as find
 from .advisor import Advice as Advice, advise as advise
 from .errors import (

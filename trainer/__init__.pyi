@@ -14,7 +14,7 @@ from .data.report_words import data_words as data_words, removed_words as remove
 from .data.shown_rows import Preview as Preview, Shown as Shown, previews as previews
 from .errors import TrainerError as TrainerError
 from .experiment.reading import load_experiment as load_experiment
-from .experiment.schema import Evaluate as Evaluate, Experiment as Experiment
+from .experiment.schema import Evaluate as Evaluate, Experiment as Experiment, MadeElsewhere as MadeElsewhere
 from .experiment.variants import Variant as Variant, variants as variants
 from .hub.push import Upload as Upload, push as push, upload_of as upload_of
 from .planning.plan import Group as Group, Plan as Plan, plan as plan

@@ -1,4 +1,4 @@
-"""An experiment through the rooms: train, export, measure, decide. Every stage reuses what is there.
+"""An experiment through the rooms: add, train, export, measure, decide. Every stage reuses what is there.
 
 Killed anywhere, the same call goes on: a run at its newest checkpoint, an evaluation at its first open item. What
 cannot be done at all is refused before the first step. What fails on the way is named (`bakeoff.experiment.failures`),
@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
+from bakeoff.experiment.elsewhere import added, bases_of
 from bakeoff.experiment.failures import Failure, each_measured
 from results import BakeoffError, Evaluation, Form, Model, Progress, Report, Run, Store, Workspace
 from trainer import Experiment
@@ -56,7 +57,7 @@ def run_experiment(
     say: Say,
     leads: Collection[str] | None = None,
 ) -> Outcome:
-    """Train every variant, export the forms that the experiment names, measure them all.
+    """Add what was made elsewhere, train every variant, export the forms that the experiment names, measure them all.
 
     `leads`, in a rehearsal: ids of the runs that are exported to all formats; the others only to the first.
     Raises: BakeoffError for what the user must mend, before the first step; KeyboardInterrupt, a full disk and a store
@@ -68,7 +69,9 @@ def run_experiment(
     check(experiment, store, workspace, say)
     done_before = {summary.run.id for summary in store.runs.list() if summary.run.status == "finished"}
     measured_before = {evaluation.id for evaluation in store.evaluations.list() if evaluation.status == "finished"}
-    runs = tuple(trainer.train(experiment, store, workspace, progress))
+    others = added(experiment, store, workspace, progress, say)
+    engines.give_back()
+    runs = tuple(trainer.train(experiment, store, workspace, progress)) if experiment.bases else ()
     engines.give_back()
     for line in data_lines(runs, store):
         say(line)
@@ -78,9 +81,10 @@ def run_experiment(
     for run in runs:
         if run.status != "finished":
             say(f"{run.name} is {run.status}: {run.reason or 'no reason recorded'}")
-    models, refused = exported(experiment, runs, store, workspace, progress, say, leads)
-    evaluations, failed = measured(experiment, models, store, workspace, progress, say)
-    failures = (*refused, *failed)
+    made = {model.id: model for model in (*trained(runs, store), *others.models)}
+    models, refused = exported(experiment, tuple(made.values()), store, workspace, progress, say, leads)
+    evaluations, failed = measured(experiment, models, store, workspace, progress, say, others.identities)
+    failures = (*others.failures, *refused, *failed)
     store.reports.put(Report(experiment.name, "failures", {"failures": [asdict(failure) for failure in failures]}))
     reused = [evaluation for evaluation in evaluations if evaluation.id in measured_before]
     if reused:
@@ -144,40 +148,47 @@ def whole(experiment: Experiment) -> Experiment:
     return experiment.model_copy(update={"evaluate": experiment.evaluate.model_copy(update={"humaneval": humaneval})})
 
 
+def trained(runs: Sequence[Run], store: Store) -> list[Model]:
+    """What finished runs left, before any export."""
+    finished = {run.id for run in runs if run.status == "finished"}
+    return [model for model in store.models.list() if model.run_id in finished and model.form in TRAINED]
+
+
 def exported(
     experiment: Experiment,
-    runs: Sequence[Run],
+    made: Sequence[Model],
     store: Store,
     workspace: Workspace,
     progress: Progress,
     say: Say,
     leads: Collection[str] | None = None,
 ) -> tuple[tuple[Model, ...], tuple[Failure, ...]]:
-    """The experiment's models in every form that it names: bases first, then each run's adapter and its exports.
+    """The experiment's models in every form that it names: bases first, then what was made, then the exports of both.
+
+    made: what the runs left and what was made elsewhere, in any form.
 
     An export that is refused is a failure of its own. Raises: what ends everything (`bakeoff.experiment.failures`).
     """
     import engines
 
-    finished = {run.id for run in runs if run.status == "finished"}
     bases = [model for model in store.models.list() if model.form == "base" and model.base in experiment.bases]
-    trained = [model for model in store.models.list() if model.run_id in finished and model.form in TRAINED]
+    bases = list({model.id: model for model in (*bases, *bases_of(made, store, workspace))}.values())
     known = {model.id for model in store.models.list()}
-    references = engines.References(workspace, (*bases, *trained))
-    models = [*bases, *trained]
+    references = engines.References(workspace, (*bases, *made))
+    models = [*bases, *made]
     failures = []
-    wanted = exports(experiment, bases, trained, leads)
+    wanted = exports(experiment, bases, made, leads)
     for done, (model, form) in enumerate(wanted):
         progress("exporting", done, len(wanted))
         try:
-            made = engines.export(model, form, workspace, store, experiment.evaluate.lora_base, references)
+            file = engines.export(model, form, workspace, store, experiment.evaluate.lora_base, references)
         except Exception as error:
             failures.append(Failure.of(model, form, error))
             say(f"{model.name} is not exported as {form}: {failures[-1].reason}")
             continue
-        if made.id not in known:
-            say(f"{made.name}: {made.bytes / 1e6:.0f} MB as {form}")
-        models.append(made)
+        if file.id not in known:
+            say(f"{file.name}: {file.bytes / 1e6:.0f} MB as {form}")
+        models.append(file)
     if wanted:
         progress("exporting", len(wanted), len(wanted))
     return tuple(models), tuple(failures)
@@ -188,7 +199,7 @@ TRAINED: tuple[Form, ...] = ("adapter", "merged")
 
 
 def exports(
-    experiment: Experiment, bases: Sequence[Model], trained: Sequence[Model], leads: Collection[str] | None = None
+    experiment: Experiment, bases: Sequence[Model], made: Sequence[Model], leads: Collection[str] | None = None
 ) -> list[tuple[Model, Form]]:
     """(model, form) of everything that is exported, each once, what needs the same base in one form together.
 
@@ -199,7 +210,7 @@ def exports(
         beside: Form = experiment.evaluate.lora_base if form == "lora-gguf" else form
         if experiment.evaluate.base and beside != "merged":
             wanted += [(base, beside) for base in bases if not is_gguf(base)]
-        for model in trained:
+        for model in (one for one in made if one.form in TRAINED):
             rehearsed = leads is None or model.run_id in leads or form == forms[0]
             if rehearsed and (model.form == "adapter" or form.startswith("gguf-")):
                 wanted.append((model, form))
@@ -207,9 +218,17 @@ def exports(
 
 
 def measured(
-    experiment: Experiment, models: Sequence[Model], store: Store, workspace: Workspace, progress: Progress, say: Say
+    experiment: Experiment,
+    models: Sequence[Model],
+    store: Store,
+    workspace: Workspace,
+    progress: Progress,
+    say: Say,
+    elsewhere: Collection[str] = (),
 ) -> tuple[tuple[Evaluation, ...], tuple[Failure, ...]]:
     """Measure the models by everything that the experiment names.
+
+    elsewhere: identities of the models that were made elsewhere.
 
     A measurement measures the experiment's forms, or those of its own key `forms`; latency always GGUF files. One that
     fails for a model is a failure of its own. Raises: what ends everything (`bakeoff.experiment.failures`).
@@ -223,7 +242,7 @@ def measured(
     def measure(
         what: str, settings: Mapping[str, Any], call: Callable[..., list[Evaluation]], files: bool = False
     ) -> None:
-        fit = [model for model in models if fits(model, settings.get("forms", wanted.forms), experiment)]
+        fit = [model for model in models if fits(model, settings.get("forms", wanted.forms), experiment, elsewhere)]
         fit = [model for model in fit if is_gguf(model)] if files else fit
         if files and not fit:
             say(f"{what} is measured on files that llama.cpp serves: add lora-gguf or gguf-q8_0 to evaluate.forms")
@@ -236,7 +255,9 @@ def measured(
     if wanted.humaneval is not None:
         settings = _without_forms(wanted.humaneval)
         measure("humaneval", wanted.humaneval, partial(evaluator.evaluate_humaneval, settings=settings, **common))
-    if wanted.heldout is not None:
+    if wanted.heldout is not None and not experiment.data.sources:
+        say(WITHOUT_ROWS)
+    elif wanted.heldout is not None:
         rows = trainer.validation_rows(experiment, workspace)
         measure("heldout", wanted.heldout, partial(evaluator.evaluate_heldout, rows=rows, **common))
     if wanted.stopping is not None:
@@ -251,12 +272,19 @@ def measured(
     )
 
 
-def fits(model: Model, forms: Sequence[Form], experiment: Experiment) -> bool:
+WITHOUT_ROWS = "held-out loss is not measured: the file names no rows (data.sources)"
+
+
+def fits(model: Model, forms: Sequence[Form], experiment: Experiment, elsewhere: Collection[str] = ()) -> bool:
     """Whether a model is measured where these forms are: bases and their counterparts if bases are measured at all.
 
-    What full fine-tuning leaves counts as adapter too: it is what training left.
+    What full fine-tuning leaves counts as adapter too: it is what training left. elsewhere: identities of models that
+    were made elsewhere; what no adapter or folder is has one form, and is measured in that.
     """
-    if model.run_id is None:
+    if model.identity in elsewhere and model.form not in TRAINED:
+        return True
+    fine_tune = model.identity in elsewhere or model.details.get("source") in elsewhere
+    if model.run_id is None and not fine_tune:
         counterpart = "lora-gguf" in forms and model.form == experiment.evaluate.lora_base
         return experiment.evaluate.base and (model.form == "base" or model.form in forms or counterpart)
     return model.form in forms or (model.form == "merged" and "source" not in model.details and "adapter" in forms)

@@ -26,24 +26,28 @@ def plan(
     """
     import trainer
     from bakeoff import progress
+    from bakeoff.experiment.elsewhere import foreseen
     from bakeoff.experiment.foretelling import foretold
     from bakeoff.experiment.pipeline import without_sandbox
-    from bakeoff.fine_tuning.plan_text import plan_text
+    from bakeoff.fine_tuning.plan_text import models_text, plan_text
     from results import BakeoffError, Workspace
 
     experiment = trainer.load_experiment(experiment_file)
-    with progress.drawn() as report:
-        found = trainer.plan(experiment, Workspace.open(workspace), report)
+    place = Workspace.open(workspace)
+    with progress.drawn() as report, place.store() as store:
+        found = trainer.plan(experiment, place, report)
+        others = foreseen(experiment, store, place, report)
+    found = dataclasses.replace(found, problems=(*found.problems, *others.problems))
     try:
-        wholes = foretold(experiment.evaluate, found)
+        wholes = foretold(experiment.evaluate, found) if found.groups else ()
     except BakeoffError as error:
         wholes, found = (), dataclasses.replace(found, problems=(*found.problems, str(error)))
     if unscored := without_sandbox(experiment):
         found = dataclasses.replace(found, warnings=(*found.warnings, unscored))
     if json_:
         time = [dataclasses.asdict(whole) for whole in wholes]
-        print(json.dumps({**dataclasses.asdict(found), "time": time}, indent=2))
+        print(json.dumps({**dataclasses.asdict(found), "models": others.lines, "time": time}, indent=2))
     else:
-        print(plan_text(found, wholes))
+        print(plan_text(found, wholes, models_text(others, experiment)))
     if found.problems:
         sys.exit(1)

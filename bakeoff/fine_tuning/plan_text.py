@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bakeoff.experiment.elsewhere import Foreseen
 from bakeoff.experiment.foretelling import Whole
-from trainer import Group, Plan, removed_words
+from bakeoff.experiment.pipeline import WITHOUT_ROWS
+from trainer import Experiment, Group, Plan, removed_words
 
 STAGES = {
     "training": "training", "export": "exports", "humaneval": "HumanEval", "heldout": "held-out rows",
@@ -14,18 +16,39 @@ STAGES = {
 """What the stages are called."""
 
 
-def plan_text(plan: Plan, wholes: Sequence[Whole]) -> str:
-    """One block a group of variants, the time of the whole experiment at each place, then problems and warnings."""
-    lines = [f"{plan.experiment}: {plan.runs} fine-tune{'s' if plan.runs != 1 else ''}"]
+def plan_text(plan: Plan, wholes: Sequence[Whole], models: Sequence[str] = ()) -> str:
+    """One block a group of variants, the time of the whole experiment at each place, then problems and warnings.
+
+    models: what is said of models that were made elsewhere.
+    """
+    trained = f"{plan.runs} fine-tune{'s' if plan.runs != 1 else ''}" if plan.runs else "nothing is trained"
+    lines = [f"{plan.experiment}: {trained}"]
     for group in plan.groups:
         lines += _group_lines(group)
+    lines += ["", *models] if models else []
     if wholes:
-        lines += ["", "the whole experiment, within a factor of two:"]
+        beside = ", without what is measured of the models made elsewhere" if models else ""
+        lines += ["", f"the whole experiment, within a factor of two{beside}:"]
         width = max(len(whole.device) for whole in wholes)
         lines += [f"  {whole.device:<{width}} {_whole(whole)}" for whole in wholes]
     lines += [f"\nProblem: {problem}" for problem in plan.problems]
     lines += [f"\nWarning: {warning}" for warning in plan.warnings]
     return "\n".join(lines)
+
+
+def models_text(foreseen: Foreseen, experiment: Experiment) -> list[str]:
+    """What becomes of the models that an experiment file names and does not train."""
+    if not experiment.models:
+        return []
+    wanted = experiment.evaluate
+    named = [name for name in wanted.measurements if name != "heldout" or experiment.data.sources]
+    lines = ["models made elsewhere:", *(f"  {line}" for line in foreseen.lines)]
+    lines.append(f"  adapters and whole models in the formats {', '.join(wanted.forms)}; others as they are")
+    lines.append(f"  measured by {', '.join(STAGES[name] for name in named) or 'nothing: name a measurement'}")
+    if "heldout" in wanted.measurements:
+        said = "whether they were trained on these held-out rows is not known here" if experiment.data.sources else ""
+        lines.append(f"  {said or WITHOUT_ROWS}")
+    return lines
 
 
 def _group_lines(group: Group) -> list[str]:

@@ -96,6 +96,28 @@ def find(source: str) -> list[Found]:
     ]
 
 
+def to_fetch(source: str) -> str:
+    """What `find` would download for a source, with its size, in words; "" for nothing.
+
+    Raises: FileRefused, as `find` does.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    if not source.lower().startswith("hub:"):
+        return ""
+    wanted = parsed(source)
+    listing = listed(wanted)
+    if listing.cached:
+        return ""
+    choice, _ = chosen(wanted, listing)
+    name, commit = wanted.repository, listing.commit
+    cached = {file: try_to_load_from_cache(name, file, revision=commit) for file in choice.files}
+    lacking = [file for file, place in cached.items() if not isinstance(place, str)]
+    if not lacking:
+        return ""
+    return f"hub:{name}{choice.what} at {commit[:12]}:{_size(_sum(listing.files, lacking))} to fetch"
+
+
 def parsed(source: str) -> Wanted:
     """What `hub:user/repo[/path][:quantization][@revision]` names. Raises: FileRefused."""
     text = re.sub(r"^(//)?(https?://)?(huggingface\.co/|hf\.co/)?", "", source.partition(":")[2].strip())

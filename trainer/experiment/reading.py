@@ -44,11 +44,32 @@ def experiment_of(raw: Mapping[str, Any], origin: str) -> Experiment:
         problems = []
     except ValidationError as error:
         problems = [_sentence(dict(item)) for item in error.errors(include_url=False)]
-    problems += _sweep_problems(raw)
+    problems += [*_lacking(raw), *_sweep_problems(raw)]
     if problems or experiment is None:
         count = f"{len(problems)} problem{'s' if len(problems) != 1 else ''}"
         raise ExperimentInvalid(f"{origin} has {count}:\n" + "\n".join(f"  {problem}" for problem in problems))
     return experiment
+
+
+def _lacking(raw: Mapping[str, Any]) -> list[str]:
+    """What is missing, or has nothing to work on, by what the file is for: training, or measuring what there is."""
+    bases, data = raw.get("bases"), raw.get("data")
+    problems = []
+    if not bases and not raw.get("models"):
+        given = f"{bases!r} names none" if "bases" in raw else "missing; it has no default"
+        problems.append(f"bases: {given}; what is only to be measured goes under models")
+    elif not bases:
+        for key in ("training", "lora", "sweep"):
+            untouched = Experiment.model_fields[key].default.model_dump(mode="json")
+            if raw.get(key) and raw[key] != untouched:
+                problems.append(f"{key}: nothing is trained without bases; name some, or leave it out")
+    if bases and not data:
+        problems.append("data: missing; it has no default")
+    if isinstance(data, Mapping) and not data.get("sources") and (bases or raw.get("models")):
+        untouched = Experiment.model_fields["data"].default.model_dump(mode="json")
+        if bases or dict(data) != untouched:
+            problems.append("data.sources: missing; it has no default")
+    return problems
 
 
 def with_settings(experiment: Experiment, settings: Mapping[str, Any]) -> Experiment:
@@ -141,7 +162,7 @@ def _sweep_problems(raw: Mapping[str, Any]) -> list[str]:
         for parent in filter(None, parents.split(".")):
             field = section.model_fields.get(parent) if section else None
             section = _section_of(field.annotation) if field else None
-        if section is None or last not in section.model_fields or key in ("name", "bases", "sweep"):
+        if section is None or last not in section.model_fields or key in ("name", "bases", "models", "sweep"):
             known = [f"{top}.{name}" for top in ("data", "training", "lora") for name in _keys([top])]
             close = difflib.get_close_matches(str(key), known, n=1)
             problem = f"{where}: no such setting{f'; did you mean {close[0]}?' if close else ''}"
@@ -171,8 +192,16 @@ def _from_folder(experiment: Experiment, folder: Path) -> Experiment:
         beside = folder / Path(name).expanduser()
         return str(beside.resolve()) if looks_local and beside.exists() else name
 
+    def placed(name: str) -> str:  # also what is not there: the message then says where it was looked for
+        return str((folder / name).resolve()) if name.startswith(("./", "../")) else resolved(name)
+
     data = experiment.data
     sources = tuple(source.model_copy(update={"name": resolved(source.name)}) for source in data.sources)
     benchmarks = tuple(resolved(name) for name in data.decontaminate)
     data = data.model_copy(update={"sources": sources, "decontaminate": benchmarks})
-    return experiment.model_copy(update={"data": data, "bases": tuple(resolved(base) for base in experiment.bases)})
+    models = tuple(
+        one.model_copy(update={key: placed(getattr(one, key)) for key in ("source", "base", "template")})
+        for one in experiment.models
+    )
+    bases = tuple(resolved(base) for base in experiment.bases)
+    return experiment.model_copy(update={"data": data, "bases": bases, "models": models})

@@ -114,7 +114,7 @@ class Quality(Section):
 class Data(Section):
     """The rows that are learned, and those that are held back."""
 
-    sources: tuple[Source, ...] = Field(min_length=1)
+    sources: tuple[Source, ...] = ()
     quality: Quality = Quality()
     decontaminate: tuple[str, ...] = ("humaneval",)
     """Benchmarks whose overlap is measured and reported: humaneval, or a JSONL file with a `prompt` column."""
@@ -297,14 +297,39 @@ class Evaluate(Section):
         return {name: settings for name, settings in asked.items() if settings is not None}
 
 
+class MadeElsewhere(Section):
+    """A model that is measured as it is: a text, or a mapping where there is more to say than its source."""
+
+    source: str = Field(min_length=1)
+    """A path (relative to the experiment file), hub:user/repo[@revision], ollama:NAME, http://host/v1#model, or the
+    name of a model in the store. A folder above several models is all of them."""
+    name: Slug | Literal[""] = ""
+    """What it is called; empty for a name from its source."""
+    base: str = ""
+    """The base of an adapter that does not name its own, or names one that is not here."""
+    template: str = ""
+    """File of a chat template (Jinja), before the model's own."""
+    base_quantization: Literal["none", "nf4"] = "none"
+    """nf4: an adapter's base is quantized to 4 bits and back first, as QLoRA trained over it."""
+
+
 class Experiment(Section):
-    """One experiment file, checked."""
+    """One experiment file, checked. What must stand in it by what it is for is in `trainer.experiment.reading`."""
 
     name: Slug
-    bases: tuple[str, ...] = Field(min_length=1)
-    """Registry names, Hub ids, local folders or GGUF files."""
-    data: Data
+    bases: tuple[str, ...] = ()
+    """Registry names, Hub ids, local folders or GGUF files: what is fine-tuned."""
+    models: tuple[MadeElsewhere, ...] = ()
+    """What is measured beside the fine-tunes, or instead of any."""
+    data: Data = Data()
     training: Training = Training()
     lora: Lora = Lora()
     sweep: Sweep = Sweep()
     evaluate: Evaluate = Evaluate()
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _texts_are_sources(cls, models: Any) -> Any:
+        if not isinstance(models, list | tuple):
+            return models
+        return [{"source": one} if isinstance(one, str) else one for one in models]

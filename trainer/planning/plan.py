@@ -348,7 +348,7 @@ def _experiment_warnings(experiment: Experiment) -> list[str]:
             "GGUF files are asked through llama.cpp, whose build here is for processors, so that part of the time is "
             f"the processor's: {CUDA_WHEELS}"
         )
-    if not evaluate.base:
+    if not evaluate.base and experiment.bases:
         told.append("the untouched bases are not measured, so nobody learns whether training helped: evaluate.base")
     if sweep.keep_best_by == "validation_loss" and len({_tokenizer_kind(base) for base in experiment.bases}) > 1:
         told.append(

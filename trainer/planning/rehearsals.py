@@ -27,7 +27,7 @@ from results import Workspace, digest
 from trainer.bases.loading import base_folder, base_path
 from trainer.bases.miniatures import ARCHITECTURES, miniature
 from trainer.bases.registry import entry, packaged_path, shape_of
-from trainer.errors import BaseUnavailable, DataInvalid, SourceUnreachable
+from trainer.errors import BaseUnavailable, DataInvalid, ExperimentInvalid, SourceUnreachable
 from trainer.experiment.reading import with_settings
 from trainer.experiment.schema import Columns, Experiment, Source
 from trainer.experiment.variants import variants
@@ -68,10 +68,15 @@ def rehearsal(experiment: Experiment, workspace: Workspace) -> Rehearsal:
     Raises: BaseUnavailable for a base whose architecture has no miniature; DataInvalid when a source is reached and
     cannot be read; ExperimentInvalid when a setting does not fit.
     """
+    if not experiment.bases:
+        raise ExperimentInvalid(
+            f"{experiment.name} trains nothing, so there is nothing to rehearse. What it would do: bakeoff plan FILE"
+        )
     sources = _Sources(workspace.path / "data")
     sweep, evaluate = experiment.sweep, experiment.evaluate
     shown = {
         "name": f"{experiment.name[:69]}-rehearsal",
+        "models": [],
         "bases": [str(_small_base(base, workspace.path / "bases")) for base in experiment.bases],
         **_small_data(experiment, sources),
         **_small_training(experiment),
@@ -139,6 +144,7 @@ def _words(whole: Experiment, small: Experiment, leading: frozenset[str], unreac
         named = ", ".join(run.name for run in runs if run.id in leading)
         told.append(f"every format is made from the bases and from {named}; from the others {forms[0]} alone")
     left_out = ["memory, time, the real weights and templates", "the best number of threads"]
+    left_out += [f"the {len(whole.models)} models made elsewhere"] if whole.models else []
     left_out += [f"data.quality.min_score {whole.data.quality.min_score}"] if whole.data.quality.min_score else []
     left_out += [f"report_to {', '.join(whole.training.report_to)}"] if whole.training.report_to else []
     left_out += [f"the mirror {whole.training.mirror}"] if whole.training.mirror else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -25,8 +26,10 @@ def written(folder: Path, content: object) -> Path:
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_shipped_files_load_and_have_distinct_runs(path: Path) -> None:
-    runs = variants(load_experiment(path))
-    assert len({run.id for run in runs}) == len({run.name for run in runs}) == len(runs) >= 2
+    found = load_experiment(path)
+    runs = variants(found)
+    assert len({run.id for run in runs}) == len({run.name for run in runs}) == len(runs)
+    assert len(runs) >= 2 or len(found.models) >= 2
 
 
 def test_the_studies_are_all_there() -> None:
@@ -126,3 +129,45 @@ def test_weights_are_all_or_none(tmp_path: Path) -> None:
     raw = {**SMALLEST, "data": {"sources": [{"name": "a", "weight": 1}, {"name": "b"}]}}
     with pytest.raises(TrainerError, match="1 of 2 sources have a weight"):
         load_experiment(written(tmp_path, raw))
+
+
+MEASURED = {"name": "compare", "models": ["./a", {"source": "hub:me/b", "name": "b", "base": "some/base"}]}
+
+
+def test_models_made_elsewhere_need_no_bases_and_no_data(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "chat.jinja").write_text("")
+    models = [*MEASURED["models"], {"source": "./gone.gguf", "template": "./chat.jinja"}, "demo-rank8"]
+    found = load_experiment(written(tmp_path, {**MEASURED, "models": models}))
+    gone = str(tmp_path / "gone.gguf")
+    assert [one.source for one in found.models] == [str(tmp_path / "a"), "hub:me/b", gone, "demo-rank8"]
+    assert (found.models[1].name, found.models[1].base) == ("b", "some/base")
+    assert found.models[2].template == str(tmp_path / "chat.jinja")
+    assert variants(found) == []
+    assert with_settings(found, {"evaluate.humaneval": {}}).models == found.models
+
+
+def test_models_change_no_run_s_id(tmp_path: Path) -> None:
+    (alone,) = variants(load_experiment(written(tmp_path, SMALLEST)))
+    (beside,) = variants(load_experiment(written(tmp_path, {**SMALLEST, "models": ["hub:me/b"]})))
+    assert alone.id == beside.id
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"models": []}, "bases: missing; it has no default; what is only to be measured goes under models"),
+        ({"models": [{"sorce": "x"}]}, "models.0.sorce: no such key; did you mean source?"),
+        ({"models": [{"source": "x", "name": "a b"}]}, "models.0.name: "),
+        ({"models": "x"}, "models: 'x' is not right"),
+        ({"models": [""]}, "models.0.source: '' is not right"),
+        ({"lora": {"rank": 4}}, "lora: nothing is trained without bases; name some, or leave it out"),
+        ({"sweep": {"seeds": [1, 2]}}, "sweep: nothing is trained without bases"),
+        ({"data": {"validation_fraction": 0.5}}, "data.sources: missing; it has no default"),
+        ({"bases": ["some/base"]}, "data: missing; it has no default"),
+    ],
+)
+def test_what_models_made_elsewhere_lack_is_named_by_its_key(change: dict[str, Any], said: str, tmp_path: Path) -> None:
+    with pytest.raises(TrainerError) as caught:
+        load_experiment(written(tmp_path, {**MEASURED, **change}))
+    assert said in str(caught.value)
