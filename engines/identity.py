@@ -92,7 +92,10 @@ def _compare(model: Model, path: Path, recorded: str, part: str) -> None:
     if not recorded:
         return
     if not path.exists():
-        raise FileChanged(f"{path}, {_named(model, part)}, is gone. Put it back, export it again or archive the model.")
+        raise FileChanged(
+            f"{path}, {_named(model, part)}, is gone. Put it back, or run its experiment again: "
+            "that rebuilds what its checkpoint holds."
+        )
     digests = {"base": base_sha256, "adapter": adapter_sha256, "whole": folder_sha256 if path.is_dir() else base_sha256}
     try:
         found = digests[part](path)
@@ -103,7 +106,8 @@ def _compare(model: Model, path: Path, recorded: str, part: str) -> None:
     if found != recorded:
         raise FileChanged(
             f"{path}, {_named(model, part)}, is not what was registered: SHA-256 {found[:12]}…, then {recorded[:12]}…. "
-            "Put the old files back, or export or register the new ones under another name."
+            "Put the old files back, or remove these and run its experiment again, which rebuilds them. New ones need "
+            "another name."
         )
 
 

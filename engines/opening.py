@@ -53,7 +53,10 @@ def open_engine(
 
         return OpenAIEngine.of(model)
     if not path.exists():
-        raise FileRefused(f"{path}, the {model.form} of {model.name}, is gone. Export it again or archive the model.")
+        raise FileRefused(
+            f"{path}, the {model.form} of {model.name}, is gone. Put it back, or run its experiment again: "
+            "that rebuilds what its checkpoint holds."
+        )
     legacy = model.form == "ggml" or (path.is_file() and legacy_format(path))
     if not legacy and model.form != "adapter" and is_llama(model, workspace):
         opened = open_engines(

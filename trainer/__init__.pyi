@@ -20,5 +20,6 @@ from .hub.push import Upload as Upload, push as push, upload_of as upload_of
 from .planning.plan import Group as Group, Plan as Plan, plan as plan
 from .planning.rehearsals import Rehearsal as Rehearsal, rehearsal as rehearsal
 from .planning.shipping import impossible_forms as impossible_forms
+from .runs.rebuilding import rebuild as rebuild
 from .sources.conversations import Conversation as Conversation
 from .training import train as train

@@ -73,7 +73,7 @@ def run_experiment(
     engines.give_back()
     runs = tuple(trainer.train(experiment, store, workspace, progress)) if experiment.bases else ()
     engines.give_back()
-    for line in data_lines(runs, store):
+    for line in (*data_lines(runs, store), *trainer.rebuild(runs, store, workspace)):
         say(line)
     reused_runs = [run for run in runs if run.id in done_before]
     if reused_runs:
@@ -173,7 +173,7 @@ def exported(
 
     bases = [model for model in store.models.list() if model.form == "base" and model.base in experiment.bases]
     bases = list({model.id: model for model in (*bases, *bases_of(made, store, workspace))}.values())
-    known = {model.id for model in store.models.list()}
+    known = {model.id: workspace.resolve(model.path).exists() for model in store.models.list()}
     references = engines.References(workspace, (*bases, *made))
     models = [*bases, *made]
     failures = []
@@ -188,6 +188,8 @@ def exported(
             continue
         if file.id not in known:
             say(f"{file.name}: {file.bytes / 1e6:.0f} MB as {form}")
+        elif not known[file.id]:
+            say(f"{file.name}: its file was gone; made again from {model.name}, the same by SHA-256")
         models.append(file)
     if wanted:
         progress("exporting", len(wanted), len(wanted))

@@ -21,6 +21,7 @@ def train(
     Example: bakeoff train experiments/demo.yaml
     """
     import json
+    import sys
 
     import trainer
     from bakeoff.writing import writable
@@ -31,6 +32,8 @@ def train(
     before = {summary.run.id for summary in store.runs.list() if summary.run.status == "finished"}
     with progress.drawn() as report:
         runs = trainer.train(experiment, store, place, report)
+    for line in trainer.rebuild(runs, store, place):
+        print(f"bakeoff: {line}", file=sys.stderr)
     for run in runs:
         reused = run.id in before
         if as_json:

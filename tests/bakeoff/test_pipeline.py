@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from bakeoff.experiment import summary
 from bakeoff.experiment.failures import Failure, each_measured, ends_everything, told
 from bakeoff.experiment.pipeline import Outcome, exports, fits, run_experiment, without_sandbox
 from bakeoff.main import app
+from engines import prove
 from evaluator.sandbox.bubblewrap import sandbox_description
 from results import BakeoffError, Evaluation, Model, Store, StoreError, Workspace
 from trainer import Experiment, miniature
@@ -53,13 +55,13 @@ def test_what_fails_ends_nothing_else_and_alone_is_tried_again(tmp_path: Path) -
         adapter = next(one for one in store.models.list() if one.name == "mini-rank4")
         weights = workspace.resolve(adapter.path) / "adapter_model.safetensors"
         whole = weights.read_bytes()
-        weights.unlink()
+        weights.write_bytes(whole[:-4] + bytes(4))
 
         outcome, lines = run(experiment(base), store, workspace)
         assert [(one.model, one.what) for one in outcome.failures] == [
             ("mini-rank4", "lora-gguf"), ("mini-rank4", "gguf-q8_0"), ("mini-rank4", "heldout"),
         ]  # fmt: skip
-        assert all("adapter_model.safetensors" in one.reason and not one.trace for one in outcome.failures)
+        assert all("is not what was registered" in one.reason and not one.trace for one in outcome.failures)
         made = {"base", "base-q8_0", "mini-rank2", "mini-rank4", "mini-rank2-lora-q8_0", "mini-rank2-q8_0"}
         assert {model.name for model in outcome.models} == made
         names = {store.models.get(one.model_id).name for one in outcome.evaluations if one.status == "finished"}
@@ -79,6 +81,31 @@ def test_what_fails_ends_nothing_else_and_alone_is_tried_again(tmp_path: Path) -
         }  # fmt: skip
         files = {model.base_path for model in again.models if model.form == "lora-gguf"}
         assert files == {store.models.find("base-q8_0").path}
+
+
+@pytest.mark.slow
+def test_what_was_removed_is_rebuilt_from_its_checkpoint_and_said(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "workspace")
+    what = experiment(
+        miniature("llama", tmp_path / "base"), **{"evaluate.forms": ["adapter", "gguf-q8_0"], "evaluate.heldout": None}
+    )
+    with workspace.store() as store:
+        first, _ = run(what, store, workspace)
+        ranks = {one.name: workspace.resolve(one.path) for one in first.models}
+        shutil.rmtree(ranks["mini-rank2"])
+        (ranks["mini-rank4"] / "adapter_model.safetensors").unlink()
+        ranks["mini-rank2-q8_0"].unlink()
+        shutil.rmtree(workspace.path / "runs" / str(store.models.find("mini-rank4").run_id) / "best")
+
+        again, lines = run(what, store, workspace)
+        rebuilt = [line for line in lines if "SHA-256" in line]
+        assert [line.split(":")[0] for line in rebuilt] == ["mini-rank2", "mini-rank2-q8_0"]
+        assert any(line.startswith("mini-rank4: its files are gone, and no whole checkpoint") for line in lines)
+        assert {one.identity for one in again.models} == {one.identity for one in first.models}
+        for name in ("mini-rank2", "mini-rank2-q8_0"):
+            prove(store.models.find(name), workspace)
+        with pytest.raises(BakeoffError, match=r"adapter_model\.safetensors"):
+            prove(store.models.find("mini-rank4"), workspace)
 
 
 @pytest.mark.slow

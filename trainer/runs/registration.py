@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from engines import Files, record
-from results import Model
+from results import Model, Workspace
 from trainer.bases.loading import Base
 from trainer.bases.templates import PLAIN_TEMPLATE
 from trainer.bases.tokenizer import Tokenizer
@@ -64,11 +64,21 @@ def template_of(tokenizer: Tokenizer) -> str:
 
 def _published(trained: Trained, session: Session) -> Path:
     """A copy of a checkpoint's model files with the tokenizer beside them; renamed into place when whole."""
-    target = session.workspace.folder("models") / trained.run_id
-    temporary = target.with_name(f".writing-{target.name}")
-    shutil.rmtree(temporary, ignore_errors=True)
-    shutil.copytree(trained.best, temporary, ignore=shutil.ignore_patterns("COMPLETE", "state.json", "optimizer*"))
-    trained.base.tokenizer.save_pretrained(temporary)
+    made = written(trained.best, trained.base.tokenizer, session.workspace, trained.run_id)
+    return put_in_place(made, session.workspace.path / "models" / trained.run_id)
+
+
+def written(best: Path, tokenizer: Tokenizer, workspace: Workspace, run_id: str) -> Path:
+    """A hidden folder in `models/` with a checkpoint's model files and the tokenizer beside them."""
+    made = workspace.folder("models") / f".writing-{run_id}"
+    shutil.rmtree(made, ignore_errors=True)
+    shutil.copytree(best, made, ignore=shutil.ignore_patterns("COMPLETE", "state.json", "optimizer*"))
+    tokenizer.save_pretrained(made)
+    return made
+
+
+def put_in_place(made: Path, target: Path) -> Path:
+    """Rename a whole folder over whatever lies at its place; returns that place."""
     shutil.rmtree(target, ignore_errors=True)
-    temporary.rename(target)
+    made.rename(target)
     return target
