@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import socket
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ import httpx
 from engines.demands import Demands, TokenChance
 from engines.errors import EngineBusy, EngineCrashed, EngineError
 from engines.interface import Chunk, Completion, FinishReason, Message, Sampling
-from engines.stops import StopFilter, cut
+from engines.stops import StopFilter, cut, whole
 from results.records import Model, Progress
 
 AT_ONCE = 8
@@ -65,7 +66,7 @@ class OpenAIEngine:
 
     def stream(self, messages: Sequence[Message], sampling: Sampling) -> OpenAIStream:
         """Answer a conversation; the template is the endpoint's."""
-        body = {"messages": [dict(message) for message in messages], **self._settings(sampling)}
+        body = {"messages": [dict(one) for one in messages], **self._settings(sampling)}
         return OpenAIStream(self, "/chat/completions", body, sampling)
 
     def stream_text(self, prompt: str, sampling: Sampling) -> OpenAIStream:
@@ -106,7 +107,13 @@ class OpenAIEngine:
     def render(self, messages: Sequence[Message]) -> str:
         """The prompt text, where llama-server or `bakeoff serve` answers. Raises: EngineError elsewhere."""
         root = self.url.removesuffix("/v1")
-        return str(self._post("/apply-template", {"messages": list(messages), "model": self.model}, root)["prompt"])
+        return str(
+            self._post(
+                "/apply-template",
+                {"messages": [dict(one) for one in messages], "model": self.model},
+                root,
+            )["prompt"]
+        )
 
     def count_tokens(self, text: str) -> int:
         """Tokens of a text, where llama-server, vLLM or `bakeoff serve` answers. Raises: EngineError elsewhere."""
@@ -156,6 +163,7 @@ class OpenAIEngine:
 
     def _send(self, url: str, body: Any, stream: bool = False) -> httpx.Response:
         """POST a request to sample, once more without `NEUTRAL` if it is refused with it, and from then on without."""
+        whole(json.dumps(body, ensure_ascii=False))
         request = self._client.build_request("POST", url, json={**body, **self._neutral})
         answer = self._client.send(request, stream=stream)
         if answer.status_code in (400, 422) and self._neutral:
@@ -166,6 +174,7 @@ class OpenAIEngine:
         return answer
 
     def _post(self, path: str, body: Any, root: str | None = None) -> Any:
+        whole(json.dumps(body, ensure_ascii=False))
         try:
             answer = self._client.post(root + path, json=body) if root else self._send(self.url + path, body)
         except httpx.HTTPError as problem:
@@ -212,8 +221,14 @@ class OpenAIStream(Iterator[Chunk]):
         return next(self._pieces)
 
     def close(self) -> None:
-        """Stop. From another thread it takes effect with the next piece."""
+        """Stop. From another thread too, also while it waits for the first piece."""
         self._cancelled = True
+        if self._response is not None:  # whoever reads from it wakes up
+            stream = self._response.extensions.get("network_stream")
+            sock = stream.get_extra_info("socket") if stream is not None else None
+            if sock is not None:
+                with contextlib.suppress(OSError):
+                    sock.shutdown(socket.SHUT_RDWR)
         with contextlib.suppress(ValueError):
             self._pieces.close()
 
@@ -243,6 +258,8 @@ class OpenAIStream(Iterator[Chunk]):
         finally:
             if self._response:
                 self._response.close()
+        if self._cancelled:
+            return
         if finish is None and not filtered.stopped:
             raise self._engine._unreachable(EOFError("the answer broke off"))
         yield Chunk(filtered.end(), 0, "stop" if filtered.stopped else finish, note)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from engines.errors import EngineError
+
 
 class StopFilter:
     """Lets text through until a stop string appears, holding back what may be the beginning of one."""
@@ -48,3 +50,15 @@ def _overlap(text: str, stop: str) -> int:
         if text.endswith(stop[:length]):
             return length
     return 0
+
+
+def whole(text: str) -> str:
+    """The text, if it can be sent to a model. Raises: EngineError naming a lone surrogate, half of a character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise EngineError(
+            f"The text holds half a character, U+{ord(text[error.start]):04X} at place {error.start}, which no "
+            "tokenizer takes. Remove it, or send the whole character."
+        ) from None
+    return text

@@ -27,6 +27,9 @@ from engines.huggingface.slot_attention import SlotCache, decode_step
 FILL_TOKENS = 4096
 """Most prompt tokens, padding included, that one forward reads: bounds the activations' memory."""
 
+STRETCH_TOKENS = 512
+"""Most tokens of one prompt that one forward reads: between two of them whoever asked may stop."""
+
 WIDTH_STEP = 32
 """Attention reads the cache up to a multiple of this, so shapes change seldom."""
 
@@ -95,11 +98,20 @@ class BatchedDecoder:
             ids[place, : len(row.request.ids)] = torch.tensor(row.request.ids)
         ends = torch.tensor([len(row.request.ids) for row in filled])
         cache.reserve(longest + 1)
-        cache.filling = torch.tensor(slots, device=self.device)
         self.row_adapters.set([adapter] * len(slots))
-        hidden = self._hidden(ids, torch.arange(longest)[None, :].expand(len(slots), -1), cache)
-        cache.filling = None
-        logits = self._logits(hidden[torch.arange(len(slots)), ends - 1])
+        last: list[torch.Tensor | None] = [None] * len(slots)
+        for start in range(0, longest, STRETCH_TOKENS):
+            if start:
+                yield filled[0].index, Piece("", 0)
+                self.row_adapters.set([adapter] * len(slots))  # another request may have been answered meanwhile
+            stop = min(start + STRETCH_TOKENS, longest)
+            cache.filling, cache.filled = torch.tensor(slots, device=self.device), start
+            hidden = self._hidden(ids[:, start:stop], torch.arange(start, stop)[None, :].expand(len(slots), -1), cache)
+            cache.filling, cache.filled = None, 0
+            for place, end in enumerate(ends.tolist()):
+                if start < end <= stop:
+                    last[place] = hidden[place, end - 1 - start]
+        logits = self._logits(torch.stack([state for state in last if state is not None]))
         chosen = self._choose(logits, filled)
         for place, slot in enumerate(slots):
             lengths[slot] = ends[place]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,10 @@ from engines.huggingface.batching import head_logits
 from engines.huggingface.decoders import Decoders, chosen
 from engines.huggingface.lora_bank import RowAdapters, install, load_adapter
 from engines.huggingface.memory import give_back
-from engines.huggingface.requests import BASE, Generated, Request
+from engines.huggingface.requests import BASE, Cut, Generated, Request
 from engines.huggingface.slot_attention import IMPLEMENTATION
 from engines.interface import Chunk, Completion, Message, Sampling
+from engines.stops import whole
 from results.records import Progress
 
 TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<|end|>", "<|endoftext|>", "</s>")
@@ -191,10 +193,31 @@ class HuggingFaceEngine:
         """Token ids of a prompt, with the beginning-of-text token where the model has one and the text lacks it."""
         start = self.tokenizer.bos_token
         special = not (start and prompt.startswith(start))
-        ids = tuple(self.tokenizer(prompt, add_special_tokens=special).input_ids)
+        ids = tuple(self.tokenizer(whole(prompt), add_special_tokens=special).input_ids)
         if not ids:
             raise WeightsRefused("An empty prompt has no tokens; give at least one character")
         return ids
+
+    @property
+    def context(self) -> int | None:
+        """Tokens that a prompt and its answer may have together, by the model's own files; None where they say none."""
+        most = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        return int(most) if most else None
+
+    def request(self, prompt: str, sampling: Sampling, adapter: str | None = None, cut: Cut | None = None) -> Request:
+        """A prompt as the decoders take it, its answer no longer than the context leaves room for.
+
+        Raises: EngineError for a prompt that fills the context, or holds what no tokenizer takes.
+        """
+        ids, context = self.encode(prompt), self.context
+        if context is not None and len(ids) >= context:
+            raise EngineError(
+                f"The prompt has {len(ids)} tokens; {self.base.name} has a context of {context}. Shorten it.",
+                code="context_length_exceeded",
+            )
+        if context is not None and sampling.max_tokens > context - len(ids):
+            sampling = replace(sampling, max_tokens=context - len(ids))
+        return Request(ids, sampling, self.adapter if adapter is None else adapter, cut)
 
     def answers(self, requests: Sequence[Request], slots: int | None = None) -> Iterator[tuple[int, Generated]]:
         """Answer requests of any mixture of adapters; yields (index, answer) as they finish.
@@ -261,13 +284,16 @@ class HuggingFaceEngine:
         return head_logits(self.model, hidden[:, -1:])[:, 0].float().cpu()
 
     def stream(self, messages: Sequence[Message], sampling: Sampling) -> Generator[Chunk]:
-        """Answer one conversation as it is generated; the last chunk has the reason and no text."""
+        """Answer one conversation as it is generated; the last chunk has the reason and no text.
+
+        Chunks without text come while a long prompt is read: there whoever iterates may stop.
+        """
         return self.stream_text(self.render(messages), sampling)
 
     def stream_text(self, prompt: str, sampling: Sampling) -> Generator[Chunk]:
         """Continue one raw prompt as it is generated."""
         self._open()
-        request = Request(self.encode(prompt), sampling, self.adapter)
+        request = self.request(prompt, sampling)
         told = 0
         for _, event in self.decoders.one().events([request]):
             if isinstance(event, Generated):
@@ -280,7 +306,7 @@ class HuggingFaceEngine:
         self, prompts: Sequence[str], sampling: Sampling, progress: Progress | None = None
     ) -> list[Completion]:
         """Continue raw prompts, batched; results in the order of the prompts."""
-        requests = [Request(self.encode(prompt), sampling, self.adapter) for prompt in prompts]
+        requests = [self.request(prompt, sampling) for prompt in prompts]
         started = time.perf_counter()
         results: dict[int, Completion] = {}
         for index, answer in self.answers(requests):
@@ -319,11 +345,11 @@ class HuggingFaceEngine:
 
     def count_tokens(self, text: str) -> int:
         """Tokens of a text, special tokens not added."""
-        return len(self.tokenizer(text, add_special_tokens=False).input_ids)
+        return len(self.tokenizer(whole(text), add_special_tokens=False).input_ids)
 
     def token_ids(self, text: str, add_special: bool = False, parse_special: bool = True) -> list[int]:
         """Token ids of a text, as `engines.demands.TokenizingEngine` has it."""
-        asked = self.tokenizer(text, add_special_tokens=add_special, split_special_tokens=not parse_special)
+        asked = self.tokenizer(whole(text), add_special_tokens=add_special, split_special_tokens=not parse_special)
         return [int(one) for one in asked.input_ids]
 
     def text_of(self, ids: Sequence[int]) -> str:

@@ -65,22 +65,24 @@ def slot_attention_forward(
 ) -> tuple[torch.Tensor, None]:
     """query (rows, heads, n, d), key and value (rows, groups, width, d) -> (rows, n, heads, d).
 
-    Without a step the rows are texts padded on the right, so causality alone hides the padding.
+    Without a step the rows are texts padded on the right, so causality alone hides the padding; `query` is the last n
+    of `width` positions, the others were read before.
     """
     del module, attention_mask
     step, sliding_window, softcap = how.get("step"), how.get("sliding_window"), how.get("softcap")
-    length = key.shape[2]
+    length, asked = key.shape[2], query.shape[2]
     mask = None
     if step is not None:
         mask = step.mask
         if sliding_window is not None and step.width > sliding_window:
             places = torch.arange(step.width, device=key.device)[None, :]
             mask = mask.masked_fill((places <= step.lengths[:, None] - sliding_window)[:, None, None, :], float("-inf"))
-    elif (sliding_window is not None and length > sliding_window) or softcap:
-        band = torch.ones(length, length, dtype=torch.bool, device=key.device).tril()
+    elif (sliding_window is not None and length > sliding_window) or softcap or asked < length:
+        before = length - asked
+        band = torch.ones(asked, length, dtype=torch.bool, device=key.device).tril(before)
         if sliding_window is not None:
-            band = band.triu(1 - sliding_window)
-        mask = torch.zeros(length, length, dtype=query.dtype, device=key.device).masked_fill_(~band, float("-inf"))
+            band = band.triu(1 + before - sliding_window)
+        mask = torch.zeros(asked, length, dtype=query.dtype, device=key.device).masked_fill_(~band, float("-inf"))
     if softcap:
         return _capped(query, key, value, mask, scaling, softcap), None
     grouped = query.shape[1] != key.shape[1]
@@ -140,7 +142,7 @@ def _capped(
 class SlotCache(Cache):  # type: ignore[misc]
     """Keys and values of `slots` rows, every row with its own length.
 
-    A forward either fills some rows from their start (`filling`) or adds one token to all (`step`).
+    A forward either fills some rows (`filling`), stretch after stretch, or adds one token to all (`step`).
     """
 
     def __init__(self, slots: int) -> None:
@@ -151,6 +153,8 @@ class SlotCache(Cache):  # type: ignore[misc]
         self.values: list[torch.Tensor] = []
         self.filling: torch.Tensor | None = None
         """(rows,) slot numbers that the next forward fills; None for a decode step."""
+        self.filled = 0
+        """Positions of theirs that earlier forwards have filled."""
         self.step: Step | None = None
 
     def reserve(self, positions: int) -> None:
@@ -175,10 +179,12 @@ class SlotCache(Cache):  # type: ignore[misc]
                 store.append(states.new_zeros(self.slots, states.shape[1], self.capacity, states.shape[3]))
         keys, values = self.keys[layer_idx], self.values[layer_idx]
         if self.filling is not None:
-            length = key_states.shape[2]
-            keys[self.filling, :, :length] = key_states
-            values[self.filling, :, :length] = value_states
-            return key_states, value_states
+            end = self.filled + key_states.shape[2]
+            keys[self.filling, :, self.filled : end] = key_states
+            values[self.filling, :, self.filled : end] = value_states
+            if not self.filled:
+                return key_states, value_states
+            return keys[self.filling, :, :end], values[self.filling, :, :end]
         if self.step is None:
             raise RuntimeError("SlotCache.update outside of a fill and of a step")
         rows = torch.arange(self.slots, device=keys.device)

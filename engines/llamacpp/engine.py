@@ -10,6 +10,7 @@ different adapters get slices of time (`engines.llamacpp.scheduler`).
 
 from __future__ import annotations
 
+import json
 import math
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,7 @@ from engines.interface import AnswerStream, Completion, Message, Sampling
 from engines.llamacpp.server_process import LlamaServer, Threading
 from engines.llamacpp.shaping import answered
 from engines.llamacpp.stream import LlamaStream
+from engines.stops import whole
 from results.records import Progress
 
 TEMPLATE_SECONDS = 5.0
@@ -101,6 +103,7 @@ class LlamaCppEngine:
     def render(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> str:
         """The prompt text by the file's own chat template, rendered in the engine's process within 5 s."""
         body = {"messages": list(messages), **({"tools": list(tools)} if tools else {})}
+        whole(json.dumps(body, ensure_ascii=False))
         try:
             rendered = self._call("/apply-template", body, TEMPLATE_SECONDS)
         except EngineOverdue:
@@ -171,7 +174,7 @@ class LlamaCppEngine:
         if "\0" in text:
             raise EngineError("The text holds a NUL character, where llama.cpp would cut it off. Remove it.")
         body = {
-            "content": self.normalized(text),
+            "content": self.normalized(whole(text)),
             "add_special": special if add is None else add,
             "parse_special": special,
         }
@@ -216,7 +219,8 @@ class LlamaCppEngine:
         if len(ids) >= self.server.context:
             raise EngineError(
                 f"The prompt has {len(ids)} tokens; {self.server.path.name} is open with a context of "
-                f"{self.server.context}. Shorten it or open the model with a larger context."
+                f"{self.server.context}. Shorten it or open the model with a larger context.",
+                code="context_length_exceeded",
             )
         return ids
 

@@ -17,7 +17,7 @@ from engines.errors import EngineCrashed, EngineError, FileRefused
 from engines.gguf_format.header import legacy_format, read_header
 from engines.gguf_format.safetensors_header import read_model_json
 from engines.interface import Chunk, Completion, FinishReason, Message, Sampling
-from engines.stops import StopFilter
+from engines.stops import StopFilter, whole
 from results import file_start
 from results.records import Progress
 
@@ -92,7 +92,7 @@ class CTransformersEngine:
 
     def _tokenize(self, text: str, beginning: bool = False) -> list[int]:
         """Token ids. The library's own method has room for one a character, and its bytes may be more."""
-        data = text.encode("utf-8", "replace")
+        data = whole(text).encode()
         if b"\0" in data:
             raise EngineError("The text holds a NUL character, where the library would cut it off. Remove it.")
         ids = (ctypes.c_int * (len(data) + 2))()

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Literal, Protocol
 
-from engines import Generated, HuggingFaceEngine, Request, chat_template, is_gguf
+from engines import EngineError, FileRefused, Generated, HuggingFaceEngine, Request, chat_template, is_gguf
 from evaluator.asking.llamacpp_backend import Served
 from evaluator.asking.prompts import Prompting
 from evaluator.asking.questions import Asked, Question
@@ -141,8 +141,15 @@ class _Batch:
         return self._engine.render(list(question.turns), self._family.row(question.model))
 
     def answers(self, questions: Sequence[Question], slots: int | None) -> Iterator[tuple[int, Generated]]:
-        requests = [
-            Request(self._engine.encode(self.prompt(one)), one.sampling, self._family.row(one.model), one.end)
-            for one in questions
-        ]
-        yield from self._engine.answers(requests, slots)
+        requests: dict[int, Request] = {}
+        for place, one in enumerate(questions):
+            try:
+                row = self._family.row(one.model)
+                requests[place] = self._engine.request(self.prompt(one), one.sampling, row, one.end)
+            except FileRefused:
+                raise
+            except EngineError as error:  # too long for it, as a rule
+                yield place, Generated(str(error), 0, "error", None)
+        places = list(requests)
+        for number, answer in self._engine.answers(list(requests.values()), slots):
+            yield places[number], answer
