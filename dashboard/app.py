@@ -41,6 +41,7 @@ chosen = st.navigation(
         listed("arena", "Arena", "swords"),
         listed("prompt_sets", "Prompt sets", "checklist"),
         listed("studies", "Studies", "menu_book"),
+        listed("add_models", "Add models", "library_add"),
         listed("new_run", "New run", "rocket_launch"),
     ],
     expanded=True,

@@ -315,8 +315,10 @@ def served() -> list[str]:
 
 
 def base_name(names: Sequence[str]) -> str | None:
-    """The untouched base among those served: the first that no run made."""
-    return next((model.name for model in models() if model.run_id is None and model.name in names), None)
+    """The untouched base among those served: the first that no run made and nobody added."""
+    served = [model for model in models() if model.name in names]
+    untouched = (one for one in served if one.run_id is None and not one.details.get("added"))
+    return next((model.name for model in untouched), None)
 
 
 def edit_run(run_id: str, **changes: Any) -> None:

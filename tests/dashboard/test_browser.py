@@ -20,7 +20,19 @@ from tests.dashboard.chat.test_chat import until
 from tests.dashboard.drawn import SETTLED
 
 pytestmark = pytest.mark.slow
-PAGES = ["", "runs", "loss_curves", "latency", "humaneval", "studies", "chat", "arena", "prompt_sets", "new_run"]
+PAGES = [
+    "",
+    "runs",
+    "loss_curves",
+    "latency",
+    "humaneval",
+    "studies",
+    "chat",
+    "arena",
+    "prompt_sets",
+    "add_models",
+    "new_run",
+]
 HEADINGS = {"": "Decide", "humaneval": "HumanEval"}
 SHOTS = Path(__file__).resolve().parents[2] / "docs" / "screenshots"
 FIRST_PICTURE = """(() => { const look = () => {

@@ -34,8 +34,8 @@ def shown(name: str, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> AppTes
     return AppTest.from_file(str(PAGES / f"{name}.py"), default_timeout=300).run()
 
 
-def test_all_ten_pages_are_there() -> None:
-    assert len(NAMES) == 10
+def test_all_eleven_pages_are_there() -> None:
+    assert len(NAMES) == 11
 
 
 @pytest.mark.slow
