@@ -104,6 +104,7 @@ class _Adding:
             plan.checklist.note("found", note)
         if found.kind == "peft":
             inspect_adapter(plan, self.wishes, self.shelves)
+            self.quantize_base(plan)
         elif found.kind == "transformers":
             inspect_whole(plan, self.wishes)
         elif found.kind == "gguf":
@@ -116,6 +117,20 @@ class _Adding:
                 "layout", f"{found.base} behind {found.source.partition('#')[0]}: asked, not inspected."
             )
         return plan
+
+    def quantize_base(self, plan: Plan) -> None:
+        """Put the base's dequantized 4-bit weights in the base's place, where these are asked for."""
+        if self.wishes.base_quantization == "none" or plan.checklist.failed or plan.base is None:
+            return
+        if self.wishes.dry_run:
+            plan.checklist.note("quantization", "What follows is of the base as it is: a dry run writes nothing.")
+            return
+        from engines.adding.checking.four_bit import dequantized
+
+        try:
+            plan.base = dequantized(plan.base, self.workspace)
+        except BakeoffError as refused:
+            plan.checklist.refused("quantization", refused)
 
     def known(self, plan: Plan) -> Model | None:
         """The model of the store that these files are already, where its own files are still there."""

@@ -32,7 +32,8 @@ def inspect_gguf(plan: Plan, wishes: Wishes) -> None:
         return checklist.refused("layout", refused)
     kinds = Counter[int]()
     for file in parts:
-        kinds.update({tensor.kind: math.prod(tensor.shape) for tensor in read_header(file).tensors})
+        for tensor in read_header(file).tensors:
+            kinds[tensor.kind] += math.prod(tensor.shape)
     kind = max(kinds, key=kinds.__getitem__) if kinds else -1
     plan.parameters = kinds.total()
     plan.form = FORMS.get(kind, "gguf-other")

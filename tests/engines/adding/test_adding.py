@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,8 @@ def test_a_gguf_is_added_where_it_lies_under_the_form_of_its_weights(
     assert one.model is not None and not one.refused
     assert (one.model.name, one.model.form, one.model.path) == ("tiny", "gguf-f16", str(tiny))
     assert states(one)["end-of-turn"] == "ok"
+    weights = sum(math.prod(tensor.shape) for tensor in read_header(tiny).tensors)
+    assert one.model.details["parameters"] == weights and f"{weights:,} weights" in one.checks[0].detail
     assert added(tiny, workspace, store)[0].known
 
 

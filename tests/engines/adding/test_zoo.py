@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 import torch
 
 from engines import Wishes, add, find
+from engines.adding.checking.adapter import read
 from results import Model, Workspace
 from tests.engines.adding import zoo as tools
 from tests.engines.adding.zoo import Animal, Zoo, served_logits
@@ -263,6 +265,30 @@ def test_what_cannot_be_right_is_refused_by_one_line_with_the_remedy(zoo: Zoo, w
     assert failed.name == line and remedy in failed.remedy and failed.detail
 
 
+def by_llama_cpps_rules(folder: Path) -> str:
+    """What llama.cpp's convert_lora_to_gguf.py makes of an adapter, by its source of 2026: right, wrong or refused.
+
+    It stops at any tensor that is no LoRA matrix and at an output embedding that the base has not, scales all by
+    lora_alpha / rank, and takes the base for what training began with.
+    """
+    adapter = read(folder)
+    tied_head = any("lm_head" in layer for layer in adapter.matrices)
+    magnitudes = any("magnitude" in parts for parts in adapter.matrices.values())
+    if tied_head or magnitudes or any(".lora_A." not in name and ".lora_B." not in name for name in adapter.shapes):
+        return "refused"
+    scaled = adapter.settings.get("use_rslora") or adapter.settings.get("alpha_pattern")
+    return "wrong" if scaled or adapter.settings.get("init_lora_weights") == "pissa" else "right"
+
+
+def test_of_the_same_adapters_llama_cpps_converter_has_eight_right_and_four_wrong_in_silence(zoo: Zoo) -> None:
+    made = {what: make(zoo, f"rules/{number}").folder for number, (what, (make, _)) in enumerate(RIGHT.items())}
+    folders = {what: folder for what, folder in made.items() if "merged" not in what}
+    for what in ("Axolotl, checkpoints alone",):
+        folders[what] = folders[what] / "checkpoint-10"
+    counted = Counter(by_llama_cpps_rules(folder) for folder in folders.values())
+    assert counted == {"right": 8, "wrong": 4, "refused": 9}
+
+
 def test_the_zoo_has_twenty_that_are_right_and_every_tool() -> None:
     assert len(RIGHT) >= 20
     assert {what.split(",")[0] for what in RIGHT} == {"PEFT", "Unsloth", "Axolotl", "LLaMA-Factory"}
@@ -286,3 +312,28 @@ def test_a_base_without_a_template_is_said_and_a_given_one_is_used(zoo: Zoo, tmp
     assert line.state == "note" and "--template FILE" in line.remedy and plain.model is not None
     assert spoken.model is not None and spoken.model.details["chat_template"] == given.read_text()
     assert torch.isfinite(served_logits(spoken.model, workspace)).all()
+
+
+def test_a_4_bit_training_is_measured_over_the_16_bit_base_unless_the_dequantized_is_asked_for(
+    zoo: Zoo, tmp_path: Path
+) -> None:
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    animal = unsloth(zoo, "qlora")
+    nf4 = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True)
+    packed = AutoModelForCausalLM.from_pretrained(
+        zoo.base, quantization_config=nf4, dtype=torch.float32, device_map={"": "cpu"}
+    )
+    dequantized = PeftModel.from_pretrained(packed.dequantize(), str(animal.folder)).eval()
+    workspace = Workspace(tmp_path / "workspace")
+    with workspace.store() as store:
+        store.models.add(known_base(zoo))
+        (plain,) = add(find(str(animal.folder)), Wishes(), workspace, store)
+        wished = Wishes(base_quantization="nf4", name="over-nf4")
+        (four,) = add(find(str(animal.folder)), wished, workspace, store)
+    assert any(FOUR_BIT in check.detail and "--base-quantization nf4" in check.remedy for check in plain.checks)
+    assert plain.model is not None and four.model is not None
+    wanted = tools.logits_of(dequantized, zoo.tokenizer)
+    assert (served_logits(four.model, workspace) - wanted).abs().max() < 1e-4
+    assert (served_logits(plain.model, workspace) - wanted).abs().max() > 1e-3
