@@ -1,6 +1,6 @@
 """engines: answers prompts, writes GGUF, serves. Heavy libraries are imported on first use.
 
-engine = open_engine(store.models.find("demo-rank8-lora"), workspace)
+engine = open_engine(store.models.find("demo-rank8@lora"), workspace)
 for chunk in engine.stream([{"role": "user", "content": "Why is the sky blue?"}], Sampling(max_tokens=64)):
     print(chunk.text, end="")
 

@@ -1,6 +1,6 @@
 """A model of the store becomes an engine that answers for it.
 
-    with_engine = open_engine(store.models.find("demo-rank8-lora"), workspace)
+    with_engine = open_engine(store.models.find("demo-rank8@lora"), workspace)
 
 GGUF files and LoRA-GGUFs go to llama.cpp, transformers folders and PEFT adapters to transformers, URLs to an
 OpenAI-compatible client. Several models on one base GGUF share one process: `open_engines`.

@@ -1,6 +1,10 @@
 """The names at the door: mypy reads this file, lazy_loader imports by it."""
 
-from .analysis.comparison import compare as compare, contrast_counts as contrast_counts
+from .analysis.comparison import (
+    compare as compare,
+    contrast_counts as contrast_counts,
+    formats_compared as formats_compared,
+)
 from .analysis.decision import contenders as contenders, decide as decide, decide_counts as decide_counts
 from .analysis.findings import (
     Candidate as Candidate,
@@ -44,6 +48,7 @@ from .errors import (
     FileUnreadable as FileUnreadable,
     Immutable as Immutable,
     ImportRefused as ImportRefused,
+    NameTaken as NameTaken,
     NotFound as NotFound,
     StoreBusy as StoreBusy,
     StoreError as StoreError,
@@ -70,6 +75,7 @@ from .files.reading import (
 from .files.values import parse_json as parse_json
 from .files.yaml_text import safe_yaml as safe_yaml, short_repr as short_repr
 from .importers.histories import History as History, bring_history as bring_history
+from .store.formats import by_shipping as by_shipping, format_name as format_name
 from .importers.scores.completions import (
     ANSWER_FIELDS as ANSWER_FIELDS,
     AnswerKind as AnswerKind,

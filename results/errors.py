@@ -9,6 +9,10 @@
     ├── FileUnreadable    a file that somebody handed in is missing, no plain file, too large or malformed
     └── ImportRefused     a foreign file cannot be imported, or must not be
 
+
+    ├── NameTaken         a fine-tune cannot be called so
+    └── ImportRefused     a foreign file cannot be read, or must not be
+
 Other rooms derive their own from BakeoffError. Anything else that escapes is a bug and keeps its traceback.
 """
 
@@ -46,6 +50,10 @@ class FileUnreadable(BakeoffError):
         self.reason = reason
         self.missing = missing
         """There is no such file."""
+
+
+class NameTaken(BakeoffError):
+    """A fine-tune cannot be called so: another is, or it is no name."""
 
 
 class ImportRefused(BakeoffError):

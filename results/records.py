@@ -129,7 +129,7 @@ class Model:
     id: str
     """A slug of the name and the first 8 hex digits of the identity."""
     name: str
-    """Unique in a store; what `serve` answers to and pages show. E.g. demo-rank8, demo-rank8-q8_0."""
+    """Unique in a store; what `serve` answers to and pages show. E.g. demo-rank8, demo-rank8@q8_0."""
     form: Form
     base: str
     """Name of the base: Hub id, local folder or GGUF file name."""
@@ -149,6 +149,8 @@ class Model:
     """License, parameters, context length, quantization's own error, parity gate's figures, …"""
     created_at: datetime | None = None
     archived: bool = False
+    fine_tune: str = ""
+    """Name of the fine-tune, or base, that this is a format of; the store fills in the model's own name."""
 
 
 @dataclass(frozen=True)

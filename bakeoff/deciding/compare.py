@@ -14,7 +14,7 @@ COUNTS = re.compile(r"(\d{1,9})/(\d{1,9})")
 
 
 def compare(
-    model_a: Annotated[str, typer.Argument(help="A model's name or id, or plain counts such as 75/164.")],
+    model_a: Annotated[str, typer.Argument(help="A fine-tune, a format such as demo-rank8@q4_0, or counts: 75/164.")],
     model_b: Annotated[str, typer.Argument(help="The other one.")],
     benchmark: Annotated[str, typer.Option(help="humaneval or heldout.")] = "humaneval",
     machine: Annotated[
@@ -27,7 +27,15 @@ def compare(
 
     bakeoff compare demo-rank8 demo-rank32 · bakeoff compare 75/164 73/164
     """
-    from results import BakeoffError, Workspace, compare, comparison_markdown, contrast_counts, verdict
+    from results import (
+        BakeoffError,
+        Workspace,
+        compare,
+        comparison_markdown,
+        contrast_counts,
+        formats_compared,
+        verdict,
+    )
 
     counts = [COUNTS.fullmatch(one) for one in (model_a, model_b)]
     if counts[0] and counts[1]:
@@ -38,6 +46,6 @@ def compare(
         print(json.dumps(found.as_json()) if json_ else verdict(model_a, model_b, "humaneval", found))
         return
     with Workspace.open(workspace).store() as store:
-        pair = store.models.find(model_a), store.models.find(model_b)
+        pair = formats_compared(store, model_a, model_b, benchmark)
         comparison = compare(store, *pair, benchmark=benchmark, machine_id=machine)
     print(json.dumps(comparison.as_json()) if json_ else comparison_markdown(comparison))

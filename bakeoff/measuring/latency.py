@@ -25,7 +25,7 @@ def latency(
 ) -> None:
     """Measure first token, time per token, cold start and memory of GGUF models, side by side.
 
-    Example: bakeoff latency --model demo-rank8-lora --model smollm2-135m-instruct --repetitions 20
+    Example: bakeoff latency --model demo-rank8@lora --model smollm2-135m-instruct --repetitions 20
     """
     import evaluator
     from bakeoff.experiment.pipeline import is_gguf

@@ -310,8 +310,23 @@ def _served(url: str) -> list[str]:
 
 
 def served() -> list[str]:
-    """Names that the model server answers to. Raises ServerSilent."""
-    return _served(client.address())
+    """Names that the model server answers to, first the formats that would ship. Raises ServerSilent."""
+    names = _served(client.address())
+    families: dict[str, list[Model]] = {}
+    for model in models():
+        if model.name in names:
+            families.setdefault(model.fine_tune, []).append(model)
+    ships = {results.by_shipping(formats)[0].name for formats in families.values()}
+    known = {model.name for formats in families.values() for model in formats}
+    return sorted(names, key=lambda name: name in known and name not in ships)
+
+
+def present_name(name: str) -> str:
+    """What a model is called today that a link calls `name`; the same where there is none."""
+    try:
+        return kept.store().models.find(name).name
+    except results.NotFound:
+        return name
 
 
 def base_name(names: Sequence[str]) -> str | None:

@@ -14,7 +14,7 @@ from dashboard.chat.client import Answer, Sampling, Snapshot
 from dashboard.chat.conversation import MOST_PANES, Conversation, Pane, Turn, figures, votes
 from dashboard.views import data
 from dashboard.widgets import answers, login
-from dashboard.widgets.selection import URL
+from dashboard.widgets.selection import URL, present_names
 from results.records import Winner
 
 LOOK_SECONDS = 0.3
@@ -44,6 +44,7 @@ def chosen(names: Sequence[str], base: str | None) -> list[Pane]:
     for number, column in enumerate(st.columns(count)):
         with column:
             start = min(number, len(names) - 1)
+            present_names(f"model{number + 1}")
             model = st.selectbox(f"Model {number + 1}", names, index=start, key=f"model{number + 1}", bind=URL)
             panes.append(Pane(model, common or sampling(str(number + 1), expanded=False)))
     return panes

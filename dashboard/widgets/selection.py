@@ -60,5 +60,16 @@ def _narrowed(every: Sequence[RunSummary], columns: Sequence[Any]) -> list[RunSu
 def models(candidates: Sequence[Model], label: str = "Models", key: str = "model") -> list[Model]:
     """Some of the candidates by name; none named means all."""
     by_name = {model.name: model for model in candidates}
+    present_names(key)
     chosen = st.multiselect(label, list(by_name), key=key, bind=URL, placeholder=f"All {len(by_name)}")
     return [by_name[name] for name in chosen if name in by_name] or list(candidates)
+
+
+def present_names(key: str) -> None:
+    """Let a link that calls models by earlier names, or a fine-tune's format as `demo-rank8@lora`, mean those of today.
+
+    To be called before the widget of this key, which takes what the address says.
+    """
+    linked = st.query_params.get_all(key)
+    if linked and key not in st.session_state:
+        st.query_params[key] = [data.present_name(name) for name in linked]

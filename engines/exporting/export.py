@@ -19,7 +19,7 @@ from typing import Any
 
 from engines.errors import ExportRefused
 from engines.exporting.parity import compare
-from engines.exporting.possible import SUFFIX
+from engines.exporting.possible import EXPORTED
 from engines.exporting.references import References
 from engines.gguf_format.header import is_gguf, read_header
 from engines.gguf_format.hyperparameters import read_config
@@ -29,7 +29,7 @@ from engines.gguf_format.writer import KINDS, FolderSource, GgufSource, write_mo
 from engines.identity import file_sha256, folder_sha256, model_id, prove
 from engines.llamacpp.engine import LlamaCppEngine
 from engines.opening import weights_path
-from results import Form, Model, Store, Workspace, digest
+from results import Form, Model, Store, Workspace, digest, format_name
 
 OVER: Form = "gguf-q8_0"
 """Form of the file that adapters of a base in safetensors stand beside, unless told otherwise."""
@@ -49,8 +49,12 @@ class _Task:
     @property
     def name(self) -> str:
         """The name of the model to be made; a LoRA-GGUF beside an exported base names that file's form too."""
-        beside = f"-{SUFFIX[self.base.form]}" if self.base else ""
-        return f"{self.model.name}-{SUFFIX[self.form]}{beside}"
+        return format_name(self.fine_tune, self.form, self.base.form if self.base else None)
+
+    @property
+    def fine_tune(self) -> str:
+        """What the model is a format of."""
+        return self.model.fine_tune or self.model.name
 
 
 def export(
@@ -69,8 +73,8 @@ def export(
     """
     if form == model.form:
         return model
-    if form not in SUFFIX:
-        raise ExportRefused("form", f"Nothing can be exported as {form!r}. Formats: {', '.join(sorted(SUFFIX))}.")
+    if form not in EXPORTED:
+        raise ExportRefused("form", f"Nothing can be exported as {form!r}. Formats: {', '.join(sorted(EXPORTED))}.")
     references = references or References(workspace)
     base = None
     if form == "lora-gguf" and model.form == "adapter" and not is_gguf(weights_path(model, workspace)):
@@ -156,6 +160,7 @@ def _record(model: Model, form: Form, name: str, path: Path, made: dict[str, Any
         adapter_sha256=weights if base_path is not None else "",
         template_sha256=model.template_sha256,
         details={**model.details, "source": model.identity, "exported_from": model.name, **made},
+        fine_tune=model.fine_tune or model.name,
     )
 
 
@@ -190,7 +195,7 @@ def _gguf(task: _Task, folder: Path) -> dict[str, Any]:
     adapter = workspace.resolve(model.path) if model.form == "adapter" else None
     matrices = deltas(adapter, source.layout) if adapter else {}
     template = model.details.get("chat_template") or (own_template(adapter) if adapter else None)
-    file = folder / f"{model.name}-{SUFFIX[task.form]}.gguf"
+    file = folder / f"{task.name.replace('@', '-')}.gguf"
     types = write_model(file, source, task.form, matrices, template or "")
     figures = _checked(task, task.form, file, None)
     write_modelfile(folder, file, None)

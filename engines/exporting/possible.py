@@ -18,10 +18,8 @@ from engines.gguf_format.vocabulary import read_vocabulary
 from engines.gguf_format.writer import FolderSource
 from results import Form
 
-SUFFIX: dict[Form, str] = {
-    "lora-gguf": "lora", "merged": "merged", "gguf-f16": "f16", "gguf-q8_0": "q8_0", "gguf-q4_0": "q4_0",
-}  # fmt: skip
-"""Form → what is added to the model's name: demo-rank8 as gguf-q8_0 is demo-rank8-q8_0."""
+EXPORTED: tuple[Form, ...] = ("lora-gguf", "merged", "gguf-f16", "gguf-q8_0", "gguf-q4_0")
+"""Forms that a model can be exported to."""
 
 AS_TRAINED: tuple[Form, ...] = ("adapter", "merged")
 """What training leaves, or PEFT makes of it: possible over every base that can be trained."""
@@ -34,8 +32,8 @@ def why_not(form: Form, base: Path, dora: bool = False, whole: bool = False) -> 
     """
     if form in AS_TRAINED:
         return ""
-    if form not in SUFFIX:
-        return f"Nothing can be exported as {form!r}. Formats: {', '.join(sorted((*SUFFIX, 'adapter')))}."
+    if form not in EXPORTED:
+        return f"Nothing can be exported as {form!r}. Formats: {', '.join(sorted((*EXPORTED, 'adapter')))}."
     if form == "lora-gguf" and whole:
         return "Full fine-tuning leaves whole models and no adapter, so no lora-gguf. Ship them as gguf-q8_0."
     if form == "lora-gguf" and dora:

@@ -7,7 +7,7 @@ beside each other as a quarter of the memory holds; who was measured beside whom
 The grid's answers have equal length: the end-of-turn token is suppressed. Natural answers end where the model ends
 them, which tells its length from its speed. Prompts are never taken from a cache.
 
-Try: bakeoff latency --model demo-rank8-lora · bakeoff latency --prompt sky --prompt life --concurrency 4
+Try: bakeoff latency --model demo-rank8@lora · bakeoff latency --prompt sky --prompt life --concurrency 4
 """
 
 from __future__ import annotations

@@ -39,6 +39,18 @@ ASSUMED = {
 }
 
 
+def formats_compared(store: Store, a: str, b: str, benchmark: str = "humaneval") -> tuple[Model, Model]:
+    """The models that two names mean in a comparison: any format may be named, `demo-rank8@q4_0`.
+
+    A fine-tune's name alone is the format that would ship; unless it was not measured, then one that was, the same
+    format of both if there is one. Raises NotFound.
+    """
+    left, right = store.models.formats(a), store.models.formats(b)
+    measured = {one.model_id for one in store.evaluations.list(benchmark=benchmark) if one.status == "finished"}
+    pairs = [(one, two) for one in left for two in right if one.id != two.id] or [(left[0], right[0])]
+    return min(pairs, key=lambda pair: (-sum(one.id in measured for one in pair), pair[0].form != pair[1].form))
+
+
 def contrast(a: Quality, b: Quality, items: Sequence[str] | None = None) -> Contrast | None:
     """The difference on the items that both share (or the `items` given); None if there is nothing to compare.
 

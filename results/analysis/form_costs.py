@@ -1,7 +1,7 @@
 """What a form costs: a merged or quantized file against the adapter that it was made of, paired by item.
 
 for cost in form_costs(store):
-    print(cost.sentence)        # Q4_0 costs 1.8 points (…), not distinguishable: demo-rank8-q4_0 against …
+    print(cost.sentence)        # Q4_0 costs 1.8 points (…), not distinguishable: demo-rank8@q4_0 against …
 """
 
 from __future__ import annotations

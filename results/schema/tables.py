@@ -133,6 +133,15 @@ class ModelRow(Table):
     details: Mapped[Any] = mapped_column(JsonText)
     created_at: Mapped[datetime | None] = mapped_column(Moment)
     archived: Mapped[bool]
+    fine_tune: Mapped[str] = mapped_column(Words, server_default="")
+
+
+class EarlierNameRow(Table):
+    """What a model was called before: links and commands that say so still find it."""
+
+    __tablename__ = "earlier_names"
+    name: Mapped[str] = key()
+    model_id: Mapped[str] = mapped_column(Key, ForeignKey("models.id"))
 
 
 class EvaluationRow(Table):

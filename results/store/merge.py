@@ -145,17 +145,28 @@ def _told(outcomes: Sequence[Outcome]) -> list[list[str]]:
 
 
 def _models(target: Store, source: Store, report: MergeReport) -> None:
-    here = target.models.list()
+    here, theirs = target.models.list(), source.models.list()
     names = {model.name for model in here}
+    roots = {model.name: model.id for model in here if model.name == model.fine_tune}
+    others = {
+        model.name: f"{model.name}@{model.identity[:8] or model.id}"
+        for model in theirs
+        if model.name == model.fine_tune and roots.get(model.name, model.id) != model.id
+    }
+    """Fine-tunes that share no more than their name with one here; with all their formats they get another."""
 
     def add(model: Model) -> None:
-        if model.name in names:
-            renamed = f"{model.name}@{model.identity[:8] or model.id}"
-            report.differences.append(f"another model is called {model.name!r} here; the one taken in is {renamed!r}")
-            model = replace(model, name=renamed)
+        name, fine_tune = model.name, model.fine_tune
+        if fine_tune in others:
+            name, fine_tune = others[fine_tune] + name.removeprefix(fine_tune), others[fine_tune]
+        elif name in names:
+            name = f"{name}@{model.identity[:8] or model.id}"
+        if name != model.name:
+            report.differences.append(f"another model is called {model.name!r} here; the one taken in is {name!r}")
+        model = replace(model, name=name, fine_tune=fine_tune)
         names.add(target.models.add(model).name)
 
-    _lacking(report, "models", source.models.list(), here, _id, add)
+    _lacking(report, "models", theirs, here, _id, add)
 
 
 def _points(store: Store, run_id: str) -> list[Point]:

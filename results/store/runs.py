@@ -16,8 +16,9 @@ from results.records import Point, Run, RunStatus, RunSummary, now
 from results.schema.columns import Words, json_text, value_of
 from results.schema.database import Database
 from results.schema.rows import columns, named, record_of, row_of
-from results.schema.tables import CurveRow, RunRow
+from results.schema.tables import CurveRow, ModelRow, RunRow
 from results.store.liveness import GONE, Liveness
+from results.store.models import rename_fine_tune
 
 _FIXED = ("experiment", "base", "config", "seed", "origin")
 """What makes a run this run: never changed once it has finished."""
@@ -115,7 +116,10 @@ class Runs:
         notes: str | None = None,
         archived: bool | None = None,
     ) -> Run:
-        """Change what people call and note about a run, finished or not; what is None stays. Returns it."""
+        """Change what people call and note about a run, finished or not; what is None stays. Returns it.
+
+        The fine-tune that it left is called as the run is, in all its formats. Raises: NotFound, NameTaken.
+        """
         given: dict[str, Any] = {
             "name": name,
             "tags": None if tags is None else tuple(tags),
@@ -123,8 +127,12 @@ class Runs:
             "archived": archived,
         }
         changes = {key: value for key, value in given.items() if value is not None}
-        with self._database.write(lock=run_id) as connection:
+        with self._database.write(lock=run_id if name is None else "models") as connection:
             run = _found(connection, run_id)
+            if name is not None and name != run.name:
+                left = sa.select(ModelRow.fine_tune).where(ModelRow.run_id == run_id, ~ModelRow.archived).distinct()
+                for fine_tune in connection.execute(left).scalars().all():
+                    rename_fine_tune(connection, fine_tune, name)
             if changes:
                 connection.execute(sa.update(RunRow).where(RunRow.id == run_id).values(changes))
         return dataclasses.replace(run, **changes)

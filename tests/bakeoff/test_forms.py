@@ -45,12 +45,12 @@ def test_a_form_is_exported_measured_and_its_cost_told(workspace: Workspace) -> 
     words = ["evaluate", "tuned", "--forms", "gguf-q8_0", "--tasks", "3", "--max-tokens", "8", "--workspace"]
     rows = json.loads(CliRunner().invoke(app, [*words, str(workspace.path), "--json"], catch_exceptions=False).stdout)
     by_model = {row["model"]: row for row in rows if row["metric"] == "pass@1"}
-    assert set(by_model) == {"tuned", "tuned-q8_0"} and "form_cost" not in by_model["tuned"]
-    cost = by_model["tuned-q8_0"]["form_cost"]
+    assert set(by_model) == {"tuned", "tuned@q8_0"} and "form_cost" not in by_model["tuned"]
+    cost = by_model["tuned@q8_0"]["form_cost"]
     assert (cost["against"], cost["contrast"]["method"], cost["contrast"]["items"]) == ("tuned", "mcnemar", 3)
     assert cost["low"] <= cost["cost"] <= cost["high"]
     told = CliRunner().invoke(app, [*words, str(workspace.path)], catch_exceptions=False).stdout
-    assert "Q8_0 costs 0.0 points" in told and "not distinguishable: tuned-q8_0 against tuned" in told
+    assert "Q8_0 costs 0.0 points" in told and "not distinguishable: tuned@q8_0 against tuned" in told
     with workspace.store() as store:
         assert {one.form for one in store.models.list()} == {"base", "adapter", "gguf-q8_0"}
         assert len(store.evaluations.list(benchmark="humaneval")) == 2  # nothing was measured twice

@@ -62,7 +62,7 @@ def test_what_fails_ends_nothing_else_and_alone_is_tried_again(tmp_path: Path) -
             ("mini-rank4", "lora-gguf"), ("mini-rank4", "gguf-q8_0"), ("mini-rank4", "heldout"),
         ]  # fmt: skip
         assert all("is not what was registered" in one.reason and not one.trace for one in outcome.failures)
-        made = {"base", "base-q8_0", "mini-rank2", "mini-rank4", "mini-rank2-lora-q8_0", "mini-rank2-q8_0"}
+        made = {"base", "base@q8_0", "mini-rank2", "mini-rank4", "mini-rank2@lora-q8_0", "mini-rank2@q8_0"}
         assert {model.name for model in outcome.models} == made
         names = {store.models.get(one.model_id).name for one in outcome.evaluations if one.status == "finished"}
         assert names == made - {"mini-rank4"}
@@ -73,14 +73,14 @@ def test_what_fails_ends_nothing_else_and_alone_is_tried_again(tmp_path: Path) -
         weights.write_bytes(whole)
         again, _ = run(experiment(base), store, workspace)
         assert again.complete and {model.name for model in again.models} - made == {
-            "mini-rank4-lora-q8_0", "mini-rank4-q8_0"
+            "mini-rank4@lora-q8_0", "mini-rank4@q8_0"
         }  # fmt: skip
         fresh = {one.id for one in again.evaluations} - {one.id for one in outcome.evaluations}
         assert {store.models.get(store.evaluations.get(one).model_id).name for one in fresh} == {
-            "mini-rank4", "mini-rank4-lora-q8_0", "mini-rank4-q8_0"
+            "mini-rank4", "mini-rank4@lora-q8_0", "mini-rank4@q8_0"
         }  # fmt: skip
         files = {model.base_path for model in again.models if model.form == "lora-gguf"}
-        assert files == {store.models.find("base-q8_0").path}
+        assert files == {store.models.find("base@q8_0").path}
 
 
 @pytest.mark.slow
@@ -94,15 +94,15 @@ def test_what_was_removed_is_rebuilt_from_its_checkpoint_and_said(tmp_path: Path
         ranks = {one.name: workspace.resolve(one.path) for one in first.models}
         shutil.rmtree(ranks["mini-rank2"])
         (ranks["mini-rank4"] / "adapter_model.safetensors").unlink()
-        ranks["mini-rank2-q8_0"].unlink()
+        ranks["mini-rank2@q8_0"].unlink()
         shutil.rmtree(workspace.path / "runs" / str(store.models.find("mini-rank4").run_id) / "best")
 
         again, lines = run(what, store, workspace)
         rebuilt = [line for line in lines if "SHA-256" in line]
-        assert [line.split(":")[0] for line in rebuilt] == ["mini-rank2", "mini-rank2-q8_0"]
+        assert [line.split(":")[0] for line in rebuilt] == ["mini-rank2", "mini-rank2@q8_0"]
         assert any(line.startswith("mini-rank4: its files are gone, and no whole checkpoint") for line in lines)
         assert {one.identity for one in again.models} == {one.identity for one in first.models}
-        for name in ("mini-rank2", "mini-rank2-q8_0"):
+        for name in ("mini-rank2", "mini-rank2@q8_0"):
             prove(store.models.find(name), workspace)
         with pytest.raises(BakeoffError, match=r"adapter_model\.safetensors"):
             prove(store.models.find("mini-rank4"), workspace)
@@ -117,7 +117,7 @@ def test_a_base_without_a_chat_template_is_measured_and_exported_in_that_of_its_
         what = experiment(base, **{"evaluate.forms": ["adapter", "lora-gguf"], "sweep.grid": {}})
         outcome, _ = run(what, store, workspace)
     assert outcome.failures == () and {model.name for model in outcome.models} == {
-        "base", "base-q8_0", "mini", "mini-lora-q8_0"
+        "base", "base@q8_0", "mini", "mini@lora-q8_0"
     }  # fmt: skip
     assert {one.status for one in outcome.evaluations} == {"finished"} and len(outcome.evaluations) == 4
 
@@ -206,7 +206,7 @@ def test_each_form_is_exported_once_and_bases_have_their_counterparts(tmp_path: 
 
 def test_a_measurement_measures_its_forms_and_the_bases_counterparts(tmp_path: Path) -> None:
     what = experiment(tmp_path, **{"evaluate.lora_base": "gguf-q4_0"})
-    counterpart, other = model("base-q4_0", "gguf-q4_0", None), model("base-q8_0", "gguf-q8_0", None)
+    counterpart, other = model("base-q4_0", "gguf-q4_0", None), model("base@q8_0", "gguf-q8_0", None)
     assert fits(counterpart, ["lora-gguf"], what) and not fits(other, ["lora-gguf"], what)
     assert fits(model("whole", "merged"), ["adapter"], what)  # full fine-tuning: what training left
     assert not fits(model("merged", "merged", source="tuned"), ["adapter"], what)

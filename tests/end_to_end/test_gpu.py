@@ -225,7 +225,7 @@ def test_a_decision_over_all_of_them_comes_out(t4: Machine) -> None:
     with t4.store() as store:
         names = {model.id: model.name for model in store.models.list()}
     judged = {names[candidate["model_id"]] for candidate in decision["candidates"]}
-    assert judged >= {f"job-{base}{form}" for base in ("llama", "qwen2") for form in ("-lora-q8_0", "-q8_0")}
+    assert judged >= {f"job-{base}{form}" for base in ("llama", "qwen2") for form in ("@lora-q8_0", "@q8_0")}
     assert decision["paragraph"]
 
 

@@ -160,11 +160,11 @@ def test_forms_of_one_adapter_are_models_of_their_own(tuned: tuple[Model, Worksp
     with workspace.store() as store:
         made = [export(model, form, workspace, store) for form in ("merged", "gguf-f16", "gguf-q8_0", "gguf-q4_0")]
         assert len({one.identity for one in made}) == 4
-        assert [one.name for one in made] == ["tuned-merged", "tuned-f16", "tuned-q8_0", "tuned-q4_0"]
+        assert [one.name for one in made] == ["tuned@merged", "tuned@f16", "tuned@q8_0", "tuned@q4_0"]
         assert all(workspace.resolve(one.path).exists() for one in made)
         assert made[1].bytes > made[2].bytes > made[3].bytes
         assert made[1].details["parity"]["loss_increase_nats_per_token"] < 0.001
-        assert export(model, "gguf-q8_0", workspace, store) == store.models.find("tuned-q8_0")
+        assert export(model, "gguf-q8_0", workspace, store) == store.models.find("tuned@q8_0")
         again = export(made[0], "gguf-f16", workspace, store)  # from the merged folder
         assert again.details["parity"]["same_top_token"] == 1.0
     modelfile = (workspace.resolve(made[2].path).parent / "Modelfile").read_text()

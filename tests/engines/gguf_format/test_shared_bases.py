@@ -53,10 +53,10 @@ def test_adapters_of_a_folder_share_one_exported_base(family: str, miniature: Mi
     references = References(workspace, models)
     with workspace.store() as store:
         first, second = [export(one, "lora-gguf", workspace, store, references=references) for one in models]
-        base = store.models.find("mini-q8_0")
-        assert [one.name for one in (first, second)] == ["tuned1-lora-q8_0", "tuned2-lora-q8_0"]
+        base = store.models.find("mini@q8_0")
+        assert [one.name for one in (first, second)] == ["tuned1@lora-q8_0", "tuned2@lora-q8_0"]
         assert first.base_path == second.base_path == base.path and first.weights_sha256 == base.weights_sha256
-        assert (first.details["over"], first.details["over_form"]) == ("mini-q8_0", "gguf-q8_0")
+        assert (first.details["over"], first.details["over_form"]) == ("mini@q8_0", "gguf-q8_0")
         assert len(list(workspace.path.glob("exports/*/*-q8_0.gguf"))) == 1
         assert first.bytes == base.bytes + workspace.resolve(first.path).stat().st_size
         assert all(one.details["parity"]["loss_increase_nats_per_token"] < 0.03 for one in (base, first, second))
@@ -95,7 +95,7 @@ def test_the_file_that_adapters_stand_beside_is_a_choice(over: Any, miniature: M
     with workspace.store() as store:
         made = export(model, "lora-gguf", workspace, store, over)
         beside = export(model, "lora-gguf", workspace, store)
-    assert made.name == f"tuned-lora-{over.removeprefix('gguf-')}" and beside.name == "tuned-lora-q8_0"
+    assert made.name == f"tuned@lora-{over.removeprefix('gguf-')}" and beside.name == "tuned@lora-q8_0"
     assert made.identity != beside.identity
     assert made.details["parity"]["loss_increase_nats_per_token"] < {"gguf-q4_0": 0.6, "gguf-f16": 0.001}[over]
 
