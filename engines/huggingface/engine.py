@@ -30,6 +30,7 @@ from engines.huggingface.memory import give_back
 from engines.huggingface.requests import BASE, Cut, Generated, Request
 from engines.huggingface.slot_attention import IMPLEMENTATION
 from engines.interface import Chunk, Completion, Message, Sampling
+from engines.processes.templates import TemplateRefused, rendered
 from engines.stops import whole
 from results.records import Progress
 
@@ -332,12 +333,11 @@ class HuggingFaceEngine:
         if not template:
             raise WeightsRefused("This model has no chat template: it is a base model. Use raw prompting")
         try:
-            text = self.tokenizer.apply_chat_template(
-                list(messages), chat_template=template, tokenize=False, add_generation_prompt=answer_next
-            )
+            return rendered(self.tokenizer, messages, template=template, generation=answer_next)
+        except TemplateRefused:
+            raise
         except Exception as error:  # templates are programs: anything may come out
             raise WeightsRefused(f"The chat template refuses the conversation: {error}") from error
-        return str(text)
 
     def chat_template_of(self, adapter: str = BASE) -> str:
         """The template that an adapter brings, else the base's; empty without one."""

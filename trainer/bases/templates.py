@@ -14,9 +14,10 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from engines import TemplateRefused, rendered
 from results.records import Json
 from trainer.bases.tokenizer import Tokenizer
-from trainer.errors import DataInvalid
+from trainer.errors import BaseUnavailable, DataInvalid
 from trainer.sources.conversations import Turn
 
 PLAIN_TEMPLATE = (
@@ -51,19 +52,23 @@ Span = tuple[int, int, int]
 def render(messages: Sequence[Turn], tokenizer: Tokenizer, generation: bool = False, tools: Sequence[Json] = ()) -> str:
     """The template's text. A system turn goes into the first user turn where the template refuses or drops the role.
 
-    Raises: DataInvalid when the template refuses the conversation.
+    Raises: DataInvalid when the template refuses the conversation; BaseUnavailable when it does not end.
     """
     has_system = len(messages) > 1 and messages[0]["role"] == "system"
     try:
         text = _apply(messages, tokenizer, generation, tools)
         if not has_system or _stands(messages[0]["content"], text):
             return text
+    except BaseUnavailable:
+        raise
     except Exception as error:  # templates are programs: anything may come out
         if not has_system:
             raise _refusal(messages, error) from error
     first: Turn = {"role": "user", "content": f"{messages[0]['content']}\n\n{messages[1]['content']}"}
     try:
         return _apply([first, *messages[2:]], tokenizer, generation, tools)
+    except BaseUnavailable:
+        raise
     except Exception as error:
         raise _refusal(messages, error) from error
 
@@ -77,14 +82,10 @@ def _refusal(messages: Sequence[Turn], error: Exception) -> DataInvalid:
 
 def _apply(messages: Sequence[Turn], tokenizer: Tokenizer, generation: bool, tools: Sequence[Json]) -> str:
     shown = [turn if len(turn) == 2 else {key: turn[key] for key in turn if key != "train"} for turn in messages]  # type: ignore[literal-required]
-    text: str = tokenizer.apply_chat_template(
-        shown,
-        tools=list(tools) or None,
-        tokenize=False,
-        add_generation_prompt=generation,
-        date_string=FIXED_DATE,
-    )
-    return text
+    try:
+        return rendered(tokenizer, shown, tools=tools, generation=generation, date_string=FIXED_DATE)
+    except TemplateRefused as error:
+        raise BaseUnavailable(str(error)) from error
 
 
 def answer_spans(
