@@ -9,15 +9,16 @@ Try: bakeoff decide --study B
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from results.analysis.decision import decide_counts
 from results.analysis.findings import Decision
-from results.errors import BakeoffError, NotFound
+from results.errors import BakeoffError, FileUnreadable, NotFound
+from results.files.documents import read_yaml
+from results.files.reading import read_text
 from results.records import PublishedResult
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ def read_published(folder: Path = FOLDER) -> list[PublishedResult]:
     found: list[PublishedResult] = []
     for path in sorted(folder.glob("*.yaml")):
         try:
-            found += _study(yaml.safe_load(path.read_text(encoding="utf-8")), path.parent)
-        except (KeyError, TypeError, ValueError, OSError, yaml.YAMLError) as error:
+            found += _study(read_yaml(path), path.parent)
+        except (KeyError, TypeError, ValueError, FileUnreadable) as error:
             raise BakeoffError(f"{path.name}: not a published study: {error!r}") from error
     return found
 
@@ -76,15 +77,15 @@ def _study(text: Mapping[str, Any], folder: Path) -> Iterator[PublishedResult]:
             details=entry.get("details") or {},
         )
     for curve in text.get("curves", ()):
-        with (folder / curve["file"]).open(encoding="utf-8", newline="") as lines:
-            for row in csv.DictReader(lines):
-                yield PublishedResult(
-                    study=study,
-                    subject=str(curve["subject"]),
-                    metric=str(curve["metric"]),
-                    item=f"step {int(row[curve['step']]):04d}",
-                    value=float(row[curve["value"]]),
-                    unit=str(curve["unit"]),
-                    source=source,
-                    details={"step": int(row[curve["step"]])},
-                )
+        lines = io.StringIO(read_text(folder / curve["file"]), newline="")
+        for row in csv.DictReader(lines):
+            yield PublishedResult(
+                study=study,
+                subject=str(curve["subject"]),
+                metric=str(curve["metric"]),
+                item=f"step {int(row[curve['step']]):04d}",
+                value=float(row[curve["value"]]),
+                unit=str(curve["unit"]),
+                source=source,
+                details={"step": int(row[curve["step"]])},
+            )

@@ -156,3 +156,108 @@ def words_looked_into(room: str) -> Iterator[str]:
 @pytest.mark.parametrize("room", ROOMS)
 def test_errors_are_told_by_their_class_and_fields_and_not_by_their_words(room: str) -> None:
     assert list(words_looked_into(room)) == []
+
+
+OURS = "what Bakeoff wrote itself, in its workspace or cache"
+SYSTEM = "the system's own: /proc, /sys, a device, a descriptor"
+PARTS = "a file of the installation"
+CHECKED = "weights, whose header `read_safetensors_header` has read just before"
+
+READERS = {
+    "results.files.reading": "the one way in",
+    "trainer.sources.encodings": "training rows of any size, after `rows_of_file` has read their start the one way",
+    "trainer.sources.files": "training rows of any size, line by line, after `rows_of_file` has read their start",
+    "trainer.sources.tables": "tables of any size, row by row, after `rows_of_file` has read their start",
+    "trainer.sources.reading": "the Hub's data sets and URLs, by fsspec, into the cache",
+    "trainer.sources.stdlib": "Python's own library",
+    "engines.identity": "bytes that are hashed and never understood",
+    "engines.gguf_format.peft_files": CHECKED,
+    "engines.gguf_format.writer": CHECKED + "; and what it has just written",
+    "trainer.multi_lora.run_state": OURS,
+    "trainer.runs.checkpoints": OURS,
+    "trainer.data.cache": OURS,
+    "trainer.trl_loop.trainer": OURS,
+    "trainer.gpu_runs.handover": OURS + "; handed over by a descriptor",
+    "trainer.gpu_runs.child_process": OURS,
+    "trainer.gpu_runs.child_main": SYSTEM,
+    "trainer.hub.push": OURS,
+    "results.artifacts": OURS + ", or uploaded",
+    "results.curves.spool": OURS,
+    "results.store.liveness": OURS,
+    "results.store.machines": SYSTEM,
+    "results.endings": SYSTEM,
+    "dashboard.jobs.jobs": OURS,
+    "dashboard.jobs.batch": OURS,
+    "dashboard.app_server": PARTS,
+    "bakeoff.streams": SYSTEM,
+    "engines.hardware.devices": SYSTEM,
+    "engines.processes.child_process": SYSTEM,
+    "engines.processes.template_main": SYSTEM,
+    "evaluator.sandbox.bubblewrap": PARTS,
+    "evaluator.sandbox.candidate": SYSTEM,
+    "evaluator.sandbox.stopwatch": SYSTEM,
+}
+"""Modules that open files by themselves, and why these are nothing that a stranger can have made, or are safe so."""
+
+PACKED = frozenset(("gzip", "lzma", "bz2", "zipfile", "tarfile", "pickle", "shelve", "dill", "joblib"))
+LOADING = frozenset(
+    ("open", "read_text", "read_bytes", "load", "safe_load", "full_load", "unsafe_load", "load_all", "safe_load_all",
+     "load_file", "safe_open", "fdopen")
+)  # fmt: skip
+LOADERS = frozenset(("json", "yaml", "torch", "np", "numpy", "pickle", "marshal", "tomllib", "safetensors"))
+"""Libraries whose `load` reads a file."""
+OPENING_NO_FILE = frozenset(("Workspace", "results.Workspace", "LlamaCppEngine", "webbrowser"))
+
+
+def readings(tree: ast.Module) -> Iterator[ast.AST]:
+    """Where a module opens a file to read it, or unpacks or unpickles one. Writing is no concern here."""
+    ours = {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("results")
+        for alias in node.names
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            named = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+            if PACKED & {name.split(".")[0] for name in named}:
+                yield node
+        elif isinstance(node, ast.Call):
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            owner = ast.unparse(node.func.value) if isinstance(node.func, ast.Attribute) else ""
+            if name not in LOADING or owner in OPENING_NO_FILE or (owner or name) in ours:
+                continue
+            if (name == "load" or name.endswith("_load")) and owner not in LOADERS:
+                continue
+            mode = next((arg.value for arg in node.args if isinstance(arg, ast.Constant)), None)
+            if name in ("open", "fdopen") and isinstance(mode, str) and mode[:1] in ("w", "x") and "+" not in mode:
+                continue
+            yield node
+
+
+def test_files_are_opened_in_one_place() -> None:
+    """Whoever reads a file of a stranger's goes through `results.files`, which bounds it and says what is wrong."""
+    found: dict[str, list[int]] = {}
+    for path in (path for room in ROOMS for path in sources(room)):
+        lines = [getattr(node, "lineno", 0) for node in readings(ast.parse(path.read_text(encoding="utf-8")))]
+        if lines:
+            found[name_of(path)] = lines
+    assert {name: lines for name, lines in found.items() if name not in READERS} == {}
+    assert READERS.keys() <= found.keys(), "strike what opens nothing any more off READERS"
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["open(p)", "p.open()", "p.open('rb')", "p.open('r+b')", "p.read_text()", "p.read_bytes()", "json.load(f)",
+     "yaml.safe_load(t)", "yaml.load(t, L)", "torch.load(p)", "np.load(p)", "import gzip",
+     "from zipfile import ZipFile",
+     "import pickle", "load_file(p)", "os.open(p, 0)", "safe_open(p)", "tomllib.load(f)"],
+)  # fmt: skip
+def test_every_way_to_open_a_file_is_seen(line: str) -> None:
+    assert list(readings(ast.parse(line)))
+
+
+@pytest.mark.parametrize("line", ["p.open('w')", "p.write_text(t)", "Workspace.open(p)", "json.loads(t)",
+                                  "from results import read_text\nread_text(p)", "self.load(p)"])  # fmt: skip
+def test_what_opens_none_is_let_be(line: str) -> None:
+    assert not list(readings(ast.parse(line)))

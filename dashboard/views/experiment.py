@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
 import yaml
+
+from results import FileUnreadable, safe_yaml
 
 BASES = (
     "smollm2-135m-instruct",
@@ -77,7 +80,7 @@ def form(known_bases: list[str]) -> str:
 def name(text: str) -> str:
     """The experiment's name, or `experiment` where the file is not readable."""
     try:
-        found = yaml.safe_load(text)
-    except yaml.YAMLError:
+        found = safe_yaml(text, Path("the experiment file"))
+    except FileUnreadable:
         return "experiment"
     return str(found.get("name", "experiment")) if isinstance(found, dict) else "experiment"

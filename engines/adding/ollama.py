@@ -22,6 +22,7 @@ from engines.adding.settings import read_settings
 from engines.errors import FileRefused
 from engines.gguf_format.header import is_gguf, read_header
 from engines.identity import file_sha256
+from results import FileUnreadable, read_bytes
 
 HOST, NAMESPACE, TAG = "registry.ollama.ai", "library", "latest"
 """What a name leaves out."""
@@ -200,11 +201,13 @@ def _text(manifest: Manifest, kind: str) -> str:
     """The text of a layer; "" without one. Raises: FileRefused for one that is missing or too large."""
     texts = []
     for file in manifest.layers.get(kind, ())[:1]:
-        if not file.is_file() or file.stat().st_size > LARGEST_TEXT:
-            raise FileRefused(f"{file}, the {kind} of {manifest.name}, is missing or too large. Pull it again.")
+        try:
+            data = read_bytes(file, LARGEST_TEXT)
+        except FileUnreadable as error:
+            raise FileRefused(f"{file}, the {kind} of {manifest.name}: {error.reason}. Pull it again.") from error
         if file_sha256(file) != file.name[-64:]:
             raise FileRefused(f"{file}, the {kind} of {manifest.name}, is not what its name says. Pull it again.")
-        texts.append(file.read_text("utf-8", "replace"))
+        texts.append(data.decode("utf-8", "replace"))
     return "".join(texts)
 
 

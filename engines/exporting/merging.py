@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from engines.errors import ExportRefused
 from engines.gguf_format.hyperparameters import read_config
+from engines.gguf_format.safetensors_header import read_safetensors_header
 from engines.gguf_format.unpacking import silence
 from engines.hardware.devices import free_bytes
 
@@ -87,10 +88,8 @@ def _merged(model: Any, adapter: Path, ids: torch.Tensor) -> tuple[Any, torch.Te
     # bitsandbytes, which PEFT imports, asks for a package that would fetch code from the Hub.
     logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
     from peft import PeftModel
-    from safetensors import safe_open
 
-    with safe_open(adapter / "adapter_model.safetensors", framework="pt") as file:
-        shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
+    shapes = {name: one.shape for name, one in read_safetensors_header(adapter / "adapter_model.safetensors").items()}
     ends = ("embed_tokens.weight", "lm_head.weight", "wte.weight")
     rows = max((shape[0] for name, shape in shapes.items() if name.endswith(ends)), default=0)
     if rows and rows != model.get_input_embeddings().weight.shape[0]:

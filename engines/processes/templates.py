@@ -148,7 +148,7 @@ class _Renderer:
         return answer
 
     def _wait(self) -> None:
-        """Until there is an answer. Raises: _Overran."""
+        """Wait until there is an answer. Raises: _Overran."""
         assert self._process.stdout
         began, used = time.monotonic(), math.nan
         patience, most = PATIENCE_SECONDS, TEMPLATE_SECONDS

@@ -10,6 +10,7 @@ import codecs
 from dataclasses import dataclass
 from pathlib import Path
 
+from results import file_start
 from trainer.errors import DataInvalid
 
 CHUNK_BYTES = 1 << 20
@@ -74,8 +75,7 @@ def encoding_of(path: Path, declared: str = "") -> Encoding:
 
     Raises: DataInvalid when the declared one does not exist or does not fit.
     """
-    with path.open("rb") as file:
-        start = file.read(4)
+    start = file_start(path, 4)
     if declared:
         return _declared(path, declared)
     for mark, name in BOMS:
@@ -119,8 +119,7 @@ def _fits(path: Path, name: str) -> bool:
 
 def _without_mark(path: Path) -> Encoding | None:
     """UTF-16 without a byte-order mark, which ASCII text shows by a zero in every second byte; also valid UTF-8."""
-    with path.open("rb") as file:
-        sample = file.read(4096)
+    sample = file_start(path, 4096)
     for start, name in ((1, "utf-16-le"), (0, "utf-16-be")):
         zeros = sample[start::2].count(0)
         if zeros > 0.6 * len(sample) / 2 and sample[1 - start :: 2].count(0) == 0 and _fits(path, name):

@@ -12,6 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
+from results import FileUnreadable, file_start
 from trainer.errors import DataInvalid
 from trainer.experiment.schema import Source
 from trainer.sources.documents import is_conversation, rows_of_document
@@ -32,9 +33,12 @@ def rows_of_file(path: Path, source: Source, tell: Tell) -> Rows:
 
     Raises: DataInvalid when the file is not what its suffix says.
     """
-    with path.open("rb") as file:
-        if file.read(len(LFS)) == LFS:
-            raise DataInvalid(f"{path} is a Git LFS pointer, not the data: run `git lfs pull` in its folder")
+    try:
+        head = file_start(path, len(LFS))
+    except FileUnreadable as error:
+        raise DataInvalid(str(error)) from error
+    if head == LFS:
+        raise DataInvalid(f"{path} is a Git LFS pointer, not the data: run `git lfs pull` in its folder")
     suffix = path.suffix.lower()
     if suffix == ".parquet":
         return _parquet_rows(path)

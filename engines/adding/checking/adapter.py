@@ -16,6 +16,7 @@ from typing import Any
 
 from engines.adding.settings import read_settings
 from engines.errors import FileRefused
+from engines.gguf_format.safetensors_header import read_safetensors_header
 
 WEIGHTS = "adapter_model.safetensors"
 MATRIX = re.compile(r"base_model\.model\.(.+)\.lora_(A\.weight|B\.weight|magnitude_vector(?:\.weight)?)")
@@ -141,13 +142,7 @@ def read(folder: Path) -> Adapter:
 
 def shapes_of(file: Path) -> dict[str, tuple[int, ...]]:
     """The shapes of a safetensors file by tensor name; no weights are read. Raises: FileRefused for a damaged one."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(file, framework="pt") as opened:
-            return {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise FileRefused(f"{file} is damaged: {error}. Save or download it again.") from error
+    return {name: tensor.shape for name, tensor in read_safetensors_header(file).items()}
 
 
 def _without_weights(folder: Path) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from engines.adding.checking.checks import Checklist
 from engines.adding.settings import read_settings
 from engines.errors import FileRefused
+from results import FileUnreadable, read_text
 
 LARGEST = 1 << 20
 """Bytes of a template; the longest that families bring have some 20,000."""
@@ -60,11 +61,9 @@ def _named(value: object, file: str) -> list[Template]:
 def template_text(file: Path) -> str:
     """A template file's text. Raises: FileRefused where there is none, or it is no text or too long."""
     try:
-        if file.stat().st_size > LARGEST:
-            raise FileRefused(f"{file} has {file.stat().st_size:,} bytes, too many for a chat template.")
-        return file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise FileRefused(f"{file} is no chat template that can be read: {error}. Give a Jinja text file.") from error
+        return read_text(file, LARGEST)
+    except FileUnreadable as error:
+        raise FileRefused(f"{file} is no chat template: {error.reason}. Give a Jinja text file.") from error
 
 
 def choose(own: list[Template], base: Template | None, given: Template | None, checklist: Checklist) -> Template | None:
