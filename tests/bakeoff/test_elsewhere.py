@@ -53,7 +53,7 @@ def test_models_are_added_exported_measured_and_only_what_is_missing_is_tried_ag
         lines: list[str] = []
         outcome = run_experiment(wanted, store, workspace, silent, lines.append)
         assert {one.name: one.form for one in outcome.models} == {
-            "base": "base", "second": "adapter", "base-q8_0": "gguf-q8_0", "second-q8_0": "gguf-q8_0",
+            "base": "base", "second": "adapter", "base@q8_0": "gguf-q8_0", "second@q8_0": "gguf-q8_0",
         }  # fmt: skip
         assert {one.status for one in outcome.evaluations} == {"finished"} and len(outcome.evaluations) == 4
         (missing,) = outcome.failures
@@ -63,10 +63,10 @@ def test_models_are_added_exported_measured_and_only_what_is_missing_is_tried_ag
         adapter(base, later, 8)
         again = run_experiment(wanted, store, workspace, silent, lines.append)
         assert again.complete and again.reused == 4
-        assert {one.name for one in again.models} - {one.name for one in outcome.models} == {"later", "later-q8_0"}
+        assert {one.name for one in again.models} - {one.name for one in outcome.models} == {"later", "later@q8_0"}
         runs = {one.run.name: one.run for one in store.runs.list()}
         assert set(runs) == {"second", "later"} and {one.origin for one in runs.values()} == {"imported"}
-        assert store.models.find("second-q8_0").run_id == runs["second"].id
+        assert store.models.find("second@q8_0").run_id == runs["second"].id
         assert [runs[name].config["lora.rank"] for name in ("second", "later")] == [4, 8]
         assert len(store.curves.read(runs["later"].id, "loss")[0]) == 6
 
