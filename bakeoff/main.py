@@ -17,7 +17,7 @@ import threading
 import typer
 
 from bakeoff.streams import open_streams
-from results import shortage, silence_hung_up
+from results import memory_out, shortage, silence_hung_up
 from results.errors import BakeoffError
 
 VERBS = {
@@ -66,17 +66,23 @@ def main() -> None:
     try:
         app()
     except BakeoffError as error:
-        print(f"bakeoff: {error}", file=sys.stderr)
+        _last_words(shortage(error) if memory_out(error) else str(error))
         sys.exit(2)
     except SystemExit as ending:
         if ending.code == INTERRUPTED:
-            print("bakeoff: interrupted; the same command resumes where it stopped", file=sys.stderr)
+            _last_words("interrupted; the same command resumes where it stopped")
         raise
     except Exception as error:
         if not (lacking := shortage(error)):
             raise
-        print(f"bakeoff: {lacking}", file=sys.stderr)
+        _last_words(lacking)
         sys.exit(2)
+
+
+def _last_words(text: str) -> None:
+    """Say why it ends, on a line of its own: what was being said may have been broken off."""
+    newline = "\n" if getattr(sys.stderr, "midline", False) else ""
+    print(f"{newline}bakeoff: {text}", file=sys.stderr)
 
 
 def listen_to_signals() -> None:

@@ -59,10 +59,13 @@ class Words(io.TextIOWrapper):
         self.plain = io.TextIOWrapper(cast(Any, outlet), **options, write_through=True)
         """The same without the filter."""
         self._colours = outlet.isatty()
+        self.midline = False
+        """Whether the last line has no end yet."""
 
     def write(self, text: str) -> int:
         """Write text with what would act spelt out; returns its length."""
         parts = COLOUR.split(text) if self._colours else [text]
+        self.midline = not text.endswith("\n") if text else self.midline
         super().write("".join(part if place % 2 else ACTING.sub(_spelt, part) for place, part in enumerate(parts)))
         return len(text)
 

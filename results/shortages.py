@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 
 _DISK = re.compile(r"No space left on device|Disk quota exceeded|disk is full|os error 28\b", re.I)
-_MEMORY = re.compile(r"can't allocate memory|cannot allocate memory|bad_alloc|out of memory: tried", re.I)
+_MEMORY = re.compile(r"can't allocate memory|cannot allocate memory|bad_alloc|MemoryError|not enough memory: you", re.I)
 """How libraries say it that raise neither an OSError nor a MemoryError: safetensors, SQLite, torch on a CPU."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -27,15 +27,26 @@ def disk_full(error: BaseException) -> bool:
     )
 
 
+def memory_out(error: BaseException) -> BaseException | None:
+    """The link of an error's chain that says that the machine's memory ran out; None without one.
+
+    A file that could not be read for want of memory is no bad file, whatever the one who read it says.
+    """
+    for one in _chain(error):
+        if isinstance(one, MemoryError) or (isinstance(one, OSError) and one.errno == errno.ENOMEM):
+            return one
+        if _MEMORY.search(str(one)):
+            return one
+    return None
+
+
 def shortage(error: BaseException) -> str:
     """What the machine lacked, with the remedy, in one sentence; "" for an error that says nothing of the kind."""
     if disk_full(error):
         return f"the disk is full{_place(error)}: make room; {AGAIN}"
+    if (found := memory_out(error)) is not None:
+        return _memory(found)
     for one in _chain(error):
-        if isinstance(one, MemoryError) or (isinstance(one, OSError) and one.errno == errno.ENOMEM):
-            return _memory(one)
-        if isinstance(one, RuntimeError) and _MEMORY.search(str(one)):
-            return _memory(one)
         if isinstance(one, OSError) and one.errno in _REFUSED:
             return f"{one.strerror}{_place(one)}: mend that; {AGAIN}"
     return ""

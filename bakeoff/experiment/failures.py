@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from results import BakeoffError, Evaluation, Model, StoreError, disk_full, shortage
+from results import BakeoffError, Evaluation, Model, StoreError, disk_full, memory_out, shortage
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,10 @@ class Failure:
         """The failure that an error is. Raises: the error itself where it ends everything."""
         if ends_everything(error):
             raise error
-        if isinstance(error, BakeoffError):
+        lacking = shortage(error)
+        if isinstance(error, BakeoffError) and not memory_out(error):
             return cls(model.name, what, " ".join(str(error).split()))
-        if lacking := shortage(error):
+        if lacking:
             return cls(model.name, what, lacking)
         reason = " ".join(f"{type(error).__name__}: {error}".split()).strip(": ")
         return cls(model.name, what, reason, "".join(traceback.format_exception(error)))

@@ -32,8 +32,14 @@ def silence_stdout() -> int:
 
 
 def answer(reply: int, **fields: Any) -> None:
-    """Send one JSON line to the parent."""
-    os.write(reply, json.dumps(fields).encode() + b"\n")
+    """Send one JSON line to the parent; one that has died meanwhile is followed at once.
+
+    An error that is raised here would end Python in order, which waits for ever for the threads of a loaded engine.
+    """
+    try:
+        os.write(reply, json.dumps(fields).encode() + b"\n")
+    except BrokenPipeError:
+        os._exit(1)
 
 
 def serve_until_orphaned() -> NoReturn:

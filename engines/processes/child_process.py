@@ -13,6 +13,7 @@ import math
 import os
 import secrets
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -126,6 +127,8 @@ class ChildProcess:
         if status is None:
             return "it closed the connection but still runs"
         ended = f"signal {-status}" if status < 0 else f"exit status {status}"
+        if status == -signal.SIGKILL:
+            ended += ": somebody killed it, or the system did because memory ran out"
         lines = (self._last_words or self._tail()).strip().splitlines()
         return f"it ended with {ended}" + (f" ({lines[-1][:200]})" if lines else "")
 

@@ -83,6 +83,11 @@ class Sandbox:
             complaint = self._process.communicate()[1].decode(errors="replace").strip()[-300:]
             self.control.close()
             reason = complaint or f"no answer from inside ({type(error).__name__})"
+            if "raise maximum limit" in complaint:  # of our own limits, and no fault of the kernel's
+                raise SandboxUnavailable(
+                    "the sandbox needs 4 GiB of address space, and this process may not have so much: raise its limit "
+                    "(ulimit -v unlimited). Answers are never run without a sandbox"
+                ) from error
             raise SandboxUnavailable(
                 f"bubblewrap cannot make a sandbox here: {reason}. The kernel must allow unprivileged user namespaces "
                 "(sysctl user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns; in Docker: "

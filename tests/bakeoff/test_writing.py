@@ -81,6 +81,17 @@ def test_what_a_machine_lacks_is_named_whoever_says_it_and_is_no_models_fault(er
             assert words in failure.reason and not failure.trace
 
 
+def test_a_file_that_memory_did_not_reach_for_is_no_bad_file() -> None:
+    try:
+        try:
+            raise MemoryError
+        except MemoryError as error:
+            raise BakeoffError(f"config.json is refused: {error!r}") from error
+    except BakeoffError as refused:
+        reason = Failure.of(Model("m", "m", "base", "m", "", 0, ""), "heldout", refused).reason
+        assert reason.startswith("memory ran out") and "refused" not in reason
+
+
 def test_a_bug_is_no_shortage() -> None:
     assert shortage(KeyError("memory")) == "" and not disk_full(ValueError("a full disk of models"))
 
@@ -89,6 +100,7 @@ FULL_DISK = """
 import errno, sys
 from bakeoff import main
 def app():
+    print("half a ", end="", file=sys.stderr)
     raise OSError(errno.ENOSPC, "No space left on device", "model.gguf")
 main.app = app
 main.main()
@@ -98,4 +110,7 @@ main.main()
 def test_the_command_line_tells_a_shortage_in_one_line() -> None:
     done = subprocess.run([sys.executable, "-c", FULL_DISK], capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("bakeoff: the disk is full, writing model.gguf") and done.stderr.count("\n") == 1
+    assert (
+        done.stderr.startswith("half a \nbakeoff: the disk is full, writing model.gguf")
+        and done.stderr.count("\n") == 2
+    )

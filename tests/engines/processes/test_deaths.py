@@ -11,6 +11,8 @@ import json
 import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,7 +28,7 @@ import pytest
 from engines import EngineCrashed, LlamaCppEngine, Sampling
 from engines.llamacpp.http import Wire
 from engines.llamacpp.server_process import LlamaServer, Threading
-from engines.processes.child_process import ChildProcess
+from engines.processes.child_process import ROOT, ChildProcess
 from engines.processes.succession import ASKED_AGAIN, Succession
 from engines.server.residency import Residency
 from engines.server.worker import OneModel
@@ -324,3 +326,20 @@ def test_an_answer_that_just_ends_is_no_finished_answer(pieces: tuple[str, ...],
             assert answer.status_code == 503 and "broke off" in json.dumps(answer.json())
         finally:
             stop()
+
+
+def test_a_child_whose_starter_dies_while_it_loads_ends_when_it_has_loaded(tiny: Path) -> None:
+    task = {
+        "path": str(tiny), "adapters": [], "context": 256, "slots": 1, "threads": 1, "memory_bytes": 8 << 30, "key": "k"
+    }  # fmt: skip
+    command = [sys.executable, "-m", "engines.llamacpp.child_main"]
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
+    assert child.stdin is not None and child.stdout is not None
+    child.stdin.write(json.dumps(task).encode() + b"\n")
+    child.stdin.close()
+    child.stdout.close()
+    try:
+        assert child.wait(240) == 1
+    finally:
+        child.kill()
+        child.wait()
