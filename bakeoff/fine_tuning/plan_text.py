@@ -46,8 +46,8 @@ def models_text(foreseen: Foreseen, experiment: Experiment) -> list[str]:
     lines.append(f"  adapters and whole models in the formats {', '.join(wanted.forms)}; others as they are")
     lines.append(f"  measured by {', '.join(STAGES[name] for name in named) or 'nothing: name a measurement'}")
     if "heldout" in wanted.measurements:
-        said = "whether they were trained on these held-out rows is not known here" if experiment.data.sources else ""
-        lines.append(f"  {said or WITHOUT_ROWS}")
+        unknown = "whether others trained theirs on these held-out rows is not known here"
+        lines.append(f"  {unknown if experiment.data.sources else WITHOUT_ROWS}")
     return lines
 
 
