@@ -71,13 +71,14 @@ def _jsonl_rows(path: Path, encoding: Encoding, source: Source, tell: Tell) -> R
             lines.seek(0)
             first = _first_line(lines)
         numbered = enumerate(lines, first[0] + 1) if first else iter(())
+        name = path.name
         for number, line in chain([first] if first else [], numbered):
-            place = f"{path.name}:{number}"
+            place = f"{name}:{number}"
             if encoding.damaged and not line.isascii() and _undecoded(line):
                 yield place, BadRow(NOT_UTF8)
                 continue
             try:
-                row = json.loads(line)
+                row = _loaded(line)
             except (ValueError, RecursionError) as error:
                 if not line.isspace():
                     yield place, BadRow(f"not JSON: {type(error).__name__}")
@@ -86,6 +87,18 @@ def _jsonl_rows(path: Path, encoding: Encoding, source: Source, tell: Tell) -> R
                 yield from _line_of_list(place, row, source, tell)
             else:
                 yield place, row if isinstance(row, dict) else BadRow("the line is not a JSON object")
+
+
+_decode = json.JSONDecoder().raw_decode
+
+
+def _loaded(line: str) -> Any:
+    """The JSON value of a line, as `json.loads` has it, without its looking for what stands around most values."""
+    if line.startswith(("{", "[")):
+        value, end = _decode(line)
+        if end >= len(line) - 1 and line[end:] in ("", "\n"):
+            return value
+    return json.loads(line)
 
 
 def _line_of_list(place: str, row: list[Any], source: Source, tell: Tell) -> Rows:

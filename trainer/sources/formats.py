@@ -12,9 +12,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from results.records import Json
 from trainer.experiment.schema import Columns, Source
@@ -58,8 +57,7 @@ HEADING_CHARACTERS = 60
 """A longer name of a column is a row's text more likely."""
 
 
-@dataclass(frozen=True)
-class Converted:
+class Converted(NamedTuple):
     """A row as a conversation, and what became of its columns."""
 
     messages: tuple[Turn, ...]

@@ -13,6 +13,7 @@ import shutil
 import socket
 from array import array
 from collections.abc import Collection, Iterator, Sequence
+from functools import lru_cache
 from itertools import accumulate, chain, count, islice
 from pathlib import Path
 from typing import IO, Any
@@ -23,7 +24,7 @@ from engines import cache_folder
 from results.records import Progress, digest
 from trainer.errors import DataInvalid, SourceUnreachable
 from trainer.experiment.schema import Data, Source
-from trainer.sources.conversations import Conversation, Reading, uncollected
+from trainer.sources.conversations import Reading, uncollected
 from trainer.sources.fields import BadRow
 from trainer.sources.files import Rows, Tell, rows_of_file, without_nulls_inside
 from trainer.sources.formats import converted
@@ -98,7 +99,7 @@ def examined(source: Source, columns: Collection[str] = (), shelf: Shelf | None 
     """
     rows = Shelf() if shelf is None else shelf
     tally = Tally(source.name)
-    kept = {*KEPT_COLUMNS, *columns}
+    kept = frozenset((*KEPT_COLUMNS, *columns))
     for place, raw in islice(raw_rows(source, tally.tell), source.limit):
         if isinstance(raw, BadRow):
             tally.bad(place, str(raw))
@@ -110,12 +111,18 @@ def examined(source: Source, columns: Collection[str] = (), shelf: Shelf | None 
             continue
         extra = {
             key: raw[key]
-            for key in (() if kept.isdisjoint(raw) else sorted(kept & raw.keys()))
+            for key in _among(kept, tuple(raw))
             if isinstance(raw[key], str | int | float) and len(str(raw[key])) <= 200
         }
-        rows.append(Conversation(found.messages, source.name, tally.read, extra, found.tools))
+        rows.put(found.messages, source.name, tally.read, extra, found.tools)
         tally.usable(place, found.format, found.fields)
     return rows, tally.report()
+
+
+@lru_cache(4096)
+def _among(kept: frozenset[str], names: tuple[str, ...]) -> list[str]:
+    """Those of a row's columns that are kept."""
+    return sorted(kept & {*names})
 
 
 def raw_rows(source: Source, tell: Tell = lambda _: None) -> Rows:

@@ -90,12 +90,15 @@ class Shelf(Rows):
         """Rows in the file."""
 
     def append(self, row: Conversation) -> None:
-        """Keep a row.
+        """Keep a row. Raises: as `put`."""
+        self.put(row.messages, row.source, row.row, row.extra, row.tools)
+
+    def put(self, *row: Any) -> None:
+        """Keep a row that is none yet: messages, source, row, extra and tools, as `Conversation` has them.
 
         Raises: DataInvalid when the disk does not take it; ValueError when the row holds what JSON does not.
         """
-        kept: Any = (row.messages, row.source, row.row, row.extra, row.tools)
-        data = marshal.dumps(kept)
+        data = marshal.dumps(row)
         self._unwritten.append(data)
         self._ends.append(self._ends[-1] + len(data))
         if self._ends[-1] - self._ends[self._written] >= UNWRITTEN_BYTES:
