@@ -17,3 +17,6 @@ WorkspaceOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON to stdout instead of a table.")]
+DownloadOption = Annotated[
+    bool, typer.Option("--download", help="First fetch the file of humaneval+, mbpp or mbpp+, if there is none here.")
+]

@@ -45,6 +45,7 @@ from .measuring import (
 from .sandbox.bubblewrap import sandbox_available as sandbox_available
 from .sandbox.limits import Calibration as Calibration, Limits as Limits
 from .tasks.benchmarks import load_benchmark as load_benchmark
+from .tasks.downloads import download as download
 from .tasks.samples import Answer as Answer, read_samples as read_samples, write_samples as write_samples
 from .tasks.task import Task as Task
 from .text.llm_judge import judge_answers as judge_answers

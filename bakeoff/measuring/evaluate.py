@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from bakeoff.options import JsonOption, WorkspaceOption
+from bakeoff.options import DownloadOption, JsonOption, WorkspaceOption
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from results import Evaluation, FormCost, Model, Workspace
 
 
+BenchmarkOption = Annotated[
+    str,
+    typer.Option(
+        help="humaneval, humaneval+, mbpp, mbpp+, heldout, stopping, or a file of HumanEval's or MBPP's shape."
+    ),
+]
 EngineOption = Annotated[
     str | None, typer.Option(help="Engine for GGUF models: llamacpp, which will serve them, or huggingface.")
 ]
@@ -39,12 +45,7 @@ SCORE = ("metric", "value", "low", "high", "n")
 
 def evaluate(
     models: Annotated[list[str] | None, typer.Argument(help="Names or ids. Default: all models.")] = None,
-    benchmark: Annotated[
-        str,
-        typer.Option(
-            help="humaneval, humaneval+, mbpp, mbpp+, heldout, stopping, or a file of HumanEval's or MBPP's shape."
-        ),
-    ] = "humaneval",
+    benchmark: BenchmarkOption = "humaneval",
     experiment: Annotated[
         Path | None, typer.Option(help="For heldout: the file whose validation rows are read.")
     ] = None,
@@ -64,6 +65,7 @@ def evaluate(
     rescore: Annotated[bool, typer.Option(help="Run the stored answers (again) and generate none.")] = False,
     extract: ExtractOption = False,
     before_solution: BeforeOption = None,
+    download: DownloadOption = False,
     workspace: WorkspaceOption = None,
     json_: JsonOption = False,
 ) -> None:
@@ -78,6 +80,8 @@ def evaluate(
     from bakeoff.writing import writable
     from results import form_costs
 
+    if download:
+        typer.echo(evaluator.download(benchmark), err=True)
     place = writable(workspace)
     settings = {"tasks": tasks, "prompting": prompting, "samples": samples, "temperature": temperature}
     settings |= {"engine": engine, "slots": slots}

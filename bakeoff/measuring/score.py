@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from bakeoff.options import JsonOption, WorkspaceOption
+from bakeoff.options import DownloadOption, JsonOption, WorkspaceOption
 
 if TYPE_CHECKING:
     from evaluator import Rule, SampleScores, Stored
@@ -31,6 +31,7 @@ def score(
     ] = False,
     before_completion: Annotated[Before | None, typer.Option(help="What is put before a completion.")] = None,
     before_solution: Annotated[Before | None, typer.Option(help="What is put before a whole program.")] = None,
+    download: DownloadOption = False,
     output: Annotated[Path | None, typer.Option(help="Write every verdict to this JSON Lines file.")] = None,
     json_: JsonOption = False,
     workspace: WorkspaceOption = None,
@@ -43,6 +44,8 @@ def score(
     import evaluator
     from bakeoff import progress
 
+    if download:
+        typer.echo(evaluator.download(benchmark or "humaneval"), err=True)
     stored = _answers(source, evaluator.Rule(extract, before_completion, before_solution), workspace)
     with progress.drawn() as report:
         tasks = evaluator.load_benchmark(benchmark or stored.benchmark)

@@ -1,9 +1,9 @@
-"""Published benchmarks by name, and where their files lie on this machine. Nothing is downloaded.
+"""Published benchmarks by name, and where their files lie on this machine.
 
 A file is looked for where EvalPlus was told to look (`HUMANEVAL_OVERRIDE_PATH`, `MBPP_OVERRIDE_PATH`), in the folder
 `benchmarks` of Bakeoff's cache, in EvalPlus's cache and in the Hub's, the newest version first.
 
-Not here: what stands in a file (`evaluator.tasks.benchmarks`).
+Not here: what stands in a file (`evaluator.tasks.benchmarks`), fetching one (`evaluator.tasks.downloads`).
 Try: bakeoff score SAMPLES.jsonl --benchmark humaneval+
 """
 
@@ -63,18 +63,27 @@ def published_file(name: str) -> Path:
     """
     if name == "humaneval":
         return _humaneval_file()
+    if (found := file_here(name)) is not None:
+        return found
+    source = _SOURCES[name]
+    raise BenchmarkUnreadable(
+        f"No file of {name} on this machine: --download fetches it. Or get {source.files[0].rstrip('*')} (or .gz) from "
+        f"{source.address} and put it into {cache_folder() / 'benchmarks'}, or name the file itself: --benchmark PATH"
+    )
+
+
+def file_here(name: str) -> Path | None:
+    """Path of the file of a benchmark other than HumanEval; None where there is none on this machine.
+
+    Raises: BenchmarkUnreadable where EvalPlus's variable names a file that is not there.
+    """
     source = _SOURCES[name]
     given = os.environ.get(source.variable) if source.variable else None
     if given:
         if not Path(given).is_file():
             raise BenchmarkUnreadable(f"{source.variable} names {given}, where no file is")
         return Path(given)
-    for path in _candidates(source):
-        return path
-    raise BenchmarkUnreadable(
-        f"No file of {name} on this machine. Get {source.files[0].rstrip('*')} (or .gz) from {source.address} and put "
-        f"it into {cache_folder() / 'benchmarks'}, or name the file itself: --benchmark PATH"
-    )
+    return next(_candidates(source), None)
 
 
 def _candidates(source: _Source) -> Iterator[Path]:
