@@ -29,7 +29,8 @@ MOST_FILES = 100_000
 
 KNOWN = (
     "Known: trainer_state.json and run folders, trainer_log.jsonl, TensorBoard events, MLflow and Trackio stores, "
-    "W&B CSV, HumanEval samples and results, EvalPlus, bigcode and lm-evaluation-harness results, llama-bench's output"
+    "histories as CSV or JSON Lines with a step, HumanEval samples and results, EvalPlus, bigcode, lighteval and "
+    "lm-evaluation-harness results, llama-bench's output. Others' answers: JSON Lines with task_id and completion"
 )
 
 TEXTS = (".json", ".jsonl", ".csv", ".tsv", ".md", ".txt", ".sql", ".log")
@@ -148,6 +149,8 @@ def _read_lines(path: Path) -> Parcel:
             return trainer_runs.read_log(path)
         if llama_bench.is_llama_bench(row):
             return llama_bench.read_llama_bench(path, [one for _, one in read_lines(path)])
+        if wandb_tables.is_history_line(row):
+            return wandb_tables.read_history_lines(path, read_lines(path, tolerate_cut=True))
         raise unknown(path, "JSON Lines, but of no known kind", KNOWN)
     raise refused(path, "holds no lines")
 
@@ -214,7 +217,13 @@ def _pieces(folder: Path, passed_over: list[str]) -> Iterator[Path]:
 
 def _is_trainers(name: str) -> bool:
     """Whether a file of a run's folder was read with the folder."""
-    return name in ("trainer_state.json", "trainer_log.jsonl", *trainer_runs.SUMMARIES, *settings.FILES)
+    return name in (
+        "trainer_state.json",
+        "trainer_log.jsonl",
+        "logging.jsonl",
+        *trainer_runs.SUMMARIES,
+        *settings.FILES,
+    )
 
 
 def _plausible(path: Path) -> bool:
@@ -241,5 +250,14 @@ def _recognised(path: Path) -> bool:
     if "generations" in path.name or path.name == "evaluation_results.json":
         return True
     keys = (b'"log_history"', b'"task_id"', b'"current_steps"', b'"avg_ts"', b'"results"', b'"steps"', b'"eval"')
-    more = (b'"train_runtime"', b'"train_loss"', b'"best_metric"', b'"custom_id"', b'"doc_id"', b'"pass@1"')
+    more = (
+        b'"_step"',
+        b'"global_step/max_steps"',
+        b'"train_runtime"',
+        b'"train_loss"',
+        b'"best_metric"',
+        b'"custom_id"',
+        b'"doc_id"',
+        b'"pass@1"',
+    )
     return any(key in head for key in (*keys, *more))

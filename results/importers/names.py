@@ -17,12 +17,12 @@ LONGEST = 160
 """Characters of a name that is taken from a file; ids and store keys have room for it in any alphabet."""
 
 _WORDS = """
-    adapter answer answers bench benchmark bigcode checkpoints completion completions data default download downloads
-    eval evals evalplus evaluation evaluations export exports file files final generation generations ggml gguf human
-    humaneval humaneval+ humanevalplus import imports jsonl llama lm local log logs lora mbpp mbpp+ mbppplus merged
-    mlruns model models none null out output outputs plus pred prediction predictions raw response responses result
-    results run runs sample samples sanitized score scored scores tensorboard test tests tmp train trainer training
-    unknown wandb
+    adapter answer answers bench benchmark bigcode checkpoints completion completions data default download
+    downloads eval evals evalplus evaluation evaluations export exports file files final generation generations ggml
+    gguf history human humaneval humaneval+ humanevalplus import imports jsonl llama lm local log logging logs lora
+    mbpp mbpp+ mbppplus merged metrics mlruns model models none null out output outputs plus pred prediction
+    predictions raw response responses result results run runs sample samples sanitized scalars score scored scores
+    tensorboard test tests tmp train trainer training unknown wandb
 """
 USUAL = frozenset(_WORDS.split())
 """Words that tools name by themselves or that say only what a file is; "llama-bench" and "lm_eval" are two."""

@@ -68,7 +68,9 @@ def read_harness(path: Path, value: Mapping[str, Any], only: str = "") -> Parcel
     """One evaluation per task, or of `only`. HumanEval is `humaneval`; others have their name after "lm-eval:"."""
     config = _mapping(value.get("config"))
     version = "0.4" if any("," in key for one in value["results"].values() for key in one) else "0.3"
-    tool = f"{TOOL} {value.get('lm_eval_version') or version}"
+    lighteval = "config_general" in value
+    named = "lighteval" if lighteval else f"{TOOL} {version}"
+    tool = named if lighteval else f"{TOOL} {value.get('lm_eval_version') or version}"
     arguments = _arguments(config.get("model_args"))
     called = _called(path, value, arguments)
     base = arguments.get("pretrained") or arguments.get("model") or ""
@@ -79,6 +81,9 @@ def read_harness(path: Path, value: Mapping[str, Any], only: str = "") -> Parcel
     )
     found, notes = [], []
     for task, metrics in value["results"].items():
+        if lighteval and task == "all":
+            notes.append(f"{path.name}: 'all' is lighteval's mean of its tasks and no test: left out")
+            continue
         n = _samples(value, task)
         scores = tuple(_scores(metrics, n))
         if not scores or (only and task != only):
@@ -109,7 +114,7 @@ def read_harness(path: Path, value: Mapping[str, Any], only: str = "") -> Parcel
         raise refused(
             path, f"no number for the task {only}" if only else "an lm-evaluation-harness file without a number"
         )
-    return Parcel(f"{TOOL} {version}", evaluations=tuple(found), notes=tuple(notes))
+    return Parcel(named, evaluations=tuple(found), notes=tuple(notes))
 
 
 def read_samples_file(path: Path, rows: Sequence[tuple[int, Any]]) -> Parcel:
@@ -194,7 +199,14 @@ def _settings(value: Mapping[str, Any], config: Mapping[str, Any], task: str) ->
 
 def _called(path: Path, value: Mapping[str, Any], arguments: Mapping[str, str]) -> Called:
     """The model by its Hub id or path, with what makes another of it: revision, adapter, quantization."""
-    base = str(value.get("model_name") or arguments.get("pretrained") or arguments.get("model") or "").strip()
+    general = _mapping(value.get("config_general"))
+    base = str(
+        value.get("model_name")
+        or arguments.get("pretrained")
+        or arguments.get("model")
+        or general.get("model_name")
+        or ""
+    ).strip()
     if not base:
         return called_after(path)
     telling = {

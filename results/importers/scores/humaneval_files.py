@@ -178,7 +178,10 @@ def read_evalplus(path: Path, value: Mapping[str, Any]) -> Parcel:
                 if verdict is not None:
                     outcomes.append(Outcome(benchmark_task(str(task)), sample, verdict, None, details))
     if not base:
-        raise refused(path, "holds no base_status")
+        raise refused(
+            path,
+            "its answers have no base_status: EvalPlus's results of HumanEval and MBPP have one, BigCodeBench's not",
+        )
     rest = digest(canonical(value))
     return Parcel("EvalPlus results", evaluations=_with_plus(path, "EvalPlus", base, plus, model_names(path), {}, rest))
 

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from results.importers.names import called_after
 from results.importers.parcels import Curves, ImportedRun, Parcel, same
@@ -44,6 +46,12 @@ TIMES = (
     "timestamp", "elapsed_time", "runtime",
 )  # fmt: skip
 
+CLOCKS = ("_timestamp", "timestamp", "wall time", "wall_time")
+"""Columns that say when a point was logged."""
+
+OF_ALL = "global_step/max_steps"
+"""ms-swift's step, "20/100"."""
+
 IDS = ("run_id", "run id")
 """Columns that tell runs of one name apart."""
 
@@ -61,6 +69,9 @@ class _Table:
     """(line, cells); as many cells as the header has."""
     notes: list[str] = field(default_factory=list)
     decimal_comma: bool = False
+    kind: str = "W&B CSV"
+    tool: str = "W&B"
+    without_settings: str = "a CSV export"
 
     def number(self, cell: str) -> float | None:
         """A cell's number; None for an empty cell or a word."""
@@ -90,7 +101,43 @@ class _Axis:
 
 def read_csv(path: Path) -> Parcel:
     """Any of the exports. Raises: ImportRefused naming the file, the line and what is wrong."""
-    table = _table(path)
+    return _parcel(_table(path))
+
+
+def is_history_line(row: object) -> bool:
+    """Whether a line of JSON Lines is a point of a history: W&B's own file, ms-swift's log and their kin."""
+    if not isinstance(row, Mapping):
+        return False
+    numbers = sum(isinstance(value, int | float) and not isinstance(value, bool) for value in row.values())
+    return (OF_ALL in row and numbers > 0) or (any(name in row for name in STEPS) and numbers > 1)
+
+
+def read_history_lines(path: Path, lines: Iterable[tuple[int, Any]]) -> Parcel:
+    """A history in JSON Lines, an object a point. Raises: ImportRefused naming the file, the line and what is wrong."""
+    rows = [(number, row) for number, row in lines if isinstance(row, Mapping)]
+    stepped = [(number, _with_step(row)) for number, row in rows if any(name in row for name in (*STEPS, OF_ALL))]
+    header = list(dict.fromkeys(str(key) for _, row in stepped for key in row))
+    cells = [(number, [_cell(row.get(name)) for name in header]) for number, row in stepped]
+    table = _Table(path, header, cells, kind="JSON Lines history", tool="history", without_settings="a history")
+    if len(stepped) < len(rows):
+        table.notes.append(f"{len(rows) - len(stepped)} of {len(rows)} lines have no step and are left out")
+    return _parcel(table)
+
+
+def _with_step(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A row with ms-swift's step as a number."""
+    if OF_ALL not in row:
+        return row
+    done = str(row[OF_ALL]).partition("/")[0]
+    return {"global_step": done, **{key: value for key, value in row.items() if key not in (OF_ALL, "global_step")}}
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else value if isinstance(value, str) else json.dumps(value)
+
+
+def _parcel(table: _Table) -> Parcel:
+    path = table.path
     if [cell.lower() for cell in table.header] == ["wall time", "step", "value"]:
         return _tensorboard(table)
     if is_runs_table(table.header, [row for _, row in table.rows]):
@@ -106,7 +153,7 @@ def read_csv(path: Path) -> Parcel:
         runs = _by_row(table, name)
     if not runs:
         raise refused(path, "holds no numbers beside its steps")
-    return Parcel("W&B CSV", tuple(runs), notes=tuple(table.notes))
+    return Parcel(table.kind, tuple(runs), notes=tuple(table.notes))
 
 
 def _table(path: Path) -> _Table:
@@ -146,7 +193,9 @@ def _axis(table: _Table, rows: Sequence[tuple[int, list[str]]]) -> _Axis:
     columns = [lower.index(name) for name in (*STEPS, *EPOCHS, *TIMES) if name in lower]
     if not columns:
         raise unknown(
-            table.path, f"no step column ({', '.join(STEPS[:4])}, epoch, time) among: {', '.join(table.header)[:120]}"
+            table.path,
+            f"no step column ({', '.join(STEPS[:4])}, epoch, time) among: {', '.join(table.header)[:120]}",
+            "A curve needs one, a table of runs a column Name; answers come as JSON Lines with task_id and completion",
         )
     steps = [column for column in columns if lower[column] in STEPS]
     filled = [one for one in steps if all(whole(table.number(row[one])) is not None for _, row in rows)]
@@ -185,6 +234,8 @@ def _by_column(table: _Table, axis: _Axis) -> list[ImportedRun]:
         if cell.endswith(("__MIN", "__MAX")):
             bounds += 1
             continue
+        if _is_clock(table, cell):
+            continue
         if not cell:
             table.notes.append("a column without a name is left out")
             continue
@@ -220,13 +271,22 @@ def _by_row(table: _Table, column: int) -> list[ImportedRun]:
         axis = _axis(table, rows)
         curves = Curves()
         for index, cell in enumerate(table.header):
-            if index not in (column, ids, *axis.columns):
+            if index not in (column, ids, *axis.columns) and not _is_clock(table, cell):
                 cells = [(line, axis.steps[line], row[index]) for line, row in rows]
                 for step, value in _values(table, cell, cells):
                     put(table.path, curves, cell, step, value)
         if curves.points():
             runs.append(_run(table, name, curves, axis, _cells(table, rows, range(len(table.header)))))
     return runs
+
+
+def _is_clock(table: _Table, name: str) -> bool:
+    """Whether a column beside the axis says when points were logged, which is no curve; said once."""
+    if name.lower() not in CLOCKS:
+        return False
+    note = f"{name} says when a point was logged and is left out"
+    table.notes.extend([note] if note not in table.notes else [])
+    return True
 
 
 def _values(table: _Table, header: str, cells: Sequence[tuple[int, int, str]]) -> Iterator[tuple[int, float]]:
@@ -266,8 +326,8 @@ def _run(table: _Table, name: str, curves: Curves, axis: _Axis, rest: str) -> Im
     """A run after its column, or after the file that is all its own."""
     beside = called_after(table.path, table.path.stem)
     told = Told(
-        "W&B", name.strip() or beside.names[0], name.strip() or table.path.stem,
-        missing=("the configuration: a CSV export has none", *axis.said), place=f"{beside.place} {name}",
+        table.tool, name.strip() or beside.names[0], name.strip() or table.path.stem,
+        missing=(f"the configuration: {table.without_settings} has none", *axis.said), place=f"{beside.place} {name}",
         names=() if name.strip() else beside.names[1:], former_name=name or table.path.stem, rest=rest,
     )  # fmt: skip
     return run_of(table.path, told, {}, curves)

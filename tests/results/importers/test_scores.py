@@ -311,3 +311,23 @@ def test_a_test_that_was_run_again_is_another_measurement(store: Store, tmp_path
     import_path(tmp_path / "bench.json", store)
     values = sorted(score.value for one in store.evaluations.list() for score in one.scores)
     assert values == [80.0, 99.0, 512.0] and len(store.models.list()) == 1
+
+
+def test_lighteval_names_its_model_and_its_mean_is_no_test(store: Store, tmp_path: Path) -> None:
+    found = {
+        "config_general": {"model_name": "org/small", "lighteval_sha": "x"},
+        "results": {"leaderboard|gsm8k|0": {"qem": 0.3, "qem_stderr": 0.01}, "all": {"qem": 0.3}},
+        "versions": {},
+    }
+    (tmp_path / "results.json").write_text(json.dumps(found))
+    report = import_path(tmp_path / "results.json", store)
+    [(name, benchmark)] = named(store)
+    assert (name, benchmark) == ("org/small", "lm-eval:leaderboard|gsm8k|0")
+    assert "lighteval" in report.items[0].source and "'all' is lighteval's mean" in report.notes[0]
+
+
+def test_results_of_a_benchmark_that_is_not_scored_here_are_named(store: Store, tmp_path: Path) -> None:
+    row = {"task_id": "BigCodeBench/0", "solution": "x", "status": "pass"}
+    (tmp_path / "eval.json").write_text(json.dumps({"eval": {"BigCodeBench/0": [row]}}))
+    with pytest.raises(ImportRefused, match=r"no base_status.*BigCodeBench's not"):
+        import_path(tmp_path / "eval.json", store)

@@ -240,3 +240,47 @@ def test_columns_of_a_table_of_runs_are_settings_or_metrics_by_their_names(store
     report = store.reports.get(item.id, "import")
     assert report is not None and set(store.runs.get(item.id).config) == set(settings)
     assert set(report.payload["summary"]) == set(metrics) and item.points == len(metrics)
+
+
+class TestHistoriesOfOtherTools:
+    @pytest.mark.parametrize(
+        ("name", "lines"),
+        [
+            ("wandb-history.jsonl", [{"_step": 1, "loss": 2.0, "_timestamp": AT}, {"_step": 2, "loss": 1.5}]),
+            ("axolotl.jsonl", [{"loss": 2.0, "step": 1}, {"loss": 1.5, "step": 2}, {"train_runtime": 9.5}]),
+            ("swift.jsonl", [{"loss": 2.0, "acc": 0.5, "global_step/max_steps": "1/9"},
+                             {"loss": 1.5, "global_step/max_steps": "2/9"}, {"last_model_checkpoint": "out/2"}]),
+        ],
+    )  # fmt: skip
+    def test_a_history_in_json_lines_is_a_run(
+        self, store: Store, tmp_path: Path, name: str, lines: list[dict[str, Any]]
+    ) -> None:
+        (tmp_path / name).write_text("\n".join(json.dumps(line) for line in lines))
+        report = import_path(tmp_path / name, store)
+        assert list(curves(store).values()) == [{1: 2.0, 2: 1.5}]
+        [run] = [one.run for one in store.runs.list()]
+        assert "timestamp" not in " ".join(store.curves.metrics(run.id)) and "(history)" in run.source
+        without = len(lines) - 2
+        said = f"{without} of 3 lines have no step and are left out"
+        assert (said in report.notes) == bool(without)
+        assert not any(item.new for item in import_path(tmp_path / name, store).items)
+
+    def test_when_a_point_was_logged_is_no_curve(self, store: Store, tmp_path: Path) -> None:
+        (tmp_path / "series.csv").write_text(f"step,timestamp,loss\n1,{AT},2.0\n2,{AT + 1},1.5\n")
+        report = import_path(tmp_path / "series.csv", store)
+        assert curves(store) == {"series": {1: 2.0, 2: 1.5}}
+        assert report.items[0].points == 2 and "timestamp says when a point was logged" in report.notes[0]
+
+    def test_lightning_s_files_of_one_name_are_runs_of_their_folders(self, store: Store, tmp_path: Path) -> None:
+        for version in (0, 1):
+            folder = tmp_path / "lightning_logs" / f"version_{version}"
+            folder.mkdir(parents=True)
+            (folder / "metrics.csv").write_text(f"epoch,step,train_loss\n0,1,{2.0 + version}\n0,2,{1.5 + version}\n")
+        import_path(tmp_path / "lightning_logs", store)
+        names = {one.run.name for one in store.runs.list()}
+        assert names == {"version_0", "version_1"}
+
+    def test_a_table_that_is_no_history_says_what_one_needs(self, store: Store, tmp_path: Path) -> None:
+        (tmp_path / "summary.csv").write_text("dataset,version,metric,mode,mine\nhumaneval,8e,pass@1,gen,34.8\n")
+        with pytest.raises(ImportRefused, match=r"no step column.*A curve needs one.*task_id and completion"):
+            import_path(tmp_path / "summary.csv", store)
