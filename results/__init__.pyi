@@ -81,6 +81,7 @@ from .importers.scores.completions import (
     AnswerKind as AnswerKind,
     AnswerText as AnswerText,
     answer_texts as answer_texts,
+    as_openais as as_openais,
     named_model as named_model,
 )
 from .importers import ImportedItem as ImportedItem, ImportReport as ImportReport, import_path as import_path

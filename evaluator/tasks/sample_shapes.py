@@ -9,7 +9,8 @@
 | `{"doc": {"task_id", …}, "resps": [[text]], "filtered_resps": …}` | lm-evaluation-harness, `--log_samples` |
 | `{task: text or [text, …]}`, or any of these in a list under one name | others |
 
-A text may be a response of OpenAI's API: its choices are the samples, and a line of its batches is a row.
+A text may be a response of OpenAI's API: its choices are the samples, and a line of its batches is a row; so are
+Anthropic's and Gemini's.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evaluator.errors import SamplesUnreadable
-from results import ANSWER_FIELDS, AnswerKind, AnswerText, answer_texts, named_model
+from results import ANSWER_FIELDS, AnswerKind, AnswerText, answer_texts, as_openais, named_model
 
 LISTS = ("data", "rows", "samples", "results", "generations", "answers", "completions", "predictions")
 """Fields of an object that may hold all rows of a file."""
@@ -66,9 +67,10 @@ def answers_in(value: Any, where: str, task_id: str = "", depth: int = 0) -> Ite
         return
     if not isinstance(value, Mapping) or depth > MAX_DEPTH:
         raise SamplesUnreadable(f"{where} is no JSON object with an answer. {_NEEDED}")
-    if isinstance(value.get("eval"), Mapping):
+    if isinstance(named := value.get("eval"), Mapping) and all("/" in str(name) for name in named):
         yield from _evalplus(value["eval"], where)
         return
+    value = as_openais(value)
     task_id = _task_id(value) or task_id
     found = _texts_of(value)
     if task_id and found:

@@ -1,8 +1,11 @@
-"""Answers inside other objects: responses of OpenAI-compatible servers, chat messages, lists of answers.
+"""Answers inside other objects: responses of OpenAI's, Anthropic's and Gemini's servers, messages, lists.
 
 {"choices": [{"message": {"content": "…"}, "finish_reason": "stop"}]}      chat completions (text: completions)
 {"output": [{"type": "message", "content": [{"text": "…"}]}]}              responses
 {"response": {"status_code": 200, "body": {…}}, "error": null}             a line of a batch
+{"content": [{"type": "text", "text": "…"}], "stop_reason": "end_turn"}     Anthropic's message
+{"result": {"type": "succeeded", "message": {…}}}                          a line of its batches
+{"candidates": [{"content": {"parts": [{"text": "…"}]}}]}                  Gemini's response
 """
 
 from __future__ import annotations
@@ -40,6 +43,17 @@ class AnswerText:
     """Why the server gave no answer: its failure, not the model's."""
 
 
+CUT = ("length", "max_tokens", "MAX_TOKENS")
+"""How servers say that an answer was cut off."""
+
+
+def as_openais(row: Any) -> Any:
+    """A line of Anthropic's batches as one of OpenAI's; any other row as it is."""
+    if isinstance(row, Mapping) and "custom_id" in row and isinstance(row.get("result"), Mapping):
+        return {**{key: value for key, value in row.items() if key != "result"}, "response": row["result"]}
+    return row
+
+
 def named_model(row: Mapping[str, Any]) -> str:
     """Who gave a row's answers, where it says so; else empty."""
     return next((row[name] for name in MODEL_FIELDS if isinstance(row.get(name), str) and row[name].strip()), "")
@@ -65,7 +79,7 @@ def _texts(value: Any) -> Iterator[AnswerText]:
 
 
 def _of_object(value: Mapping[str, Any]) -> Iterator[AnswerText]:
-    model = str(value.get("model") or "")
+    model = str(value.get("model") or value.get("modelVersion") or "")
     error = value.get("error")
     if error or (isinstance(value.get("status_code"), int) and value["status_code"] >= 400):
         told = error.get("message") if isinstance(error, Mapping) else error
@@ -75,14 +89,22 @@ def _of_object(value: Mapping[str, Any]) -> Iterator[AnswerText]:
     elif isinstance(value.get("choices"), list):
         for choice in value["choices"]:
             yield _choice(choice, model)
+    elif isinstance(value.get("candidates"), list):
+        for one in value["candidates"]:
+            reason = str(_field(one, "finishReason") or "")
+            told = _content(_field(_field(one, "content"), "parts"))
+            yield AnswerText(told or "", True, "length" if reason in CUT else reason, model)
     elif isinstance(value.get("output"), list):
         parts = [_content(one.get("content")) for one in value["output"] if isinstance(one, Mapping)]
         cut = _field(value.get("incomplete_details"), "reason") == "max_output_tokens"
         yield AnswerText("".join(part or "" for part in parts), True, "length" if cut else "stop", model)
-    elif isinstance(value.get("message"), Mapping):
-        yield _choice(value, model)
+    elif value.get("type") in ("errored", "expired", "canceled"):
+        yield AnswerText("", failed=str(value["type"]), model=model)
+    elif isinstance(message := value.get("message"), Mapping):
+        yield from _of_object(message) if "stop_reason" in message else [_choice(value, model)]
     elif (text := _content(value.get("content"))) is not None:
-        yield AnswerText(text, True, model=model)
+        reason = str(value.get("stop_reason") or "")
+        yield AnswerText(text, True, "length" if reason in CUT else reason, model)
     elif (plain := next((value[key] for key in PLAIN if isinstance(value.get(key), str)), None)) is not None:
         yield AnswerText(plain, False, str(value.get("finish_reason") or ""), model)
 

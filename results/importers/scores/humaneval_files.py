@@ -23,7 +23,14 @@ from results.importers.scores.answers import (
     model_names,
     verdict_of,
 )
-from results.importers.scores.completions import ANSWER_FIELDS, MODEL_FIELDS, AnswerText, answer_texts, named_model
+from results.importers.scores.completions import (
+    ANSWER_FIELDS,
+    MODEL_FIELDS,
+    AnswerText,
+    answer_texts,
+    as_openais,
+    named_model,
+)
 from results.records import Outcome, Verdict, digest
 
 EVALPLUS = {"pass": "passed", "success": "passed", "fail": "wrong", "failed": "wrong", "timeout": "timed_out"}
@@ -45,6 +52,7 @@ class _Sheet:
 
 def is_answer(row: Any) -> bool:
     """Whether a JSON Lines row is an answer to a task: task_id with completion or solution."""
+    row = as_openais(row)
     if not isinstance(row, Mapping) or not any(row.get(key) is not None for key in ANSWER_FIELDS):
         return False
     return "task_id" in row or ("custom_id" in row and "response" in row)
@@ -57,14 +65,14 @@ def is_evalplus(value: Any) -> bool:
 
 
 def read_answers(path: Path) -> Parcel:
-    """human-eval's samples.jsonl or samples.jsonl_results.jsonl, EvalPlus's samples.jsonl, a batch of OpenAI's."""
+    """human-eval's samples.jsonl or samples.jsonl_results.jsonl, EvalPlus's samples.jsonl, batches of servers."""
     return answers_parcel(path, ((f"line {line}", row) for line, row in read_lines(path)))
 
 
 def answers_parcel(path: Path, rows: Iterator[tuple[str, Any]]) -> Parcel:
     """Rows with their places, as evaluations by model."""
     sheets: dict[str, _Sheet] = {}
-    for where, row in rows:
+    for where, row in ((where, as_openais(row)) for where, row in rows):
         if not is_answer(row):
             raise refused(path, f"{where} has no task_id (a text as HumanEval/0) with a completion or solution")
         _take(path, where, row, sheets)

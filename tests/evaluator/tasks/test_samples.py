@@ -213,6 +213,43 @@ def test_lines_of_openais_batches_are_answers_or_failures_of_a_server(tmp_path):
     ]
 
 
+def test_anthropic_s_and_gemini_s_responses_are_answers(tmp_path):
+    message = {"type": "message", "role": "assistant", "model": "c", "content": [{"type": "text", "text": "a"}]}
+    gemini = {
+        "modelVersion": "g",
+        "candidates": [{"content": {"parts": [{"text": "a"}]}, "finishReason": "MAX_TOKENS"}],
+    }
+    rows = [
+        {
+            "custom_id": "HumanEval/0",
+            "result": {"type": "succeeded", "message": {**message, "stop_reason": "end_turn"}},
+        },
+        {
+            "custom_id": "HumanEval/1",
+            "result": {"type": "succeeded", "message": {**message, "stop_reason": "max_tokens"}},
+        },
+        {"custom_id": "HumanEval/2", "result": {"type": "expired"}},
+        {"custom_id": "HumanEval/3", "result": {"type": "errored", "error": {"message": "overloaded"}}},
+        {"task_id": "HumanEval/4", "response": gemini},
+        {"task_id": "HumanEval/5", "completion": {**message, "stop_reason": "max_tokens"}},
+    ]
+    answers = read_samples(lines(tmp_path / "batch.jsonl", *rows))
+    assert [(one.code, one.chat, one.truncated, one.failed, one.model) for one in answers] == [
+        ("a", True, False, "", "c"),
+        ("a", True, True, "", "c"),
+        ("", False, False, "expired", ""),
+        ("", False, False, "overloaded", ""),
+        ("a", True, True, "", "g"),
+        ("a", True, True, "", "c"),
+    ]
+
+
+def test_an_inspect_log_is_not_taken_for_evalplus_s(tmp_path):
+    log = {"eval": {"task": "humaneval", "model": "m"}, "samples": [{"id": "HumanEval/0", "output": {"choices": []}}]}
+    with pytest.raises(SamplesUnreadable, match=r"'task_id' and one of .*the line has 'id' \(str\)"):
+        read_samples(lines(tmp_path / "log.json", log))
+
+
 def test_a_folder_of_programs_is_evalplus_s(tmp_path):
     for name, code in (("HumanEval_0/0", "a"), ("HumanEval_0/1", "b"), ("HumanEval_2/0", "c")):
         (tmp_path / name).parent.mkdir(exist_ok=True)
