@@ -7,6 +7,7 @@ business.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,7 +34,7 @@ def tools_of(value: Any) -> tuple[Json, ...]:
         if "input_schema" in function:
             known.setdefault("parameters", function["input_schema"])
         found.append({"type": "function", "function": known})
-    return tuple(found)
+    return tuple(_of_json(found, "tools"))
 
 
 def calls_of(value: Any) -> list[Json]:
@@ -55,7 +56,7 @@ def calls_of(value: Any) -> list[Json]:
         named = {"id": call["id"]} if isinstance(call.get("id"), str) and call["id"] else {}
         made = {"name": function["name"], "arguments": dict(arguments)}
         found.append({**named, "type": "function", "function": made})
-    return found
+    return _of_json(found, "a tool call's arguments")
 
 
 def _parsed(value: Any, what: str) -> Any:
@@ -65,3 +66,16 @@ def _parsed(value: Any, what: str) -> Any:
         return json.loads(value)
     except (ValueError, RecursionError):
         raise BadRow(f"{what} is text that is not JSON") from None
+
+
+def _of_json(values: list[Json], what: str) -> list[Json]:
+    """The values, if templates can write them as JSON: tables also hold times, bytes and decimal numbers.
+
+    Raises: BadRow.
+    """
+    try:
+        json.dumps(values)
+    except (TypeError, ValueError, RecursionError) as error:
+        kind = re.search(r"type (\w+)", str(error))
+        raise BadRow(f"{what} hold {kind[1] if kind else 'values'}, which JSON does not: give them as text") from None
+    return values

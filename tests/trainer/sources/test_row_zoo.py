@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -291,6 +293,16 @@ def test_anthropic_tool_calls_and_their_results_are_turns() -> None:
     found = read(row)
     assert found.messages[1]["tool_calls"] == [{"id": "t1", **call("weather", city="Oslo")}]
     assert found.messages[2]["tool_call_id"] == "t1" and found.fields.unused == ["parts.is_error"]
+
+
+@pytest.mark.parametrize("value", [datetime(2026, 1, 1), b"x", Decimal("1.5")], ids=["time", "bytes", "decimal"])
+def test_tools_of_a_table_s_own_values_are_named(value: Any) -> None:
+    with pytest.raises(BadRow, match=f"tools hold {type(value).__name__}, which JSON does not"):
+        read({**PLAIN, "tools": [{"name": "weather", "parameters": {"at": value}}]})
+    turn = {"role": "assistant", "tool_calls": [{"function": {"name": "weather", "arguments": {"at": value}}}]}
+    turns = [CHAT["messages"][0], turn, {"role": "tool", "content": "rain"}, CHAT["messages"][1]]
+    with pytest.raises(BadRow, match=f"arguments hold {type(value).__name__}"):
+        read({"messages": turns})
 
 
 def test_masks_of_turns_that_are_not_trained_anyway_change_nothing() -> None:
