@@ -98,9 +98,9 @@ def _compare(model: Model, path: Path, recorded: str, part: str) -> None:
         )
     digests = {"base": base_sha256, "adapter": adapter_sha256, "whole": folder_sha256 if path.is_dir() else base_sha256}
     try:
-        found = digests[part](path)
-        if part == "whole" and found != recorded:
-            found = base_sha256(path)  # a folder made elsewhere answers by its weights: its README may change
+        # A folder made elsewhere answers by its weights alone: what else lies there may change, and is not read.
+        found = base_sha256(path) if part == "whole" else ""
+        found = found if found == recorded else digests[part](path)
     except OSError as error:
         raise FileChanged(f"{error.filename or path}, of {model.name}, cannot be read: {error.strerror}.") from error
     if found != recorded:

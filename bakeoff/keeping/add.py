@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 SourcesArgument = Annotated[
     list[str],
-    typer.Argument(help="PEFT or transformers folders, .gguf files, http://host/v1#model; a folder above several."),
+    typer.Argument(
+        help="A PEFT or transformers folder, a .gguf file, hub:user/repo, ollama:NAME, http://host/v1#model; "
+        "or a folder above several."
+    ),
 ]
 BaseOption = Annotated[
     str, typer.Option(help="What an adapter was trained over: a model here, a folder, a .gguf file, a Hub id.")

@@ -23,6 +23,7 @@ from engines.adding.checking.gguf_files import inspect_gguf, inspect_lora, rewri
 from engines.adding.checking.inspection import Plan, Wishes, inspect_adapter
 from engines.adding.checking.whole_models import inspect_whole
 from engines.adding.found import Found
+from engines.adding.names import told_apart
 from engines.adding.record import Files, endpoint_record, record
 from engines.errors import EngineError
 from engines.gguf_format.header import read_header
@@ -69,7 +70,7 @@ def add(
     """
     if wishes.name and len(found) > 1:
         raise EngineError(f"{len(found)} models were found, and {wishes.name!r} names one. Name a folder or file each.")
-    return _Adding(wishes, workspace, store, named_base).all(found, progress or (lambda *_: None))
+    return _Adding(wishes, workspace, store, named_base).all(told_apart(found), progress or (lambda *_: None))
 
 
 class _Adding:

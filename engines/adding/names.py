@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+
+from engines.adding.found import Found
 
 SPEECHLESS = re.compile(
     r"(checkpoint-?\d+|final(_checkpoint)?|last|best|lora[_-]?(model|out)?|adapter([_-]?model)?|merged([_-]model)?|"
@@ -37,6 +40,16 @@ def suggested(paths: Sequence[Path]) -> list[str]:
             taken[place] += 1
             names[place] = _joined(parts[place], taken[place])
     return names
+
+
+def told_apart(found: Sequence[Found]) -> list[Found]:
+    """The same with names no two of which are alike: several sources may each have a `bot`."""
+    names = [one.name for one in found]
+    alike = [place for place, name in enumerate(names) if names.count(name) > 1 and found[place].path]
+    paths = [path for place in alike if (path := found[place].path)]
+    for place, name in zip(alike, suggested(paths), strict=True):
+        names[place] = name
+    return [one if one.name == name else replace(one, name=name) for one, name in zip(found, names, strict=True)]
 
 
 def _parts(path: Path) -> list[str]:

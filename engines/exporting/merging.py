@@ -89,9 +89,9 @@ def _merged(model: Any, adapter: Path, ids: torch.Tensor) -> tuple[Any, torch.Te
     logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
     from peft import PeftModel
 
-    shapes = {name: one.shape for name, one in read_safetensors_header(adapter / "adapter_model.safetensors").items()}
+    stored = read_safetensors_header(adapter / "adapter_model.safetensors")
     ends = ("embed_tokens.weight", "lm_head.weight", "wte.weight")
-    rows = max((shape[0] for name, shape in shapes.items() if name.endswith(ends)), default=0)
+    rows = max((tensor.shape[0] for name, tensor in stored.items() if name.endswith(ends)), default=0)
     if rows and rows != model.get_input_embeddings().weight.shape[0]:
         model.resize_token_embeddings(rows, mean_resizing=False)
     try:
