@@ -227,7 +227,7 @@ def words(base: Path) -> list[Kind]:
         except BakeoffError:
             raise
         except Exception as error:  # the template's own words: both callers make one line of them
-            raise BakeoffError(" ".join(str(error).split())) from error
+            raise BakeoffError(" ".join(str(error).split())[:300]) from error
 
     return [
         Kind("tokenizer", parts, lambda one: base_tokenizer(str(one)), beside=True),

@@ -64,6 +64,7 @@ from .files.documents import json_lines as json_lines, read_json as read_json, r
 from .files.reading import (
     below as below,
     file_start as file_start,
+    is_there as is_there,
     leads_out as leads_out,
     open_file as open_file,
     open_plain as open_plain,

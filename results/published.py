@@ -19,6 +19,7 @@ from results.analysis.findings import Decision
 from results.errors import BakeoffError, FileUnreadable, NotFound
 from results.files.documents import read_yaml
 from results.files.reading import read_text
+from results.files.yaml_text import short_repr
 from results.records import PublishedResult
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def read_published(folder: Path = FOLDER) -> list[PublishedResult]:
         try:
             found += _study(read_yaml(path), path.parent)
         except (KeyError, TypeError, ValueError, FileUnreadable) as error:
-            raise BakeoffError(f"{path.name}: not a published study: {error!r}") from error
+            raise BakeoffError(f"{path.name}: not a published study: {short_repr(error)}") from error
     return found
 
 

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from engines.errors import FileRefused
-from engines.gguf_format.safetensors_header import read_model_json, read_safetensors_header
+from engines.gguf_format.safetensors_header import check_patterns, read_model_json, read_safetensors_header
 
 
 class AdapterRefused(FileRefused):
@@ -64,7 +64,11 @@ def read_adapter(folder: Path, dtype: torch.dtype) -> dict[str, LoraMatrices]:
     for name, tensors in parts.items():
         if "A" not in tensors or "B" not in tensors or tensors["A"].ndim != 2:
             raise AdapterRefused(f"{weights_file}: {name} lacks one of its two matrices. Save the adapter again")
-        up = tensors["B"].float() * _scale(settings, name, tensors["A"].shape[0])
+        try:
+            up = tensors["B"].float() * _scale(settings, name, tensors["A"].shape[0])
+        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, re.error) as error:
+            told = f"{settings_file} has no lora_alpha, or patterns, that can be read: {error!r:.200}"
+            raise AdapterRefused(f"{told}. Save the adapter again") from error
         magnitude = tensors.get("magnitude_vector")
         result[name] = LoraMatrices(
             tensors["A"].to(dtype), up.to(dtype), None if magnitude is None else magnitude.float()
@@ -76,6 +80,7 @@ def _read(settings_file: Path, weights_file: Path) -> tuple[dict[str, Any], dict
     """(settings, tensors by their names). Raises AdapterRefused for damaged files."""
     try:
         settings = read_model_json(settings_file)
+        check_patterns(settings, settings_file)
         read_safetensors_header(weights_file)
     except FileRefused as error:
         raise AdapterRefused(f"{error} Save the adapter again") from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from engines.errors import FileRefused
-from results import FileUnreadable, open_plain, parse_json, read_json, read_text, short_repr, text_of
+from results import FileUnreadable, is_there, open_plain, parse_json, read_json, read_text, short_repr, text_of
 
 MAX_HEADER_BYTES = 64 << 20
 """Longest header: that of 100,000 tensors has about 15 MB."""
@@ -32,6 +33,8 @@ BITS = {
 
 MAX_JSON_BYTES = 256 << 20
 """Longest JSON file of a model's folder: the tokenizers of the largest vocabularies have 40 MB."""
+MAX_PATTERN = 400
+"""Longest pattern of layers' names, in characters."""
 MAX_TEMPLATE_BYTES = 1 << 20
 """Longest chat template: the longest that is published has 30 kB."""
 
@@ -121,6 +124,8 @@ def check_model_folder(folder: Path) -> None:
         value = read_model_json(file)
         if file.name.endswith(".safetensors.index.json"):
             check_index(value, file)
+        if file.name == "adapter_config.json":
+            check_patterns(value, file)
     for file in sorted([*folder.glob("*.jinja"), *folder.glob("additional_chat_templates/*.jinja")]):
         read_template(file)
 
@@ -134,6 +139,22 @@ def read_model_json(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise FileRefused(f"{path} holds {short_repr(found)}, no object. It was not loaded.")
     return found
+
+
+def check_patterns(settings: Mapping[str, Any], path: Path) -> None:
+    """Refuse patterns of layers' names in an adapter's settings that a search may never finish.
+
+    Raises: FileRefused naming the pattern.
+    """
+    told = [settings.get(key) for key in ("target_modules", "exclude_modules", "layers_pattern")]
+    told += [one for key in ("alpha_pattern", "rank_pattern") for one in _names(settings.get(key))]
+    for pattern in (one for one in told if isinstance(one, str)):
+        if len(pattern) > MAX_PATTERN or len(re.findall(r"[*+{]", pattern)) > 3 or re.search(r"\)[*+{]", pattern):
+            raise FileRefused(f"{path} has the pattern {pattern[:80]!r}, which may search for ever. It was not loaded.")
+
+
+def _names(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, dict) else []
 
 
 def read_template(path: Path) -> str:
@@ -150,6 +171,6 @@ def check_index(index: Mapping[str, Any], path: Path) -> Mapping[str, str]:
     if not isinstance(files, dict):
         raise FileRefused(f"{path} has no weight_map: the index of no weights. It was not loaded.")
     for name in set(map(str, files.values())):
-        if Path(name).name != name or not (path.parent / name).is_file():
+        if Path(name).name != name or not is_there(path.parent / name):
             raise FileRefused(f"{path} names {name[:80]!r}, which is no file in its folder. It was not loaded.")
     return {str(name): str(file) for name, file in files.items()}

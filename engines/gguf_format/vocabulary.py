@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from engines.errors import ExportRefused
+from engines.errors import EngineError, ExportRefused, FileRefused
 from engines.gguf_format.header import read_header
 from engines.gguf_format.safetensors_header import read_model_json
 
@@ -187,8 +187,18 @@ def gguf_tokenizer(path: Path) -> Any:
 
     transformers' reading of byte-level tokenizers uses GPT-2's split rules whatever the file says, and adds tokens that
     the model does not have: "½ Ⅷ" in SmolLM2, digits in Llama 3 would be other tokens in training than in llama.cpp.
-    Raises: ExportRefused for a pre-tokenizer id not known here.
+    Raises: ExportRefused for a pre-tokenizer id not known here; FileRefused for a vocabulary that makes no tokenizer.
     """
+    try:
+        return _tokenizer(path)
+    except EngineError:
+        raise
+    except Exception as error:  # of a foreign file's making, in a library: anything may come out
+        said = " ".join(str(error).split())[:300]
+        raise FileRefused(f"{path} has no tokenizer that can be made: {type(error).__name__}: {said}") from error
+
+
+def _tokenizer(path: Path) -> Any:
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
     kept = ("tokenizer.ggml.tokens", "tokenizer.ggml.token_type", "tokenizer.ggml.merges")

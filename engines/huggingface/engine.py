@@ -73,7 +73,7 @@ def _architecture(base: str | Path) -> str:
     check_model_folder(Path(base))
     try:
         return str(AutoConfig.from_pretrained(base, trust_remote_code=False).model_type)
-    except (OSError, ValueError, KeyError):
+    except Exception:
         return ""  # loading it says why
 
 
@@ -110,7 +110,7 @@ def load_base(base: str | Path, dtype: torch.dtype | None = None) -> tuple[Any, 
             f"({free_bytes(device) / 1e9:.1f} of {device.memory_bytes / 1e9:.1f} GB are free): measure its gguf-q8_0 "
             f"or gguf-q4_0 format, or compute on the CPU with {DEVICE_VARIABLE}=cpu"
         ) from error
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+    except Exception as error:  # of a foreign file's making, in a library: anything may come out
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise WeightsRefused(f"Cannot load {base}: {reason}") from error
     return model.eval().requires_grad_(False), tokenizer
@@ -337,7 +337,8 @@ class HuggingFaceEngine:
         except TemplateRefused:
             raise
         except Exception as error:  # templates are programs: anything may come out
-            raise WeightsRefused(f"The chat template refuses the conversation: {error}") from error
+            said = " ".join(str(error).split())[:300]
+            raise WeightsRefused(f"The chat template refuses the conversation: {said}") from error
 
     def chat_template_of(self, adapter: str = BASE) -> str:
         """The template that an adapter brings, else the base's; empty without one."""

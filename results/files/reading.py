@@ -54,6 +54,14 @@ def below(root: Path, named: Path | None = None) -> Iterator[None]:
         _root.reset(token)
 
 
+def is_there(path: Path) -> bool:
+    """Whether a plain file lies at a path, which another file may have named: also where none can have that name."""
+    try:
+        return path.is_file()
+    except OSError:  # too long a name, too many links
+        return False
+
+
 def leads_out(path: Path, root: Path) -> bool:
     """Whether a file, its links followed, does not lie below a folder.
 

@@ -46,7 +46,7 @@ def safe_yaml(text: str, path: Path) -> Any:
 
 def short_repr(value: Any) -> str:
     """A value as a message shows it: at most some hundred characters of it, at most three levels deep."""
-    text = _SHORT.repr(value)
+    text = " ".join(_SHORT.repr(value).split())
     return text if len(text) <= 200 else text[:199] + "…"
 
 

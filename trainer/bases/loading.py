@@ -120,7 +120,7 @@ def _config(folder: Path, name: str) -> Any:
 
     try:
         return AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except Exception as error:  # of a foreign file's making, in a library: anything may come out
         raise BaseUnavailable(
             f"The base {name!r} has a config.json in {folder} that transformers does not read: "
             f"{' '.join(str(error).split())[:200]}"
@@ -135,7 +135,7 @@ def _parameters(config: Any, name: str) -> int:
     try:
         with torch.device("meta"), silence():
             model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
-    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+    except Exception as error:  # likewise
         raise BaseUnavailable(
             f"The base {name!r} is no causal language model that transformers builds: "
             f"{' '.join(str(error).split())[:200]}"
@@ -167,7 +167,9 @@ def base_tokenizer(name: str) -> Tokenizer:
     try:
         tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     except Exception as error:
-        raise BaseUnavailable(f"The base {name!r} has no tokenizer that can be read in {folder}: {error}") from error
+        raise BaseUnavailable(
+            f"The base {name!r} has no tokenizer that can be read in {folder}: {' '.join(str(error).split())[:300]}"
+        ) from error
     if not tokenizer.is_fast:
         raise BaseUnavailable(f"The base {name!r} has a tokenizer without character offsets; answers cannot be masked")
     if tokenizer.chat_template is None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from results import FileUnreadable, leads_out, read_bytes, read_json, safe_yaml
+from results import FileUnreadable, is_there, leads_out, read_bytes, read_json, safe_yaml
 from trainer.errors import DataInvalid
 from trainer.experiment.schema import Source
 
@@ -188,8 +188,8 @@ def _saved(folder: Path, source: Source) -> list[Path]:
         return []
     named = [str(file.get("filename", "")) for file in _json(folder / "state.json").get("_data_files", [])]
     files = [folder / Path(name).name for name in named if name.endswith(ARROW)]
-    if missing := [file for file in files if not file.is_file()]:
-        raise DataInvalid(f"{folder} was written by save_to_disk, and {missing[0].name} is missing: copy it too")
+    if missing := [file for file in files if not is_there(file)]:
+        raise DataInvalid(f"{folder} was written by save_to_disk, and {missing[0].name[:80]} is missing: copy it too")
     return files
 
 

@@ -143,3 +143,40 @@ def test_all_of_a_models_folder_is_read_before_a_library_reads_it(
     with pytest.raises(FileRefused, match=said) as caught:
         check_model_folder(tmp_path)
     assert name in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("pattern", ["(a+)+$", "(a|a)+$", "(.*)*", "([a-z]*_)+q", ".*.*.*.*x", "x" * 500])
+@pytest.mark.parametrize("key", ["alpha_pattern", "rank_pattern", "target_modules"])
+def test_a_pattern_that_searches_for_ever_is_refused(tmp_path: Path, key: str, pattern: str) -> None:
+    value = pattern if key == "target_modules" else {pattern: 4}
+    adapter(tmp_path, json.dumps({"peft_type": "LORA", "lora_alpha": 2, key: value}))
+    with pytest.raises(FileRefused, match="search for ever"):
+        read_adapter(tmp_path, torch.float32)
+    with pytest.raises(FileRefused, match="search for ever"):
+        check_model_folder(tmp_path)
+
+
+def test_patterns_that_people_write_are_read(tmp_path: Path) -> None:
+    patterns = {r"^model\.layers\.(1|2)\..*q_proj": 4, "q_proj": 8, r".*\.(self_attn|mlp)\.[a-z]+_proj": 2}
+    for rest in ({"alpha_pattern": patterns}, {"target_modules": r".*\.layers\.\d+\..*proj"}):
+        adapter(tmp_path, json.dumps({"peft_type": "LORA", "lora_alpha": 2, **rest}))
+        assert read_adapter(tmp_path, torch.float32) == {}
+
+
+UNSCALED: list[dict[str, Any]] = [
+    {},
+    {"lora_alpha": "x"},
+    {"lora_alpha": [1]},
+    {"lora_alpha": 1, "alpha_pattern": {"(": 1}},
+    {"lora_alpha": 1, "alpha_pattern": [1]},
+]
+
+
+@pytest.mark.parametrize("settings", UNSCALED)
+def test_a_scale_that_cannot_be_read_is_one_line(tmp_path: Path, settings: dict[str, Any]) -> None:
+    adapter(tmp_path, json.dumps({"peft_type": "LORA", **settings}))
+    layer = "base_model.model.layer.lora"
+    save_file({f"{layer}_A.weight": torch.ones(2, 4), f"{layer}_B.weight": torch.ones(4, 2)},
+              tmp_path / "adapter_model.safetensors")  # fmt: skip
+    with pytest.raises(AdapterRefused, match="lora_alpha, or patterns"):
+        read_adapter(tmp_path, torch.float32)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from results import FileUnreadable, below, file_start, leads_out, open_file, read_bytes, read_text
+from results import FileUnreadable, below, file_start, is_there, leads_out, open_file, read_bytes, read_text
 from results.files.reading import UNSUSPECTED_BYTES
 
 
@@ -135,3 +135,9 @@ def test_what_breaks_while_it_is_read_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "cut.gz").write_bytes(gzip.compress(os.urandom(1 << 20))[:-100])
     with pytest.raises(FileUnreadable), open_file(tmp_path / "cut.gz") as file:
         io.TextIOWrapper(file, "latin-1").read()
+
+
+def test_a_name_that_no_file_can_have_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("x")
+    assert is_there(tmp_path / "a")
+    assert not any(is_there(tmp_path / name) for name in ("b", "n" * 300, "a\0b", "a/b", "."))
