@@ -33,6 +33,9 @@ MOST_TIMES = 250
 UNSUSPECTED_BYTES = 16 * 2**20
 """Up to here nothing is said about how well a file is packed."""
 
+MOST_LINES = 10_000_000
+"""Lines of one file, blank ones too."""
+
 GZIP = b"\x1f\x8b"
 
 ENCODINGS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
@@ -149,6 +152,8 @@ def text_lines(path: Path, most: int = LARGEST_BYTES) -> Iterator[tuple[int, str
         encoding = next((name for mark, name in ENCODINGS if head.startswith(mark)), "utf-8")
         lines = _decoded(file, path) if encoding != "utf-16" else _sixteen(file, path)
         for number, line in enumerate(lines, 1):
+            if number > MOST_LINES:
+                raise FileUnreadable(path, f"holds more than {MOST_LINES:,} lines; split it")
             if not line.isspace():
                 yield number, line.removeprefix("\ufeff") if number == 1 else line
 

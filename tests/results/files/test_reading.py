@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from results import FileUnreadable, below, file_start, is_there, leads_out, open_file, read_bytes, read_text
+from results import FileUnreadable, below, file_start, is_there, leads_out, open_file, read_bytes, read_text, text_lines
+from results.files import reading
 from results.files.reading import UNSUSPECTED_BYTES
 
 
@@ -79,6 +80,14 @@ def test_a_small_file_of_a_huge_one_is_refused_before_it_is_unpacked(tmp_path: P
         for count in range(64):
             file.read(1 << 20)
             assert count << 20 <= 2 * UNSUSPECTED_BYTES
+
+
+def test_lines_without_end_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blank ones cost nothing but time, of which 500 million take minutes."""
+    monkeypatch.setattr(reading, "MOST_LINES", 1000)
+    (tmp_path / "blank").write_bytes(b"\n" * 1000 + b"x")
+    with pytest.raises(FileUnreadable, match="more than 1,000 lines"):
+        list(text_lines(tmp_path / "blank"))
 
 
 def test_a_well_packed_file_that_is_none_is_read(tmp_path: Path) -> None:
