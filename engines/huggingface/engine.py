@@ -210,6 +210,7 @@ class HuggingFaceEngine:
 
         Raises: EngineError for a prompt that fills the context, or holds what no tokenizer takes.
         """
+        self._open()
         ids, context = self.encode(prompt), self.context
         if context is not None and len(ids) >= context:
             raise EngineError(
