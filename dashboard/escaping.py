@@ -13,12 +13,13 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from results import neutral
+
 MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~<>$:&@=])")
 ADDRESS = re.compile(r"(?<=[a-zA-Z]):(?=//)|(?<=www)\.|(?<=WWW)\.|(?<=\w)@(?=[\w-]+\.)")
 JOINER = "\u2060"
 """Word joiner: invisible, of no width. The renderer links bare addresses even where every character is escaped."""
 FENCE = re.compile(r"^[ \t]{0,3}(```+|~~~+)[ \t]*([A-Za-z0-9_+-]*)[^\n]*$", re.MULTILINE)
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 SHOWN_CHARACTERS = 40_000
 """So much of an answer is shown: enough to read, too little to hang a browser. The rest can be downloaded."""
 
@@ -69,19 +70,12 @@ def parts(text: str, limit: int = SHOWN_CHARACTERS) -> list[Part]:
     return found
 
 
-def cell(value: object) -> object:
-    """A value for a CSV file: text that a spreadsheet would run as a formula gets a leading apostrophe."""
-    if isinstance(value, str) and value.lstrip(" ").startswith(FORMULA):
-        return "'" + value
-    return value
-
-
 def csv(frame: pd.DataFrame) -> bytes:
     """A table as CSV (UTF-8, with the mark that Excel wants), its cells and headings neutralised."""
     safe = frame.copy()
     for column in safe.columns:
         if not pd.api.types.is_numeric_dtype(safe[column]):
-            safe[column] = safe[column].map(cell)
-    safe.columns = [str(cell(str(name))) for name in safe.columns]
+            safe[column] = safe[column].map(neutral)
+    safe.columns = [str(neutral(str(name))) for name in safe.columns]
     # Every text in quotes: pandas leaves a lone carriage return bare, which would begin a row.
     return safe.to_csv(index=False, quoting=QUOTE_NONNUMERIC).encode("utf-8-sig", "replace")

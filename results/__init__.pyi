@@ -59,7 +59,7 @@ from .endings import (
     end_with_starter as end_with_starter,
     silence_hung_up as silence_hung_up,
 )
-from .export import FORMATS as FORMATS, export_table as export_table
+from .export import FORMATS as FORMATS, export_table as export_table, neutral as neutral
 from .files.documents import json_lines as json_lines, read_json as read_json, read_yaml as read_yaml
 from .files.reading import (
     below as below,

