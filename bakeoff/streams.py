@@ -14,10 +14,8 @@ import re
 import sys
 from typing import Any, TextIO, cast
 
+from results import inert
 from results.errors import BakeoffError
-
-ACTING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-"""Control characters but tab and newline, and what turns the direction of text."""
 
 COLOUR = re.compile("(\x1b\\[[0-9;]*m)")
 
@@ -66,7 +64,7 @@ class Words(io.TextIOWrapper):
         """Write text with what would act spelt out; returns its length."""
         parts = COLOUR.split(text) if self._colours else [text]
         self.midline = not text.endswith("\n") if text else self.midline
-        super().write("".join(part if place % 2 else ACTING.sub(_spelt, part) for place, part in enumerate(parts)))
+        super().write("".join(part if place % 2 else inert(part) for place, part in enumerate(parts)))
         return len(text)
 
 
@@ -105,7 +103,3 @@ class _Outlet(io.RawIOBase):
 
 def _opened(stream: TextIO | None, descriptor: int, needed: bool) -> TextIO:
     return Words(descriptor, getattr(stream, "encoding", None) or "utf-8", needed)
-
-
-def _spelt(match: re.Match[str]) -> str:
-    return match[0].encode("unicode_escape").decode()

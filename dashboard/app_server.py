@@ -26,7 +26,7 @@ from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from results import end_with_starter, host_name, own_origin
+from results import end_with_starter, host_name, own_origin, quell
 
 FOLDER = Path(__file__).parent
 STATIC = Path(st.__file__).parent / "static"
@@ -149,6 +149,7 @@ def begin(port: int, show: bool) -> None:
 @contextlib.asynccontextmanager
 async def lifespan(app: st.App) -> AsyncIterator[None]:  # noqa: ARG001
     """Streamlit calls it before it takes the first request."""
+    quell()  # what Streamlit logs of an error may hold a model's words
     settings = st.get_option("server.port"), not st.get_option("server.headless")
     hurry(settings[0])
     end_with_starter()

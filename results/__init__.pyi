@@ -54,11 +54,6 @@ from .errors import (
     StoreError as StoreError,
     StoreTooNew as StoreTooNew,
 )
-from .endings import (
-    LIFELINE as LIFELINE,
-    end_with_starter as end_with_starter,
-    silence_hung_up as silence_hung_up,
-)
 from .export import FORMATS as FORMATS, export_table as export_table, neutral as neutral
 from .files.documents import json_lines as json_lines, read_json as read_json, read_yaml as read_yaml
 from .files.reading import (
@@ -87,6 +82,13 @@ from .importers.scores.completions import (
 )
 from .importers import ImportedItem as ImportedItem, ImportReport as ImportReport, import_path as import_path
 from .origins import host_name as host_name, own_origin as own_origin
+from .process import (
+    inert as inert,
+    quell as quell,
+    LIFELINE as LIFELINE,
+    end_with_starter as end_with_starter,
+    silence_hung_up as silence_hung_up,
+)
 from .published import (
     decide_published as decide_published,
     load_published as load_published,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Collection
 
+from h11 import LocalProtocolError
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -56,7 +58,8 @@ class Guard:
                 headers.add_vary_header("Origin")
             await send(message)
 
-        await (self._answer(request, allowed) or self._app)(scope, bounded, readable)
+        with contextlib.suppress(LocalProtocolError):  # the client broke off, or spoke no HTTP after its request
+            await (self._answer(request, allowed) or self._app)(scope, bounded, readable)
 
     def _answer(self, request: Request, allowed: bool) -> Response | None:
         """The answer to a request that goes no further: one that is not let in, or that asks what it may."""
