@@ -29,6 +29,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import h11
 import httpx
 import psutil
 
@@ -161,6 +162,19 @@ def damaged(draws: random.Random) -> tuple[bytes, bool]:
         data = data[:place] + draws.randbytes(draws.choice((1, 4, 60))) + data[place + 1 :]
     half = draws.random() < 0.05
     return data[: draws.randrange(len(data))] if half else data, half
+
+
+def unfinished(data: bytes) -> bool:
+    """Whether a server rightly waits for more of this request, or for another protocol's words."""
+    connection = h11.Connection(h11.SERVER)
+    try:
+        connection.receive_data(data)
+        while (event := connection.next_event()) not in (h11.NEED_DATA, h11.PAUSED):
+            if isinstance(event, h11.EndOfMessage):
+                return False
+    except h11.RemoteProtocolError:
+        return False
+    return True
 
 
 def _damage(body: dict[str, Any], draws: random.Random) -> None:
@@ -308,7 +322,7 @@ def fuzz(count: int, seed: int, folder: Path) -> Found:
             data, half = damaged(draws)
             began = time.monotonic()
             try:
-                status, body = send(address, data, half)
+                status, body = send(address, data, half or unfinished(data))
             except TimeoutError:
                 status, body = "silence", b""
             except ConnectionError:
