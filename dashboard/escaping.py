@@ -20,6 +20,13 @@ ADDRESS = re.compile(r"(?<=[a-zA-Z]):(?=//)|(?<=www)\.|(?<=WWW)\.|(?<=\w)@(?=[\w
 JOINER = "\u2060"
 """Word joiner: invisible, of no width. The renderer links bare addresses even where every character is escaped."""
 FENCE = re.compile(r"^[ \t]{0,3}(```+|~~~+)[ \t]*([A-Za-z0-9_+-]*)[^\n]*$", re.MULTILINE)
+DIRECTION = re.compile("[\u202a-\u202e\u2066-\u2069]")
+"""What turns the direction of the text around it, so that it reads as it is not."""
+MARKS = re.compile("([\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]{8})"
+                   "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]+")  # fmt: skip
+"""More marks on one letter than any language has: they would cover the page above it."""
+MOST_PARTS = 60
+"""Stretches of prose and code of one answer; each is an element of the page. What is beyond is shown as prose."""
 SHOWN_CHARACTERS = 40_000
 """So much of an answer is shown: enough to read, too little to hang a browser. The rest can be downloaded."""
 
@@ -40,7 +47,7 @@ def label(text: str, limit: int = 120) -> str:
 
 
 def _line(text: object, limit: int) -> str:
-    line = " ".join(str(text).split())
+    line = upright(" ".join(str(text).split()))
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
@@ -50,12 +57,22 @@ def chart_label(text: str, limit: int = 60) -> str:
     return html.escape(line, quote=False).replace("$", "&#36;")
 
 
+def upright(text: str) -> str:
+    """A foreign text that stays in its line and direction: overrides as escapes, at most eight marks on a letter."""
+    return MARKS.sub(
+        lambda found: f"{found[1]}(+{len(found[0]) - 8} marks)",
+        DIRECTION.sub(lambda found: f"\\u{ord(found[0]):04x}", text),
+    )
+
+
 def parts(text: str, limit: int = SHOWN_CHARACTERS) -> list[Part]:
     """An answer split at its code fences; an unclosed fence (a stream in progress) runs to the end."""
-    text = text[:limit].replace("\x00", "\ufffd")
+    text = upright(text[:limit].replace("\x00", "\ufffd"))
     found: list[Part] = []
     position, inside, language = 0, "", ""
     for fence in FENCE.finditer(text):
+        if len(found) >= MOST_PARTS and not inside:
+            break
         mark = fence.group(1)
         if inside and (mark[0] != inside[0] or len(mark) < len(inside) or fence.group(2)):
             continue  # a fence inside another's code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -101,7 +102,9 @@ async def validation_error(_: Request, error: Exception) -> JSONResponse:
         elif not place:
             said = "The body must be a JSON object, sent as Content-Type: application/json."
         else:
-            shown = ascii(one.get("input"))
+            shown = ascii(
+                one.get("input") if isinstance(one.get("input"), str | int | float) else type(one.get("input"))
+            )
             shown = shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}…"
             said = f"{name}: {shown} will not do. {one['msg']}."
         if first is None:
@@ -111,6 +114,14 @@ async def validation_error(_: Request, error: Exception) -> JSONResponse:
         if len(found) < MOST_ERRORS:
             found[name] = said
     return refused(" ".join(found.values()), 400, code, first or None)
+
+
+def _shown(value: Any) -> str:
+    """A value as it was sent, or what it is where it is large."""
+    if isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "an object"
+    said = json.dumps(value[:SHOWN] if isinstance(value, str) else value, default=str)
+    return said if len(said) <= SHOWN + 2 else f"{said[:SHOWN]}…"
 
 
 def _code(kind: str) -> str:

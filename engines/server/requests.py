@@ -6,10 +6,11 @@ What some engines can do and others cannot (`engines.demands`) is taken here and
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from engines.demands import Demands
@@ -20,6 +21,10 @@ DEFAULT_TOKENS = 512
 MOST_CHOICES = 16
 """`n` at most."""
 MOST_PROMPTS = 1024
+MOST_TURNS = 10_000
+MOST_BIASES = 1024
+MOST_VALUES = 1 << 18
+"""Values of a request's JSON: what takes longer to read than to send would keep all others waiting."""
 DEEPEST = 64
 """Levels of a request's JSON."""
 
@@ -63,20 +68,32 @@ def _none_is(default: Any) -> BeforeValidator:
     return BeforeValidator(lambda value: default if value is None else value)
 
 
-def _whole_text(value: Any, place: str = "", depth: int = 0) -> Iterator[str]:
-    """Places of strings that are no text (half of a surrogate pair). Raises: PydanticCustomError where too deep."""
-    if depth > DEEPEST:
-        raise refusal("invalid_value", f"The request is nested more than {DEEPEST} deep.", place.split(".")[0])
+def _broken_text(value: Any, place: str = "") -> Iterator[str]:
+    """Places of strings that are no text (half of a surrogate pair)."""
     if isinstance(value, str):
-        if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+        if any("\ud800" <= character <= "\udfff" for character in value):
             yield place
     elif isinstance(value, dict):
         for name, one in value.items():
-            yield from _whole_text(name, f"{place}.(a name)".lstrip("."), depth + 1)
-            yield from _whole_text(one, f"{place}.{name}".lstrip("."), depth + 1)
+            yield from _broken_text(name, f"{place}.(a name)".lstrip("."))
+            yield from _broken_text(one, f"{place}.{name}".lstrip("."))
     elif isinstance(value, list):
         for number, one in enumerate(value):
-            yield from _whole_text(one, f"{place}.{number}".lstrip("."), depth + 1)
+            yield from _broken_text(one, f"{place}.{number}".lstrip("."))
+
+
+def _depth(value: Any) -> int:
+    """Levels of a JSON value, counted to one more than is taken. Raises: PydanticCustomError for too many values."""
+    level, depth, count = [value], 0, 0
+    while level and depth <= DEEPEST:
+        count += sum(len(one) for one in level if isinstance(one, dict | list))
+        if count > MOST_VALUES:
+            raise refusal("invalid_value", f"The request holds more than {MOST_VALUES} values.", "")
+        lists = [one for one in level if isinstance(one, list)]
+        lists += [list(one.values()) for one in level if isinstance(one, dict)]
+        level = [one for values in lists for one in values if isinstance(one, dict | list)]
+        depth += 1
+    return depth
 
 
 class _Body(BaseModel):
@@ -87,9 +104,15 @@ class _Body(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _text(cls, value: Any) -> Any:
-        for place in _whole_text(value):
-            shown = place.encode("ascii", "backslashreplace").decode()
-            raise refusal("invalid_value", f"{shown}: holds half of a surrogate pair, which is no character.", shown)
+        if _depth(value) > DEEPEST:
+            deep = next((str(name)[:60] for name, one in dict(value).items() if _depth(one) >= DEEPEST), "body")
+            raise refusal("invalid_value", f"{deep!a} is nested more than {DEEPEST} deep.", ascii(deep)[1:-1])
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            place = next(_broken_text(value), "").encode("ascii", "backslashreplace").decode()[:200]
+            said = f"{place}: holds half of a surrogate pair, which is no character."
+            raise refusal("invalid_value", said, place) from None
         return value
 
     @model_validator(mode="after")
@@ -138,7 +161,7 @@ class Turn(BaseModel, frozen=True, extra="ignore"):
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: Annotated[str, BeforeValidator(_parts)] = ""
-    tool_calls: Annotated[list[Called], _none_is(())] = []
+    tool_calls: Annotated[list[Called], FailFast(), _none_is(())] = []
     tool_call_id: str | None = None
 
     def message(self) -> Message:
@@ -157,9 +180,16 @@ class StreamOptions(BaseModel, frozen=True, extra="ignore"):
     include_usage: Annotated[bool, _none_is(False)] = False
 
 
-Bias = Annotated[dict[Annotated[int, Field(ge=0)], Annotated[float, Field(ge=-100, le=100)]], Field(max_length=1024)]
+def _few(value: Any) -> Any:
+    """A bias that is looked at. Raises: PydanticCustomError for one of too many tokens."""
+    if isinstance(value, dict) and len(value) > MOST_BIASES:
+        raise refusal("invalid_value", f"logit_bias names {len(value)} tokens; at most {MOST_BIASES}.", "logit_bias")
+    return {} if value is None else value
+
+
+Bias = Annotated[dict[Annotated[int, Field(ge=0)], Annotated[float, Field(ge=-100, le=100)]], BeforeValidator(_few)]
 Penalty = Annotated[float, Field(ge=-2, le=2), _none_is(0.0)]
-Turns = Annotated[list[Turn], Field(min_length=1)]
+Turns = Annotated[list[Turn], Field(min_length=1, max_length=MOST_TURNS), FailFast()]
 
 
 class _SamplingRequest(_Body):
@@ -175,7 +205,7 @@ class _SamplingRequest(_Body):
     n: Annotated[int, Field(ge=1, le=MOST_CHOICES), _none_is(1)] = 1
     stream: Annotated[bool, _none_is(False)] = False
     stream_options: StreamOptions | None = None
-    logit_bias: Annotated[Bias, _none_is({})] = {}
+    logit_bias: Bias = {}
     presence_penalty: Penalty = 0.0
     frequency_penalty: Penalty = 0.0
     ignore_eos: Annotated[bool, _none_is(False)] = False
@@ -259,7 +289,7 @@ class ChatRequest(_SamplingRequest):
 
     messages: Turns
     response_format: ResponseFormat | None = None
-    tools: Annotated[list[Tool], Field(max_length=128), _none_is([])] = []
+    tools: Annotated[list[Tool], Field(max_length=128), FailFast(), _none_is([])] = []
     tool_choice: Literal["none", "auto", "required", "any"] | Chosen | None = None
     parallel_tool_calls: bool | None = None
     logprobs: Annotated[bool, _none_is(False)] = False
@@ -306,7 +336,7 @@ def _texts(value: Any) -> Any:
 class CompletionRequest(_SamplingRequest):
     """POST /v1/completions."""
 
-    prompt: Annotated[list[str], Field(min_length=1, max_length=MOST_PROMPTS), BeforeValidator(_texts)]
+    prompt: Annotated[list[str], Field(min_length=1, max_length=MOST_PROMPTS), FailFast(), BeforeValidator(_texts)]
     logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
 
     @model_validator(mode="after")
@@ -367,4 +397,4 @@ class DetokenizeRequest(_Body):
     """POST /detokenize."""
 
     model: str
-    tokens: Annotated[list[Annotated[int, Field(ge=0, lt=1 << 31)]], Field(max_length=1 << 17)]
+    tokens: Annotated[list[Annotated[int, Field(ge=0, lt=1 << 31)]], Field(max_length=1 << 17), FailFast()]

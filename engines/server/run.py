@@ -32,7 +32,9 @@ def serve(
     listener = address.listen()
     residency = Residency(store, workspace, budget_bytes, slots=slots, context=context)
     app = create_app(residency, address.key, address.origins)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=2))
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_level="warning", access_log=False, ws="none", timeout_graceful_shutdown=2)
+    )
     end_with_starter()
     ready(address.url(listener))
     try:

@@ -65,7 +65,7 @@ def main() -> None:
         return
     listener = listening()
     app = create_app(OneModel(store, model, engine), task["key"])
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False, ws="none"))
     threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True).start()
     child_main.answer(reply, address=f"127.0.0.1:{listener.getsockname()[1]}", gpu_bytes=_gpu_bytes())
     child_main.serve_until_orphaned()

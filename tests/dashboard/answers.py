@@ -2,8 +2,8 @@
 
 Each model name says how it behaves: `slow-…` pauses between words, `silent-…` never says a word, `dies-…` cuts the
 connection in mid-answer, `falls-always` before the first word and `falls-once` does so the first time, `hostile-…`
-answers with script, `refuses-…` gives a status of 500, the others answer at once. `running` and `cancelled` count the
-streams, so that a test can see a generation end.
+answers with script, `monster-…` with what fetches, covers a page or fells it, `refuses-…` gives a status of 500, the
+others answer at once. `running` and `cancelled` count the streams, so that a test can see a generation end.
 """
 
 from __future__ import annotations
@@ -17,6 +17,16 @@ from typing import Any
 from tests.dashboard.stores import HOSTILE
 
 WORDS = [f"word{n} " for n in range(40)]
+MONSTROUS = [
+    "```mermaid\ngraph TD; A[<img src=http://127.0.0.1:9/m.png>] --> B; click A \"javascript:window.hacked=1\"\n```\n",
+    "$$\\href{javascript:window.hacked=1}{x}$$ \\(\\frac12\\) <svg onload=window.hacked=1>",
+    "<iframe src=http://127.0.0.1:9/f></iframe>",
+    "<style>@import 'http://127.0.0.1:9/s.css'</style><meta http-equiv=refresh content='0;url=http://127.0.0.1:9/r'>",
+    "<math><a xlink:href=javascript:window.hacked=1>x</a></math> :material/delete: [l](data:text/html,<b>1</b>)",
+    "![x](http://127.0.0.1:9/p.png)\n" * 50, "\u202egnp.exe\u2066", "```\nx\n```\n" * 2_000,
+    "e" + "\u0301" * 1_000_000,
+    "y" * 1_000_000, "\x1b]8;;http://127.0.0.1:9/t\x07click\x1b]8;;\x07 \x00 \ud83d the end of it",
+]  # fmt: skip
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -58,7 +68,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _stream(self, name: str, request: dict[str, Any]) -> None:
         said = request["messages"][-1]["content"]
-        words = [HOSTILE] if name.startswith("hostile") else [f"{name} heard: {said}. ", *WORDS]
+        shown = {"hostile": [HOSTILE], "monster": MONSTROUS}
+        words = shown.get(name.split("-")[0]) or [f"{name} heard: {said}. ", *WORDS]
         if name.startswith("silent"):
             while True:
                 time.sleep(0.05)

@@ -26,6 +26,7 @@ SERVED = [
     "falls-always",
     "refuses-all",
     "hostile-one",
+    "monster-one",
 ]
 
 

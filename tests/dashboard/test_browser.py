@@ -289,6 +289,24 @@ def test_model_text_runs_nothing_and_fetches_nothing(hostile_address: str, page:
     assert elsewhere(page, hostile_address) == []
 
 
+def test_a_monstrous_answer_fetches_nothing_and_leaves_the_page_usable(address: str, page: Any) -> None:
+    visit(page, f"{address}/chat?panes=1&model1=monster-one")
+    for number in range(2):
+        page.get_by_placeholder("Ask all panes").fill(f"Go on {number}")
+        page.get_by_placeholder("Ask all panes").press("Enter")
+        page.wait_for_function("document.body.innerText.includes('· stopped')")  # it says more than is kept
+        settle(page)
+    assert page.evaluate("window.hacked") is None and page.broken == [] and elsewhere(page, address) == []
+    assert (
+        page.locator("iframe, .katex, math, svg[onload], img[src*='127.0.0.1:9'], a[href*='127.0.0.1:9']").count() == 0
+    )
+    assert page.locator('[data-testid="stException"]').count() == 0
+    seen = page.inner_text("body")
+    assert "graph TD" in seen and "xlink:href" in seen and "more characters are not shown" in seen
+    assert page.locator('[data-testid="stCode"]').count() < 200
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+
+
 def test_another_host_and_another_origin_are_refused(address: str) -> None:
     import http.client
 

@@ -62,13 +62,26 @@ def test_an_open_fence_runs_to_the_end() -> None:
 @given(st.text())
 def test_parts_lose_no_word(text: str) -> None:
     shown = " ".join(part.body for part in escaping.parts(text))
-    for word in text.replace("\x00", "\ufffd").split():
+    for word in escaping.upright(text.replace("\x00", "\ufffd")).split():
         if "`" not in word and "~" not in word and "```" not in text and "~~~" not in text:
             assert word in shown
 
 
 def test_a_huge_answer_is_cut() -> None:
     assert sum(len(part.body) for part in escaping.parts("x" * 5_000_000)) <= escaping.SHOWN_CHARACTERS
+
+
+def test_an_answer_stays_in_its_place_and_direction() -> None:
+    (shown,) = escaping.parts("e" + "\u0301" * 1_000_000)
+    assert shown.body.count("\u0301") == 8 and "marks)" in shown.body
+    (code,) = escaping.parts("```python\nif admin:\u202e\u2066 # no\n```")
+    assert code.body == "if admin:\\u202e\\u2066 # no" and escaping.label("a\u202eb") == r"a\\u202eb"
+    assert escaping.parts("Tiếng Việt, עברית\u200f")[0].body == "Tiếng Việt, עברית\u200f"
+
+
+def test_an_answer_of_nothing_but_fences_is_few_elements() -> None:
+    found = escaping.parts("```mermaid\na\n```\n" * 5_000)
+    assert len(found) == escaping.MOST_PARTS + 1 and not found[-1].code and found[-1].body.startswith("```mermaid")
 
 
 @given(st.lists(st.text(min_size=1), min_size=1))

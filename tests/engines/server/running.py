@@ -15,7 +15,7 @@ from engines.server.lending import Lender
 def run(lender: Lender, key: str = "", origins: Collection[str] = ()) -> tuple[str, Callable[[], None]]:
     """Start uvicorn in a thread; its address and how to stop it."""
     listener, app = listening(), create_app(lender, key, origins)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", ws="none", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
 

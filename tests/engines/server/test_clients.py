@@ -331,6 +331,13 @@ def test_errors_are_those_that_clients_know(client: openai.OpenAI, url: str) -> 
     for body, word in ((b"{", "JSON"), (b"[]", "object"), (b"", "body"), (b'{"a":' * 9000, "JSON")):
         answer = httpx.post(f"{url}/v1/chat/completions", content=body, headers=JSON, timeout=900)
         assert answer.status_code == 400 and word in answer.json()["error"]["message"], answer.text
+    many = {"messages": [1] * 100_000}, {"stop": ["a"] * 300_000}, {"logit_bias": {str(one): 1 for one in range(2000)}}
+    for body in many:
+        assert len(ask(url, **body).json()["error"]["message"]) < 200, "one fault is told, not each"
+    waiting = {**JSON, "Connection": "upgrade", "Upgrade": "websocket"}
+    assert httpx.post(f"{url}/tokenize", json={"model": "base", "content": "a"}, headers=waiting, timeout=900).json()[
+        "tokens"
+    ]
     deep = {"messages": json.loads("[" * 70 + "]" * 70)}
     assert "deep" in ask(url, **deep).json()["error"]["message"]
 
