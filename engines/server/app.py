@@ -48,6 +48,7 @@ def create_app(lender: Lender, key: str = "", origins: Collection[str] = ()) -> 
     app = FastAPI(title="bakeoff serve", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.add_middleware(Guard, key=key, origins=origins)
     app.add_exception_handler(BakeoffError, refusals.bakeoff_error)
+    app.add_exception_handler(Exception, refusals.fault)
     app.add_exception_handler(HTTPException, refusals.http_error)
     app.add_exception_handler(RequestValidationError, refusals.validation_error)
     _looking(app, lender)

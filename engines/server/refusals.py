@@ -71,6 +71,11 @@ async def bakeoff_error(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse(body, status, headers)
 
 
+async def fault(_: Request, error: Exception) -> JSONResponse:
+    """A bug of ours, whose traceback goes to the log."""
+    return refused(f"A fault of this server ({type(error).__name__}): its log says where.", 500, "internal_error")
+
+
 async def http_error(request: Request, error: Exception) -> JSONResponse:
     """What the framework refused: a path, a method, a body that is no JSON."""
     assert isinstance(error, HTTPException)

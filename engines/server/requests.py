@@ -104,8 +104,10 @@ class _Body(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _text(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value  # it is no JSON object, which is told by whoever expects one
         if _depth(value) > DEEPEST:
-            deep = next((str(name)[:60] for name, one in dict(value).items() if _depth(one) >= DEEPEST), "body")
+            deep = next((str(name)[:60] for name, one in value.items() if _depth(one) >= DEEPEST), "body")
             raise refusal("invalid_value", f"{deep!a} is nested more than {DEEPEST} deep.", ascii(deep)[1:-1])
         try:
             json.dumps(value, ensure_ascii=False).encode()

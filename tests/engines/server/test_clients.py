@@ -331,6 +331,8 @@ def test_errors_are_those_that_clients_know(client: openai.OpenAI, url: str) -> 
     for body, word in ((b"{", "JSON"), (b"[]", "object"), (b"", "body"), (b'{"a":' * 9000, "JSON")):
         answer = httpx.post(f"{url}/v1/chat/completions", content=body, headers=JSON, timeout=900)
         assert answer.status_code == 400 and word in answer.json()["error"]["message"], answer.text
+    plain = httpx.post(f"{url}/v1/chat/completions", content=b'{"model": "base"}', timeout=900)
+    assert plain.status_code == 400 and "application/json" in plain.json()["error"]["message"]
     many = {"messages": [1] * 100_000}, {"stop": ["a"] * 300_000}, {"logit_bias": {str(one): 1 for one in range(2000)}}
     for body in many:
         assert len(ask(url, **body).json()["error"]["message"]) < 200, "one fault is told, not each"
