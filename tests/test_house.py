@@ -185,7 +185,7 @@ READERS = {
     "results.curves.spool": OURS,
     "results.store.liveness": OURS,
     "results.store.machines": SYSTEM,
-    "results.endings": SYSTEM,
+    "results.process": SYSTEM,
     "dashboard.jobs.jobs": OURS,
     "dashboard.jobs.batch": OURS,
     "dashboard.app_server": PARTS,
