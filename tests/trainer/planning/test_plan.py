@@ -14,12 +14,14 @@ from engines import A100, T4, Place, places
 from results import Workspace
 from trainer import Plan, load_experiment, plan, rehearsal, removed_words
 from trainer.bases.registry import Shape, entry
+from trainer.errors import ExperimentInvalid
 from trainer.experiment.schema import Experiment, Lora, Training
 from trainer.experiment.variants import variants
 from trainer.planning.estimates import dtype_of, memory, seconds, trained_parameters
 
 ROOT = Path(__file__).parents[3]
 SHIPPED = sorted((ROOT / "experiments").glob("*.yaml"))
+TRAINING = [path for path in SHIPPED if load_experiment(path).bases]
 
 
 def shape(name: str) -> Shape:
@@ -190,8 +192,16 @@ def test_time_grows_with_tokens_and_weights() -> None:
     assert seconds(large, Training(), Lora(method="full"), 100, 2e6, 1e6, A100) == pytest.approx(1.5 * once)
 
 
-@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-def test_every_shipped_file_is_rehearsed_offline(path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+@pytest.mark.parametrize("path", sorted(set(SHIPPED) - set(TRAINING)), ids=lambda path: path.stem)
+def test_a_file_that_trains_nothing_has_nothing_to_rehearse(path: Path, tmp_path: Path) -> None:
+    with pytest.raises(ExperimentInvalid, match="trains nothing"):
+        rehearsal(load_experiment(path), Workspace(tmp_path))
+
+
+@pytest.mark.parametrize("path", TRAINING, ids=lambda path: path.stem)
+def test_every_shipped_file_that_trains_is_rehearsed_offline(
+    path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """Bases, data, templates, variants and plan; nothing is trained here."""
     experiment = load_experiment(path)
     place = Workspace(tmp_path_factory.mktemp("rehearsal"))
