@@ -7,8 +7,10 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import psutil
 
 PATIENCE_SECONDS = 120.0
 """Far more than any machine needs to deliver a signal; then the test says what did not happen."""
@@ -34,14 +36,23 @@ def dying(pid: int, by: signal.Signals = signal.SIGKILL) -> Iterator[None]:
     def kill() -> None:
         time.sleep(0.3)
         os.kill(pid, by)
-        os.kill(
-            pid, signal.SIGCONT
-        )  # what is stopped ends by SIGKILL alone; going on, it obeys before it does anything
+        with suppress(ProcessLookupError):  # SIGKILL ends what is stopped; anything else once it goes on
+            os.kill(pid, signal.SIGCONT)
 
     killing = threading.Thread(target=kill)
     killing.start()
     yield
     killing.join()
+
+
+def running(module: str) -> list[psutil.Process]:
+    """The processes below this one that run a module; none that has ended and waits for its parent to take note."""
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            if module in child.cmdline():
+                found.append(child)
+    return found
 
 
 def _wait(pid: int, wanted: str) -> None:

@@ -66,10 +66,14 @@ def add(
     """Check and register models, in the order in which they were found.
 
     named_base: what makes a path of the name that `wishes.base` is, where it is none of the store or this machine.
-    Raises: EngineError for one name for several models.
+    Raises: EngineError for one name for several models, or with an @.
     """
     if wishes.name and len(found) > 1:
         raise EngineError(f"{len(found)} models were found, and {wishes.name!r} names one. Name a folder or file each.")
+    if "@" in wishes.name:
+        raise EngineError(
+            f"{wishes.name!r} has an @, behind which a fine-tune's formats stand. Choose a name without it."
+        )
     return _Adding(wishes, workspace, store, named_base).all(told_apart(found), progress or (lambda *_: None))
 
 

@@ -11,7 +11,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from bakeoff.main import app
-from engines import FileRefused
+from engines import EngineError, FileRefused
 from tests.engines.adding.zoo import Zoo
 from trainer import miniature
 
@@ -62,3 +62,11 @@ def test_a_folder_above_several_says_what_it_found_and_a_dry_run_registers_nothi
 def test_a_source_that_holds_no_model_is_one_line(bakeoff: Call, tmp_path: Path) -> None:
     with pytest.raises(FileRefused, match="holds no model"):  # which the program prints, with status 2
         bakeoff("add", tmp_path)
+
+
+@pytest.mark.slow
+def test_a_name_that_would_read_as_a_format_is_refused(bakeoff: Call, zoo: Zoo) -> None:
+    zoo.adapter("named")
+    with pytest.raises(EngineError, match="has an @"):
+        bakeoff("add", zoo.root / "named", "--name", "bot@q4_0")
+    assert json.loads(bakeoff("models", "--json").stdout) == []

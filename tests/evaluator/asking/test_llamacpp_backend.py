@@ -20,6 +20,7 @@ from evaluator import IdentityFailed, ModelUnmeasurable, evaluate_humaneval, eva
 from evaluator.asking.backends import groups
 from results import Evaluation, Model, Run, Store, Workspace
 from tests.engines.weights import write_adapters
+from tests.processes import running
 from trainer import miniature
 
 pytestmark = [
@@ -64,8 +65,7 @@ def answers(store: Store, evaluation: Evaluation) -> dict[str, str]:
 
 def servers() -> list[psutil.Process]:
     """The llama.cpp processes of this test."""
-    children = psutil.Process().children(recursive=True)
-    return [one for one in children if "engines.llamacpp.child_main" in one.cmdline()]
+    return running("engines.llamacpp.child_main")
 
 
 def test_one_process_answers_for_a_base_and_its_adapters_as_each_alone(

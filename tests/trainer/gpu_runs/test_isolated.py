@@ -18,6 +18,7 @@ import torch
 
 from engines import Device, this_device
 from results import Run, Workspace
+from tests.processes import running
 from tests.trainer.small_runs import curves, experiment, laid_ground, losses, notes
 from trainer import train
 from trainer.experiment.schema import Experiment
@@ -57,7 +58,7 @@ def here(made: Experiment, folder: Path) -> Run:
 
 def children() -> list[psutil.Process]:
     """The training processes that this one has."""
-    return [child for child in psutil.Process().children() if "trainer.gpu_runs.child_main" in child.cmdline()]
+    return running("trainer.gpu_runs.child_main")
 
 
 def a_gpu(name: str) -> Device:
