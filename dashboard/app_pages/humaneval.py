@@ -5,7 +5,7 @@ import streamlit as st
 from dashboard import charts, escaping
 from dashboard.views import data, humaneval
 from dashboard.widgets import answers, chart, page, selection
-from dashboard.widgets.selection import URL
+from dashboard.widgets.selection import URL, present_names
 
 st.title("HumanEval")
 evaluations = data.newest("humaneval")
@@ -69,6 +69,8 @@ verdicts = humaneval.verdicts({model.name: frames[model.id] for model in chosen}
 def pair() -> None:
     """Any two models; other two redraw this alone."""
     left, right = st.columns(2)
+    for key in ("a", "b"):
+        present_names(key, list(verdicts.index), many=False)
     a = left.selectbox("Model A", list(verdicts.index), key="a", bind=URL)
     b = right.selectbox("Model B", list(verdicts.index), index=1, key="b", bind=URL)
     if a == b:

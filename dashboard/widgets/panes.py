@@ -44,7 +44,7 @@ def chosen(names: Sequence[str], base: str | None) -> list[Pane]:
     for number, column in enumerate(st.columns(count)):
         with column:
             start = min(number, len(names) - 1)
-            present_names(f"model{number + 1}")
+            present_names(f"model{number + 1}", names, many=False)
             model = st.selectbox(f"Model {number + 1}", names, index=start, key=f"model{number + 1}", bind=URL)
             panes.append(Pane(model, common or sampling(str(number + 1), expanded=False)))
     return panes

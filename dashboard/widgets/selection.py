@@ -60,16 +60,19 @@ def _narrowed(every: Sequence[RunSummary], columns: Sequence[Any]) -> list[RunSu
 def models(candidates: Sequence[Model], label: str = "Models", key: str = "model") -> list[Model]:
     """Some of the candidates by name; none named means all."""
     by_name = {model.name: model for model in candidates}
-    present_names(key)
+    present_names(key, list(by_name), many=True)
     chosen = st.multiselect(label, list(by_name), key=key, bind=URL, placeholder=f"All {len(by_name)}")
     return [by_name[name] for name in chosen if name in by_name] or list(candidates)
 
 
-def present_names(key: str) -> None:
+def present_names(key: str, options: Sequence[str], *, many: bool) -> None:
     """Let a link that calls models by earlier names, or a fine-tune's format as `demo-rank8@lora`, mean those of today.
 
-    To be called before the widget of this key, which takes what the address says.
+    To be called before the widget of this key; many: it takes several.
     """
     linked = st.query_params.get_all(key)
-    if linked and key not in st.session_state:
-        st.query_params[key] = [data.present_name(name) for name in linked]
+    if key in st.session_state or set(linked) <= set(options):
+        return
+    meant = [name for name in map(data.present_name, linked) if name in options]
+    if meant:
+        st.session_state[key] = meant if many else meant[0]

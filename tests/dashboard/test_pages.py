@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 
 import pytest
+import streamlit as st
 import yaml
 from streamlit.testing.v1 import AppTest
 
@@ -154,3 +155,22 @@ def test_a_store_that_vanishes_is_told_in_one_line(small: Workspace, monkeypatch
     assert told
     assert "secret" not in told
     assert "Traceback" not in told
+
+
+@pytest.mark.slow
+def test_chat_starts_with_the_formats_that_would_ship_and_earlier_names_lead_to_todays(
+    small: Workspace, serving: AnswerServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with small.store() as store:
+        store.models.add(dataclasses.replace(store.models.find("demo-rank16-q4_0"), fine_tune="demo-rank16"))
+        store.models.rename("demo-rank16", "shop")
+        names = [model.name for model in store.models.list() if not model.archived]
+    monkeypatch.setattr(serving, "names", names)
+    st.cache_data.clear()  # which another test's server may have filled
+    page = shown("chat", small.path, monkeypatch)
+    options = page.selectbox(key="model1").options
+    assert sorted(options) == sorted(names) and options.index("shop-q4_0") < options.index("shop") == len(names) - 1
+    for linked, meant in (("shop@lora", "shop"), ("demo-rank16-q4_0", "shop-q4_0"), ("shop", "shop")):
+        page = AppTest.from_file(str(PAGES / "chat.py"), default_timeout=300)
+        page.query_params["model1"] = linked
+        assert page.run().selectbox(key="model1").value == meant
