@@ -232,7 +232,8 @@ def test_every_request_that_a_death_breaks_off_may_end_the_process(engine: Llama
 
     with ThreadPoolExecutor(8) as pool:
         said = {future.result() for future in [pool.submit(end) for _ in range(8)]}
-    assert said == {"it ended with signal 9 (its last words)"}
+    (reason,) = said
+    assert reason.startswith("it ended with signal 9") and reason.endswith(" (its last words)")
 
 
 def test_what_dies_whenever_it_is_loaded_is_tried_twice() -> None:
@@ -318,9 +319,14 @@ def test_an_answer_that_just_ends_is_no_finished_answer(pieces: tuple[str, ...],
         store.models.add(Model("m-1", "whole", "merged", "mini", "e" * 64, 1, "."))
         url, stop = run(OneModel(store, store.models.get("m-1"), Breaking(pieces)))
         try:
-            events = stream(url, {**ASK, "model": "whole"})
-            assert "broke off" in events[-1]["error"]["message"]
-            assert not any(event["choices"][0]["finish_reason"] for event in events[:-1])
+            if pieces:
+                events = stream(url, {**ASK, "model": "whole"})
+                assert "broke off" in events[-1]["error"]["message"]
+                assert not any(event["choices"][0]["finish_reason"] for event in events[:-1])
+            else:  # nothing of the answer was sent: the status says it
+                body = {**ASK, "model": "whole", "stream": True}
+                answer = httpx.post(f"{url}/v1/chat/completions", json=body, timeout=900)
+                assert answer.status_code == 503 and "broke off" in answer.text
             body = {**ASK, "model": "whole"}
             answer = httpx.post(f"{url}/v1/chat/completions", json=body, timeout=900)
             assert answer.status_code == 503 and "broke off" in json.dumps(answer.json())
