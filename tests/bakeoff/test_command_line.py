@@ -169,6 +169,7 @@ def small_experiment(folder: Path) -> str:
     return str(file)
 
 
+@pytest.mark.slow
 def test_plan_calls_a_gpu_that_torch_cannot_use_a_problem(listed_gpu: str, tmp_path: Path) -> None:
     done = bakeoff("plan", small_experiment(tmp_path), "--json", workspace=tmp_path / "w", programs=listed_gpu)
     planned = json.loads(done.stdout)
