@@ -116,9 +116,9 @@ def card_points(folder: Path) -> Iterator[tuple[str, int, float]]:
     metrics = {"Training Loss": "loss", "Validation Loss": "eval_loss"}
     for line in table[1].splitlines():
         row = dict(zip(names, (cell.strip() for cell in line.strip("| ").split("|")), strict=False))
-        step = whole(_typed(row.get("Step", "")))
+        step = whole(typed(row.get("Step", "")))
         for name, metric in metrics.items():
-            value = number(_typed(row.get(name, "")))
+            value = number(typed(row.get(name, "")))
             if step is not None and step >= 0 and value is not None:
                 yield metric, step, value
 
@@ -169,7 +169,7 @@ def _take_card(found: Settings, path: Path) -> None:
     for line in listed[1].splitlines() if listed else ():
         key, colon, value = line.removeprefix("- ").partition(":")
         if colon:
-            _take_training(found, {key.strip(): _typed(value.strip())})
+            _take_training(found, {key.strip(): typed(value.strip())})
     found.take("data.sources", _named_sources("datasets", front.get("datasets")))
     if (found.config, found.base, found.tool) != before:
         found.read.append(CARD)
@@ -237,8 +237,8 @@ def _scalar(value: Any) -> bool:
     return value is not None and isinstance(value, bool | int | float | str)
 
 
-def _typed(value: str) -> Any:
-    """A list's word as the value it meant: 0.0002, 3, cosine."""
+def typed(value: str) -> Any:
+    """A word as the value it meant: 0.0002, 3, cosine."""
     for kind in (int, float):
         try:
             return kind(value)

@@ -25,7 +25,7 @@ from results.importers.parcels import (
 )
 from results.importers.reading import number, read_json, read_lines, whole
 from results.importers.refusals import refused
-from results.importers.trainings.settings import STATE_FIELDS, card_points, ours, settings_beside
+from results.importers.trainings.settings import STATE_FIELDS, card_points, ours, settings_beside, typed
 from results.records import Run, RunStatus, digest
 
 SUMMARY = re.compile(r"(train|eval|test|predict)_(runtime|loss|samples.*|steps_per_second)|total_flos|epoch|\w*runtime")
@@ -291,12 +291,7 @@ def _typed(value: Any) -> Any:
         return value
     if value in ("True", "False"):
         return value == "True"
-    for kind in (int, float):
-        try:
-            return kind(value)
-        except ValueError:
-            continue
-    return value
+    return typed(value)
 
 
 def _parcel(log: _Log, called: Called, former_name: str) -> Parcel:
