@@ -1,0 +1,163 @@
+"""Two models on the same items: the difference, its interval and its p-values, all three of one distribution.
+
+    paired_verdicts   pass or fail: mid-p McNemar, and the melded interval that belongs to it
+    paired_numbers    graded scores: sign flips of the items that differ, and the interval that inverts them
+    paired_ratios     nats of rows: bits per byte of the whole, and the interval that inverts sign flips over rows
+
+Where the interval excludes zero the p-value is below 5 %, and the other way round, at every level.
+
+Try: python -c "from results.analysis.paired import paired_verdicts as p; print(p(60, 20, 8, 76))"
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import special
+
+from results.analysis.confidence import Confidence, Floats, Melded, Subsets, interval, shares
+
+FEWEST_DIFFERING = 6
+"""Items that differ: of fewer no exact test reaches 5 %, even if all fall one way (2 * 0.5**5 = 6 %)."""
+
+LEAST_P = 1e-15
+"""Two-sided p-values are not told below this, where 1 - p is no longer a different number."""
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """a minus b on the same items."""
+
+    value: float
+    """mean of a - b, in the numbers' unit."""
+    low: float
+    high: float
+    """95 %, two-sided, by inverting the test of `p_value`; infinite where so few items bound nothing."""
+    p_value: float
+    """Two-sided, of no difference."""
+    items: int
+    differing: int
+    """Items on which a and b differ."""
+    too_few: str
+    """Why no test of so few items could tell two models apart; "" where one can. The interval holds all the same."""
+    method: str
+    confidence: Confidence = field(repr=False, compare=False)
+    """What all of this comes from."""
+
+    def interval(self, level: float) -> tuple[float, float]:
+        """(low, high) at any two-sided level, such as 1 - 0.05 / comparisons for a family."""
+        return interval(self.confidence, level)
+
+    def p_at_most(self, shift: float) -> float:
+        """One-sided p-value of "a - b is at most `shift`". At 0 a is better; at -margin a is not worse by a margin."""
+        return self.confidence.below(shift)
+
+
+@lru_cache(maxsize=20_000)
+def paired_verdicts(both: int, only_a: int, only_b: int, neither: int) -> PairedDifference:
+    """Pass rate of a minus that of b from the tasks that both, one or none of the two passes.
+
+    Source: Fay and Lumbard 2021, doi:10.1002/sim.8829, mid-p as in Fagerland, Lydersen and Laake 2013.
+    Raises: ValueError for no tasks or negative counts.
+    """
+    items = both + only_a + only_b + neither
+    if items <= 0 or min(both, only_a, only_b, neither) < 0:
+        raise ValueError(f"counts of tasks must be non-negative and not all zero: {both, only_a, only_b, neither}")
+    differing = only_a + only_b
+    confidence = Melded(_Coins(only_a, differing), shares(differing, items))
+    return _difference(confidence, (only_a - only_b) / items, items, differing, "mid-p McNemar")
+
+
+def verdict_p_values(only_a: ArrayLike, only_b: ArrayLike, items: int, shift: float = 0.0) -> Floats:
+    """`p_at_most(shift)` of many pairs at once, (pairs,): what `paired_verdicts` says of each, without intervals.
+
+    only_a, only_b (pairs,): tasks that just one of the two passes, of `items` that all share.
+    """
+    wins, losses = (np.asarray(one, dtype=np.float64).ravel()[:, None] for one in (only_a, only_b))
+    differing, place = np.unique((wins + losses).ravel(), return_inverse=True)
+    some = [shares(int(one), items) if shift else (np.ones(1), np.ones(1)) for one in differing]
+    smaller, larger = (np.stack([one[side] for one in some])[place] for side in (0, 1))
+    return Melded(_Coins(wins, wins + losses), (smaller, larger)).p_values(shift)
+
+
+def paired_numbers(a: ArrayLike, b: ArrayLike) -> PairedDifference:
+    """Mean of a - b of graded scores in [0, 1], a (items,) and b (items,), by sign flips of the items that differ.
+
+    Raises: ValueError for unequal lengths, none, or values outside [0, 1].
+    """
+    first, second = _same_length(a, b)
+    least, most = min(first.min(), second.min()), max(first.max(), second.max())
+    if least < 0 or most > 1:
+        raise ValueError(f"graded scores lie in [0, 1]; these from {least} to {most}")
+    differences = first - second
+    some = differences[np.abs(differences) > 1e-12]
+    mean = Subsets.of(some).bounds if len(some) else _unknown
+    confidence = Melded(mean, shares(len(some), len(differences)))
+    return _difference(confidence, float(differences.mean()), len(differences), len(some), "sign flips")
+
+
+def paired_ratios(nats_a: ArrayLike, nats_b: ArrayLike, sizes: ArrayLike) -> PairedDifference:
+    """Bits per byte of a minus those of b over the whole of the same rows: nats (rows,) twice, and their bytes (rows,).
+
+    Raises: ValueError for unequal lengths, none, values that are not finite, or rows without bytes.
+    """
+    first, second = _same_length(nats_a, nats_b)
+    bits = _sizes(sizes, len(first)) * math.log(2)
+    differences = first - second
+    confidence = Subsets.of(differences, bits)
+    differing = int((np.abs(differences) > 1e-12).sum())
+    return _difference(confidence, confidence.value, len(first), differing, "sign flips over rows")
+
+
+def _difference(confidence: Confidence, value: float, items: int, differing: int, method: str) -> PairedDifference:
+    low, high = interval(confidence, 0.95)
+    at_most = confidence.below(0.0)
+    p_value = min(1.0, max(LEAST_P, 2 * min(at_most, 1 - at_most)))
+    few = ""
+    if differing < FEWEST_DIFFERING:
+        few = (
+            f"the two differ on {differing} of {items} items; of fewer than {FEWEST_DIFFERING} no test tells them apart"
+        )
+    return PairedDifference(value, low, high, p_value, items, differing, few, method, confidence)
+
+
+@dataclass(frozen=True)
+class _Coins:
+    """Which of two models passes where just one does: `only_a` of `differing`; the mean is 2 * chance - 1."""
+
+    only_a: int | Floats
+    differing: int | Floats
+
+    def __call__(self, means: Floats) -> tuple[Floats, Floats]:
+        chance, wins, losses = (1 + means) / 2, self.only_a, self.differing - self.only_a
+        # betainc(0, n, x) is 1 and betainc(n, 0, x) is 0 here, which scipy's gamma functions leave open
+        most = np.where(wins == 0, 1.0, special.betainc(np.maximum(wins, 1e-300), losses + 1, chance))
+        least = np.where(losses == 0, 0.0, special.betainc(wins + 1, np.maximum(losses, 1e-300), chance))
+        return most, least
+
+
+def _unknown(means: Floats) -> tuple[Floats, Floats]:
+    """A mean of which nothing is known."""
+    return np.ones_like(means), np.zeros_like(means)
+
+
+def _same_length(a: ArrayLike, b: ArrayLike) -> tuple[Floats, Floats]:
+    first, second = (np.asarray(one, dtype=np.float64).ravel() for one in (a, b))
+    if len(first) != len(second) or not len(first):
+        raise ValueError(f"paired values need the same items, at least one: {len(first)} against {len(second)}")
+    if not (np.isfinite(first).all() and np.isfinite(second).all()):
+        raise ValueError("paired values must be finite")
+    return first, second
+
+
+def _sizes(sizes: ArrayLike, rows: int) -> Floats:
+    found = np.asarray(sizes, dtype=np.float64).ravel()
+    if len(found) != rows or not (np.isfinite(found) & (found > 0)).all():
+        raise ValueError(
+            f"each of {rows} rows needs its bytes, above 0; got {len(found)}, least {found.min(initial=0)}"
+        )
+    return found

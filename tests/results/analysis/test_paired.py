@@ -1,0 +1,125 @@
+"""Difference, interval and p-values of two models on the same items never contradict one another."""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from results.analysis.paired import FEWEST_DIFFERING, PairedDifference, paired_numbers, paired_ratios, paired_verdicts
+
+COUNTS = st.tuples(*[st.integers(0, 60)] * 4).filter(lambda counts: sum(counts) > 0)
+GRADES = st.lists(st.tuples(*[st.integers(0, 4).map(lambda grade: grade / 4)] * 2), min_size=1, max_size=40)
+ROWS = st.lists(st.tuples(st.floats(0.1, 500), st.floats(0.1, 500), st.integers(1, 400)), min_size=1, max_size=40)
+
+
+def of_grades(pairs: list[tuple[float, float]]) -> PairedDifference:
+    return paired_numbers([a for a, _ in pairs], [b for _, b in pairs])
+
+
+def of_rows(rows: list[tuple[float, float, int]]) -> PairedDifference:
+    return paired_ratios([a for a, _, _ in rows], [b for _, b, _ in rows], [size for _, _, size in rows])
+
+
+ANY = st.one_of(COUNTS.map(lambda counts: paired_verdicts(*counts)), GRADES.map(of_grades), ROWS.map(of_rows))
+
+
+@settings(deadline=None)
+@given(ANY, st.floats(0.5, 0.9999))
+def test_an_interval_excludes_what_its_own_test_rejects_and_nothing_else(found: PairedDifference, level: float) -> None:
+    low, high = found.interval(level)
+    tail, step = (1 - level) / 2, 1e-6 * max(1.0, abs(found.value))
+    assert low <= found.value <= high
+    if math.isfinite(low):
+        assert found.p_at_most(low - step) <= tail <= found.p_at_most(low + step) or low == -1
+    if math.isfinite(high):
+        assert found.p_at_most(high - step) <= 1 - tail <= found.p_at_most(high + step) or high == 1
+
+
+@settings(deadline=None)
+@given(ANY)
+def test_zero_is_outside_of_the_interval_exactly_where_p_is_at_most_five_percent(found: PairedDifference) -> None:
+    assert (found.low > 0 or found.high < 0) == (found.p_value <= 0.05)
+    assert bool(found.too_few) == (found.differing < FEWEST_DIFFERING)
+
+
+@settings(deadline=None)
+@given(COUNTS)
+def test_b_against_a_is_a_against_b_mirrored(counts: tuple[int, int, int, int]) -> None:
+    both, only_a, only_b, neither = counts
+    one, other = paired_verdicts(*counts), paired_verdicts(both, only_b, only_a, neither)
+    assert (other.value, other.p_value) == (-one.value, pytest.approx(one.p_value))
+    assert (other.low, other.high) == pytest.approx((-one.high, -one.low), abs=1e-9)
+
+
+@settings(deadline=None)
+@given(GRADES)
+def test_graded_scores_too_are_mirrored(pairs: list[tuple[float, float]]) -> None:
+    one, other = of_grades(pairs), of_grades([(b, a) for a, b in pairs])
+    assert (other.value, other.p_value) == (pytest.approx(-one.value), pytest.approx(one.p_value))
+    assert (other.low, other.high) == pytest.approx((-one.high, -one.low), abs=1e-6)
+
+
+@given(COUNTS)
+def test_verdicts_have_the_mid_p_of_mcnemar(counts: tuple[int, int, int, int]) -> None:
+    _, only_a, only_b, _ = counts
+    wins, n = max(only_a, only_b), only_a + only_b
+    mid = 2 * (stats.binom.sf(wins, n, 0.5) + stats.binom.pmf(wins, n, 0.5) / 2)
+    assert paired_verdicts(*counts).p_value == pytest.approx(max(1e-15, min(1.0, mid)), rel=1e-6, abs=1e-15)
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 4).map(lambda grade: grade / 4)] * 2), min_size=1, max_size=10))
+def test_graded_scores_have_the_p_of_every_sign_flip(pairs: list[tuple[float, float]]) -> None:
+    differences = np.array([a - b for a, b in pairs])
+    observed = differences.sum()
+    sums = np.array([np.dot(signs, differences) for signs in product((1, -1), repeat=len(pairs))])
+    more, same = (sums > observed + 1e-9).mean(), (np.abs(sums - observed) < 1e-9).mean()
+    one_sided = more + same / 2
+    assert of_grades(pairs).p_at_most(0.0) == pytest.approx(one_sided, abs=1e-3)
+
+
+@settings(deadline=None)
+@given(ROWS, st.floats(0.1, 10))
+def test_rows_measured_in_other_units_differ_by_that_factor(rows: list[tuple[float, float, int]], unit: float) -> None:
+    one, other = of_rows(rows), of_rows([(a * unit, b * unit, size) for a, b, size in rows])
+    assert other.value == pytest.approx(one.value * unit, abs=1e-9)
+    assert other.p_value == pytest.approx(one.p_value, abs=1e-3)
+
+
+def test_the_value_of_rows_is_the_difference_of_the_two_bits_per_byte() -> None:
+    found = paired_ratios([30, 50, 20], [33, 45, 10], [100, 10, 40])
+    assert found.value == pytest.approx((100 - 88) / 150 / math.log(2))
+
+
+def test_more_items_on_which_all_agree_narrow_the_interval_and_leave_p() -> None:
+    few, many = paired_verdicts(10, 8, 2, 10), paired_verdicts(500, 8, 2, 500)
+    assert few.p_value == many.p_value
+    assert many.high - many.low < (few.high - few.low) / 10
+
+
+def test_two_models_that_agree_on_every_task_are_close_but_not_known_to_be_equal() -> None:
+    found = paired_verdicts(400, 0, 0, 100)
+    assert found.too_few
+    assert -0.02 < found.low < 0 < found.high < 0.02
+
+
+@pytest.mark.parametrize("counts", [(0, 0, 0, 0), (1, -1, 0, 0)])
+def test_counts_that_no_tasks_can_have_are_refused(counts: tuple[int, int, int, int]) -> None:
+    with pytest.raises(ValueError, match="counts of tasks"):
+        paired_verdicts(*counts)
+
+
+def test_numbers_that_are_no_pairs_are_refused() -> None:
+    with pytest.raises(ValueError, match="same items"):
+        paired_numbers([0.5], [0.5, 1.0])
+    with pytest.raises(ValueError, match=r"\[0, 1\]"):
+        paired_numbers([0.5, 7.0], [0.5, 1.0])
+    with pytest.raises(ValueError, match="finite"):
+        paired_ratios([math.nan], [1.0], [3])
+    with pytest.raises(ValueError, match="its bytes"):
+        paired_ratios([1.0], [1.0], [0])
