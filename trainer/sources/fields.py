@@ -89,7 +89,8 @@ class Fields:
         self.used: set[str] = set()
         self.ignored: list[str] = []
         self.unused: list[str] = []
-        """Names of columns, and `turns.name` for keys of turns, that are not used and not known as harmless."""
+        """Names of columns, and `turns.name` for keys of turns (of parts, calls and tools alike), that are not used and
+        not known as harmless."""
         self.notes: list[str] = []
         """What was done to the row that a person should hear of."""
 
@@ -106,6 +107,12 @@ class Fields:
         """Say something of this row, once."""
         if text not in self.notes:
             self.notes.append(text)
+
+    def name_unused(self, inside: str, key: Any, value: Any) -> None:
+        """Name a key inside a column (`turns.mood`) that is not used, once, unless it is harmless or holds nothing."""
+        name = f"{inside}.{key}"
+        if not (empty(value) or harmless(str(key).lower(), value) or name in self.unused):
+            self.unused.append(name)
 
     def judge(self, said: list[str], chosen: bool, pair: bool) -> None:
         """Decide about every column that was not taken.

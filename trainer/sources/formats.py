@@ -80,7 +80,7 @@ def converted(row: Mapping[str, Any], source: Source) -> Converted:
     if kind != "columns" and _optional(tuple(known)):
         turns = _with_system(turns, fields)
         if not empty(given := fields.take(*TOOLS)):
-            tools = tools_of(given)
+            tools = tools_of(given, fields)
             check_characters(json.dumps(tools, ensure_ascii=False), fields)
     if source.system and turns and turns[0]["role"] != "system":
         turns = [{"role": "system", "content": source.system}, *turns]

@@ -1,24 +1,31 @@
 """Tools and their calls, of the field's spellings, as chat templates take them: OpenAI's, with parsed arguments.
 
-What cannot be read as such raises `BadRow`. Whether a base's template shows them is `trainer.data.chat_masks`'
-business.
+What cannot be read as such raises `BadRow`; keys that are not used are named, as `trainer.sources.fields` has it.
+Whether a base's template shows them is `trainer.data.chat_masks`' business.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from results.records import Json
-from trainer.sources.fields import BadRow, empty
+from trainer.sources.fields import BadRow, Fields, empty
+
+ARGUMENTS = ("arguments", "parameters", "input")
+"""What a function is called with: OpenAI's, Llama's, Anthropic's."""
+DEFINING = ("parameters", "input_schema", "inputSchema")
+"""What a function takes: OpenAI's, Anthropic's, the Model Context Protocol's."""
+NOTES = ("cache_control", "signature")
+"""Keys of Anthropic's parts, calls and tools that change nothing of what is said."""
 
 
-def tools_of(value: Any) -> tuple[Json, ...]:
+def tools_of(value: Any, fields: Fields) -> tuple[Json, ...]:
     """Function definitions: a list, one object, or their JSON; OpenAI's, bare functions, Anthropic's `input_schema`.
 
-    Raises: BadRow.
+    All keys of a function are shown to templates; keys beside it are named. Raises: BadRow.
     """
     listed = _parsed(value, "tools")
     listed = [listed] if isinstance(listed, Mapping) else listed
@@ -30,17 +37,19 @@ def tools_of(value: Any) -> tuple[Json, ...]:
         function = tool.get("function", tool) if isinstance(tool, Mapping) else tool
         if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
             raise BadRow("a tool is no function with a name")
-        known = {key: inner for key, inner in function.items() if key != "input_schema" and inner is not None}
-        if "input_schema" in function:
-            known.setdefault("parameters", function["input_schema"])
-        found.append({"type": "function", "function": known})
+        taken = _first(function, DEFINING)
+        left = (*DEFINING, *NOTES, *(["type"] if function.get("type") == "function" else []))
+        known = {key: inner for key, inner in function.items() if key not in left and inner is not None}
+        made = {**known, "parameters": function[taken]} if taken else known
+        found.append({"type": "function", "function": made})
+        _name_unused("tools", (function, tool), (*known, taken), list(made.values()), fields)
     return tuple(_of_json(found, "tools"))
 
 
-def calls_of(value: Any) -> list[Json]:
+def calls_of(value: Any, fields: Fields) -> list[Json]:
     """Tool calls of one turn: a list, one object, or their JSON; arguments as object or as JSON text.
 
-    Raises: BadRow.
+    Keys beside identity, name and arguments are named unless they are harmless. Raises: BadRow.
     """
     listed = _parsed(value, "a tool call")
     found: list[Json] = []
@@ -49,14 +58,41 @@ def calls_of(value: Any) -> list[Json]:
         function = call.get("function", call) if isinstance(call, Mapping) else call
         if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
             raise BadRow("a tool call names no function")
-        given = function.get("arguments", function.get("parameters"))
-        arguments = {} if empty(given) else _parsed(given, "a tool call's arguments")
+        taken = _first(function, ARGUMENTS)
+        arguments = _parsed(function[taken], "a tool call's arguments") if taken else {}
         if not isinstance(arguments, Mapping):
             raise BadRow("a tool call's arguments are no object")
         named = {"id": call["id"]} if isinstance(call.get("id"), str) and call["id"] else {}
         made = {"name": function["name"], "arguments": dict(arguments)}
         found.append({**named, "type": "function", "function": made})
+        said = [function["name"], arguments, function.get(taken)]
+        _name_unused("calls", (function, call), ("name", taken), said, fields)
     return _of_json(found, "a tool call's arguments")
+
+
+def _first(function: Mapping[str, Any], names: Iterable[str]) -> str:
+    """The first of these keys that is there and not empty, else the empty string."""
+    return next((name for name in names if not empty(function.get(name))), "")
+
+
+def _name_unused(
+    inside: str,
+    holders: tuple[Mapping[str, Any], Mapping[str, Any]],
+    used: Iterable[str],
+    said: list[Any],
+    fields: Fields,
+) -> None:
+    """Name what neither a function's used keys nor the values that are said anyway hold.
+
+    holders: the function, and the object around it, which may be the same.
+    """
+    function, around = holders
+    for key, value in function.items():
+        if key not in (*used, *NOTES) and value not in said:
+            fields.name_unused(inside, key, value)
+    for key, value in around.items() if around is not function else ():
+        if key not in ("function", *NOTES) and value not in said:
+            fields.name_unused(inside, key, value)
 
 
 def _parsed(value: Any, what: str) -> Any:

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 from trainer.sources.column_names import OTHER_ROLE_KEYS, OTHER_TEXT_KEYS, ROLE_KEYS, TEXT_KEYS, TURN_PAIRS
 from trainer.sources.conversations import Turn, turn_text
-from trainer.sources.fields import MEANT, BadRow, Fields, as_weight, empty, harmless, text_of, truth
-from trainer.sources.tools import calls_of
+from trainer.sources.fields import MEANT, BadRow, Fields, as_weight, empty, text_of, truth
+from trainer.sources.tools import NOTES, calls_of
 
 Role = Literal["system", "user", "assistant", "tool"]
 
@@ -50,8 +50,6 @@ CALL_KEYS = ("tool_calls", "function_call")
 PLAIN_PARTS = ("text", "input_text", "output_text")
 PART_KEYS = ("text", "value")
 THINKING_PARTS = ("thinking", "reasoning")
-PART_NOTES = ("cache_control", "signature")
-"""Keys of Anthropic's parts that change nothing of what is said."""
 TOOL_USE, TOOL_RESULT = "tool_use", "tool_result"
 PICTURED = ("image", "video", "audio", "file")
 NOT_FOLLOWED = ("mask", "train_detail", "refusal", "prefix", "loss_mask")
@@ -99,7 +97,7 @@ def _pair(turn: Mapping[str, Any], pair: tuple[str, str], fields: Fields) -> Ite
             yield _turn({"role": role, "content": turn[key]}, fields)
     for key, value in turn.items():
         if key not in (*pair, "system"):
-            _name_unused("turns", key, value, fields)
+            fields.name_unused("turns", key, value)
 
 
 def _result(part: Mapping[str, Any], fields: Fields) -> Turn:
@@ -109,8 +107,8 @@ def _result(part: Mapping[str, Any], fields: Fields) -> Turn:
     if isinstance(part.get("tool_use_id"), str):
         made["tool_call_id"] = part["tool_use_id"]
     for key, value in part.items():
-        if key not in ("type", "content", "tool_use_id", *PART_NOTES):
-            _name_unused("parts", key, value, fields)
+        if key not in ("type", "content", "tool_use_id", *NOTES):
+            fields.name_unused("parts", key, value)
     return made
 
 
@@ -136,21 +134,25 @@ def _turn(turn: Any, fields: Fields) -> Turn:
     role = ROLES.get(str(name).lower())
     text_key = next((key for key in (*TEXT_KEYS, *OTHER_TEXT_KEYS) if key in turn), None)
     content = turn[text_key] if text_key else None
+    calls_key = next((key for key in CALL_KEYS if not empty(turn.get(key))), None)
+    thought_key = next((key for key in REASONING_KEYS if not empty(turn.get(key))), None)
+    used: set[str | None] = {role_key, text_key}
     if str(name).lower() in CALLING:
-        made: Turn = {"role": "assistant", "content": "", "tool_calls": calls_of(content)}
+        made: Turn = {"role": "assistant", "content": "", "tool_calls": calls_of(content, fields)}
     elif role is None:
         raise BadRow(f"unknown role {str(name)[:30]!r}")
     else:
-        calls = next((calls_of(turn[key]) for key in CALL_KEYS if not empty(turn.get(key))), [])
-        if isinstance(content, list) and (used := [part for part in content if _is_call(part)]):
-            calls += [call for part in used for call in calls_of({**part, "arguments": part.get("input")})]
+        used |= {calls_key, thought_key}
+        calls = calls_of(turn[calls_key], fields) if calls_key else []
+        if isinstance(content, list) and (calling := [part for part in content if _is_call(part)]):
+            calls += [call for part in calling for call in calls_of(part, fields)]
             content = [part for part in content if not _is_call(part)]
         text, thought = _text(content, fields, bool(calls))
         made = {"role": role, "content": text}
-        for key in REASONING_KEYS:
-            if not empty(turn.get(key)):
-                thought = str(turn[key])
-                break
+        if thought_key:
+            if thought != turn[thought_key]:
+                fields.name_unused("parts", THINKING_PARTS[0], thought)
+            thought = str(turn[thought_key])
         if thought:
             made["reasoning_content"] = thought
         if calls:
@@ -158,7 +160,7 @@ def _turn(turn: Any, fields: Fields) -> Turn:
         if ("reasoning_content" in made or calls) and role != "assistant":
             raise BadRow(f"a {role} turn holds reasoning or tool calls")
     _weigh(turn, made, fields)
-    _judge_keys(turn, made, (role_key, text_key), fields)
+    _judge_keys(turn, made, used, fields)
     return made
 
 
@@ -201,10 +203,11 @@ def _weigh(turn: Mapping[str, Any], made: Turn, fields: Fields) -> None:
             raise BadRow(f"a turn's `{key}` is {str(turn[key])[:20]}: only 0 and 1 can be trained")
 
 
-def _judge_keys(turn: Mapping[str, Any], made: Turn, used: tuple[str | None, ...], fields: Fields) -> None:
+def _judge_keys(turn: Mapping[str, Any], made: Turn, used: set[str | None], fields: Fields) -> None:
+    said = [turn[key] for key in used if key is not None]
     for key, value in turn.items():
         plain = str(key).lower()
-        if key in (*used, *ROLE_KEYS, *WEIGHT_KEYS, *REASONING_KEYS, *CALL_KEYS) or empty(value):
+        if key in used or key in WEIGHT_KEYS or empty(value):
             continue
         if (plain == MASK_KEY and truth(value) is not None) or (plain in NOT_FOLLOWED and value is False):
             continue
@@ -214,15 +217,8 @@ def _judge_keys(turn: Mapping[str, Any], made: Turn, used: tuple[str | None, ...
             raise BadRow(f"a turn's `{key}` is not understood, and changes what is learned: drop it or the row")
         elif plain in MEANT and plain.rstrip("s").startswith(PICTURED):
             raise BadRow(f"a turn's `{key}` {MEANT[plain].format(name=key)}")
-        elif value != made["content"]:
-            _name_unused("turns", key, value, fields)
-
-
-def _name_unused(inside: str, key: Any, value: Any, fields: Fields) -> None:
-    """Name a key that is not used, once, unless it is harmless or holds nothing."""
-    name = f"{inside}.{key}"
-    if not (empty(value) or harmless(str(key).lower(), value) or name in fields.unused):
-        fields.unused.append(name)
+        elif value not in said and value != made["content"]:
+            fields.name_unused("turns", key, value)
 
 
 def _text(value: Any, fields: Fields, calls: bool = False) -> tuple[str, str]:
@@ -259,8 +255,8 @@ def _text(value: Any, fields: Fields, calls: bool = False) -> tuple[str, str]:
         used = next((key for key in keys if key in part), "")
         (texts if kind in PLAIN_PARTS else thoughts).append(str(part.get(used, "")))
         for key, inner in part.items():
-            if key not in (used, "type", *PART_NOTES):
-                _name_unused("parts", key, inner, fields)
+            if key not in (used, "type", *NOTES):
+                fields.name_unused("parts", key, inner)
     return "".join(texts), "".join(thoughts)
 
 

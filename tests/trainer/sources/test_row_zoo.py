@@ -295,6 +295,25 @@ def test_anthropic_tool_calls_and_their_results_are_turns() -> None:
     assert found.messages[2]["tool_call_id"] == "t1" and found.fields.unused == ["parts.is_error"]
 
 
+def test_what_a_second_spelling_holds_is_named() -> None:
+    asked = CHAT["messages"][0]
+    for more, named in (
+        ({"reasoning": "So.", "thinking": "Or so."}, ["turns.thinking"]),
+        ({"reasoning": "So.", "thinking": "So."}, []),
+        ({"reasoning": "So.", "content": [{"type": "thinking", "thinking": "Or so."}, {"type": "text", "text": "J."}]},
+         ["parts.thinking"]),
+        ({"from": "gpt"}, ["turns.from"]),
+    ):  # fmt: skip
+        found = read({"messages": [asked, {"role": "assistant", "content": "Jupiter.", **more}]})
+        assert found.fields.unused == named and found.messages[1]["role"] == "assistant", more
+    calling = {"from": "function_call", "value": '{"name": "calc"}', "reasoning_content": "I must count."}
+    turns = [asked, calling, {"role": "tool", "content": "5"}, CHAT["messages"][1]]
+    assert read({"messages": turns}).fields.unused == ["turns.reasoning_content"]
+    both = {"tool_calls": [call("calc")], "function_call": {"name": "clock", "arguments": "{}"}}
+    turns[1] = {"role": "assistant", "content": None, **both}
+    assert read({"messages": turns}).fields.unused == ["turns.function_call"]
+
+
 @pytest.mark.parametrize("value", [datetime(2026, 1, 1), b"x", Decimal("1.5")], ids=["time", "bytes", "decimal"])
 def test_tools_of_a_table_s_own_values_are_named(value: Any) -> None:
     with pytest.raises(BadRow, match=f"tools hold {type(value).__name__}, which JSON does not"):
@@ -384,3 +403,35 @@ def test_any_extra_key_of_a_part_is_used_harmless_or_named(name: str, value: Any
             continue
         used = name in ("type", "text", "content", "tool_use_id", "thinking", "reasoning", "value")
         assert used or empty(value) or harmless(name.lower(), value) or f"parts.{name}" in found.fields.unused
+
+
+PLACES = ["beside the call", "in the call", "in a bare call", "in Anthropic's call", "beside the tool", "in the tool"]
+
+
+@given(
+    st.sampled_from(PLACES), NAMES | st.sampled_from(["output", "strict", "input", "arguments", "parameters"]), VALUES
+)
+def test_any_extra_key_of_a_call_or_a_tool_is_used_harmless_named_or_counted(place: str, name: str, value: Any) -> None:
+    extra, inner = {name: value}, {"name": "calc", "arguments": {"sum": "2+3"}}
+    anthropic = {"type": "tool_use", "id": "t", "name": "calc", "input": {"sum": "2+3"}}
+    calling: dict[str, Any] = {"role": "assistant", "content": ""}
+    if place == "in Anthropic's call":
+        calling["content"] = [{**extra, **anthropic}]
+    else:
+        bare = {**extra, **inner} if place == "in a bare call" else None
+        within = {**(extra if place == "in the call" else {}), **inner}
+        beside = extra if place == "beside the call" else {}
+        calling["tool_calls"] = [bare or {**beside, "type": "function", "function": within}]
+    tool: dict[str, Any] = {**(extra if place == "beside the tool" else {}), "type": "function"}
+    tool["function"] = {**(extra if place == "in the tool" else {}), **CALC}
+    turns = [CHAT["messages"][0], calling, {"role": "tool", "content": "5"}, CHAT["messages"][1]]
+    try:
+        found = read({"messages": turns, "tools": [tool]})
+    except BadRow:
+        return
+    made = (found.messages[1]["tool_calls"], found.tools)
+    known = {"type", "function", "name", "arguments", "input" if "Anthropic" in place else ""}
+    shown = name in found.tools[0]["function"] if place == "in the tool" else name == "id" and isinstance(value, str)
+    named = f"{'tools' if 'tool' in place else 'calls'}.{name}" in found.fields.unused
+    named = named or (name == "parameters" and "calls.input" in found.fields.unused)  # the first one is used
+    assert name in known or shown or empty(value) or harmless(name.lower(), value) or named, made
