@@ -196,6 +196,7 @@ READERS = {
     "evaluator.sandbox.bubblewrap": PARTS,
     "evaluator.sandbox.candidate": SYSTEM,
     "evaluator.sandbox.stopwatch": SYSTEM,
+    "evaluator.tasks.transfers": OURS,
 }
 """Modules that open files by themselves, and why these are nothing that a stranger can have made, or are safe so."""
 

@@ -6,25 +6,15 @@ Try: bakeoff score SAMPLES.jsonl --benchmark humaneval+ --download
 
 from __future__ import annotations
 
-import hashlib
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
-
-import httpx
 
 from engines import cache_folder
 from evaluator.errors import BenchmarkUnreadable
+from evaluator.tasks.benchmarks import load_benchmark
 from evaluator.tasks.published import file_here
-
-MOST_BYTES = 64 << 20
-"""A larger answer is none of these files; the largest has a megabyte."""
-
-SECONDS = 60
-"""Wait for an answer, or for its next piece."""
+from evaluator.tasks.transfers import fetch
 
 
 @dataclass(frozen=True)
@@ -61,8 +51,9 @@ RELEASES: Mapping[str, Release] = {
 def download(name: str, releases: Mapping[str, Release] = RELEASES) -> str:
     """Fetch a benchmark's file into the cache, unless one is on this machine; returns a line that says what happened.
 
+    What breaks off is gone on with by the next call (`evaluator.tasks.transfers`).
     Raises: BenchmarkUnreadable for a benchmark that is not fetched by name, an address that cannot be reached, an
-    answer too large, or a file that is another than the one that was published.
+    answer too large, or a file that is another than the one that was published, or no benchmark at all.
     """
     if name not in releases:
         raise BenchmarkUnreadable(f"--download fetches {', '.join(releases)} by name, not {name}")
@@ -70,41 +61,18 @@ def download(name: str, releases: Mapping[str, Release] = RELEASES) -> str:
         return f"{name}: {there} is there already, nothing is fetched"
     release = releases[name]
     path = cache_folder() / "benchmarks" / release.file
-    path.parent.mkdir(exist_ok=True)
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            found = _fetched(release.address, file)
-        if release.sha256 not in ("", found):
-            raise BenchmarkUnreadable(
-                f"{release.address} is not the file that was published: its SHA-256 is {found}, not {release.sha256}. "
-                f"Get {release.file} elsewhere and put it into {path.parent}"
-            )
-        size = Path(part).stat().st_size
-        Path(part).replace(path)
-    finally:
-        Path(part).unlink(missing_ok=True)
+    found = fetch(release.address, path, release.sha256, lambda part: _check(part, release.address))
     known = "as published" if release.sha256 else "nothing to compare it with is known"
-    return f"{name}: {size / 1e6:.1f} MB from {release.address} in {path}; SHA-256 {found}, {known}"
+    resumed = f", {found.resumed_bytes / 1e6:.1f} MB of it fetched earlier," if found.resumed_bytes else ""
+    return (
+        f"{name}: {found.bytes / 1e6:.1f} MB from {release.address}{resumed} in {path}; SHA-256 {found.sha256}, {known}"
+    )
 
 
-def _fetched(address: str, file: IO[bytes]) -> str:
-    """Write what is at an address into a file; its SHA-256. Raises: BenchmarkUnreadable."""
-    sha, size = hashlib.sha256(), 0
+def _check(part: Path, address: str) -> None:
+    """Raise BenchmarkUnreadable for a file that holds no tasks: the page of a network that wants a password first."""
     try:
-        with httpx.stream("GET", address, follow_redirects=True, timeout=SECONDS) as answer:
-            answer.raise_for_status()
-            for piece in answer.iter_raw():
-                size += len(piece)
-                if size > MOST_BYTES:
-                    raise BenchmarkUnreadable(f"{address} answers with more than {MOST_BYTES >> 20} MB: not fetched")
-                sha.update(piece)
-                file.write(piece)
-    except httpx.HTTPStatusError as error:
-        raise BenchmarkUnreadable(f"Cannot fetch {address}: it answers {error.response.status_code}") from error
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        why = str(error) or type(error).__name__
-        raise BenchmarkUnreadable(
-            f"Cannot fetch {address}: {why}. Go online, or get the file elsewhere: --benchmark PATH"
-        ) from error
-    return sha.hexdigest()
+        load_benchmark(part)
+    except BenchmarkUnreadable as error:
+        said = str(error).replace(str(part), "it")
+        raise BenchmarkUnreadable(f"What {address} answers is no benchmark: {said}") from error
