@@ -68,7 +68,7 @@ from .files.reading import (
     text_lines as text_lines,
     text_of as text_of,
 )
-from .files.values import parse_json as parse_json
+from .files.values import json_values as json_values, parse_json as parse_json
 from .files.yaml_text import safe_yaml as safe_yaml, short_repr as short_repr
 from .importers.histories import History as History, bring_history as bring_history
 from .store.formats import by_shipping as by_shipping, format_name as format_name

@@ -21,7 +21,7 @@ MOST_VALUES = 10_000_000
 
 def parse_json(text: str, path: Path, where: str = "", once: bool = False) -> Any:
     """One JSON text of a file; `where` (", line 3") goes into the refusal. Raises: FileUnreadable."""
-    if _separators(text) > MOST_VALUES and _exactly(text) > MOST_VALUES:
+    if json_values(text) > MOST_VALUES:
         raise FileUnreadable(path, f"holds more than {MOST_VALUES:,} values{where}; split it")
     try:
         value = json.loads(text, object_pairs_hook=_single_keys) if once else json.loads(text)
@@ -58,12 +58,15 @@ class Count:
 
     def add(self, line: str, path: Path, where: str) -> None:
         """Count a line's. Raises: FileUnreadable beyond MOST_VALUES."""
-        most = 1 + _separators(line)
-        if self.values + most > MOST_VALUES:
-            most = 1 + _exactly(line)
-        self.values += most
+        self.values += json_values(line, MOST_VALUES - self.values)
         if self.values > MOST_VALUES:
             raise FileUnreadable(path, f"holds more than {MOST_VALUES:,} values up to{where.lstrip(',')}; split it")
+
+
+def json_values(text: str, enough: int = MOST_VALUES) -> int:
+    """How many values a JSON text can hold at most; beyond `enough` counted exactly, in a little memory."""
+    count = 1 + _separators(text)
+    return count if count <= enough else 1 + _exactly(text)
 
 
 def _separators(text: str) -> int:
@@ -73,8 +76,20 @@ def _separators(text: str) -> int:
 
 def _exactly(text: str) -> int:
     """The same outside the texts that it holds: every second piece between quotation marks."""
-    pieces = text.replace("\\\\", "").replace('\\"', "").split('"')
-    return sum(map(_separators, pieces[::2]))
+    count, quoted, start = 0, False, 0
+    while start < len(text):
+        end = min(len(text), start + WINDOW)
+        while end < len(text) and text[end - 1] == "\\":  # what is escaped stays with its backslash
+            end += 1
+        pieces = text[start:end].replace("\\\\", "").replace('\\"', "").split('"')
+        count += sum(map(_separators, pieces[quoted::2]))
+        quoted ^= len(pieces) % 2 == 0
+        start = end
+    return count
+
+
+WINDOW = 1 << 20
+"""Characters that are counted at a time."""
 
 
 def _single_keys(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

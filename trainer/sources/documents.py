@@ -1,10 +1,16 @@
-"""A JSON document to rows: an array, a wrapper's array, objects under ids, columns, splits, or one conversation."""
+"""A JSON document to rows: an array, a wrapper's array, objects under ids, columns, splits, or one conversation.
+
+And how large one document, line or row may be: what is read at once lies in memory at once. Files may be of any size
+where their rows are read one at a time: JSON Lines, tables, Parquet, Arrow.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
+from results import json_values
 from trainer.errors import DataInvalid
 from trainer.experiment.schema import Source
 from trainer.sources.column_names import PAIRS, ROLE_KEYS, SHAREGPT, TEXT_KEYS
@@ -13,6 +19,23 @@ from trainer.sources.location import SPLITS, same_split
 
 WRAPPERS = ("data", "rows", "examples", "items", "records", "instances", "samples", "dataset", "questions", "entries")
 """Keys under which documents keep their rows: SQuAD's, the Hub viewer's, LMFlow's and others."""
+
+LONGEST_LINE = 64 << 20
+"""Characters of one line, and of one row of a table. The longest context of today's bases is some 4 MB of text."""
+
+LARGEST_DOCUMENT_BYTES = 1 << 30
+"""Bytes of a file that is one JSON text, which is read whole and takes some three times as much."""
+
+MOST_VALUES_OF_A_ROW = 1_000_000
+MOST_VALUES_OF_A_DOCUMENT = 20_000_000
+"""Values (texts, numbers, lists, objects): an empty list takes two bytes there and 64 in memory."""
+
+UNSUSPECTED = 1 << 20
+"""Characters up to which nobody counts values."""
+
+TOO_LONG = f"the line is longer than {LONGEST_LINE >> 20} MiB: split it, or cut its text"
+
+TOO_MANY = f"the line holds more than {MOST_VALUES_OF_A_ROW:,} values: split it"
 
 
 def rows_of_document(
@@ -101,3 +124,72 @@ def _split(document: dict[str, Any], splits: list[str], source: Source, tell: Ca
     if left := [name for name in document if name not in wanted]:
         tell(f"not read: {', '.join(left)[:120]} (the split {source.split} is)")
     return [row for name in wanted for row in document[name]]
+
+
+def lines_within(file: IO[str]) -> Iterator[str | None]:
+    """The lines of a file; None for one that is too long, which is passed over."""
+    while line := file.readline(LONGEST_LINE + 1):
+        if len(line) <= LONGEST_LINE:
+            yield line
+            continue
+        while line and not line.endswith("\n"):
+            line = file.readline(LONGEST_LINE)
+        yield None
+
+
+def too_many_values(line: str) -> bool:
+    """Whether a line of JSON holds more values than one row may."""
+    return len(line) > UNSUSPECTED and json_values(line, MOST_VALUES_OF_A_ROW) > MOST_VALUES_OF_A_ROW
+
+
+def is_large(path: Path) -> bool:
+    """Whether a file is too large to be read whole."""
+    return path.stat().st_size > LARGEST_DOCUMENT_BYTES
+
+
+def whole_text(path: Path, file: IO[str]) -> str:
+    """The rest of an open file that is one JSON text.
+
+    Raises: DataInvalid for one that is too large to be read whole.
+    """
+    if is_large(path):
+        raise too_large(path, f"of more than {LARGEST_DOCUMENT_BYTES >> 20} MiB")
+    text = file.read(LARGEST_DOCUMENT_BYTES).removeprefix("\ufeff")
+    if json_values(text, MOST_VALUES_OF_A_DOCUMENT) > MOST_VALUES_OF_A_DOCUMENT:
+        raise too_large(path, f"of more than {MOST_VALUES_OF_A_DOCUMENT:,} values")
+    return text
+
+
+def too_large(path: Path, how: str) -> DataInvalid:
+    """The error of a JSON text that is not read whole."""
+    return DataInvalid(
+        f"{path} is one JSON text {how}, which is not read at once: write its rows one a line, as JSON Lines "
+        "(`jq -c '.[]' FILE > FILE.jsonl`), or as Parquet"
+    )
+
+
+class RowLines:
+    """Lines for a reader of tables, as many characters as one row may have: quotes that never end end here."""
+
+    def __init__(self, path: Path, file: IO[str]) -> None:
+        self._path, self._file = path, file
+        self._left = LONGEST_LINE
+
+    def next_row(self) -> None:
+        """Say that a row was complete."""
+        self._left = LONGEST_LINE
+
+    def __iter__(self) -> RowLines:
+        return self
+
+    def __next__(self) -> str:
+        line = self._file.readline(self._left + 1)
+        if not line:
+            raise StopIteration
+        self._left -= len(line)
+        if self._left < 0:
+            raise DataInvalid(
+                f"{self._path} has a row of more than {LONGEST_LINE >> 20} MiB: is a quotation mark never closed? "
+                "Split the row, or cut its text"
+            )
+        return line

@@ -14,6 +14,8 @@ from results import file_start
 from trainer.errors import DataInvalid
 
 CHUNK_BYTES = 1 << 20
+TELLING_BYTES = 16 << 20
+"""Bytes of lines that are not ASCII, from whose letters an encoding is told."""
 
 BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -130,7 +132,7 @@ def _without_mark(path: Path) -> Encoding | None:
 def _by_letters(path: Path) -> Encoding:
     if found := _without_mark(path):
         return found
-    raw = path.read_bytes()
+    raw = _telling_lines(path)
     text = raw.decode("utf-8", errors="surrogateescape")
     broken = sum("\udc80" <= letter <= "\udcff" for letter in text)
     whole = sum(letter > "\x7f" for letter in text) - broken
@@ -143,6 +145,16 @@ def _by_letters(path: Path) -> Encoding:
     if ranked and (len(ranked) == 1 or scores[ranked[0]] > 1.5 * scores[ranked[1]]):
         return Encoding(ranked[0], how=f"{ranked[0]}, told by its characters; set `encoding` if that is wrong")
     return Encoding("utf-8", damaged=True)
+
+
+def _telling_lines(path: Path) -> bytes:
+    """The lines that are not ASCII, as many as are looked at."""
+    found = bytearray()
+    with path.open("rb") as file:
+        while (line := file.readline(TELLING_BYTES)) and len(found) < TELLING_BYTES:
+            if not line.isascii():
+                found += line
+    return bytes(found)
 
 
 def _western(raw: bytes) -> bool:

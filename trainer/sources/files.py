@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
 from results import FileUnreadable, file_start
 from trainer.errors import DataInvalid
 from trainer.experiment.schema import Source
-from trainer.sources.documents import is_conversation, rows_of_document
+from trainer.sources.documents import (
+    TOO_LONG,
+    TOO_MANY,
+    is_conversation,
+    is_large,
+    lines_within,
+    rows_of_document,
+    too_many_values,
+    whole_text,
+)
 from trainer.sources.encodings import NOT_UTF8, Encoding, encoding_of
 from trainer.sources.fields import BadRow
 from trainer.sources.location import ARROW
@@ -61,21 +69,30 @@ def opened(path: Path, encoding: Encoding) -> IO[str]:
 def _jsonl_rows(path: Path, encoding: Encoding, source: Source, tell: Tell) -> Rows:
     with opened(path, encoding) as lines:
         first = _first_line(lines)
-        if first is not None and _spans_lines(first[1]):
+        if first is not None and _spans_lines(first[1]) and not _by_lines(path, first[1]):
             lines.seek(0)
-            text = lines.read()
+            text = whole_text(path, lines)
             if _decoded(text, _begins(text, 0)) is not None:
                 tell(f"{path.name} holds JSON over several lines, not a value a line: it is read whole")
                 yield from _documents(path.name, text, source, tell)
                 return
-            lines.seek(0)
-            first = _first_line(lines)
-        numbered = enumerate(lines, first[0] + 1) if first else iter(())
-        name = path.name
-        for number, line in chain([first] if first else [], numbered):
+            del text
+        lines.seek(0)
+        name, start = path.name, first[0] if first else 1
+        for number, line in enumerate(lines_within(lines), 1):
+            if number < start:
+                continue
             place = f"{name}:{number}"
+            if line is None:
+                yield place, BadRow(TOO_LONG)
+                continue
+            if number == start:
+                line = line.removeprefix("\ufeff")
             if encoding.damaged and not line.isascii() and _undecoded(line):
                 yield place, BadRow(NOT_UTF8)
+                continue
+            if too_many_values(line):
+                yield place, BadRow(TOO_MANY)
                 continue
             try:
                 row = _loaded(line)
@@ -87,6 +104,12 @@ def _jsonl_rows(path: Path, encoding: Encoding, source: Source, tell: Tell) -> R
                 yield from _line_of_list(place, row, source, tell)
             else:
                 yield place, row if isinstance(row, dict) else BadRow("the line is not a JSON object")
+
+
+def _by_lines(path: Path, first: str | None) -> bool:
+    """Whether a file is too large to be one JSON text, and does not look like one: some line of it is damaged."""
+    looks = first is not None and (first.lstrip().startswith("[") or first.strip() == "{")
+    return is_large(path) and not looks
 
 
 _decode = json.JSONDecoder().raw_decode
@@ -112,16 +135,18 @@ def _line_of_list(place: str, row: list[Any], source: Source, tell: Tell) -> Row
         yield place, BadRow("the line is not a JSON object")
 
 
-def _first_line(lines: IO[str]) -> tuple[int, str] | None:
-    """Find the first line that is not blank: its number, and its text without a byte-order mark."""
-    for number, line in enumerate(lines, 1):
-        if not line.isspace():
-            return number, line.removeprefix("\ufeff")
+def _first_line(lines: IO[str]) -> tuple[int, str | None] | None:
+    """Find the first line that is not blank: its number, and its text without a byte-order mark, None for too long."""
+    for number, line in enumerate(lines_within(lines), 1):
+        if line is None or not line.isspace():
+            return number, None if line is None else line.removeprefix("\ufeff")
     return None
 
 
-def _spans_lines(line: str) -> bool:
-    """Whether a line begins a JSON value that it does not end."""
+def _spans_lines(line: str | None) -> bool:
+    """Whether a line begins a JSON value that it does not end, or is too long to be looked at."""
+    if line is None:
+        return True
     if not line.lstrip().startswith(("{", "[")):
         return False
     try:
@@ -137,7 +162,11 @@ def _undecoded(text: str) -> bool:
 
 def _json_rows(path: Path, encoding: Encoding, source: Source, tell: Tell) -> Rows:
     with opened(path, encoding) as file:
-        text = file.read().removeprefix("\ufeff")
+        if is_large(path) and (first := _first_line(file)) and not _spans_lines(first[1]):
+            yield from _jsonl_rows(path, encoding, source, tell)  # JSON Lines under the wrong suffix
+            return
+        file.seek(0)
+        text = whole_text(path, file)
     if encoding.damaged and _undecoded(text):
         at = next(place for place, letter in enumerate(text) if "\udc80" <= letter <= "\udcff")
         raise DataInvalid(f"{path}, line {text.count(chr(10), 0, at) + 1}: {NOT_UTF8}")

@@ -14,14 +14,13 @@ from typing import IO, Any
 from trainer.errors import DataInvalid
 from trainer.experiment.schema import Source
 from trainer.sources.column_names import NAMED, PAIRS, SHAREGPT
+from trainer.sources.documents import LONGEST_LINE, RowLines
 from trainer.sources.encodings import NOT_UTF8, Encoding
 from trainer.sources.fields import BadRow
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 SAMPLE_CHARACTERS = 1 << 20
 SAMPLE_ROWS = 200
-CELL_CHARACTERS = 2**31 - 1
-"""Python's own limit is 131,072."""
 
 KNOWN = frozenset(("messages", *SHAREGPT, *(name for pair in PAIRS for name in pair)))
 
@@ -36,13 +35,13 @@ class Dialect:
     skipped: int = 0
     """Lines before the header: Excel's `sep=;`."""
 
-    def rows(self, file: IO[str]) -> Any:
-        """A reader over an open file; its `line_num` counts from the header on."""
-        csv.field_size_limit(CELL_CHARACTERS)
+    def rows(self, lines: Iterator[str]) -> Any:
+        """A reader over the lines of an open file; its `line_num` counts from the header on."""
+        csv.field_size_limit(LONGEST_LINE)  # Python's own limit is 131,072
         for _ in range(self.skipped):
-            file.readline()
+            next(lines, "")
         return csv.reader(
-            file,
+            lines,
             delimiter=self.delimiter,
             quotechar=self.quote,
             escapechar=self.escape,
@@ -65,10 +64,13 @@ def table_rows(
         escaped = ", quotes escaped by \\" if dialect.escape else ""
         tell(f"{path.name} is a table by {DELIMITERS.get(dialect.delimiter, repr(dialect.delimiter))}{escaped}")
     with _opened(path, encoding) as file:
-        reader = dialect.rows(file)
+        lines = RowLines(path, file)
+        reader = dialect.rows(lines)
         try:
             header = _header(next(reader, []), path)
+            lines.next_row()
             for cells in reader:
+                lines.next_row()
                 if not cells:
                     continue
                 place = f"{path.name}:{reader.line_num + dialect.skipped}"

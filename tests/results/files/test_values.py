@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from results import FileUnreadable, json_lines, parse_json, read_json, text_lines
+from results import FileUnreadable, json_lines, json_values, parse_json, read_json, text_lines
 from results.files import values
 from results.files.values import MOST_DEPTH, too_deep
 
@@ -50,6 +53,23 @@ def test_depth_is_told_wherever_it_lies(depth: int) -> None:
     else:
         with pytest.raises(FileUnreadable, match="nested too deeply"):
             parse_json(text, PATH)
+
+
+JSON = st.recursive(
+    st.none() | st.integers(-9, 9) | st.text('\\",[{ a', max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text('\\",[{', max_size=3), inner, max_size=3),
+)
+
+
+@given(JSON, st.integers(1, 9))
+def test_what_texts_hold_is_not_counted_wherever_the_count_is_cut(value: Any, window: int) -> None:
+    text = json.dumps(value)
+    bare = re.sub(r'"(?:[^"\\]|\\.)*"', '""', text)
+    before, values.WINDOW = values.WINDOW, window
+    try:
+        assert json_values(text, 0) == 1 + sum(bare.count(mark) for mark in ",[{")
+    finally:
+        values.WINDOW = before
 
 
 def test_many_small_values_are_refused_before_they_are_made(tmp_path: Path) -> None:

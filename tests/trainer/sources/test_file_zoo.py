@@ -11,7 +11,9 @@ import pyarrow.parquet as parquet
 import pytest
 
 from trainer import TrainerError
+from trainer.errors import DataInvalid
 from trainer.experiment.schema import Source
+from trainer.sources import documents
 from trainer.sources.reading import examined
 
 ROW = {"prompt": "Señor or sir?", "completion": "señor"}
@@ -292,3 +294,68 @@ def test_packed_files_of_a_folder_are_named(tmp_path: Path) -> None:
     folder = clone(tmp_path / "set", ["rows.jsonl"])
     (folder / "more.jsonl.gz").write_bytes(b"x")
     assert "not read: more.jsonl.gz" in read(folder)[1]["files"][0]
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bounds that small files exceed."""
+    for name, most in (
+        ("LONGEST_LINE", 2000), ("LARGEST_DOCUMENT_BYTES", 5000), ("UNSUSPECTED", 0), ("MOST_VALUES_OF_A_ROW", 60),
+        ("MOST_VALUES_OF_A_DOCUMENT", 100),
+    ):  # fmt: skip
+        monkeypatch.setattr(documents, name, most)
+
+
+LONG, MANY = {**ROW, "id": "x" * 2000}, {**ROW, "id": [[]] * 70}
+COMMAS = {**ROW, "id": ",[" * 400}
+
+
+@pytest.mark.parametrize("bad", [LONG, MANY], ids=["long", "of many values"])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_line_that_is_too_large_is_one_unusable_row(narrow: None, tmp_path: Path, bad: Any, place: int) -> None:
+    rows = [ROW, COMMAS]
+    rows.insert(place, bad)
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows) + "\n" * 5000)
+    report = examined(Source(name=str(path)))[1]
+    (reason,) = report["bad"]
+    assert report["usable"] == 2 and report["read"] == 3 and "split it" in reason
+    assert report["bad"][reason]["examples"] == [f"rows.jsonl:{place + 1}"]
+
+
+@pytest.mark.parametrize("suffix", ["json", "jsonl"])
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [([{**ROW, "id": "x" * 900}] * 6, "of more than 0 MiB"), ([{**ROW, "id": [[]] * 30}] * 4, "more than 100 values")],
+    ids=["long", "of many values"],
+)
+def test_a_document_that_is_too_large_is_refused_with_what_to_do(
+    narrow: None, tmp_path: Path, document: Any, said: str, indent: int | None, suffix: str
+) -> None:
+    path = tmp_path / f"rows.{suffix}"
+    path.write_text(json.dumps(document, indent=indent))
+    if suffix == "jsonl" and indent is None:  # a document on one line is a line
+        (reason,) = examined(Source(name=str(path)))[1]["bad"]
+        assert reason in (documents.TOO_LONG, documents.TOO_MANY)
+        return
+    with pytest.raises(DataInvalid, match="write its rows one a line") as told:
+        examined(Source(name=str(path)))
+    assert said in str(told.value)
+
+
+def test_a_large_file_of_lines_under_a_document_s_name_is_read(narrow: None, tmp_path: Path) -> None:
+    path = tmp_path / "rows.json"
+    path.write_text("".join(json.dumps(ROW) + "\n" for _ in range(100)))
+    assert path.stat().st_size > documents.LARGEST_DOCUMENT_BYTES
+    assert examined(Source(name=str(path)))[1]["usable"] == 100
+
+
+@pytest.mark.parametrize("end", ["", '"'], ids=["never closed", "closed late"])
+def test_a_row_of_a_table_that_is_too_long_is_refused(narrow: None, tmp_path: Path, end: str) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text('question,answer\nQ,"A' + "\nQ,A" * 900 + end + "\n")
+    with pytest.raises(DataInvalid, match="a quotation mark never closed"):
+        examined(Source(name=str(path)))
+    path.write_text("question,answer\n" + "Q,A\n" * 900)
+    assert examined(Source(name=str(path)))[1]["usable"] == 900, "and rows of any number are read"
