@@ -21,6 +21,7 @@ from engines.llamacpp.http import Wire
 from engines.llamacpp.scheduler import Scheduler
 from engines.processes.child_process import ChildProcess
 from engines.processes.succession import Succession
+from engines.processes.templates import check_template
 
 DEFAULT_CONTEXT = 4096
 """Tokens of one conversation unless told otherwise; fewer where the model was trained for fewer."""
@@ -30,6 +31,8 @@ SLACK_BYTES = 4 << 30
 
 LOAD_SECONDS = 60.0
 """Seconds to start a process and whatever a template may do while llama.cpp looks at it; beside reading the file."""
+CHAT_TEMPLATE = "tokenizer.chat_template"
+"""The key of the file's template; those with something behind it are for tools and the like."""
 DISK = 20e6
 """Bytes per second of the slowest disk that is waited for."""
 
@@ -91,6 +94,9 @@ class LlamaServer:
         self.adapters = [adapter.resolve() for adapter in adapters]
         self.header = read_header(self.path)
         self._check_kinds()
+        for name, template in self.header.metadata.items():
+            if name.startswith(CHAT_TEMPLATE) and isinstance(template, str):
+                check_template(template, self.path.name)
         trained = int(self.header.hyperparameter("context_length", DEFAULT_CONTEXT))
         self.context = min(context or min(trained, DEFAULT_CONTEXT), max(trained, 64))
         self.slots = slots

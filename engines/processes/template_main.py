@@ -1,7 +1,7 @@
 """The process that renders chat templates: programs out of models' folders, in transformers' sandboxed Jinja.
 
-Started by `engines.processes.templates`; not for direct use. One JSON line in for a conversation, one out for its text.
-Memory is bounded here, time by the parent, who ends this process.
+Started by `engines.processes.templates`; not for direct use. An empty object once it is ready; then one JSON line in
+for a conversation, one out for its text. Memory is bounded here, time by the parent, who ends this process.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ def main() -> None:
     with open("/proc/self/statm", encoding="ascii") as pages:  # noqa: PTH123 our own process
         limit_memory(int(pages.read().split()[0]) * os.sysconf("SC_PAGE_SIZE") + MEMORY_BYTES)
     templates: dict[str, str] = {}
+    reply.write(b"{}\n")
+    reply.flush()
     for line in sys.stdin.buffer:
         reply.write(json.dumps(_answer(json.loads(line), templates, render_jinja_template)).encode() + b"\n")
         reply.flush()

@@ -35,6 +35,7 @@ PATIENCE_SECONDS = 60.0
 """However little CPU time the process got."""
 
 START_SECONDS = 120.0
+"""How long the process may take to import what it needs."""
 
 _ROOT = Path(__file__).resolve().parents[2]
 _lock = threading.Lock()
@@ -74,18 +75,68 @@ def rendered(
         return told
     if not messages:
         raise EngineError("There is no message to be rendered")
-    key = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return _bounded(
+        text, messages, offered, {**tokenizer.special_tokens_map, **values, "add_generation_prompt": generation}
+    )
+
+
+def check_template(template: str, whose: str) -> None:
+    """Try a template on what llama.cpp shows it when it loads a file, which nobody could stop there.
+
+    What a template says against a conversation is its business. whose: the file's name.
+    Raises: TemplateRefused for one that takes more time or memory than any needs.
+    """
+    if is_plain(template):
+        return
+    for messages, tools in PROBES:
+        try:
+            _bounded(
+                template, messages, tools, {"bos_token": "<s>", "eos_token": "</s>", "add_generation_prompt": True}
+            )
+        except TemplateRefused as error:
+            raise TemplateRefused(f"{whose}: {error}") from None
+        except EngineError:
+            continue
+
+
+_CALL = {"id": "call00001", "type": "function", "function": {"name": "clock", "arguments": {"zone": "UTC"}}}
+_CLOCK = {"name": "clock", "description": "the time", "parameters": {"type": "object", "properties": {"zone": {}}}}
+PROBES: tuple[tuple[list[dict[str, Any]], list[dict[str, Any]] | None], ...] = (
+    ([{"role": "user", "content": "a"}], None),
+    ([{"role": "system", "content": "s"}, {"role": "user", "content": "a"}], None),
+    ([{"role": "user", "content": [{"type": "text", "text": "a"}]}], None),
+    ([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, {"role": "user", "content": "c"}], None),
+    (
+        [
+            {"role": "user", "content": "a"},
+            {"role": "assistant", "content": "", "tool_calls": [_CALL]},
+            {"role": "tool", "content": "12:00", "tool_call_id": "call00001"},
+        ],
+        [{"type": "function", "function": _CLOCK}],
+    ),
+)
+"""Conversations of every kind of turn, with the tools that they have."""
+
+
+def _bounded(
+    template: str,
+    messages: Sequence[Mapping[str, Any]],
+    tools: Sequence[Mapping[str, Any]] | None,
+    values: Mapping[str, Any],
+) -> str:
+    """What a template makes of a conversation, in the child process. Raises: as `rendered` does."""
+    key = hashlib.sha256(template.encode("utf-8", "surrogatepass")).hexdigest()
     task = {
         "template": key,
         "messages": [{name: part for name, part in message.items() if part is not None} for message in messages],
-        "tools": offered,
-        "values": {**tokenizer.special_tokens_map, **values, "add_generation_prompt": generation},
+        "tools": tools,
+        "values": values,
     }
     with _lock:
         if key in _overran:
             raise TemplateRefused(_overran[key])
         try:
-            answer = _renderer().ask(task, key, text)
+            answer = _renderer().ask(task, key, template)
         except _Overran as problem:
             answer = {"bound": str(problem)}
         if "bound" in answer:
@@ -117,7 +168,7 @@ class _Renderer:
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
             process_group=0,  # Ctrl-C is for the parent
         )
-        self._first = True
+        self._new = True
 
     @property
     def alive(self) -> bool:
@@ -128,6 +179,8 @@ class _Renderer:
         assert self._process.stdin and self._process.stdout
         line = json.dumps({**task, "templates": {} if key in self._known else {key: template}}, default=str).encode()
         self._known.add(key)
+        if self._new:
+            self._begin()
         try:
             self._process.stdin.write(line + b"\n")
             self._process.stdin.flush()
@@ -141,23 +194,28 @@ class _Renderer:
         if not said.endswith(b"\n"):
             self.stop()
             raise _Overran("more memory than there is")
-        self._first = False
         answer: dict[str, str] = json.loads(said)
         if "bound" in answer:
             self.stop()  # its memory is in pieces
         return answer
 
+    def _begin(self) -> None:
+        """Wait until it is ready to be asked. Raises: EngineError, which is no template's fault."""
+        assert self._process.stdout
+        ready = select.select([self._process.stdout], [], [], START_SECONDS)[0]
+        if not ready or not self._process.stdout.readline():
+            self.stop()
+            raise EngineError(f"The process that renders chat templates did not start within {START_SECONDS:.0f} s.")
+        self._new = False
+
     def _wait(self) -> None:
         """Wait until there is an answer. Raises: _Overran."""
         assert self._process.stdout
         began, used = time.monotonic(), math.nan
-        patience, most = PATIENCE_SECONDS, TEMPLATE_SECONDS
-        if self._first:  # it imports first
-            patience, most = START_SECONDS, 2 * TEMPLATE_SECONDS
         while not select.select([self._process.stdout], [], [], 0.1)[0]:
             used = self._cpu_seconds() if math.isnan(used) else used  # by now: most answers come sooner
             gone = time.monotonic() - began
-            if gone > patience or (gone > most and self._cpu_seconds() - used > most):
+            if gone > PATIENCE_SECONDS or (gone > TEMPLATE_SECONDS and self._cpu_seconds() - used > TEMPLATE_SECONDS):
                 self.stop()
                 raise _Overran(f"more than {TEMPLATE_SECONDS:.0f} s to render one conversation")
 

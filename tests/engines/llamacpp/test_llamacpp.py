@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from engines import EngineCrashed, EngineError, FileRefused, LlamaCppEngine, Message, Sampling, Threading
+from engines.llamacpp import engine as llamacpp_engine
 from engines.llamacpp.server_process import LlamaServer
+from engines.processes import templates
 from engines.processes.child_process import ChildProcess
 from tests.processes import dying
 
@@ -214,18 +216,59 @@ def test_nul_characters_and_wrong_files_are_refused(tiny: Path, adapters: list[P
         LlamaServer(cut)
 
 
-def test_a_template_bomb_ends_its_engine_not_ours(tiny: Path, tmp_path: Path) -> None:
+LOOP = "{% for n in range(100000) %}" * 3 + "x" + "{% endfor %}" * 3
+BOMBS = {
+    "with tools": "{% if tools %}" + LOOP + "{% endif %}{{ messages[0].content }}",
+    "after an answer": "{% for m in messages %}{% if m.role == 'assistant' %}" + LOOP + "{% endif %}{% endfor %}",
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_template_bomb_is_named_before_llamacpp_renders_it(
+    tiny: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What llama.cpp renders while it loads a file nobody could stop, short of ending the process after a minute."""
     from engines.gguf_format.writer import GgufSource, write_model
 
+    monkeypatch.setattr(templates, "TEMPLATE_SECONDS", 1.0)
     bomb = tmp_path / "bomb.gguf"
-    loop = "{% for n in range(100000) %}" * 3 + "{% endfor %}" * 3
-    write_model(bomb, GgufSource(tiny), "gguf-f16", template=loop + "x")
-    with pytest.raises(EngineError, match=r"bomb\.gguf"):
-        engine = LlamaCppEngine(LlamaServer(bomb, context=64, threading_choice=ONE, load_seconds=5))
-        try:
-            engine.render(HELLO)
-        finally:
-            engine.close()
+    write_model(bomb, GgufSource(tiny), "gguf-f16", template=BOMBS[name])
+    with pytest.raises(FileRefused, match=r"bomb\.gguf: The chat template takes more than 1 s") as told:
+        LlamaServer(bomb, context=64, threading_choice=ONE)
+    assert "\n" not in str(told.value)
+
+
+def test_a_template_bomb_of_one_conversation_ends_its_engine_not_ours(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from engines.gguf_format.writer import GgufSource, write_model
+
+    monkeypatch.setattr(llamacpp_engine, "TEMPLATE_SECONDS", 1.0)
+    bomb = tmp_path / "bomb.gguf"
+    template = "{{ messages[0].content }}{% if messages[0].content == 'boom' %}" + LOOP + "{% endif %}"
+    write_model(bomb, GgufSource(tiny), "gguf-f16", template=template)
+    engine = LlamaCppEngine(LlamaServer(bomb, context=64, threading_choice=ONE))
+    try:
+        assert HELLO[0]["content"] in engine.render(HELLO)
+        with pytest.raises(EngineError, match=r"bomb\.gguf did not finish within 1 s"):
+            engine.render([{"role": "user", "content": "boom"}])
+        assert HELLO[0]["content"] in engine.render(HELLO), "and the next process answers"
+    finally:
+        engine.close()
+
+
+def test_a_template_that_refuses_a_conversation_is_none_that_overruns(tiny: Path, tmp_path: Path) -> None:
+    from engines.gguf_format.writer import GgufSource, write_model
+
+    picky = tmp_path / "picky.gguf"
+    refusing = "{% macro said(m) %}{{ m.content }}{% endmacro %}{% if messages|length > 1 or tools %}"
+    refusing += "{{ raise_exception('one turn') }}{% endif %}{{ said(messages[0]) }}"
+    write_model(picky, GgufSource(tiny), "gguf-f16", template=refusing)
+    engine = LlamaCppEngine(LlamaServer(picky, context=64, threading_choice=ONE))
+    try:
+        assert HELLO[0]["content"] in engine.render(HELLO[:1])
+    finally:
+        engine.close()
 
 
 GPU_BUILD = """

@@ -12,6 +12,7 @@ import pytest
 import trl
 
 from engines import TemplateRefused, rendered
+from engines.processes import templates
 from engines.processes.plain_templates import is_plain
 from trainer.bases.miniature_tokenizers import STYLES, miniature_tokenizer
 from trainer.data.chat_masks import mask_conversations
@@ -76,10 +77,10 @@ def text_or_refusal(make: Any) -> str:
 @pytest.mark.parametrize("generation", [False, True])
 def test_the_text_is_what_transformers_renders(generation: bool) -> None:
     own = {style: tokenizer_of(style).chat_template for style in STYLES}
-    templates = own | {file.stem: file.read_text("utf-8") for file in sorted(PUBLISHED.glob("*.jinja"))}
+    known = own | {file.stem: file.read_text("utf-8") for file in sorted(PUBLISHED.glob("*.jinja"))}
     tokenizer = tokenizer_of("qwen3")
     kept = 0
-    for (name, template), talk, tools in product(templates.items(), (TALK, TALK[1:2], TALK[:2]), ((), TOOLS)):
+    for (name, template), talk, tools in product(known.items(), (TALK, TALK[1:2], TALK[:2]), ((), TOOLS)):
         given: dict[str, Any] = {"tokenize": False, "add_generation_prompt": generation, "tools": tools or None}
         ours = text_or_refusal(
             partial(rendered, tokenizer, talk, template=template, tools=tools, generation=generation)
@@ -87,7 +88,7 @@ def test_the_text_is_what_transformers_renders(generation: bool) -> None:
         theirs = text_or_refusal(partial(tokenizer.apply_chat_template, talk, chat_template=template, **given))
         assert ours == theirs, name
         kept += not ours.startswith("refused")
-    assert kept > 3 * len(templates)
+    assert kept > 3 * len(known)
 
 
 def test_the_families_own_templates_are_rendered_here() -> None:
@@ -103,7 +104,8 @@ def test_what_may_not_end_is_not_plain(template: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BOMBS)
-def test_a_bomb_is_ended_named_and_not_tried_again(name: str) -> None:
+def test_a_bomb_is_ended_named_and_not_tried_again(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(templates, "TEMPLATE_SECONDS", 2.0)  # else 5
     tokenizer, talk = tokenizer_of("smollm2"), TALK[:2]
     with pytest.raises(
         TemplateRefused, match=r"The chat template takes .* was ended. Use a model with a sound"
@@ -119,12 +121,13 @@ def test_a_bomb_is_ended_named_and_not_tried_again(name: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_bomb_ends_a_training_in_one_line() -> None:
+def test_a_bomb_ends_a_training_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(templates, "TEMPLATE_SECONDS", 2.0)
     tokenizer = miniature_tokenizer("smollm2")
     tokenizer.chat_template = BOMBS["loops"]
     rows = [
         Conversation(({"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}), "s", n)
         for n in range(99)
     ]
-    with pytest.raises(BaseUnavailable, match="more than 5 s"):
+    with pytest.raises(BaseUnavailable, match="more than 2 s"):
         mask_conversations(rows, tokenizer, 100)
