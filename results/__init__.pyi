@@ -26,6 +26,12 @@ from .analysis.freezing import (
     freeze as freeze,
     recheck as recheck,
 )
+from .analysis.makers_settings import (
+    LEFT_OUT as LEFT_OUT,
+    left_out_words as left_out_words,
+    makers_settings as makers_settings,
+    settings_words as settings_words,
+)
 from .analysis.measurements import contaminated_items as contaminated_items, engine_words as engine_words
 from .analysis.ratings import (
     PairRating as PairRating,
@@ -56,6 +62,7 @@ from .errors import (
 )
 from .export import FORMATS as FORMATS, export_table as export_table, neutral as neutral
 from .files.documents import json_lines as json_lines, read_json as read_json, read_yaml as read_yaml
+from .files.making import making as making
 from .files.reading import (
     below as below,
     file_start as file_start,

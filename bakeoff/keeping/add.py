@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -41,6 +42,9 @@ def add(
     template: TemplateOption = None,
     base_quantization: QuantizationOption = "none",
     copy: Annotated[bool, typer.Option("--copy", help="Copy the files into the workspace.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Archive another model that has the name, with its formats.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, register nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Add all that a folder holds without asking.")] = False,
     json_: JsonOption = False,
@@ -61,9 +65,15 @@ def add(
     if len(found) > len(sources) and not (yes or dry_run or json_):
         _confirm(found)
     place = Workspace.open(workspace)
-    wishes = engines.Wishes(name, base, template, base_quantization, copy, dry_run)
-    with place.store() as store, drawn() as progress:
-        added = engines.add(found, wishes, place, store, trainer.base_path, progress)
+    wishes = engines.Wishes(name, base, template, base_quantization, copy, dry_run, replace)
+    with place.store() as store:
+        with drawn() as progress:
+            added = engines.add(found, wishes, place, store, trainer.base_path, progress)
+        if sys.stdin.isatty() and not (yes or dry_run or json_) and (agreed := _agreed(added)):
+            with drawn() as progress:
+                again = engines.add(agreed, dataclasses.replace(wishes, replace=True), place, store, None, progress)
+            made = {id(one): new for one, new in zip(agreed, again, strict=True)}
+            added = [made.get(id(one.found), one) for one in added]
     if json_:
         print(json.dumps([_as_json(one) for one in added], indent=1))
     else:
@@ -80,6 +90,21 @@ def _confirm(found: Sequence[Found]) -> None:
         print(f"{printable(one.name)}: {one.kind}, {printable(str(one.path))}")
     if sys.stdin.isatty() and not typer.confirm(f"Add these {len(found)} models?", default=True):
         raise typer.Exit(1)
+
+
+def _agreed(added: Sequence[Added]) -> list[Found]:
+    """Those whose name another model has, and whom the person lets have it."""
+    from bakeoff.listing import spelt_out
+
+    agreed = []
+    for one in added:
+        taken = next((check for check in one.checks if check.name == "name" and check.state == "failed"), None)
+        if taken is None:
+            continue
+        print(spelt_out(taken.detail))
+        if typer.confirm(f"Archive that one, and call what lies at {spelt_out(one.found.source)} {one.name}?"):
+            agreed.append(one.found)
+    return agreed
 
 
 def _as_json(added: Added) -> dict[str, object]:

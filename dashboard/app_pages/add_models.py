@@ -32,6 +32,7 @@ with st.popover("Name, base and template", icon=":material/tune:"):
     )
     four_bit = st.toggle("Measure an adapter over its base in 4 bits (nf4), as QLoRA trained it")
     copy = st.toggle("Copy the files into the workspace")
+    replace = st.toggle("Archive another model that has the name")
     template = st.file_uploader("Chat template", ["jinja", "txt"], help="Where the model brings none, or a wrong one")
 with st.container(horizontal=True):
     check = st.button("Check", icon=":material/fact_check:", disabled=not source, help="Everything, adding nothing")
@@ -43,6 +44,7 @@ if check or add:
     options += ["--base", base] if base else []
     options += ["--base-quantization", "nf4"] if four_bit else []
     options += ["--copy"] if copy else []
+    options += ["--replace"] if replace else []
     if template is not None:
         (place / "template.jinja").write_bytes(template.getvalue())
         options += ["--template", str(place / "template.jinja")]

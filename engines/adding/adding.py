@@ -10,7 +10,6 @@ other out.
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,12 +22,24 @@ from engines.adding.checking.gguf_files import inspect_gguf, inspect_lora, rewri
 from engines.adding.checking.inspection import Plan, Wishes, inspect_adapter
 from engines.adding.checking.whole_models import inspect_whole
 from engines.adding.found import Found
+from engines.adding.holders import check_name
 from engines.adding.names import told_apart
 from engines.adding.record import Files, endpoint_record, record
 from engines.errors import EngineError
 from engines.gguf_format.header import read_header
 from engines.identity import adapter_sha256, base_sha256, file_sha256
-from results import BakeoffError, ImportRefused, Model, Progress, Report, Store, Workspace, bring_history, digest
+from results import (
+    BakeoffError,
+    ImportRefused,
+    Model,
+    Progress,
+    Report,
+    Store,
+    Workspace,
+    bring_history,
+    digest,
+    making,
+)
 
 REPORT = "added"
 """Kind of the report that keeps a model's checklist."""
@@ -84,7 +95,7 @@ class _Adding:
         self, wishes: Wishes, workspace: Workspace, store: Store, named_base: Callable[[str], Path] | None
     ) -> None:
         self.wishes, self.workspace, self.store = wishes, workspace, store
-        self.shelves = Shelves(tuple(store.models.list()), workspace, named_base)
+        self.shelves = Shelves(tuple(store.models.list(as_stored=True)), workspace, named_base)
 
     def all(self, found: Sequence[Found], progress: Progress) -> list[Added]:
         from engines.adding.checking.loading import check_adapters
@@ -95,6 +106,12 @@ class _Adding:
             plans.append(self.plan(one))
         progress("checking", len(found), len(found))
         known = {id(plan): self.known(plan) for plan in plans if not plan.checklist.failed}
+        for plan in plans:
+            there = None if plan.checklist.failed else known[id(plan)]
+            if there and self.to_copy(there):
+                plan.name, known[id(plan)] = there.name, None
+            elif not plan.checklist.failed and not there:
+                check_name(plan, self.called(plan), self.store, self.wishes.replace)
         new = [plan for plan in plans if not plan.checklist.failed and not known[id(plan)]]
         beside = [plan for plan in new if plan.form == "adapter"]
         for base in dict.fromkeys(plan.base.path for plan in beside if plan.base):
@@ -146,7 +163,16 @@ class _Adding:
             identity = self.recorded(plan).identity
             same = [one for one in self.shelves.models if one.identity == identity]
         here = [one for one in same if one.form == "remote" or self.workspace.resolve(one.path).exists()]
-        return max(here, key=lambda one: not one.archived, default=None)
+        return next((one for one in here if not one.archived), None)
+
+    def to_copy(self, model: Model) -> bool:
+        """Whether a model of the store has its files elsewhere, and they are to be copied."""
+        here = self.workspace.resolve(model.path).is_relative_to(self.workspace.path)
+        return self.wishes.copy and model.form != "remote" and not here
+
+    def called(self, plan: Plan) -> str:
+        """The name that a plan's record will have."""
+        return self.recorded(plan).name if plan.form == "remote" else plan.name
 
     def recorded(self, plan: Plan, path: Path | None = None, **details: Any) -> Model:
         """The record of a plan; path: where its files are, unless where they were found."""
@@ -170,7 +196,13 @@ class _Adding:
         """Register a plan that nothing speaks against."""
         checklist = plan.checklist
         if known is not None:
-            checklist.ok("name", f"It is in the store already, as {known.name}")
+            other = self.wishes.name not in ("", known.name)
+            remedy = f"To call it {self.wishes.name}: bakeoff rename {known.name} {self.wishes.name}" if other else ""
+            checklist.note("name", f"It is in the store already, as {known.name}.", remedy)
+            if self.store.models.get(known.id).archived:
+                checklist.note(
+                    "name", "It is archived with its run.", "To have it listed again: Archived, on the page Runs"
+                )
             return Added(plan.found, known.name, tuple(checklist.checks), known, known=True)
         if not checklist.failed and self.wishes.dry_run:
             self.history(plan)
@@ -201,15 +233,15 @@ class _Adding:
         if not self.wishes.copy or plan.form == "remote":
             return made
         target = self.workspace.folder("models") / made.id
-        temporary = target.with_name(f".copying-{target.name}")
-        shutil.rmtree(temporary, ignore_errors=True)
-        if plan.path.is_dir():
-            shutil.copytree(plan.path, temporary, ignore=NOT_COPIED)
-        else:
-            temporary.mkdir()
-            shutil.copyfile(plan.path, temporary / f"{short_name(plan.name)}.gguf")
-        shutil.rmtree(target, ignore_errors=True)
-        temporary.rename(target)
+        with making(target.parent) as work:
+            copy = work / "copy"
+            if plan.path.is_dir():
+                shutil.copytree(plan.path, copy, ignore=NOT_COPIED)
+            else:
+                copy.mkdir()
+                shutil.copyfile(plan.path, copy / f"{short_name(plan.name)}.gguf")
+            shutil.rmtree(target, ignore_errors=True)
+            copy.rename(target)
         return self.recorded(plan, target if plan.path.is_dir() else target / f"{short_name(plan.name)}.gguf")
 
     def rewritten(self, plan: Plan) -> Model | None:
@@ -218,8 +250,7 @@ class _Adding:
 
         made = made_from(plan, self.wishes)
         folder = self.workspace.folder("models")
-        work = Path(tempfile.mkdtemp(dir=folder, prefix=".rewriting-"))
-        try:
+        with making(folder) as work:
             file = work / f"{short_name(plan.name)}.gguf"
             rewrite(plan.rewritten, file, plan.template.text if plan.template else "")
             check_served(plan, file)
@@ -228,8 +259,6 @@ class _Adding:
             target = folder / f"{short_name(plan.name)}-{made[:8]}"
             shutil.rmtree(target, ignore_errors=True)
             work.rename(target)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
         return self.recorded(plan, target / file.name, made_from=made)
 
     def merged(self, plan: Plan) -> Model | None:
@@ -240,8 +269,7 @@ class _Adding:
         assert plan.base is not None
         made = made_from(plan, self.wishes)
         folder = self.workspace.folder("models")
-        work = Path(tempfile.mkdtemp(dir=folder, prefix=".merging-"))
-        try:
+        with making(folder) as work:
             template = plan.template.text if plan.template else ""
             how = merge(plan.base.path, plan.path, work, tokenizer=plan.tokenizer, template=template)
             if not how.shift > 0:
@@ -255,8 +283,6 @@ class _Adding:
             target = folder / f"{short_name(plan.name)}-{made[:8]}"
             shutil.rmtree(target, ignore_errors=True)
             work.rename(target)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
         return self.recorded(plan, target, made_from=made, merged=how.words)
 
     def history(self, plan: Plan) -> str | None:
@@ -283,10 +309,10 @@ class _Adding:
             self.register_base(plan.base, models)
         older = next((one for one in models if one.name == model.name and one.id != model.id), None)
         if older is not None:
-            checklist.note("name", f"Another model was called {model.name}; it is archived as {model.name}@….")
-        stored = self.store.models.add(model)
+            checklist.note("name", f"The older {model.name} is archived as {model.name}@{older.identity[:8]}.")
         payload = {"source": plan.found.source, "checks": [check.as_json() for check in checklist.checks]}
-        self.store.reports.put(Report(stored.id, REPORT, payload))
+        self.store.reports.put(Report(model.id, REPORT, payload))  # first: no kill leaves a model without its checklist
+        stored = self.store.models.add(model)
         return Added(plan.found, stored.name, tuple(checklist.checks), stored)
 
     def register_base(self, base: Base, models: Sequence[Model]) -> None:
@@ -309,7 +335,8 @@ def made_from(plan: Plan, wishes: Wishes) -> str:
     """What a model that is made of others' files is told by before it is made: those files, and the template."""
     template = plan.template.text if plan.template else ""
     if plan.rewritten:
-        return digest({"parts": [file_sha256(part) for part in plan.rewritten], "template": template})
+        own = {"makers_settings": dict(plan.found.parameters)} if plan.found.parameters else {}
+        return digest({"parts": [file_sha256(part) for part in plan.rewritten], "template": template, **own})
     assert plan.base is not None
     return digest(
         {

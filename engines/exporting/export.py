@@ -11,7 +11,6 @@ adapters (`base_in_gguf`).
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +28,7 @@ from engines.gguf_format.writer import KINDS, FolderSource, GgufSource, write_mo
 from engines.identity import file_sha256, folder_sha256, model_id, prove
 from engines.llamacpp.engine import LlamaCppEngine
 from engines.opening import weights_path
-from results import Form, Model, Store, Workspace, digest, format_name
+from results import Form, Model, Store, Workspace, digest, format_name, making
 
 OVER: Form = "gguf-q8_0"
 """Form of the file that adapters of a base in safetensors stand beside, unless told otherwise."""
@@ -91,14 +90,10 @@ def export(
             return one
     prove(model, workspace)
     folder = workspace.folder("exports", model_id(task.name, model.identity))
-    work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".making-"))
-    try:
+    with making(folder.parent) as work:
         made = MAKERS[form](task, work)
         shutil.rmtree(folder)
         work.rename(folder)
-    except BaseException:
-        shutil.rmtree(work, ignore_errors=True)
-        raise
     return store.models.add(_record(model, form, task.name, folder / made.pop("file"), made, workspace))
 
 

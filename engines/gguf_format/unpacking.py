@@ -12,8 +12,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +25,7 @@ from engines.gguf_format.hyperparameters import READ, config_of
 from engines.gguf_format.vocabulary import gguf_tokenizer
 from engines.gguf_format.writer import GgufSource, block_pool
 from engines.identity import file_sha256
+from results import making
 
 if TYPE_CHECKING:
     import torch
@@ -61,16 +60,14 @@ def unpacked(path: Path, dtype: str = "") -> Path:
     if (folder / "complete").is_file():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(dir=folder.parent, prefix="making-"))
-    try:
-        _write(path, made, dtype)
-        (made / "complete").touch()
-        with contextlib.suppress(OSError):  # another process was first; its folder is the same
-            made.rename(folder)
-    except Exception as error:
-        raise FileRefused(f"Cannot unpack {path}: {' '.join(str(error).split())[:300]}") from error
-    finally:  # Ctrl-C too would leave hundreds of megabytes
-        shutil.rmtree(made, ignore_errors=True)
+    with making(folder.parent) as made:
+        try:
+            _write(path, made, dtype)
+            (made / "complete").touch()
+            with contextlib.suppress(OSError):  # another process was first; its folder is the same
+                made.rename(folder)
+        except Exception as error:
+            raise FileRefused(f"Cannot unpack {path}: {' '.join(str(error).split())[:300]}") from error
     return folder
 
 

@@ -7,15 +7,13 @@ bitsandbytes' double quantization, as TRL, Axolotl and LLaMA-Factory do by defau
 from __future__ import annotations
 
 import logging
-import shutil
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 from engines.adding.checking.bases import Base
 from engines.errors import EngineError, FileRefused
 from engines.identity import base_sha256
-from results import Workspace
+from results import Workspace, making
 
 PACKER = "bitsandbytes"
 """The one kind of packed base that is unpacked here; transformers' name of it."""
@@ -30,12 +28,9 @@ def dequantized(base: Base, workspace: Workspace) -> Base:
         raise FileRefused(f"{base.path} is packed otherwise than by bitsandbytes. Name the 16-bit base: --base NAME")
     folder = workspace.folder("bases") / f"{base.path.name}-{base_sha256(base.path)[:12]}-nf4"
     if not folder.is_dir():
-        work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".making-"))
-        try:
+        with making(folder.parent) as work:
             _write(base, work)
             work.rename(folder)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
     return replace(base, path=folder, name=f"{base.name}-nf4", how=f"{base.how}, to NF4 and back")
 
 

@@ -37,6 +37,8 @@ class Wishes:
     """Take the files into the workspace; else they stay where they are."""
     dry_run: bool = False
     """Check all and register nothing."""
+    replace: bool = False
+    """Another model that has the name is archived under another."""
 
 
 @dataclass

@@ -81,6 +81,48 @@ def test_a_changed_file_is_another_model_and_the_older_keeps_its_name_with_its_i
     assert any(check.name == "name" and "archived" in check.detail for check in second.checks)
 
 
+def test_a_name_of_another_model_is_asked_for_and_never_taken_in_silence(
+    zoo: Zoo, workspace: Workspace, store: Store
+) -> None:
+    mine, theirs = zoo.adapter("mine/bot", r=2).folder, zoo.adapter("theirs/bot", r=8).folder
+    (first,) = added(mine, workspace, store)
+    for dry_run in (True, False):
+        (second,) = added(theirs, workspace, store, dry_run=dry_run)
+        assert second.model is None and states(second)["name"] == "failed"
+        (line,) = [check for check in second.checks if check.name == "name"]
+        assert str(mine) in line.detail and "--name NAME" in line.remedy and "--replace" in line.remedy
+        assert "active" not in states(second), "it is told before weights are read"
+    assert first.model and store.models.find("bot").id == first.model.id
+    (other,) = added(theirs, workspace, store, name="their-bot")
+    (third,) = added(mine.parent.parent / "theirs" / "bot", workspace, store, name="bot", replace=True)
+    assert other.model and third.known, "the same files under another name are the model that they were"
+    theirs_again = zoo.adapter("theirs/bot", r=16).folder
+    (fourth,) = added(theirs_again, workspace, store, name="bot", replace=True)
+    older = store.models.get(first.model.id)
+    assert fourth.model and fourth.model.name == "bot" and older.archived
+    assert any(older.name in check.detail for check in fourth.checks)
+
+
+def test_files_that_were_archived_come_back_under_their_name(zoo: Zoo, workspace: Workspace, store: Store) -> None:
+    one, two = zoo.adapter("back/bot", r=2).folder, zoo.adapter("forth/bot", r=8).folder
+    added(one, workspace, store)
+    added(two, workspace, store, replace=True)
+    (again,) = added(one, workspace, store, replace=True)
+    assert again.model and not again.known and not again.model.archived
+    assert sorted(model.name for model in store.models.list() if not model.archived) == ["base", "bot"]
+    assert len(store.models.list()) == 3
+
+
+def test_files_that_are_known_are_copied_where_that_is_asked_for(zoo: Zoo, workspace: Workspace, store: Store) -> None:
+    folder = zoo.adapter("later-copied").folder
+    (first,) = added(folder, workspace, store)
+    (second,) = added(folder, workspace, store, copy=True)
+    (third,) = added(folder, workspace, store, copy=True)
+    assert first.model and second.model and second.model.id == first.model.id and third.known
+    assert workspace.resolve(second.model.path).is_relative_to(workspace.path)
+    assert len(store.models.list()) == 2
+
+
 def test_copied_files_are_the_workspaces_own_and_no_pickle_comes_along(
     zoo: Zoo, workspace: Workspace, store: Store
 ) -> None:
