@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from results import Evaluation, Model, Outcome, Score, Store, digest, this_machine
+from results import LEFT_OUT, Evaluation, Model, Outcome, Score, Store, digest, makers_settings, this_machine
 from results.errors import Immutable
 
 WORTH = {"finished": 3, "unscored": 2, "running": 1, "failed": 1}
@@ -100,7 +100,9 @@ def self_test(left: Iterable[Open], check: Callable[[Model], object], store: Sto
 def planned(model: Model, benchmark: str, settings: Mapping[str, Any], machine_id: str, subset: str = "") -> Evaluation:
     """The evaluation as it will be stored, with the id that finds it again on any machine."""
     identity = digest([model.id, model.identity, benchmark, dict(settings), subset])
-    return Evaluation(identity[:24], model.id, benchmark, settings, machine_id, subset=subset)
+    own = makers_settings(model.details)
+    details = {LEFT_OUT: own} if own else {}
+    return Evaluation(identity[:24], model.id, benchmark, settings, machine_id, subset=subset, details=details)
 
 
 def begun(wanted: Evaluation, store: Store, anew: bool = False) -> Evaluation:

@@ -111,7 +111,8 @@ def _print(
     found: Sequence[Evaluation], known: Mapping[str, Model], costs: Mapping[str, FormCost], as_json: bool
 ) -> None:
     """The scores as a table, then what forms cost and which answers wait for a sandbox."""
-    from bakeoff.listing import output, printable, show
+    from bakeoff.listing import output, show, spelt_out
+    from results import left_out_words
 
     columns = {name: name for name in ("model", *SCORE, "subset", "engine")}
     unscored = [f"{known[one.model_id].name}: {one.reason}" for one in found if one.status == "unscored"]
@@ -123,8 +124,10 @@ def _print(
         for one in found
         if (failed := one.details.get("limits", {}).get("failed_references"))
     ]
+    apart = (left_out_words(known[one.model_id].name, one.details) for one in found if one.benchmark != "heldout")
+    unscored += [words for words in apart if words]
     for sentence in () if as_json else [*(cost.sentence for cost in costs.values()), *unscored]:
-        output().print(printable(sentence), markup=False, highlight=False)
+        output().print(spelt_out(sentence), markup=False, highlight=False)
 
 
 def _print_rules(found: Sequence[Evaluation], known: Mapping[str, Model]) -> None:

@@ -22,7 +22,7 @@ from engines.adding.settings import read_settings
 from engines.errors import FileRefused
 from engines.gguf_format.header import is_gguf, read_header
 from engines.identity import file_sha256
-from results import FileUnreadable, read_bytes
+from results import FileUnreadable, read_bytes, settings_words
 
 HOST, NAMESPACE, TAG = "registry.ollama.ai", "library", "latest"
 """What a name leaves out."""
@@ -176,7 +176,7 @@ def _template(go: str, model: Path, name: str) -> tuple[list[str], str]:
 
 
 def _parameters(manifest: Manifest) -> tuple[dict[str, Any], list[str]]:
-    """(parameters by their OpenAI names, notes): kept with the model, sent by nobody unasked."""
+    """(parameters by their OpenAI names, notes)."""
     text = _text(manifest, "params")
     try:
         read = json.loads(text) if text else {}
@@ -188,8 +188,8 @@ def _parameters(manifest: Manifest) -> tuple[dict[str, Any], list[str]]:
         found["system"] = system
     if not found:
         return {}, []
-    listed = ", ".join(f"{key} {_short(value)}" for key, value in found.items())
-    return found, [f"Ollama runs it with {listed}: kept with the model, and not applied where it is measured."]
+    listed = settings_words(found)
+    return found, [f"Ollama runs it with {listed}: used by chat and serve where they can, not where it is measured."]
 
 
 def _base(model: Path, name: str) -> str:
@@ -209,9 +209,3 @@ def _text(manifest: Manifest, kind: str) -> str:
             raise FileRefused(f"{file}, the {kind} of {manifest.name}, is not what its name says. Pull it again.")
         texts.append(data.decode("utf-8", "replace"))
     return "".join(texts)
-
-
-def _short(value: Any) -> str:
-    shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    shown = " ".join(str(shown).split())
-    return f"“{shown[:60]}…”" if len(shown) > 60 else shown

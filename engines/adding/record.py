@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from engines.adding.checking.base_names import short_name
 from engines.errors import EngineError
 from engines.identity import adapter_sha256, base_sha256, file_sha256, folder_sha256, model_id
-from results import Form, Model, Workspace, digest
+from results import Form, Model, Workspace, digest, makers_settings
 
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 
@@ -51,7 +51,10 @@ def record(
     """
     weights, adapter = _digests(files)
     template_sha256 = hashlib.sha256(template.encode()).hexdigest()
-    identity = digest({"weights": weights, "adapter": adapter, "template": template_sha256, "form": files.form})
+    answering = {"weights": weights, "adapter": adapter, "template": template_sha256, "form": files.form}
+    if own := makers_settings(details or {}):  # served with them, it answers otherwise
+        answering["makers_settings"] = digest(own)
+    identity = digest(answering)
     size = size_bytes(files.path / ADAPTER_WEIGHTS if files.form == "adapter" else files.path)
     return Model(
         id=model_id(name, identity),

@@ -28,8 +28,15 @@ class Answering:
     """One answer to one conversation or raw prompt."""
 
     def __init__(
-        self, lender: Lender, model: Model, asked: Sequence[Message] | str, sampling: Sampling, demands: Demands
+        self,
+        lender: Lender,
+        model: Model,
+        asked: Sequence[Message] | str,
+        sampling: Sampling,
+        demands: Demands,
+        notes: Sequence[str] = (),
     ) -> None:
+        """`notes`: what whoever reads the answer should know before it begins."""
         self._lender = lender
         self._model = model
         self._asked = asked
@@ -40,7 +47,7 @@ class Answering:
         self._began = self._ready = time.perf_counter()
         self._first: float | None = None
         self._last = 0.0
-        self._notes: list[str] = []
+        self._notes = list(notes)
         self._tokens = 0
         self._prompt_tokens = 0
 

@@ -33,6 +33,7 @@ from engines.server import refusals
 from engines.server.answering import Answering
 from engines.server.guard import Guard
 from engines.server.lending import Lender
+from engines.server.makers import Makers
 from engines.server.requests import ChatRequest, CompletionRequest, DetokenizeRequest, TemplateRequest, TokenizeRequest
 from engines.server.responses import Reply
 from results import BakeoffError, Model, NotFound
@@ -87,18 +88,23 @@ def _answering(app: FastAPI, lender: Lender) -> None:
     @app.post("/v1/chat/completions")
     async def chat(body: ChatRequest, request: Request) -> Response:
         found = await run_in_threadpool(_find, lender, body.model)
-        turns, demands = body.turns(), body.demands()
-        answerings = [Answering(lender, found, turns, body.sampling(number), demands) for number in range(body.n)]
+        makers, turns = Makers.of(found.details, body.given()), body.turns()
+        asked, demands, notes = makers.turns(turns), makers.demands(body.demands()), makers.notes(turns)
+        answerings = [
+            Answering(lender, found, asked, makers.sampling(body.sampling(number), number), demands, notes)
+            for number in range(body.n)
+        ]
         return await _replied(Reply(found.name, answerings, chat=True), body, request)
 
     @app.post("/v1/completions")
     async def completions(body: CompletionRequest, request: Request) -> Response:
         found = await run_in_threadpool(_find, lender, body.model)
-        demands, several = body.demands(), range(body.n)
+        makers = Makers.of(found.details, body.given())
+        demands, notes = makers.demands(body.demands()), makers.notes()
         answerings = [
-            Answering(lender, found, prompt, body.sampling(number), demands)
+            Answering(lender, found, prompt, makers.sampling(body.sampling(number), number), demands, notes)
             for prompt in body.prompt
-            for number in several
+            for number in range(body.n)
         ]
         return await _replied(Reply(found.name, answerings, chat=False, copies=body.n), body, request)
 

@@ -218,6 +218,10 @@ class _SamplingRequest(_Body):
         """Whether a stream ends with its usage."""
         return bool(self.stream_options and self.stream_options.include_usage)
 
+    def given(self) -> dict[str, Any]:
+        """The parameters that the request names, by name."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
+
     def sampling(self, number: int = 0) -> Sampling:
         """The sampling parameters of the answer with this number, as the engines have them."""
         stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())

@@ -50,7 +50,7 @@ def test_a_model_is_found_under_every_way_to_write_its_name(store: Path, tiny: P
     assert plain.details == {"ollama": "qwen:0.5b", "license": "Apache 2.0"}
     assert (mine.name, theirs.name) == ("bot", "model-Q8_0")
     assert mine.parameters == {"stop": ["<end>"], "max_tokens": 64, "system": "Be brief."}
-    assert "not applied where it is measured" in mine.notes[-1]
+    assert "used by chat and serve where they can, not where it is measured" in mine.notes[-1]
 
 
 @pytest.mark.slow

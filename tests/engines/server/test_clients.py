@@ -1,11 +1,10 @@
 """`serve` as ordinary clients expect it: forms of answers, tools, probabilities, choices, errors, browsers.
 
-Asked by the official client and by plain HTTP; by litellm and LangChain where they are installed.
+Asked by the official client and by plain HTTP, also with what litellm and LangChain send (`recorded`).
 """
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,11 +13,14 @@ from typing import Any
 import httpx
 import openai
 import pytest
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from engines import Sampling
 from engines.openai_endpoint import OpenAIEngine
 from engines.server.residency import Residency
 from results import Model, Workspace
+from tests.engines.server import recorded
+from tests.engines.server.recorded import HELLO, SCHEMA, TOOLS
 from tests.engines.server.running import run
 
 pytestmark = pytest.mark.slow
@@ -42,17 +44,9 @@ Tools:
 <|im_start|>assistant
 {% endif %}"""
 
-SCHEMA = {
-    "type": "object",
-    "properties": {"sky": {"enum": ["blue", "grey"]}, "stars": {"type": "integer", "minimum": 0, "maximum": 9}},
-    "required": ["sky", "stars"], "additionalProperties": False,
-}  # fmt: skip
-TOOLS = [
-    {"type": "function", "function": {"name": name, "description": "", "parameters": SCHEMA}}
-    for name in ("look", "see")
-]
+MAKERS = {"system": "Sing.", "temperature": 0, "max_tokens": 6, "top_k": 40, "num_ctx": 8192, "presence_penalty": 1.5}
+"""What Ollama has a model run with."""
 JSON = {"Content-Type": "application/json"}
-HELLO = [{"role": "user", "content": "Hello, world!"}]
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +65,9 @@ def url(miniature: Callable[[str], Path], tiny: Path, tmp_path_factory: pytest.T
     with place.store() as store:
         store.models.add(Model("base-1", "base", "base", "tiny", "b" * 64, 1, str(tiny)))
         store.models.add(Model("tools-1", "tools", "gguf-f16", "tiny", "c" * 64, 1, str(folder / "tools.gguf")))
+        store.models.add(
+            Model("sung-1", "sung", "gguf-f16", "tiny", "e" * 64, 1, str(tiny), details={"sampling": MAKERS})
+        )
         store.models.add(Model("whole-1", "whole", "merged", "tiny", "d" * 64, 1, str(miniature("llama"))))
         residency = Residency(store, place, 8 << 30, slots=2, context=4096)
         address, stop = run(residency, origins=("https://chat.example",))
@@ -274,6 +271,20 @@ def test_what_would_change_an_answer_is_refused_by_name(url: str) -> None:
         assert answer.status_code == 400 and "messages.0.content" in answer.json()["error"]["message"]
 
 
+def test_what_its_maker_has_a_model_run_with_is_used_where_a_request_says_nothing_and_told(url: str) -> None:
+    sung = httpx.post(f"{url}/v1/chat/completions", json={"model": "sung", "messages": HELLO}, timeout=900).json()
+    system = [{"role": "system", "content": "Sing."}, *HELLO]
+    assert sung["choices"] == ask(url, messages=system, max_tokens=6, presence_penalty=1.5).json()["choices"]
+    used, lacking, *_ = sung["bakeoff"]["notes"]
+    assert all(word in used for word in ("system Sing.", "temperature 0", "max_tokens 6", "presence_penalty 1.5"))
+    assert "top_k 40" in lacking and "num_ctx 8192" in lacking and "no engine here has it" in lacking
+    own = {"messages": [{"role": "system", "content": "Be dull."}, *HELLO], "max_tokens": 4, "presence_penalty": 0}
+    assert ask(url, model="sung", **own).json()["choices"] == ask(url, **own).json()["choices"]
+    raw = {"prompt": "Hello", "temperature": 0, "max_tokens": 4, "presence_penalty": 0}
+    dull = ask(url, "/v1/completions", **raw).json()["choices"]
+    assert ask(url, "/v1/completions", **{**raw, "model": "sung"}).json()["choices"] == dull
+
+
 def test_a_transformers_model_refuses_what_it_cannot(client: openai.OpenAI) -> None:
     create: Any = client.chat.completions.create
     for wish in (
@@ -363,33 +374,35 @@ def test_browsers_of_allowed_origins_may_read(url: str) -> None:
         assert looked.status_code == 200 and not looked.content
 
 
-def test_litellm_is_served(url: str) -> None:
-    litellm = _installed("litellm")
-    settings = {"model": "openai/base", "api_base": f"{url}/v1", "api_key": "none", "messages": HELLO, "max_tokens": 12}
-    whole = litellm.completion(**settings, temperature=0)
-    pieces = litellm.completion(**settings, temperature=0, stream=True)
-    assert whole.choices[0].message.content == "".join(piece.choices[0].delta.content or "" for piece in pieces)
-    with pytest.raises(litellm.NotFoundError):
-        litellm.completion(**{**settings, "model": "openai/nobody"})
-    with pytest.raises(litellm.BadRequestError, match="takes no tools"):
-        litellm.completion(**settings, tools=TOOLS)
+@pytest.mark.parametrize("what", recorded.REQUESTS)
+def test_what_litellm_and_langchain_send_is_answered_as_they_read_it(url: str, what: str) -> None:
+    body = recorded.REQUESTS[what]
+    answer = httpx.post(f"{url}/v1/chat/completions", json=body, timeout=900)
+    assert answer.status_code == 200, answer.text
+    if body.get("stream"):
+        events = [line.removeprefix("data: ") for line in answer.text.splitlines() if line.startswith("data: ")]
+        assert events.pop() == "[DONE]" and answer.headers["content-type"].startswith("text/event-stream")
+        pieces = [ChatCompletionChunk.model_validate(json.loads(event), strict=True) for event in events]
+        text = "".join(choice.delta.content or "" for piece in pieces for choice in piece.choices)
+        whole = httpx.post(f"{url}/v1/chat/completions", json={**body, "stream": False}, timeout=900).json()
+        assert text == whole["choices"][0]["message"]["content"]
+        return
+    found = ChatCompletion.model_validate(answer.json(), strict=True)
+    assert [choice.index for choice in found.choices] == list(range(body.get("n", 1)))
+    for choice in found.choices:
+        if body.get("tool_choice"):
+            chosen = body["tool_choice"]
+            (call,) = choice.message.tool_calls or ()
+            assert call.type == "function" and json.loads(call.function.arguments).keys() == {"sky", "stars"}
+            assert chosen == "required" or call.function.name == chosen["function"]["name"]
+        elif form := body.get("response_format"):
+            text = choice.message.content or ""
+            assert json.loads(text).keys() == {"sky", "stars"} if "json_schema" in form else text.startswith("{")
 
 
-def test_langchain_is_served(url: str) -> None:
-    chat = _installed("langchain_openai").ChatOpenAI
-    model = chat(model="tools", base_url=f"{url}/v1", api_key="none", temperature=0, max_tokens=200, max_retries=0)
-    assert model.invoke("Hello, world!").content == "".join(str(one.content) for one in model.stream("Hello, world!"))
-    for method in ("json_schema", "function_calling"):
-        found = model.with_structured_output({"title": "sky", "description": "", **SCHEMA}, method=method).invoke(
-            "Hello"
-        )
-        assert found.keys() == {"sky", "stars"}, method
-    assert model.bind_tools(TOOLS, tool_choice="look").invoke("Hello").tool_calls[0]["name"] == "look"
-    assert len(model.batch(["a", "b"])) == 2
-
-
-def _installed(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        pytest.skip(f"{name} is not installed")
+def test_what_litellm_and_langchain_are_refused_comes_as_the_errors_that_they_know(url: str) -> None:
+    missing = ask(url, **{**recorded.REQUESTS["litellm: completion"], "model": "nobody"})
+    assert missing.status_code == 404 and missing.json()["error"]["code"] == "model_not_found"
+    for what in ("litellm: tools", "langchain: bind_tools(tool_choice)"):
+        refused = ask(url, **{**recorded.REQUESTS[what], "model": "base"})
+        assert refused.status_code == 400 and "takes no tools" in refused.json()["error"]["message"]
