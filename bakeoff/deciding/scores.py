@@ -25,6 +25,7 @@ COLUMNS = {
 def scores(
     benchmark: Annotated[str | None, typer.Option(help="Only this benchmark, e.g. humaneval.")] = None,
     model: Annotated[str | None, typer.Option(help="Only this model, by name or id.")] = None,
+    archived: Annotated[bool, typer.Option("--archived", help="Show those of archived models too.")] = False,
     json_: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
@@ -38,6 +39,7 @@ def scores(
     with Workspace.open(workspace).store() as store:
         wanted = store.models.find(model).id if model else None
         found = store.evaluations.scores()
+        away = {one.id for one in store.models.list() if one.archived and not archived} - {wanted}
     rows = [
         {
             **{name: getattr(each, name) for name in ("model", "benchmark", "metric", "value", "low", "high", "n")},
@@ -46,6 +48,6 @@ def scores(
             "evaluation": each.evaluation_id,
         }
         for each in found
-        if benchmark in (None, each.benchmark) and wanted in (None, each.model_id)
+        if benchmark in (None, each.benchmark) and wanted in (None, each.model_id) and each.model_id not in away
     ]
     show(rows, COLUMNS, as_json=json_, empty="No scores yet. Measure something: bakeoff evaluate, bakeoff latency")

@@ -24,10 +24,11 @@ COLUMNS: tuple[tuple[str, str, str, float], ...] = (
 
 
 def show(outcome: Outcome, store: Store) -> None:
-    """Print the experiment's models with their scores and 95 % intervals, and what to ship."""
-    rows = store.evaluations.scores()
+    """Print the experiment's models with their scores and 95 % intervals, and which of them to ship."""
+    measured, models = {one.id for one in outcome.evaluations}, {one.id for one in outcome.models}
+    rows = [row for row in store.evaluations.scores() if row.evaluation_id in measured]
     table = Table("model", "format", "MB", *(heading for heading, *_ in COLUMNS), box=None, header_style="bold")
-    contending = contenders(store)
+    contending = [one for one in contenders(store) if one.id in models]
     known = {one.id for one in contending}
     for model in (one for one in outcome.models if one.id in known):
         own = [row for row in rows if row.model_id == model.id]

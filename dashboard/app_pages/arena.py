@@ -21,8 +21,13 @@ if len(served) < 2:
     st.info("Serve at least two models of this store to compare them.", icon=":material/inbox:")
     st.code("bakeoff serve", language="bash")
 else:
-    with st.popover("Sampling", icon=":material/tune:"):
+    with st.popover("Models and sampling", icon=":material/tune:"):
+        shown = st.multiselect("Models", served, data.rivals(served), help="By default the format that ships, of each")
         sampling = panes.sampling("arena", expanded=True)
+    if len(shown) > 1:
+        served = shown
+    else:
+        st.caption("Fewer than two models are chosen: pairs are drawn from all.")
     written = arena.show(served, sampling)
     # In a container: pinned to the page's end it would also have the page open there, below its own heading.
     if prompt := st.container().chat_input("Or ask your own", max_chars=20_000):
@@ -44,6 +49,9 @@ def standings() -> None:
     if ranking is None:
         return
     table = tables.ranking(ranking, names)
+    listed = table["model_id"].isin([model.id for model in data.models()])
+    if not listed.all() and not st.toggle("Show archived models", key="archived", bind=URL):
+        table = table[listed]
     chart.show(charts.ranking(table, data.styles()), key="ranking", alt="Ranking, 95 % intervals")
     shown = table.drop(columns="model_id").rename(columns=str.capitalize).rename(columns={"Strength": "Win rate"})
     shares = ["Win rate", "Low", "High"]

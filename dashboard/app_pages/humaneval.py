@@ -8,7 +8,7 @@ from dashboard.widgets import answers, chart, page, selection
 from dashboard.widgets.selection import URL, present_names
 
 st.title("HumanEval")
-evaluations = data.newest("humaneval")
+evaluations = selection.listed(data.newest("humaneval"))
 if not evaluations:
     page.empty("No model has answered HumanEval yet.", "bakeoff evaluate --benchmark humaneval")
 styles, known = data.styles(), data.models_by_id()

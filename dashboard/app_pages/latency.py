@@ -8,7 +8,7 @@ from dashboard.widgets import chart, page, selection
 from dashboard.widgets.selection import URL
 
 st.title("Latency")
-evaluations = [one for one in data.evaluations("latency") if one.scores or one.status == "running"]
+evaluations = selection.listed([one for one in data.evaluations("latency") if one.scores or one.status == "running"])
 if not evaluations:
     page.empty("No latency has been measured yet.", "bakeoff latency")
 machines, names, styles = data.machines(), data.model_names(), data.styles()

@@ -9,7 +9,7 @@ from dashboard.chat.conversation import EXAMPLES
 from dashboard.errors import ServerSilent
 from dashboard.jobs import batch, jobs
 from dashboard.views import data, kept, tables
-from dashboard.widgets import answers, job_list, page, panes
+from dashboard.widgets import answers, job_list, page, panes, selection
 from dashboard.widgets.selection import URL
 
 st.title("Prompt sets")
@@ -46,7 +46,7 @@ if not sets:
     st.stop()
 which = st.selectbox("Set", list(sets), key="set", bind=URL)
 names = data.model_names()
-found = {names[one.model_id]: data.outcomes(one) for one in sets[which]}
+found = {names[one.model_id]: data.outcomes(one) for one in selection.listed(sets[which])}
 st.dataframe(tables.prompt_table(found), hide_index=True, alt="Answers to the set")
 page.download(lambda: tables.prompt_table(found), "prompt-set")
 

@@ -67,11 +67,12 @@ def every_score() -> list[ScoreRow]:
 
 
 def scores(benchmark: str | None = None, metric: str | None = None) -> pd.DataFrame:
-    """Scores with everything they can be traced to, one row each; columns as `ScoreRow`."""
+    """Scores of models that are not archived, with everything they can be traced to; columns as `ScoreRow`."""
+    listed = {model.id for model in models()}
     rows = [
         row
         for row in every_score()
-        if (benchmark is None or row.benchmark == benchmark) and (metric is None or row.metric == metric)
+        if benchmark in (None, row.benchmark) and metric in (None, row.metric) and row.model_id in listed
     ]
     return pd.DataFrame([vars(row) for row in rows], columns=list(ScoreRow.__dataclass_fields__))
 
@@ -309,16 +310,32 @@ def _served(url: str) -> list[str]:
     return [str(row["id"]) for row in client.served()]
 
 
+def shipping(candidates: Sequence[Model]) -> list[Model]:
+    """The format that would ship of each fine-tune among the candidates, in the fine-tunes' order."""
+    families: dict[str, list[Model]] = {}
+    for model in candidates:
+        families.setdefault(model.fine_tune, []).append(model)
+    return [results.by_shipping(formats)[0] for formats in families.values()]
+
+
+def shipping_first(candidates: Sequence[Model]) -> list[Model]:
+    """The candidates, first the formats that would ship: as every page lists models."""
+    ships = {model.id for model in shipping(candidates)}
+    return sorted(candidates, key=lambda model: model.id not in ships)
+
+
 def served() -> list[str]:
     """Names that the model server answers to, first the formats that would ship. Raises ServerSilent."""
     names = _served(client.address())
-    families: dict[str, list[Model]] = {}
-    for model in models():
-        if model.name in names:
-            families.setdefault(model.fine_tune, []).append(model)
-    ships = {results.by_shipping(formats)[0].name for formats in families.values()}
-    known = {model.name for formats in families.values() for model in formats}
-    return sorted(names, key=lambda name: name in known and name not in ships)
+    ordered = [model.name for model in shipping_first([one for one in models() if one.name in names])]
+    ships = len(shipping([one for one in models() if one.name in names]))
+    return [*ordered[:ships], *(name for name in names if name not in ordered), *ordered[ships:]]
+
+
+def rivals(names: Sequence[str]) -> list[str]:
+    """The format of each fine-tune among these that would ship; all where that leaves nobody to compare with."""
+    ships = [model.name for model in shipping([one for one in models() if one.name in names])]
+    return ships if len(ships) > 1 else list(names)
 
 
 def present_name(name: str) -> str:

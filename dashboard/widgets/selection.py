@@ -9,7 +9,7 @@ import streamlit as st
 
 from dashboard.views import data
 from dashboard.widgets import page
-from results.records import Model, RunSummary
+from results.records import Evaluation, Model, RunSummary
 
 URL: Any = "query-params"
 
@@ -57,12 +57,21 @@ def _narrowed(every: Sequence[RunSummary], columns: Sequence[Any]) -> list[RunSu
     ]
 
 
+def listed(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
+    """Those of models that are not archived; where there are others, a switch shows these too."""
+    present = {model.id for model in data.models()}
+    found = [one for one in evaluations if one.model_id in present]
+    if len(found) < len(evaluations) and st.toggle("Show archived models", key="archived", bind=URL):
+        return list(evaluations)
+    return found
+
+
 def models(candidates: Sequence[Model], label: str = "Models", key: str = "model") -> list[Model]:
-    """Some of the candidates by name; none named means all."""
-    by_name = {model.name: model for model in candidates}
+    """Some of the candidates by name, the formats that ship first; none named means all."""
+    by_name = {model.name: model for model in data.shipping_first(candidates)}
     present_names(key, list(by_name), many=True)
     chosen = st.multiselect(label, list(by_name), key=key, bind=URL, placeholder=f"All {len(by_name)}")
-    return [by_name[name] for name in chosen if name in by_name] or list(candidates)
+    return [by_name[name] for name in chosen if name in by_name] or list(by_name.values())
 
 
 def present_names(key: str, options: Sequence[str], *, many: bool) -> None:

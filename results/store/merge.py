@@ -145,7 +145,7 @@ def _told(outcomes: Sequence[Outcome]) -> list[list[str]]:
 
 
 def _models(target: Store, source: Store, report: MergeReport) -> None:
-    here, theirs = target.models.list(), source.models.list()
+    here, theirs = target.models.list(), source.models.list(as_stored=True)
     names = {model.name for model in here}
     roots = {model.name: model.id for model in here if model.name == model.fine_tune}
     others = {

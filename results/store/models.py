@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -15,8 +16,15 @@ from results.schema.tables import EarlierNameRow, ModelRow, RunRow
 from results.store.formats import by_shipping, is_called
 
 
+def _as_seen() -> sa.Select[Any]:
+    """All columns of models; one is archived, too, while the run that it came from is."""
+    away = sa.exists().where(RunRow.id == ModelRow.run_id, RunRow.archived)
+    own = [column for column in ModelRow.__table__.columns if column.name != "archived"]
+    return sa.select(*own, sa.or_(ModelRow.archived, away).label("archived"))
+
+
 class Models:
-    """`store.models`."""
+    """`store.models`. A model that is read is archived if it was replaced, and while its run is archived."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -39,7 +47,7 @@ class Models:
     def get(self, model_id: str) -> Model:
         """The model with this id. Raises NotFound."""
         with self._database.read() as connection:
-            row = connection.execute(columns(ModelRow).where(ModelRow.id == model_id)).mappings().one_or_none()
+            row = connection.execute(_as_seen().where(ModelRow.id == model_id)).mappings().one_or_none()
         if row is None:
             raise NotFound(f"no model {model_id!r} in the store; list them: bakeoff models")
         return record_of(Model, row)
@@ -83,10 +91,11 @@ class Models:
                 Model, connection.execute(columns(ModelRow).where(ModelRow.id == model.id)).mappings().one()
             )
 
-    def list(self) -> list[Model]:
-        """All models, archived ones too, oldest first."""
+    def list(self, as_stored: bool = False) -> list[Model]:
+        """All models, archived ones too, oldest first. as_stored: whether their runs are archived does not count."""
+        query = columns(ModelRow) if as_stored else _as_seen()
         with self._database.read() as connection:
-            return records(Model, connection, columns(ModelRow).order_by(ModelRow.created_at, ModelRow.id))
+            return records(Model, connection, query.order_by(ModelRow.created_at, ModelRow.id))
 
 
 def rename_fine_tune(connection: sa.Connection, fine_tune: str, new: str) -> None:
@@ -159,8 +168,8 @@ def _called(connection: sa.Connection, text: str) -> Model | None:
     sought = sa.literal(text, Words)  # not a Key: what is too long for one is not found, as any other
     by_id_first = sa.case((ModelRow.id == sought, 0), else_=1)
     wanted = sa.or_(ModelRow.id == sought, ModelRow.name == sought)
-    row = connection.execute(columns(ModelRow).where(wanted).order_by(by_id_first)).mappings().first()
+    row = connection.execute(_as_seen().where(wanted).order_by(by_id_first)).mappings().first()
     if row is None:
         before = sa.select(EarlierNameRow.model_id).where(EarlierNameRow.name == sought).scalar_subquery()
-        row = connection.execute(columns(ModelRow).where(ModelRow.id == before)).mappings().first()
+        row = connection.execute(_as_seen().where(ModelRow.id == before)).mappings().first()
     return None if row is None else record_of(Model, row)

@@ -76,6 +76,42 @@ def test_a_tighter_limit_changes_the_recommendation(
 
 
 @pytest.mark.slow
+def test_models_of_archived_runs_are_on_no_page_until_they_are_asked_for(
+    small: Workspace, serving: AnswerServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with small.store() as store:
+        gone = next(one for one in store.models.list() if one.name == "demo-rank8")
+        assert gone.run_id
+        store.runs.edit(gone.run_id, archived=True)
+    for name in ("humaneval", "latency"):
+        page = shown(name, small.path, monkeypatch)
+        assert gone.name not in page.multiselect(key="model").options
+        page = next(one for one in page.toggle if one.key == "archived").set_value(True).run()
+        assert gone.name in page.multiselect(key="model").options
+    for name in ("arena", "decide", "studies", "chat", "prompt_sets", "add_models"):
+        page = shown(name, small.path, monkeypatch)
+        assert not page.exception
+        tables = [str(frame.value) for frame in page.dataframe]
+        texts = [element.value for element in (*page.markdown, *page.caption, *page.success, *page.warning)]
+        assert not any(gone.name in text for text in (*tables, *texts)), name
+
+
+@pytest.mark.slow
+def test_pages_list_the_format_that_ships_of_each_fine_tune_first(
+    small: Workspace, serving: AnswerServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with small.store() as store:
+        for smaller in ("demo-rank16-q4_0", "demo-rank8"):  # one fine-tune in three formats
+            store.models.add(dataclasses.replace(store.models.find(smaller), fine_tune="demo-rank16"))
+    for name in ("humaneval", "latency"):
+        options = shown(name, small.path, monkeypatch).multiselect(key="model").options
+        assert set(options[-2:]) == {"demo-rank8", "demo-rank16"}, "what does not ship comes last"
+    page = shown("arena", small.path, monkeypatch)
+    models = next(one for one in page.multiselect if one.label == "Models")
+    assert models.value == ["demo-rank8", "tiny-base"] and "demo-rank16" in models.options
+
+
+@pytest.mark.slow
 def test_a_form_says_what_it_costs(small: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     with small.store() as store:
         adapter, form = store.models.find("demo-rank16"), store.models.find("demo-rank16-q4_0")

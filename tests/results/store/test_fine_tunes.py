@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from results import Evaluation, Form, Model, NameTaken, NotFound, Store, digest, format_name
+from results import Evaluation, Form, Model, NameTaken, NotFound, Run, Store, contenders, digest, format_name
 from results.analysis.comparison import formats_compared
 from results.migrations import VERSION_TABLE, migrate
 from results.schema.database import Database
@@ -49,6 +49,18 @@ def test_a_format_is_named_behind_the_fine_tune_and_the_smallest_gguf_ships(stor
     for text in ("bot@f16", "bot@", "@q4_0", "@" * 5000, "nobody@q4_0"):
         with pytest.raises(NotFound):
             store.models.find(text)
+
+
+def test_what_a_run_left_is_archived_for_as_long_as_the_run_is(store: Store, run: Run) -> None:
+    store.runs.add(run)
+    family(store, run_id=run.id)
+    other = add(store, "other", "adapter")
+    store.runs.edit(run.id, archived=True)
+    assert names(store) == {"other"} and store.models.find("bot@q4_0").archived
+    assert not any(one.archived for one in store.models.list(as_stored=True))
+    assert contenders(store) == [store.models.get(other.id)]
+    store.runs.edit(run.id, archived=False)
+    assert names(store) == {"bot", "bot@q8_0", "bot@q4_0", "bot@merged", "other"}
 
 
 def test_a_lora_over_an_exported_base_is_found_by_both_its_words(store: Store) -> None:
