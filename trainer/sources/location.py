@@ -73,7 +73,7 @@ def source_files(source: Source, tell: Callable[[str], None]) -> list[Path]:
     if "[" in source.split or "+" in source.split:
         raise DataInvalid(f"{path}: the split {source.split!r} is a slice, which only the Hub cuts: use `limit`")
     if path.is_dir():
-        if saved := _saved(path, source):
+        if saved := _saved(path, source, tell):
             return saved
         return _of_split(path, source, tell)
     if not path.is_file():
@@ -173,7 +173,7 @@ def _configured(folder: Path, source: Source, configs: Sequence[Mapping[str, Any
     return [str(path).replace("**/", "*/") for path in flat if path]
 
 
-def _saved(folder: Path, source: Source) -> list[Path]:
+def _saved(folder: Path, source: Source, tell: Callable[[str], None]) -> list[Path]:
     """Arrow files of a folder that `save_to_disk` wrote; none for another folder.
 
     Raises: DataInvalid when it holds splits without the wanted one.
@@ -183,6 +183,8 @@ def _saved(folder: Path, source: Source) -> list[Path]:
         wanted = next((name for name in splits if same_split(name, source.split)), None)
         if wanted is None:
             raise DataInvalid(f"{folder} has no split {source.split!r}; it has {', '.join(splits)}: set `split`")
+        if left := [name for name in splits if name != wanted]:
+            tell(f"not read: {_named(left)} (the split {source.split} is)")
         folder = folder / wanted
     if not (folder / "state.json").is_file():
         return []

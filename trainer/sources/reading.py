@@ -116,6 +116,8 @@ def examined(source: Source, columns: Collection[str] = (), shelf: Shelf | None 
         }
         rows.put(found.messages, source.name, tally.read, extra, found.tools)
         tally.usable(place, found.format, found.fields)
+    if not tally.read:
+        tally.tell(f"{source.name} holds no rows")
     return rows, tally.report()
 
 

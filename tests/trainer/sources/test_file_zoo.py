@@ -213,6 +213,12 @@ def test_the_readme_of_a_clone_says_which_files_are_which(tmp_path: Path) -> Non
         read(folder, subset="other")
 
 
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.csv"])
+def test_a_file_without_rows_is_said_to_hold_none(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("" if name.endswith("jsonl") else "prompt,completion\n")
+    assert read(tmp_path / name)[1]["files"] == [f"{tmp_path / name} holds no rows"]
+
+
 def test_save_to_disk_folders_are_read_with_their_splits(tmp_path: Path) -> None:
     import datasets
 
@@ -220,7 +226,8 @@ def test_save_to_disk_folders_are_read_with_their_splits(tmp_path: Path) -> None
         train=datasets.Dataset.from_list(ROWS), test=datasets.Dataset.from_list([{"prompt": "t", "completion": "t"}])
     )
     made.save_to_disk(str(tmp_path / "saved"))
-    assert read(tmp_path / "saved")[0] == BOTH
+    rows, report = read(tmp_path / "saved")
+    assert rows == BOTH and report["files"] == ["not read: test (the split train is)"]
     assert read(tmp_path / "saved", split="test")[0] == [("t", "t")]
     assert read(tmp_path / "saved" / "train")[0] == BOTH
     with pytest.raises(TrainerError, match="no split 'dev'; it has train, test"):
