@@ -57,11 +57,14 @@ def called_after(path: Path, stem: str = "") -> Called:
     if telling is None:
         name = folders[0].name if folders else stem or "imported"
         return Called(_longer(name, [one.name for one in folders[1:]]), f"{place}{os.sep}{stem}", True)
+    # a folder that is a number or a date (a seed, a step, a day) names nothing by itself, and tells two places apart
+    own = next(number for number, one in enumerate(folders) if not is_words(one.name))
     above = [one.name for one in folders[telling + 1 :]]
-    names = _longer(folders[telling].name, above)
+    parts = [one.name for one in reversed(folders[own : telling + 1]) if not is_words(one.name)]
+    names = _longer("/".join(parts), above)
     # two files of one model in one folder (answers, and their results) share its name; others get theirs as well
     apart = tuple(f"{one}/{stem}" for one in names[:2]) if stem else ()
-    return Called((*names[:2], *apart, *names[2:]), f"{folders[telling]}{os.sep}{stem}", True)
+    return Called((*names[:2], *apart, *names[2:]), f"{folders[own]}{os.sep}{stem}", True)
 
 
 def called_as_folder(folder: Path) -> Called:
@@ -79,7 +82,12 @@ def called(names: Iterable[object], place: str = "") -> Called | None:
 def is_usual(name: str) -> bool:
     """Whether a name tells nothing apart: empty, a tool's default, a date or a number."""
     bare = QUANTIZED.sub("", DATED.sub("", name.strip().lower().removesuffix(".gguf")))
-    return bare.strip(" ._-").isdigit() or all(word in USUAL for word in re.split(r"[ ._/\\-]+", bare) if word)
+    return bare.strip(" ._-").isdigit() or is_words(bare)
+
+
+def is_words(name: str) -> bool:
+    """Whether a name is made of tools' own words alone."""
+    return all(word in USUAL for word in re.split(r"[ ._/\\-]+", name.strip().lower()) if word)
 
 
 def absolute(path: Path | str) -> Path:

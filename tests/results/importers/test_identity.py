@@ -71,6 +71,20 @@ def test_folders_of_one_name_are_told_apart_by_those_above(store: Store, tmp_pat
     assert import_path(thursday, store).items[0].name == "thursday/good"
 
 
+@pytest.mark.parametrize(
+    "folders", [("12", "14"), ("2026-11-01_10-00-00", "2026-11-02_10-00-00"), ("results/0", "results/1")]
+)
+@pytest.mark.parametrize("at_once", [True, False])
+def test_folders_that_are_numbers_or_dates_tell_models_apart(
+    store: Store, tmp_path: Path, folders: tuple[str, str], at_once: bool
+) -> None:
+    files = [answers(tmp_path / "study" / folder, row) for folder, row in zip(folders, (RIGHT, WRONG), strict=True)]
+    for path in [tmp_path / "study"] if at_once else files:
+        import_path(path, store)
+    names = sorted(f"study/{folder.removeprefix('results/')}" for folder in folders)
+    assert texts(store) == [f"{names[0]}: return len(string)", f"{names[1]}: return 0"]
+
+
 def test_the_same_answers_moved_elsewhere_are_there_already(store: Store, tmp_path: Path) -> None:
     first = import_path(answers(tmp_path / "monday" / "good", RIGHT), store).items[0]
     shutil.copytree(tmp_path / "monday", tmp_path / "tuesday")
