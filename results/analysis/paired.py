@@ -13,19 +13,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from results.analysis.confidence import Confidence, Floats, Melded, Subsets, interval, shares
+from results.analysis.confidence import Confidence, Floats, Melded, Subsets, interval, share_of_means, shares
 
 FEWEST_DIFFERING = 6
 """Items that differ: of fewer no exact test reaches 5 %, even if all fall one way (2 * 0.5**5 = 6 %)."""
-
-LEAST_P = 1e-15
-"""Two-sided p-values are not told below this, where 1 - p is no longer a different number."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +31,6 @@ class PairedDifference:
 
     value: float
     """mean of a - b, in the numbers' unit."""
-    low: float
-    high: float
-    """95 %, two-sided, by inverting the test of `p_value`; infinite where so few items bound nothing."""
     p_value: float
     """Two-sided, of no difference."""
     items: int
@@ -48,13 +42,32 @@ class PairedDifference:
     confidence: Confidence = field(repr=False, compare=False)
     """What all of this comes from."""
 
+    @property
+    def low(self) -> float:
+        """Lower end of the 95 % interval, two-sided; infinite where so few items bound nothing."""
+        return self._ends[0]
+
+    @property
+    def high(self) -> float:
+        """Its upper end."""
+        return self._ends[1]
+
+    @cached_property
+    def _ends(self) -> tuple[float, float]:
+        return self.interval(0.95)
+
     def interval(self, level: float) -> tuple[float, float]:
-        """(low, high) at any two-sided level, such as 1 - 0.05 / comparisons for a family."""
+        """(low, high) at any two-sided level, by inverting `p_value`'s test; 1 - 0.05 / comparisons for a family."""
         return interval(self.confidence, level)
 
     def p_at_most(self, shift: float) -> float:
-        """One-sided p-value of "a - b is at most `shift`". At 0 a is better; at -margin a is not worse by a margin."""
-        return self.confidence.below(shift)
+        """One-sided p-value of "a - b is at most `shift`". At 0: a is better. At -margin: a is not worse by a margin.
+
+        Below zero the exact one: a model that is worse than a margin passes in at most 5 % of worlds, where mid-p lets
+        up to 9 % through (few items differ, all one way). It is at most twice the mid-p, so that a margin outside of
+        the 95 % interval always passes at 5 %.
+        """
+        return self.confidence.surely_below(shift) if shift < 0 else self.confidence.below(shift)
 
 
 @lru_cache(maxsize=20_000)
@@ -81,7 +94,7 @@ def verdict_p_values(only_a: ArrayLike, only_b: ArrayLike, items: int, shift: fl
     differing, place = np.unique((wins + losses).ravel(), return_inverse=True)
     some = [shares(int(one), items) if shift else (np.ones(1), np.ones(1)) for one in differing]
     smaller, larger = (np.stack([one[side] for one in some])[place] for side in (0, 1))
-    return Melded(_Coins(wins, wins + losses), (smaller, larger)).p_values(shift)
+    return Melded(_Coins(wins, wins + losses), (smaller, larger)).p_values(shift, surely=shift < 0)
 
 
 def paired_numbers(a: ArrayLike, b: ArrayLike) -> PairedDifference:
@@ -94,10 +107,9 @@ def paired_numbers(a: ArrayLike, b: ArrayLike) -> PairedDifference:
     if least < 0 or most > 1:
         raise ValueError(f"graded scores lie in [0, 1]; these from {least} to {most}")
     differences = first - second
-    some = differences[np.abs(differences) > 1e-12]
-    mean = Subsets.of(some).bounds if len(some) else _unknown
-    confidence = Melded(mean, shares(len(some), len(differences)))
-    return _difference(confidence, float(differences.mean()), len(differences), len(some), "sign flips")
+    differing = int((np.abs(differences) > 1e-12).sum())
+    confidence = share_of_means(differences)
+    return _difference(confidence, float(differences.mean()), len(differences), differing, "sign flips")
 
 
 def paired_ratios(nats_a: ArrayLike, nats_b: ArrayLike, sizes: ArrayLike) -> PairedDifference:
@@ -114,15 +126,13 @@ def paired_ratios(nats_a: ArrayLike, nats_b: ArrayLike, sizes: ArrayLike) -> Pai
 
 
 def _difference(confidence: Confidence, value: float, items: int, differing: int, method: str) -> PairedDifference:
-    low, high = interval(confidence, 0.95)
-    at_most = confidence.below(0.0)
-    p_value = min(1.0, max(LEAST_P, 2 * min(at_most, 1 - at_most)))
+    p_value = min(1.0, 2 * min(confidence.below(0.0), confidence.above(0.0)))
     few = ""
     if differing < FEWEST_DIFFERING:
         few = (
             f"the two differ on {differing} of {items} items; of fewer than {FEWEST_DIFFERING} no test tells them apart"
         )
-    return PairedDifference(value, low, high, p_value, items, differing, few, method, confidence)
+    return PairedDifference(value, p_value, items, differing, few, method, confidence)
 
 
 @dataclass(frozen=True)
@@ -132,17 +142,20 @@ class _Coins:
     only_a: int | Floats
     differing: int | Floats
 
-    def __call__(self, means: Floats) -> tuple[Floats, Floats]:
-        chance, wins, losses = (1 + means) / 2, self.only_a, self.differing - self.only_a
+    def sides(self, shifts: Floats) -> tuple[Floats, Floats]:
+        """(largest, smallest) p-values of "the mean is at most shift"."""
+        return self._tails((1 + shifts) / 2, self.only_a, self.differing - self.only_a)
+
+    def opposite_sides(self, shifts: Floats) -> tuple[Floats, Floats]:
+        """The same of "at least shift"."""
+        return self._tails((1 - shifts) / 2, self.differing - self.only_a, self.only_a)
+
+    @staticmethod
+    def _tails(chance: Floats, wins: int | Floats, losses: int | Floats) -> tuple[Floats, Floats]:
         # betainc(0, n, x) is 1 and betainc(n, 0, x) is 0 here, which scipy's gamma functions leave open
         most = np.where(wins == 0, 1.0, special.betainc(np.maximum(wins, 1e-300), losses + 1, chance))
         least = np.where(losses == 0, 0.0, special.betainc(wins + 1, np.maximum(losses, 1e-300), chance))
         return most, least
-
-
-def _unknown(means: Floats) -> tuple[Floats, Floats]:
-    """A mean of which nothing is known."""
-    return np.ones_like(means), np.zeros_like(means)
 
 
 def _same_length(a: ArrayLike, b: ArrayLike) -> tuple[Floats, Floats]:
