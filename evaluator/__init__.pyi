@@ -42,6 +42,19 @@ from .measuring import (
     register_endpoint as register_endpoint,
     rescore_stored as rescore_stored,
 )
+from .question_sets.evaluate import (
+    evaluate_questions as evaluate_questions,
+    measured_items as measured_items,
+)
+from .question_sets.files.finding import question_set as question_set
+from .question_sets.items import BadItem as BadItem, Check as Check, Item as Item, QuestionSet as QuestionSet
+from .question_sets.files.reading import read_question_set as read_question_set
+from .question_sets.files.rows import Wishes as Wishes
+from .question_sets.settings import (
+    QuestionSettings as QuestionSettings,
+    question_settings as question_settings,
+    shown as shown,
+)
 from .sandbox.bubblewrap import sandbox_available as sandbox_available
 from .sandbox.limits import Calibration as Calibration, Limits as Limits
 from .tasks.benchmarks import load_benchmark as load_benchmark

@@ -31,8 +31,8 @@ Origin = Literal["measured", "imported"]
 """measured: by Bakeoff, on the stated machine. imported: from another tool's files. Published figures stand apart."""
 
 Verdict = Literal[
-    "passed", "wrong", "syntax_error", "no_code", "timed_out", "truncated", "memory", "forbidden", "error"
-]
+    "passed", "wrong", "no_answer", "syntax_error", "no_code", "timed_out", "truncated", "memory", "forbidden", "error"
+]  # fmt: skip
 """What became of one answer. `error` is Bakeoff's own failure: in no numerator and no denominator."""
 
 Winner = Literal["a", "b", "tie", "both_bad"]

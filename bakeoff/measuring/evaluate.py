@@ -13,14 +13,36 @@ from bakeoff.options import DownloadOption, JsonOption, WorkspaceOption
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from evaluator import Rule, Wishes
     from results import Evaluation, FormCost, Model, Workspace
 
 
 BenchmarkOption = Annotated[
     str,
     typer.Option(
-        help="humaneval, humaneval+, mbpp, mbpp+, heldout, stopping, or a file of HumanEval's or MBPP's shape."
+        help="humaneval, humaneval+, mbpp, mbpp+, heldout, stopping, a file of HumanEval's or MBPP's shape, or one of "
+        "your own questions: CSV, JSON Lines, Parquet, promptfoo's or lm-eval's YAML."
     ),
+]
+CheckOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Of your questions: exact, contains, regex, number, choice, json, token_f1 … (see docs/question_sets.md)."
+    ),
+]
+QuestionOption = Annotated[
+    str, typer.Option(help="Of your questions: the column, or a template over columns: '{context} {question}'.")
+]
+AnswerOption = Annotated[str, typer.Option(help="Of your questions: the column of the right answer.")]
+ChoicesOption = Annotated[
+    Literal["answer", "likelihood"],
+    typer.Option(help="Of your questions: choices are answered in text, or the likeliest one is the answer."),
+]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Of your questions: show what would be asked and checked, and ask nothing.")
+]
+SkipBadOption = Annotated[
+    bool, typer.Option("--skip-bad", help="Of your questions: measure without those that cannot be read.")
 ]
 EngineOption = Annotated[
     str | None, typer.Option(help="Engine for GGUF models: llamacpp, which will serve them, or huggingface.")
@@ -55,7 +77,7 @@ def evaluate(
     ] = None,
     samples: Annotated[int, typer.Option(help="Samples per task; more than one needs --temperature.")] = 1,
     temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.0,
-    max_tokens: Annotated[int, typer.Option(help="Max new tokens per answer.")] = 512,
+    max_tokens: Annotated[int | None, typer.Option(help="Max new tokens per answer.", show_default="512")] = None,
     slots: Annotated[
         int | None, typer.Option(help="Answers at a time (an endpoint's requests in flight). Default: as many as pay.")
     ] = None,
@@ -65,6 +87,12 @@ def evaluate(
     rescore: Annotated[bool, typer.Option(help="Run the stored answers (again) and generate none.")] = False,
     extract: ExtractOption = False,
     before_solution: BeforeOption = None,
+    check: CheckOption = None,
+    question: QuestionOption = "",
+    answer: AnswerOption = "",
+    choices: ChoicesOption = "answer",
+    dry_run: DryRunOption = False,
+    skip_bad: SkipBadOption = False,
     download: DownloadOption = False,
     workspace: WorkspaceOption = None,
     json_: JsonOption = False,
@@ -73,32 +101,76 @@ def evaluate(
 
     Examples: bakeoff evaluate demo-rank8 smollm2-135m-instruct --tasks 40 ·
     bakeoff evaluate demo-rank8 --forms gguf-q8_0 --forms gguf-q4_0 ·
-    bakeoff evaluate qwen3:8b --url http://127.0.0.1:11434/v1 (its key: OPENAI_API_KEY)
+    bakeoff evaluate qwen3:8b --url http://127.0.0.1:11434/v1 (its key: OPENAI_API_KEY) ·
+    bakeoff evaluate demo-rank8 --benchmark mine.csv --dry-run
     """
     import evaluator
+    from bakeoff.measuring.question_sets import wishes_of
+
+    settings = {"tasks": tasks, "prompting": prompting, "samples": samples, "temperature": temperature}
+    settings |= {"engine": engine, "slots": slots, "max_tokens": max_tokens}
+    own = {"choices": choices, "skip_bad": skip_bad}
+    rule = evaluator.Rule(extract, before_solution=before_solution) if rescore else None
+    told = _Told(benchmark, experiment, rule, wishes_of(question, answer, check), own, dry_run, json_)
+    if download:
+        typer.echo(evaluator.download(benchmark), err=True)
+    _evaluate(models or (), forms or (), url, told, settings, workspace)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Told:
+    """What the options say beside the settings that all benchmarks share."""
+
+    benchmark: str
+    experiment: Path | None
+    rule: Rule | None
+    """How stored answers are run again; None where answers are asked for."""
+    wishes: Wishes | None
+    own: Mapping[str, Any]
+    """Settings that question sets alone have."""
+    dry_run: bool
+    json: bool
+
+
+def _evaluate(
+    names: Sequence[str], forms: Sequence[str], url: str, told: _Told, settings: Mapping[str, Any],
+    workspace: Path | None,
+) -> None:  # fmt: skip
+    """Choose the models, measure them and print their scores; or show what would be asked."""
+    import evaluator
+    from bakeoff.measuring.question_sets import asked_for, show_questions
     from bakeoff.progress import drawn
     from bakeoff.writing import writable
     from results import form_costs
 
-    if download:
-        typer.echo(evaluator.download(benchmark), err=True)
     place = writable(workspace)
-    settings = {"tasks": tasks, "prompting": prompting, "samples": samples, "temperature": temperature}
-    settings |= {"engine": engine, "slots": slots}
     with place.store() as store, drawn() as progress:
-        chosen = evaluator.choose_models(store, place, models or (), forms or (), url)
-        if rescore:
-            rule = evaluator.Rule(extract, before_solution=before_solution)
-            found = evaluator.rescore_stored(chosen, benchmark, store, progress, rule)
+        questions = asked_for(
+            told.benchmark, told.wishes, store, told.dry_run or told.own != _USUAL, told.rule is not None
+        )
+        chosen = evaluator.choose_models(store, place, names, () if told.dry_run else forms, url)
+        benchmark = questions.name if questions else told.benchmark
+        if questions is not None and told.dry_run:
+            show_questions(questions, {**settings, **told.own}, chosen, told.json)
+            return
+        if questions is not None:
+            own = {**settings, **told.own}
+            found = evaluator.evaluate_questions(chosen, questions, store, place, own, progress)
+        elif told.rule is not None:
+            found = evaluator.rescore_stored(chosen, benchmark, store, progress, told.rule)
         else:
-            rows = _held_out(experiment, place) if benchmark == "heldout" and experiment else None
-            settings["max_tokens"] = max_tokens
+            rows = _held_out(told.experiment, place) if benchmark == "heldout" and told.experiment else None
+            settings = {**settings, "max_tokens": settings["max_tokens"] or 512}
             found = evaluator.measure(chosen, benchmark, store, place, settings, rows, progress)
         known = {one.id: one for one in store.models.list()}
         costs = {one.model: one for one in form_costs(store, benchmark, chosen)} if forms else {}
-    _print(found, known, costs, json_)
-    if rescore and not json_:
+    _print(found, known, costs, told.json)
+    if told.rule is not None and not told.json:
         _print_rules(found, known)
+
+
+_USUAL = {"choices": "answer", "skip_bad": False}
+"""What question sets are asked by unless told."""
 
 
 def _held_out(experiment: Path, place: Workspace) -> Sequence[Any]:

@@ -11,8 +11,10 @@ from dashboard.charts.layout import downwards, figure, interval, looks
 from dashboard.escaping import chart_label
 from dashboard.palette import Style
 
-VERDICTS = ("passed", "wrong", "timed_out", "truncated", "no_code", "syntax_error", "memory", "forbidden", "error")
-_SHADES = ("#009E73", "#D55E00", "#E69F00", "#CC79A7", "#882255", "#999933", "#56B4E9", "#0072B2", "#808080")
+VERDICTS = (
+    "passed", "wrong", "no_answer", "timed_out", "truncated", "no_code", "syntax_error", "memory", "forbidden", "error",
+)  # fmt: skip
+_SHADES = ("#009E73", "#D55E00", "#F0E442", "#E69F00", "#CC79A7", "#882255", "#999933", "#56B4E9", "#0072B2", "#808080")
 
 
 def scores_with_intervals(

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol, TypeVar
 
 from evaluator.errors import ModelUnmeasurable
-from evaluator.tasks.task import Task
 
 
-def choose_tasks(tasks: Sequence[Task], wanted: int | Sequence[str | int] | None) -> tuple[list[Task], str]:
+class Named(Protocol):
+    """A task or an item: what has an id."""
+
+    @property
+    def id(self) -> str: ...
+
+
+T = TypeVar("T", bound=Named)
+
+
+def choose_tasks(tasks: Sequence[T], wanted: int | Sequence[str | int] | None) -> tuple[list[T], str]:
     """The tasks to measure and the label of the subset; empty for the whole benchmark.
 
     A number takes that many, spread evenly and always the same ones.
@@ -22,7 +32,7 @@ def choose_tasks(tasks: Sequence[Task], wanted: int | Sequence[str | int] | None
             raise ModelUnmeasurable(f"{wanted} tasks cannot be measured; give a number from 1 to {total}")
         chosen = [tasks[(2 * place + 1) * total // (2 * wanted)] for place in range(wanted)]
     else:
-        by_name: dict[str | int, Task] = {task.id: task for task in tasks} | dict(enumerate(tasks))
+        by_name: dict[str | int, T] = {task.id: task for task in tasks} | dict(enumerate(tasks))
         strange = [name for name in wanted if name not in by_name]
         if strange:
             raise ModelUnmeasurable(f"No task {strange[0]!r} in the benchmark: {total} tasks, {tasks[0].id} first")

@@ -68,9 +68,9 @@ def contrast(a: Quality, b: Quality, items: Sequence[str] | None = None) -> Cont
     first, second = (np.array([side.items[item] for item in shared]) for side in (a, b))
     if not higher:
         return _rows(first, second, np.array([a.weights[item] for item in shared]))
-    if a.samples == 1 and b.samples == 1:
+    if a.yes_or_no and b.yes_or_no:
         return _verdicts(first > 0.5, second > 0.5)
-    return _numbers(first, second)
+    return _numbers(first, second, a.metric)
 
 
 def p_value(a: Quality, b: Quality, items: Sequence[str] | None = None) -> float | None:
@@ -82,7 +82,7 @@ def p_value(a: Quality, b: Quality, items: Sequence[str] | None = None) -> float
     if not shared:
         return None
     first, second = (np.array([side.items[item] for item in shared]) for side in (a, b))
-    if a.higher_is_better and a.samples == b.samples == 1:
+    if a.yes_or_no and b.yes_or_no:
         passed_a, passed_b = first > 0.5, second > 0.5
         return statistics.mcnemar_exact(int((passed_a & ~passed_b).sum()), int((~passed_a & passed_b).sum()))
     return statistics.sign_flip(first, second)
@@ -234,11 +234,11 @@ def _verdicts(a: np.ndarray, b: np.ndarray) -> Contrast:
     )
 
 
-def _numbers(a: np.ndarray, b: np.ndarray) -> Contrast:
-    """Shares of several answers that pass, (tasks,) and (tasks,)."""
+def _numbers(a: np.ndarray, b: np.ndarray, metric: str) -> Contrast:
+    """Shares of several answers that pass, or of graded ones, (tasks,) and (tasks,)."""
     spread = statistics.paired_bootstrap(a, b)
     return Contrast(
-        metric="pass@1",
+        metric=metric,
         method="sign flips",
         items=len(a),
         value_a=float(a.mean()),

@@ -202,7 +202,7 @@ def _with_quality(candidate: Candidate, shelf: Shelf) -> Candidate:
         missing = (*candidate.missing, why) if why.run else candidate.missing
         return dataclasses.replace(candidate, reasons=(*candidate.reasons, why.reason), missing=missing)
     figure = _quality_figure(quality, shelf.common)
-    stored = score_of(quality.evaluation, metric_of(shelf.benchmark))
+    stored = score_of(quality.evaluation, quality.metric)
     everything = None
     if stored is not None and figure is not None and stored.n != figure.n:
         evaluation = quality.evaluation
@@ -218,7 +218,7 @@ def _quality_figure(quality: Quality, common: Sequence[str]) -> Figure | None:
     if total is None:
         return None
     low, high = total.low, total.high
-    if quality.higher_is_better and quality.samples == 1:
+    if quality.yes_or_no:
         low, high = statistics.wilson_interval(round(total.value * total.n), total.n)
     elif quality.items and len(common) > 1:
         spread = statistics.mean_interval([quality.items[item] for item in common])
@@ -299,7 +299,7 @@ def _judged(
         chosen=chosen.model_id if chosen else None,
         best=best,
         benchmark=shelf.benchmark,
-        metric=metric_of(shelf.benchmark),
+        metric=shelf.metric,
         items=len(shelf.common) or max((one.quality.n for one in marked.values() if one.quality), default=0),
         left_out=left_out,
         limits=limits.all(),

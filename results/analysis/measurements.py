@@ -42,6 +42,9 @@ DEQUANTIZED = "transformers over dequantized weights"
 QUALITY = {"humaneval": "pass@1", "heldout": "bits_per_byte"}
 """The benchmarks that rank models unasked, preferred first, and their metric."""
 
+GRADED = "mean_share"
+"""The metric of evaluations whose answers get shares from 0 to 1 where others pass or fail."""
+
 ANSWER_TOKENS = 128
 """Length of the answer whose duration stands for a model's speed: long answers do not make a model slow."""
 
@@ -63,9 +66,19 @@ class Quality:
     def higher_is_better(self) -> bool:
         return self.evaluation.benchmark != "heldout"
 
+    @property
+    def metric(self) -> str:
+        """What ranks by this evaluation."""
+        return metric_of(self.evaluation.benchmark, self.evaluation)
+
+    @property
+    def yes_or_no(self) -> bool:
+        """Whether each item has one answer, which passes or fails: what binomial intervals and McNemar's test need."""
+        return self.higher_is_better and self.samples == 1 and self.metric != GRADED
+
     def total(self, items: Iterable[str] | None = None) -> Score | None:
         """The metric over `items` (all without them); from the stored score where there are no outcomes."""
-        metric = metric_of(self.evaluation.benchmark)
+        metric = self.metric
         if not self.items:
             return score_of(self.evaluation, metric)
         chosen = list(self.items if items is None else items)
@@ -97,13 +110,23 @@ class Shelf:
     """Items that all of `found` with outcomes share, sorted."""
 
     @property
+    def metric(self) -> str:
+        """What its models are ranked by."""
+        return next((one.metric for one in self.found.values()), metric_of(self.benchmark))
+
+    @property
     def engines_said(self) -> str:
         """That what answered differs between the models, in a sentence; empty where it does not."""
         return engines_said({one.model.name: one.engine for one in self.found.values()})
 
 
-def metric_of(benchmark: str) -> str:
-    """The metric of a benchmark: pass@1 for all whose answers pass or fail, such as HumanEval+ or a file of a user."""
+def metric_of(benchmark: str, evaluation: Evaluation | None = None) -> str:
+    """The metric of a benchmark: pass@1 for all whose answers pass or fail, such as HumanEval+ or a file of a user.
+
+    evaluation: one by it, whose answers may be graded.
+    """
+    if evaluation is not None and score_of(evaluation, GRADED) is not None:
+        return GRADED
     return QUALITY.get(benchmark, "pass@1")
 
 

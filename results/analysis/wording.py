@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 
 from results.analysis.findings import ALPHA, Candidate, Change, Comparison, Contrast, Decision, Figure, Limit
-from results.analysis.measurements import engines_said
+from results.analysis.measurements import QUALITY, engines_said
 
 NAMES = {
     "humaneval": "HumanEval pass@1", "humaneval+": "HumanEval+ pass@1", "mbpp": "MBPP pass@1", "mbpp+": "MBPP+ pass@1",
@@ -61,13 +61,13 @@ def figure_text(figure: Figure) -> str:
 
 
 def points(found: Contrast, value: float) -> str:
-    """A difference of quality in its unit: points of 100 for pass@1."""
-    return f"{100 * value:+.1f} points" if found.metric == "pass@1" else f"{value:+.4f} bits per byte"
+    """A difference of quality in its unit: points of 100 for shares of what is right."""
+    return f"{value:+.4f} bits per byte" if found.metric == QUALITY["heldout"] else f"{100 * value:+.1f} points"
 
 
 def needed(found: Contrast) -> str:
     """What it would take to tell the two apart."""
-    unit = "tasks" if found.metric == "pass@1" else "rows"
+    unit = "rows" if found.metric == QUALITY["heldout"] else "tasks"
     if found.items_needed is None:
         widest = max(abs(found.low), abs(found.high))
         allowed = f"up to {points(found, widest).lstrip('+')}" if math.isfinite(widest) else "any size"
@@ -302,7 +302,7 @@ def _cheapest(decision: Decision, chosen: Candidate, best: Candidate) -> str:
     if chosen.model_id == best.model_id:
         return said
     worst = next(tie.contrast for tie in decision.ties if tie.model_id == chosen.model_id)
-    at_worst = worst.high if worst.metric == "pass@1" else worst.low
+    at_worst = worst.low if worst.metric == QUALITY["heldout"] else worst.high
     return f"{said} Tied is not equal: it may be {points(worst, abs(at_worst)).lstrip('+')} behind {best.model}."
 
 

@@ -1,0 +1,108 @@
+"""What `bakeoff evaluate --benchmark mine.csv` says of a file of questions before anything is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from evaluator import QuestionSet, Wishes
+    from results import Model, Store
+
+PROMPTS_SHOWN = 3
+BAD_SHOWN = 20
+
+
+def wishes_of(question: str, answer: str, check: str | None) -> Wishes | None:
+    """How a file is to be read; None where nothing is said, so that what was said before holds."""
+    import evaluator
+
+    return evaluator.Wishes(question, answer, check) if question or answer or check else None
+
+
+def asked_for(
+    benchmark: str, wishes: Wishes | None, store: Store, own_options: bool, rescore: bool
+) -> QuestionSet | None:
+    """The question set that a benchmark is; None for any other, for which the options of question sets are refused.
+
+    Raises: ModelUnmeasurable, BenchmarkUnreadable.
+    """
+    import evaluator
+
+    questions = evaluator.question_set(benchmark, wishes, store)
+    if questions is None and (wishes is not None or own_options):
+        raise evaluator.ModelUnmeasurable(
+            f"{benchmark} is no file of your own questions: --check, --question, --answer, --choices, --dry-run and "
+            "--skip-bad are for those"
+        )
+    if questions is not None and rescore:
+        raise evaluator.ModelUnmeasurable(f"{benchmark} is checked as it is asked: leave --rescore out")
+    return questions
+
+
+def show_questions(questions: QuestionSet, settings: Mapping[str, Any], models: Sequence[Model], as_json: bool) -> None:
+    """Print the format, the items, their checks, what cannot be read, and three questions as they will be asked."""
+    import json
+
+    from bakeoff.listing import spelt_out
+
+    found = description(questions, settings, models)
+    if as_json:
+        print(json.dumps(found, indent=1))
+        return
+    for line in lines(found):
+        print(spelt_out(line, kept="\n"))
+
+
+def description(questions: QuestionSet, settings: Mapping[str, Any], models: Sequence[Model]) -> dict[str, Any]:
+    """The same as data. Raises: ModelUnmeasurable for wrong settings."""
+    import evaluator
+
+    chosen = evaluator.question_settings(settings)
+    spread = [questions.items[len(questions.items) * place // PROMPTS_SHOWN] for place in range(PROMPTS_SHOWN)]
+    spread = list({item.id: item for item in spread}.values()) if questions.items else []
+    ways: tuple[Literal["chat", "raw"], ...] = (chosen.prompting,) if chosen.prompting else ("chat", "raw")
+    return {
+        "name": questions.name,
+        "file": questions.path,
+        "format": questions.format,
+        "items": len(questions.items),
+        "measured": min(len(questions.items), chosen.tasks) if isinstance(chosen.tasks, int) else len(questions.items),
+        "checks": questions.checks,
+        "choices": chosen.choices,
+        "notes": list(questions.notes),
+        "bad": [{"where": bad.where, "reason": bad.reason} for bad in questions.bad],
+        "models": [model.name for model in models],
+        "prompts": [
+            {
+                "item": item.id,
+                "where": item.where,
+                "asked": {way: evaluator.shown(item, chosen, way) for way in ways},
+                "checks": [{"check": check.words, "wanted": check.wanted} for check in item.checks],
+            }
+            for item in spread
+        ],
+    }
+
+
+def lines(found: Mapping[str, Any]) -> list[str]:
+    """The description for people."""
+    checks = ", ".join(f"{words} of {count}" for words, count in found["checks"].items()) or "none"
+    told = [f"{found['name']}: {found['items']} items out of {found['file']}", f"format: {found['format']}"]
+    told += [f"checks: {checks}", *(f"note: {note}" for note in found["notes"])]
+    for bad in found["bad"][:BAD_SHOWN]:
+        told.append(f"not read: {bad['where']}: {bad['reason']}")
+    if len(found["bad"]) > BAD_SHOWN:
+        told.append(f"not read: {len(found['bad']) - BAD_SHOWN} more; all of them: --json")
+    for one in found["prompts"]:
+        for way, text in one["asked"].items():
+            told.append(f"\n--- item {one['item']}, {_WAYS[way]} ({one['where']})\n{text}")
+        told += [f"    right: {check['wanted']!r} by {check['check']}"[:500] for check in one["checks"]]
+    models = ", ".join(found["models"]) or "no model: name some"
+    told.append(f"\nNothing was asked. To be asked {found['measured']} items: {models}")
+    if found["bad"]:
+        told.append(f"{len(found['bad'])} items cannot be read: mend them, or measure without them: --skip-bad")
+    return told
+
+
+_WAYS = {"chat": "for a model with a chat template", "raw": "for one without, which goes on with the text"}

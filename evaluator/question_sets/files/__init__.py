@@ -1,0 +1,1 @@
+"""Question sets out of files: tables, JSON Lines, Parquet, promptfoo, lm-eval."""

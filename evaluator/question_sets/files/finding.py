@@ -1,0 +1,61 @@
+"""Which benchmark a text names: a question set by its file or its name, or another measurement.
+
+Not here: reading (`evaluator.question_sets.files.reading`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from evaluator.errors import BenchmarkUnreadable
+from evaluator.jsonlines import read_values
+from evaluator.question_sets.files.reading import is_question_file, read_question_set
+from evaluator.question_sets.files.rows import Wishes
+from evaluator.question_sets.items import QuestionSet
+from evaluator.tasks import evalplus
+from evaluator.tasks.benchmarks import TAKEN
+from results import Store, is_there
+
+
+def question_set(benchmark: str, wishes: Wishes | None = None, store: Store | None = None) -> QuestionSet | None:
+    """The question set of a file, or of a name that one was measured under; None for any other benchmark.
+
+    Raises: BenchmarkUnreadable for a file that is none, and for a name whose file has gone.
+    """
+    if benchmark in TAKEN:
+        return None
+    path = Path(benchmark).expanduser()
+    if not is_there(path):
+        return _remembered(benchmark, wishes, store)
+    if not is_question_file(path.name) or _is_of_programs(path):
+        return None
+    return read_question_set(path, wishes)
+
+
+def _remembered(name: str, wishes: Wishes | None, store: Store | None) -> QuestionSet | None:
+    report = store.reports.get(name, "question_set") if store is not None else None
+    if report is None:
+        return None
+    path = Path(str(report.payload.get("file")))
+    if not is_there(path):
+        raise BenchmarkUnreadable(
+            f"The questions of {name} were in {path}, which is not there any more: name their file"
+        )
+    told = report.payload.get("wishes")
+    return read_question_set(path, wishes or (Wishes(**told) if isinstance(told, Mapping) else None), name)
+
+
+def _is_of_programs(path: Path) -> bool:
+    """Whether a file is one of HumanEval's, MBPP's or EvalPlus's shape (`evaluator.tasks.benchmarks`)."""
+    if not path.name.lower().removesuffix(".gz").endswith((".jsonl", ".json", ".parquet")):
+        return False
+    try:
+        first: Any = next((value for _, value in read_values(path, BenchmarkUnreadable)), None)
+    except BenchmarkUnreadable:
+        return False
+    if not isinstance(first, Mapping):
+        return False
+    shaped = {"prompt", "entry_point", "test"} <= first.keys() and "task_id" in first
+    return shaped or "test_list" in first or evalplus.has_inputs(first)

@@ -1,0 +1,181 @@
+"""Question sets from files to scores in the store: an endpoint whose replies are known, and miniature weights."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engines import EngineError
+from evaluator import BenchmarkUnreadable, ModelUnmeasurable, evaluate_questions, read_question_set, sandbox_available
+from results import Limits, Model, Store, Workspace, compare, decide
+from tests.evaluator.question_sets.files import lines
+
+
+class Endpoint(BaseHTTPRequestHandler):
+    """Answers what its server has for the last user turn; breaks off where that is nothing."""
+
+    server: Any
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.asked.append(body["messages"])
+        replies = self.server.replies.get(body["model"], {})
+        reply = next((text for part, text in replies.items() if part in body["messages"][-1]["content"]), None)
+        if reply is None:
+            self.send_response(500)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        pieces = [{"delta": {"content": reply}, "index": 0}, {"delta": {}, "index": 0, "finish_reason": "stop"}]
+        said = "".join(f"data: {json.dumps({'choices': [piece]})}\n\n" for piece in pieces) + "data: [DONE]\n\n"
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Content-Length", str(len(said)))
+        self.end_headers()
+        self.wfile.write(said.encode())
+
+    def log_message(self, *said: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Any]:
+    server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Endpoint)
+    server.asked, server.replies = [], {}
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def model(store: Store, endpoint: Any, name: str, **replies: str) -> Model:
+    endpoint.replies[name] = {part.replace("_", " "): text for part, text in replies.items()}
+    url = f"http://127.0.0.1:{endpoint.server_port}/v1"
+    return store.models.add(Model(name, name, "remote", name, name, 0, url, details={"model": name}))
+
+
+ROWS = [
+    {"question": "Capital of France?", "answer": "Paris", "tags": ["cities"]},
+    {"question": "Two and two?", "answer": 4, "tags": ["sums"]},
+    {"question": "Three and three?", "answer": 6, "tags": ["sums"]},
+    {"question": "Which is hot?", "choices": ["ice", "fire"], "answer": "fire"},
+]
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.jsonl"
+    path.write_bytes(lines(*ROWS))
+    return path
+
+
+def test_replies_become_verdicts_scores_and_comparisons(
+    store: Store, workspace: Workspace, endpoint: Any, mine: Path
+) -> None:
+    good = model(store, endpoint, "good", France="Paris.", Two="It is 4.", Three="6", hot="B")
+    poor = model(store, endpoint, "poor", France="Lyon", Two="four", Three="no idea", hot="A")
+    questions = read_question_set(mine)
+    first, second = evaluate_questions([good, poor], questions, store, workspace)
+    assert first.benchmark == "mine" and first.status == second.status == "finished"
+    assert {score.metric: score.value for score in first.scores} == {"pass@1": 1.0, "no_answer_share": 0.0}
+    assert {score.metric: score.value for score in second.scores} == {"pass@1": 0.0, "no_answer_share": 0.5}
+    assert second.details["verdicts"] == {"wrong": 2, "no_answer": 2}
+    assert first.details["tags"]["sums"]["value"] == 1.0 and first.details["tags"]["sums"]["n"] == 2
+    outcome = next(one.details for one in store.evaluations.outcomes(second.id) if one.item == "1")
+    assert (outcome["answer"], outcome["found"], outcome["wanted"]) == ("Lyon", "lyon", ["Paris"])
+    shown = next(turns for turns in endpoint.asked if "hot" in turns[-1]["content"])[-1]["content"]
+    assert shown == "Which is hot?\n\nA) ice\nB) fire\n\nAnswer with the letter of the right choice."
+    contrast = compare(store, good, poor, "mine").quality
+    assert contrast is not None and (contrast.method, contrast.only_a, contrast.items) == ("mcnemar", 4, 4)
+    assert decide(store, Limits(), benchmark="mine").best == "good"
+    before = len(endpoint.asked)
+    assert evaluate_questions([good, poor], questions, store, workspace) == [first, second]
+    assert len(endpoint.asked) == before
+
+
+def test_an_interrupted_set_goes_on_with_what_is_left(
+    store: Store, workspace: Workspace, endpoint: Any, mine: Path
+) -> None:
+    some = model(store, endpoint, "some", France="Paris", Two="4")
+    questions = read_question_set(mine)
+    with pytest.raises(EngineError, match="answered 500"):
+        evaluate_questions([some], questions, store, workspace, {"slots": 1})
+    (failed,) = store.evaluations.list(benchmark="mine")
+    assert failed.status == "failed" and len(store.evaluations.outcomes(failed.id)) == 2
+    endpoint.replies["some"] |= {"Three": "six", "hot": "B"}
+    before = len(endpoint.asked)
+    (done,) = evaluate_questions([some], questions, store, workspace, {"slots": 1})
+    assert len(endpoint.asked) - before == 2
+    assert done.id == failed.id and done.details["verdicts"] == {"passed": 3, "no_answer": 1}
+
+
+def test_shares_are_compared_as_shares(store: Store, workspace: Workspace, endpoint: Any, tmp_path: Path) -> None:
+    rows = [{"question": f"Say {n} red foxes", "answer": f"{n} red foxes", "check": "token_f1"} for n in range(8)]
+    (tmp_path / "graded.jsonl").write_bytes(lines(*rows))
+    questions = read_question_set(tmp_path / "graded.jsonl")
+    half = model(store, endpoint, "half", Say="red")
+    nothing = model(store, endpoint, "nothing", Say="blue whales")
+    first, second = evaluate_questions([half, nothing], questions, store, workspace)
+    assert {score.metric: score.value for score in first.scores} == {"mean_share": 0.5, "no_answer_share": 0.0}
+    assert {score.metric: score.value for score in second.scores} == {"mean_share": 0.0, "no_answer_share": 0.0}
+    contrast = compare(store, half, nothing, "graded").quality
+    assert contrast is not None and contrast.metric == "mean_share" and contrast.method == "sign flips"
+    assert contrast.difference == pytest.approx(0.5) and contrast.p_value < 0.05
+    decision = decide(store, Limits(), benchmark="graded")
+    assert (decision.best, decision.metric) == ("half", "mean_share") and "bits per byte" not in decision.paragraph
+
+
+def test_a_set_with_bad_items_is_measured_only_where_that_is_said(
+    store: Store, workspace: Workspace, endpoint: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "half.csv").write_text("question,answer\nTwo and two?,4\nThree?\n")
+    questions = read_question_set(tmp_path / "half.csv")
+    one = model(store, endpoint, "one", Two="4")
+    with pytest.raises(BenchmarkUnreadable, match=r"1 of 2 items of half .*half.csv, line 3: has 1 cells.*--skip-bad"):
+        evaluate_questions([one], questions, store, workspace)
+    (found,) = evaluate_questions([one], questions, store, workspace, {"skip_bad": True})
+    assert found.subset == "1 items, without 1 that cannot be read" and len(found.details["left_out"]) == 1
+
+
+def test_another_right_answer_is_another_test(
+    store: Store, workspace: Workspace, endpoint: Any, tmp_path: Path
+) -> None:
+    one = model(store, endpoint, "one", Two="4")
+    found = []
+    for answer in ("4", "5"):
+        (tmp_path / "sum.csv").write_text(f"question,answer\nTwo and two?,{answer}\n")
+        found += evaluate_questions([one], read_question_set(tmp_path / "sum.csv"), store, workspace)
+    assert [one.scores[0].value for one in found] == [1.0, 0.0] and found[0].id != found[1].id
+
+
+@pytest.mark.skipif(not sandbox_available()[0], reason=f"no sandbox: {sandbox_available()[1]}")
+def test_programs_are_run_in_the_sandbox(store: Store, workspace: Workspace, endpoint: Any, tmp_path: Path) -> None:
+    rows = [
+        {"question": f"Write {name}(a, b), the sum.", "test": f"assert {name}(1, 2) == 3"} for name in ("add", "sum2")
+    ]
+    (tmp_path / "code.jsonl").write_bytes(lines(*rows))
+    right = "```python\ndef add(a, b):\n    return a + b\n```"
+    coder = model(store, endpoint, "coder", add=right, sum2="def sum2(a, b):\n    return a - b")
+    (found,) = evaluate_questions([coder], read_question_set(tmp_path / "code.jsonl"), store, workspace)
+    assert found.details["verdicts"] == {"passed": 1, "wrong": 1}
+    assert "whole Python function `add`" in endpoint.asked[0][-1]["content"] + endpoint.asked[1][-1]["content"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [({"temprature": 1}, "evaluate.tests.temprature"), ({"samples": 2}, "set temperature"),
+     ({"choices": "likelihood", "engine": "llamacpp"}, "likelihood"), ({"tasks": 0}, "0 tasks cannot")],
+)  # fmt: skip
+def test_settings_that_cannot_be_are_refused(
+    store: Store, workspace: Workspace, mine: Path, settings: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ModelUnmeasurable, match=said):
+        evaluate_questions([], read_question_set(mine), store, workspace, settings)
