@@ -14,7 +14,7 @@ import engines
 import trainer
 from bakeoff.experiment.failures import Failure, ends_everything
 from engines import Added, Found, Wishes
-from results import BakeoffError, Model, NotFound, Progress, Store, Workspace
+from results import BakeoffError, Form, Model, NotFound, Progress, Store, Workspace
 from trainer import Experiment, MadeElsewhere
 
 
@@ -32,11 +32,22 @@ class Elsewhere:
 
 
 @dataclass(frozen=True)
+class Standing:
+    """A model that is measured as it stands: what decides how long that takes."""
+
+    form: Form
+    weights: Path
+    """Folder or GGUF file of the weights that it answers with: of an adapter its base's."""
+
+
+@dataclass(frozen=True)
 class Foreseen:
     """What adding would do, as `bakeoff plan` says it."""
 
     lines: tuple[str, ...]
     problems: tuple[str, ...]
+    standing: tuple[Standing, ...] = ()
+    """Those that are on this machine already."""
 
 
 def added(
@@ -72,11 +83,12 @@ def added(
 
 def foreseen(experiment: Experiment, store: Store, workspace: Workspace, progress: Progress) -> Foreseen:
     """What would become of the models of the file: checked, nothing registered and nothing downloaded."""
-    lines, problems = [], []
+    lines, problems, standing = [], [], list[Standing]()
     for entry in experiment.models:
         try:
             if model := in_store(entry, store):
                 lines.append(f"{model.name}: in the store, {model.form} of {model.base}")
+                standing.append(Standing(model.form, workspace.resolve(model.base_path or model.path)))
             elif fetched := engines.to_fetch(entry.source):
                 lines.append(f"{fetched}; it is checked then")
             else:
@@ -87,10 +99,12 @@ def foreseen(experiment: Experiment, store: Store, workspace: Workspace, progres
                     )
                     if one.refused:
                         problems.append(f"models: {one.name} would not be added: {refusal(one)}")
+                    elif one.form and one.weights:
+                        standing.append(Standing(one.form, one.weights))
                     lines += [f"  {check.detail}" for check in one.checks if check.state == "note"]
         except BakeoffError as error:
             problems.append(f"models: {' '.join(str(error).split())}")
-    return Foreseen(tuple(lines), tuple(problems))
+    return Foreseen(tuple(lines), tuple(problems), tuple(one for one in standing if one.form != "remote"))
 
 
 def in_store(entry: MadeElsewhere, store: Store) -> Model | None:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 import evaluator
+import trainer
+from bakeoff.experiment.elsewhere import Standing
 from engines import Place, Sizes, llamacpp_gpus, places, this_device
 from evaluator import Batch, Where
 from results import BakeoffError, Form
@@ -45,21 +48,38 @@ class Whole:
     """Where GGUF files are asked."""
 
 
-def foretold(evaluate: Evaluate, plan: Plan, named: Sequence[Place] | None = None) -> tuple[Whole, ...]:
+@dataclass(frozen=True)
+class Others:
+    """The models that an experiment does not train, and what is measured of them."""
+
+    standing: tuple[Standing, ...] = ()
+    heldout_tokens: float = 0.0
+    """Of the held-out rows, in all."""
+
+
+NOBODY = Others()
+
+
+def foretold(
+    evaluate: Evaluate, plan: Plan, named: Sequence[Place] | None = None, others: Others = NOBODY
+) -> tuple[Whole, ...]:
     """The time at every place that the plan names; none where a base's shape or rows cannot be had here.
 
     `named`: the plan's places, this machine's CPU first.
-    Raises: BakeoffError for settings of a measurement that it refuses.
+    Raises: BakeoffError for settings of a measurement that it refuses; BaseUnavailable for weights without a shape.
     """
     if any(group.shape is None or group.validation_tokens is None for group in plan.groups):
         return ()
     named = named or places(this_device("cpu").dtype)
-    wholes = []
+    wholes, asides = [], aside(evaluate, others.standing)
     for place in named:
         where = Where(place, place if place.kind == "gpu" and llamacpp_gpus() else named[0], named[0])
-        parts = [Part("training", "", sum(_training(group, place.name) for group in plan.groups))]
+        trained = sum(_training(group, place.name) for group in plan.groups)
+        parts = [Part("training", "", trained)] if plan.groups else []
         for group in plan.groups:
-            parts += _parts(evaluate, group, where)
+            tokens = float(group.validation_tokens or 0)
+            parts += _parts(evaluate, [(batch, False) for batch in batches(evaluate, group)], tokens, where)
+        parts += _parts(evaluate, asides, others.heldout_tokens, where)
         summed = _summed(parts)
         wholes.append(Whole(place.name, sum(part.seconds for part in summed), summed, where.llamacpp.name))
     return tuple(wholes)
@@ -69,16 +89,19 @@ def _training(group: Group, place: str) -> float:
     return next(need.seconds for need in group.needs if need.device == place)
 
 
-def _parts(wanted: Evaluate, group: Group, where: Where) -> list[Part]:
-    """Exports and measurements of one base's models."""
+def _parts(wanted: Evaluate, asked: Sequence[tuple[Batch, bool]], tokens: float, where: Where) -> list[Part]:
+    """Exports and measurements of batches, each with whether it is there and measured whatever forms are asked for.
+
+    tokens: of the held-out rows.
+    """
     found = []
-    for batch in batches(wanted, group):
-        found.append(Part("export", batch.form, evaluator.export_of(batch, where)))
+    for batch, there in asked:
+        found.append(Part("export", batch.form, 0.0 if there else evaluator.export_of(batch, where)))
         for name, settings in wanted.measurements.items():
             forms = settings.get("forms", wanted.forms)
-            if batch.form in forms or batch.form in UNTOUCHED:
+            if there or batch.form in forms or batch.form in UNTOUCHED:
                 own = {key: value for key, value in settings.items() if key != "forms"}
-                found.append(Part(name, batch.form, _measuring(name, batch, own, group, where)))
+                found.append(Part(name, batch.form, _measuring(name, batch, own, tokens, where)))
     return [part for part in found if part.seconds]
 
 
@@ -86,9 +109,9 @@ UNTOUCHED: tuple[Form, ...] = ("base", "gguf-other")
 """Batches of a base alone, in a folder or a GGUF file."""
 
 
-def _measuring(name: str, batch: Batch, settings: Mapping[str, Any], group: Group, where: Where) -> float:
+def _measuring(name: str, batch: Batch, settings: Mapping[str, Any], tokens: float, where: Where) -> float:
     if name == "heldout":
-        return evaluator.heldout_of(batch, float(group.validation_tokens or 0), where)
+        return evaluator.heldout_of(batch, tokens, where)
     of = {"humaneval": evaluator.humaneval_of, "stopping": evaluator.stopping_of, "latency": evaluator.latency_of}[name]
     try:
         return of(batch, settings, where)
@@ -113,6 +136,34 @@ def batches(wanted: Evaluate, group: Group) -> list[Batch]:
         found.append(Batch(form, models, sizes, form in ("adapter", "lora-gguf"), beside, written))
     if wanted.base and own not in wanted.forms:
         found.append(Batch("gguf-other" if group.base_is_gguf else "base", 1, sizes, True))
+    return found
+
+
+def aside(wanted: Evaluate, standing: Sequence[Standing]) -> list[tuple[Batch, bool]]:
+    """The batches of models that are there already, each with whether its form is the only one that it is measured in.
+
+    Adapters of one base are exported and measured as trained ones are; whole folders one by one; files as they are.
+    Raises: BaseUnavailable.
+    """
+    found = list[tuple[Batch, bool]]()
+    alike: dict[tuple[Form, Path], int] = {}
+    for one in standing:
+        alike[one.form, one.weights] = alike.get((one.form, one.weights), 0) + 1
+    for (form, weights), count in alike.items():
+        shape = trainer.base_shape(str(weights))
+        is_gguf = weights.suffix == ".gguf"
+        if form == "adapter":
+            names = tuple(f"{weights}-{number}" for number in range(count))
+            group = Group(str(weights), names, shape.parameters, shape=shape, base_is_gguf=is_gguf)
+            found += [(batch, False) for batch in batches(wanted, group)]
+            continue
+        sizes = Sizes(shape.layers, shape.linear_parameters, shape.vocabulary * shape.hidden)
+        if form != "merged":
+            found.append((Batch(form, count, sizes, form == "lora-gguf"), True))
+            continue
+        for other in dict.fromkeys("merged" if other == "adapter" else other for other in wanted.forms):
+            if other != "lora-gguf":
+                found.append((Batch(other, count, sizes, shared=False), other == "merged"))
     return found
 
 

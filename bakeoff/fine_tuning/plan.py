@@ -5,12 +5,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from bakeoff.options import JsonOption, WorkspaceOption
+
+CHARACTERS_A_TOKEN = 4.0
+"""Of code and English prose, about."""
 
 
 def plan(
@@ -27,7 +31,7 @@ def plan(
     import trainer
     from bakeoff import progress
     from bakeoff.experiment.elsewhere import foreseen
-    from bakeoff.experiment.foretelling import foretold
+    from bakeoff.experiment.foretelling import Others, foretold
     from bakeoff.experiment.pipeline import without_sandbox
     from bakeoff.fine_tuning.plan_text import models_text, plan_text
     from results import BakeoffError, Workspace
@@ -37,9 +41,12 @@ def plan(
     with progress.drawn() as report, place.store() as store:
         found = trainer.plan(experiment, place, report)
         others = foreseen(experiment, store, place, report)
+        asked = bool(others.standing and experiment.data.sources and experiment.evaluate.heldout is not None)
+        tokens = _tokens(trainer.validation_rows(experiment, place)) if asked else 0.0
     found = dataclasses.replace(found, problems=(*found.problems, *others.problems))
     try:
-        wholes = foretold(experiment.evaluate, found) if found.groups else ()
+        there = Others(others.standing, tokens)
+        wholes = foretold(experiment.evaluate, found, others=there) if found.groups or there.standing else ()
     except BakeoffError as error:
         wholes, found = (), dataclasses.replace(found, problems=(*found.problems, str(error)))
     if unscored := without_sandbox(experiment):
@@ -51,3 +58,8 @@ def plan(
         print(plan_text(found, wholes, models_text(others, experiment)))
     if found.problems:
         sys.exit(1)
+
+
+def _tokens(rows: Sequence[Any]) -> float:
+    """About how many tokens held-out conversations have, whoever counts them."""
+    return sum(len(str(turn["content"])) for row in rows for turn in row.messages) / CHARACTERS_A_TOKEN

@@ -27,7 +27,7 @@ def plan_text(plan: Plan, wholes: Sequence[Whole], models: Sequence[str] = ()) -
         lines += _group_lines(group)
     lines += ["", *models] if models else []
     if wholes:
-        beside = ", without what is measured of the models made elsewhere" if models else ""
+        beside = " (less what is measured already; endpoints and downloads not counted)" if models else ""
         lines += ["", f"the whole experiment, within a factor of two{beside}:"]
         width = max(len(whole.device) for whole in wholes)
         lines += [f"  {whole.device:<{width}} {_whole(whole)}" for whole in wholes]

@@ -30,6 +30,7 @@ from engines.gguf_format.header import read_header
 from engines.identity import adapter_sha256, base_sha256, file_sha256
 from results import (
     BakeoffError,
+    Form,
     ImportRefused,
     Model,
     Progress,
@@ -59,6 +60,10 @@ class Added:
     """The store's record; None for one that was refused, or only looked at."""
     known: bool = False
     """It was in the store before."""
+    form: Form | None = None
+    """What it is registered as, or would be."""
+    weights: Path | None = None
+    """Folder or file of the weights that it answers with: of an adapter its base's. None for an endpoint."""
 
     @property
     def refused(self) -> bool:
@@ -203,7 +208,7 @@ class _Adding:
                 checklist.note(
                     "name", "It is archived with its run.", "To have it listed again: Archived, on the page Runs"
                 )
-            return Added(plan.found, known.name, tuple(checklist.checks), known, known=True)
+            return self.told(plan, known, known=True)
         if not checklist.failed and self.wishes.dry_run:
             self.history(plan)
         elif not checklist.failed:
@@ -215,7 +220,13 @@ class _Adding:
             else:
                 if made is not None:
                     return self.registered(plan, replace(made, run_id=self.history(plan)))
-        return Added(plan.found, plan.name, tuple(checklist.checks), None)
+        return self.told(plan, None)
+
+    def told(self, plan: Plan, model: Model | None, known: bool = False) -> Added:
+        """What became of a plan."""
+        weights = plan.base.path if plan.base else plan.found.path
+        checks, name = tuple(plan.checklist.checks), model.name if model else plan.name
+        return Added(plan.found, name, checks, model, known, plan.form, weights)
 
     def placed(self, plan: Plan) -> Model | None:
         """The record of a model whose files stay, or are copied; None where loading it speaks against it."""
@@ -313,7 +324,7 @@ class _Adding:
         payload = {"source": plan.found.source, "checks": [check.as_json() for check in checklist.checks]}
         self.store.reports.put(Report(model.id, REPORT, payload))  # first: no kill leaves a model without its checklist
         stored = self.store.models.add(model)
-        return Added(plan.found, stored.name, tuple(checklist.checks), stored)
+        return self.told(plan, stored)
 
     def register_base(self, base: Base, models: Sequence[Model]) -> None:
         """Put a base into the store that is not there: its fine-tunes are compared with it."""

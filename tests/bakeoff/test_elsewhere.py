@@ -91,6 +91,7 @@ def test_a_plan_says_what_would_be_added_and_writes_nothing(tmp_path: Path) -> N
         f"mine: peft over {base}, {tmp_path / 'mine'}",
         "in the formats gguf-q8_0; others as they are",
         "held-out loss is not measured: the file names no rows (data.sources)",
+        "the whole experiment, within a factor of two (less what is measured already",
         f"Problem: models: There is nothing at {tmp_path / 'gone'}",
         "Problem: models: hub:x names no repository",
     ):

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bakeoff.experiment.foretelling import Whole, batches, foretold
+from bakeoff.experiment.elsewhere import Standing
+from bakeoff.experiment.foretelling import Others, Whole, aside, batches, foretold
 from bakeoff.fine_tuning.plan_text import plan_text
 from engines import T4, Place, llamacpp_gpus
 from results import BakeoffError
-from trainer import Evaluate, Group, Plan
-from trainer.bases.registry import entry
+from trainer import Evaluate, Group, Plan, miniature
+from trainer.bases.registry import entry, packaged_path
 from trainer.planning.plan import Need
 
 CPU = Place("this CPU", "cpu", 16e9, "bfloat16", 200e9, 20e9, cores=2, triton=False)
@@ -82,6 +84,25 @@ def test_what_stands_beside_a_base_is_loaded_with_it() -> None:
     assert (over_folder["gguf-q4_0"].models, over_folder["gguf-q4_0"].files) == (3, 3)
     over_file = {batch.form: batch for batch in batches(evaluate, group(base_is_gguf=True))}
     assert {form: batch.models for form, batch in over_file.items()} == {"adapter": 2, "gguf-q4_0": 2, "gguf-other": 1}
+
+
+def test_models_that_are_there_already_take_the_time_of_trained_ones_without_training(tmp_path: Path) -> None:
+    folder, file = miniature("llama", tmp_path / "base"), packaged_path("smollm2-135m-instruct")
+    assert file is not None
+    evaluate = Evaluate.model_validate(EVERYTHING)
+    found = aside(evaluate, (Standing("adapter", folder), Standing("adapter", folder), Standing("merged", folder)))
+    assert [(batch.form, batch.models, there) for batch, there in found] == [
+        ("adapter", 3, False), ("gguf-q8_0", 3, False), ("merged", 1, True), ("gguf-q8_0", 1, False),
+    ]  # fmt: skip
+    plan = Plan("e", (), (), ())
+    alone, twice = (
+        foretold(evaluate, plan, (CPU,), Others((Standing("gguf-q4_0", file),) * count, 4_000.0))[0] for count in (1, 2)
+    )
+    assert [(part.stage, part.form) for part in alone.parts] == [
+        (stage, "gguf-q4_0") for stage in ("humaneval", "heldout", "stopping", "latency")
+    ], "a file is measured as it is, whatever formats are asked for"
+    assert alone.seconds < twice.seconds < 2.1 * alone.seconds
+    assert foretold(evaluate, plan, (CPU,), Others())[0].seconds == 0
 
 
 def test_settings_that_a_measurement_refuses_are_named_before_anything_is_spent() -> None:
