@@ -24,6 +24,8 @@ class Elsewhere:
 
     models: tuple[Model, ...]
     failures: tuple[Failure, ...] = ()
+    four_bit: tuple[tuple[Model, MadeElsewhere], ...] = ()
+    """Adapters that were trained over a 4-bit copy and stand over the 16-bit base, with what the file says of them."""
 
     @property
     def identities(self) -> frozenset[str]:
@@ -58,6 +60,7 @@ def added(
     Raises: what ends everything (`bakeoff.experiment.failures`).
     """
     models: list[Model] = []
+    four_bit: list[tuple[Model, MadeElsewhere]] = []
     failures: list[Failure] = []
     for entry in experiment.models:
         try:
@@ -70,15 +73,17 @@ def added(
             say(f"{entry.source} is not added: {failures[-1].reason}")
             continue
         models += [there] if there else []
+        four_bit += [(there, entry)] if there and over_four_bits(there, entry) else []
         for one in made:
             if one.model is None:
                 failures.append(Failure(one.name, "add", refusal(one)))
                 say(f"{one.name} is not added: {failures[-1].reason}")
             else:
                 models.append(one.model)
+                four_bit += [(one.model, entry)] if over_four_bits(one.model, entry) else []
                 say(f"{one.model.name} {'is in the store already' if one.known else told(one)}")
     unique = {model.id: model for model in models}
-    return Elsewhere(tuple(unique.values()), tuple(failures))
+    return Elsewhere(tuple(unique.values()), tuple(failures), tuple(four_bit))
 
 
 def foreseen(experiment: Experiment, store: Store, workspace: Workspace, progress: Progress) -> Foreseen:
@@ -116,12 +121,32 @@ def in_store(entry: MadeElsewhere, store: Store) -> Model | None:
         model = store.models.find(entry.source)
     except NotFound:
         return None
-    if entry.name or entry.base or entry.template or entry.base_quantization != "none":
+    if entry.name or entry.base or entry.template or entry.base_quantization not in ("auto", "none"):
         raise BakeoffError(
             f"models: {entry.source} is in the store, where name, base and template are what they are. "
             "Leave them out, or give the folder or file that it came from"
         )
     return model
+
+
+def over_four_bits(model: Model, entry: MadeElsewhere) -> bool:
+    """Whether an adapter was trained over a 4-bit copy of the base that it stands over, and both may be measured."""
+    added = model.details.get("added")
+    base = str(added.get("base", "")) if isinstance(added, dict) else ""
+    return entry.base_quantization == "auto" and model.form == "adapter" and engines.four_bit(base)
+
+
+def over_dequantized(
+    model: Model, entry: MadeElsewhere, store: Store, workspace: Workspace, progress: Progress
+) -> Model:
+    """The same adapter over its base quantized to 4 bits and back, in the store beside it. Raises: BakeoffError."""
+    template = Path(entry.template) if entry.template else None
+    wishes = Wishes(f"{model.name}-nf4", model.base, template, "nf4")
+    found = engines.find(str(workspace.resolve(model.path)))
+    (one,) = engines.add(found, wishes, workspace, store, trainer.base_path, progress)
+    if one.model is None:
+        raise BakeoffError(refusal(one))
+    return one.model
 
 
 def bases_of(models: Sequence[Model], store: Store, workspace: Workspace) -> list[Model]:
@@ -162,5 +187,6 @@ def _add(
     dry_run: bool = False,
 ) -> list[Added]:
     template = Path(entry.template) if entry.template else None
-    wishes = Wishes(entry.name, entry.base, template, entry.base_quantization, False, dry_run)
+    quantization = "nf4" if entry.base_quantization == "nf4" else "none"
+    wishes = Wishes(entry.name, entry.base, template, quantization, False, dry_run)
     return engines.add(found, wishes, workspace, store, trainer.base_path, progress)

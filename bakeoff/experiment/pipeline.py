@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
+from bakeoff.experiment.dequantizing import over_both_bases
 from bakeoff.experiment.elsewhere import added, bases_of
 from bakeoff.experiment.failures import Failure, each_measured
 from results import BakeoffError, Evaluation, Form, Model, Progress, Report, Run, Store, Workspace
@@ -32,6 +33,8 @@ class Outcome:
     """Runs and evaluations that were finished before and not done again."""
     failures: tuple[Failure, ...] = ()
     """What was not exported or not measured, while the rest went on."""
+    told: tuple[str, ...] = ()
+    """What was found out beside the scores, a sentence each."""
 
     @property
     def complete(self) -> bool:
@@ -84,12 +87,15 @@ def run_experiment(
     made = {model.id: model for model in (*trained(runs, store), *others.models)}
     models, refused = exported(experiment, tuple(made.values()), store, workspace, progress, say, leads)
     evaluations, failed = measured(experiment, models, store, workspace, progress, say, others.identities)
-    failures = (*others.failures, *refused, *failed)
+    told, worse = over_both_bases(experiment, others, store, workspace, progress)
+    for line in told:
+        say(line)
+    failures = (*others.failures, *refused, *failed, *worse)
     store.reports.put(Report(experiment.name, "failures", {"failures": [asdict(failure) for failure in failures]}))
     reused = [evaluation for evaluation in evaluations if evaluation.id in measured_before]
     if reused:
         say(f"reused {len(reused)} finished evaluations")
-    return Outcome(runs, models, evaluations, len(reused_runs) + len(reused), failures)
+    return Outcome(runs, models, evaluations, len(reused_runs) + len(reused), failures, told)
 
 
 def check(experiment: Experiment, store: Store, workspace: Workspace, say: Say) -> None:

@@ -39,6 +39,8 @@ def show(outcome: Outcome, store: Store) -> None:
     for subset in sorted({row.subset for row in rows if row.subset}):
         console.print(f"HumanEval on a subset: {subset}. All of it: --full", style="dim")
     console.print(decide(store, Limits(), models=contending).paragraph)
+    for line in outcome.told:
+        console.print(listing.spelt_out(line), markup=False, highlight=False)
     _show_missing(outcome)
 
 

@@ -79,6 +79,30 @@ def test_models_are_added_exported_measured_and_only_what_is_missing_is_tried_ag
 
 
 @pytest.mark.slow
+def test_what_was_trained_over_a_4_bit_copy_is_measured_over_both_bases_and_the_better_is_said(tmp_path: Path) -> None:
+    mine = adapter(miniature("llama", tmp_path / "base"), tmp_path / "mine", 4)
+    settings = json.loads((mine / "adapter_config.json").read_text())
+    copy = "unsloth/Miniature-Llama-unsloth-bnb-4bit"
+    (mine / "adapter_config.json").write_text(json.dumps({**settings, "base_model_name_or_path": copy}))
+    workspace = Workspace(tmp_path / "workspace")
+    known = Model("base-1", "miniature", "base", "meta-llama/Miniature-Llama", "1" * 64, 0, str(tmp_path / "base"))
+    with workspace.store() as store:
+        store.models.add(known)
+        lines: list[str] = []
+        outcome = run_experiment(experiment(str(mine), forms=["adapter"]), store, workspace, silent, lines.append)
+        (told,) = outcome.told
+        assert outcome.complete and told in lines and copy in told and "mine-nf4" in told
+        assert "bits per byte" in told
+        assert "mine-nf4" not in {one.name for one in outcome.models}, "it is not what the file asks for"
+        scored = {row.model for row in store.evaluations.scores() if row.benchmark == "heldout"}
+        assert {"mine", "mine-nf4"} <= scored
+        again = run_experiment(experiment(str(mine), forms=["adapter"]), store, workspace, silent, lines.append)
+        assert again.told == outcome.told
+        plain = {"source": str(mine), "base_quantization": "none"}
+        assert run_experiment(experiment(plain, forms=["adapter"]), store, workspace, silent, lines.append).told == ()
+
+
+@pytest.mark.slow
 def test_a_plan_says_what_would_be_added_and_writes_nothing(tmp_path: Path) -> None:
     base = miniature("llama", tmp_path / "base")
     adapter(base, tmp_path / "mine", 2)

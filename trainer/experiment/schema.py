@@ -309,8 +309,10 @@ class MadeElsewhere(Section):
     """The base of an adapter that does not name its own, or names one that is not here."""
     template: str = ""
     """File of a chat template (Jinja), before the model's own."""
-    base_quantization: Literal["none", "nf4"] = "none"
-    """nf4: an adapter's base is quantized to 4 bits and back first, as QLoRA trained over it."""
+    base_quantization: Literal["auto", "none", "nf4"] = "auto"
+    """nf4: an adapter's base is quantized to 4 bits and back first, as QLoRA trained over it. none: its 16-bit base is
+    used. auto: that too; and of one that was trained over a 4-bit copy the held-out loss, where it is asked for, is
+    measured over both, and the better base is said."""
 
 
 class Experiment(Section):
