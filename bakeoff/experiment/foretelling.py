@@ -54,7 +54,7 @@ class Others:
 
     standing: tuple[Standing, ...] = ()
     heldout_tokens: float = 0.0
-    """Of the held-out rows, in all."""
+    """Tokens of the held-out rows, in all."""
 
 
 NOBODY = Others()

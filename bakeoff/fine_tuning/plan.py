@@ -14,7 +14,7 @@ import typer
 from bakeoff.options import JsonOption, WorkspaceOption
 
 CHARACTERS_A_TOKEN = 4.0
-"""Of code and English prose, about."""
+"""What a token of code or English prose has, about."""
 
 
 def plan(
