@@ -100,13 +100,16 @@ def warm() -> None:
     """Import what the pages import, read what most of them read first."""
     from dashboard import charts
     from dashboard.views import data
+    from results import Question
     from results.errors import BakeoffError
 
     charts.figure("", "").to_json()
     with contextlib.suppress(BakeoffError):  # the pages say it
         data.curves([row.run.id for row in data.runs()], "loss")
         data.styles(), data.scores()
-        data.decision({}), [data.outcomes(one) for kind in ("humaneval", "latency") for one in data.newest(kind)]
+        data.decision(Question()), data.measures()
+        for kind in ("humaneval", "latency"):
+            [data.outcomes(one) for one in data.newest(kind)]
         data.ranking(), data.ranking(equal_length=True)
 
 

@@ -5,8 +5,11 @@ from .analysis.comparison import (
     contrast_counts as contrast_counts,
     formats_compared as formats_compared,
 )
-from .analysis.decision import contenders as contenders, decide as decide, decide_counts as decide_counts
+from .analysis.deciding.decision import decide as decide, decide_counts as decide_counts
 from .analysis.findings import (
+    EVERYTHING as EVERYTHING,
+    MARGIN as MARGIN,
+    Beside as Beside,
     Candidate as Candidate,
     Change as Change,
     Comparison as Comparison,
@@ -16,10 +19,11 @@ from .analysis.findings import (
     LatencyRatio as LatencyRatio,
     Limit as Limit,
     Limits as Limits,
+    Question as Question,
     Tie as Tie,
 )
 from .analysis.form_costs import FormCost as FormCost, form_costs as form_costs
-from .analysis.freezing import (
+from .analysis.deciding.freezing import (
     Finding as Finding,
     Recheck as Recheck,
     find_record as find_record,
@@ -40,10 +44,15 @@ from .analysis.ratings import (
     rate as rate,
     uncertain_pairs as uncertain_pairs,
 )
+from .analysis.deciding.question import contenders as contenders, experiments as experiments, measures_of as measures_of
+from .analysis.deciding.recommendation import (
+    decision_markdown as decision_markdown,
+    question_text as question_text,
+    standing as standing,
+)
 from .analysis.snapshot import Reading as Reading
 from .analysis.wording import (
     comparison_markdown as comparison_markdown,
-    decision_markdown as decision_markdown,
     verdict as verdict,
 )
 from .artifacts import Artifacts as Artifacts

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from results.analysis.decision import decide_counts
-from results.analysis.findings import Decision
+from results.analysis.deciding.decision import decide_counts
+from results.analysis.findings import MARGIN, Decision
 from results.errors import BakeoffError, FileUnreadable, NotFound
 from results.files.documents import read_yaml
 from results.files.reading import read_text
@@ -46,7 +46,7 @@ def load_published(store: Store, folder: Path = FOLDER) -> int:
     return len(found)
 
 
-def decide_published(store: Store, study: str) -> Decision:
+def decide_published(store: Store, study: str, margin: float = MARGIN) -> Decision:
     """Judge a study's pass counts (metric passed, with n) from totals alone.
 
     `study` is the whole name or its letter. Raises: NotFound, naming the studies that have counts.
@@ -59,7 +59,7 @@ def decide_published(store: Store, study: str) -> Decision:
     for name, table in counts.items():
         letter = name.lower().split(":")[0]
         if study.lower() in (name.lower(), letter, letter.removeprefix("study ")):
-            return decide_counts(table)
+            return decide_counts(table, margin=margin)
     raise NotFound(f"No published study {study!r} with pass counts. There are: {', '.join(counts) or 'none'}")
 
 

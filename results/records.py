@@ -285,5 +285,5 @@ class DecisionRecord:
     model_id: str
     limits: Json
     payload: Json
-    """The whole decision as data, as `results.analysis.decision` returned it."""
+    """The whole decision as data, as `results.analysis.deciding.decision` returned it."""
     created_at: datetime | None = None

@@ -26,6 +26,8 @@ Say = Callable[[str], None]
 class Outcome:
     """What an experiment left in the store."""
 
+    experiment: str
+    """Its name."""
     runs: tuple[Run, ...]
     models: tuple[Model, ...]
     evaluations: tuple[Evaluation, ...]
@@ -92,10 +94,12 @@ def run_experiment(
         say(line)
     failures = (*others.failures, *refused, *failed, *worse)
     store.reports.put(Report(experiment.name, "failures", {"failures": [asdict(failure) for failure in failures]}))
+    question = experiment.decide.model_dump(mode="json", exclude_defaults=True)
+    store.reports.put(Report(experiment.name, "models", {"models": [one.id for one in models], "decide": question}))
     reused = [evaluation for evaluation in evaluations if evaluation.id in measured_before]
     if reused:
         say(f"reused {len(reused)} finished evaluations")
-    return Outcome(runs, models, evaluations, len(reused_runs) + len(reused), failures, told)
+    return Outcome(experiment.name, runs, models, evaluations, len(reused_runs) + len(reused), failures, told)
 
 
 def check(experiment: Experiment, store: Store, workspace: Workspace, say: Say) -> None:

@@ -12,7 +12,7 @@ from rich.table import Table
 from bakeoff import listing
 from bakeoff.experiment.failures import told
 from bakeoff.experiment.pipeline import Outcome
-from results import Limits, ScoreRow, Store, contenders, decide
+from results import Question, ScoreRow, Store, contenders, decide
 
 COLUMNS: tuple[tuple[str, str, str, float], ...] = (
     ("HumanEval pass@1", "humaneval", "pass@1", 100.0),
@@ -38,7 +38,7 @@ def show(outcome: Outcome, store: Store) -> None:
     console.print(table)
     for subset in sorted({row.subset for row in rows if row.subset}):
         console.print(f"HumanEval on a subset: {subset}. All of it: --full", style="dim")
-    console.print(decide(store, Limits(), models=contending).paragraph)
+    console.print(decide(store, Question(experiment=outcome.experiment)).paragraph)
     for line in outcome.told:
         console.print(listing.spelt_out(line), markup=False, highlight=False)
     _show_missing(outcome)

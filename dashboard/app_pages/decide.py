@@ -6,7 +6,7 @@ from dashboard import charts, escaping
 from dashboard.views import data, record
 from dashboard.widgets import chart, limits, page
 from dashboard.widgets.selection import URL
-from results import decision_markdown
+from results import EVERYTHING, MARGIN, Question, decision_markdown, question_text
 from results.errors import BakeoffError
 
 st.title("Decide: which one to ship")
@@ -15,40 +15,67 @@ if not data.models():
 machines = data.machines()
 
 
-@st.fragment
-def choice() -> None:
-    """Limits in, recommendation out: moving a slider redraws this alone."""
+NAMES = {"humaneval": "HumanEval pass@1", "heldout": "Held-out bits per byte"}
+BOXES = {
+    "ship": (st.success, ":material/verified:"),
+    "tie": (st.info, ":material/balance:"),
+    "only one": (st.info, ":material/looks_one:"),
+    "not enough data": (st.warning, ":material/hourglass_empty:"),
+    "nobody": (st.warning, ":material/help:"),
+}
+"""How each verdict is shown: by colour, by icon and in words."""
+
+
+def asked() -> Question:
+    """The question as the controls state it."""
     with st.container(border=True):
-        left, right = st.columns(2)
-        by = left.selectbox(
-            "Quality measured by", ["automatic", *NAMES], key="by", bind=URL,
-            format_func=lambda name: NAMES.get(name, "Automatic"),
-            help="Automatic: HumanEval if two models have it; held-out loss may break a tie.",
+        first, second, third, fourth = st.columns([3, 3, 2, 3])
+        named = data.experiments()
+        about = first.selectbox(
+            "Question", ["", *named, EVERYTHING], key="about", bind=URL,
+            format_func=lambda name: {"": "Newest experiment", EVERYTHING: "All models"}.get(name, name),
+            help="A decision is made among the models of one experiment: only they answer one question.",
         )  # fmt: skip
-        benchmark = by if by in NAMES else None
+        by = second.selectbox(
+            "Quality measured by", ["", *data.measures()], key="by", bind=URL,
+            format_func=lambda name: NAMES.get(name, name) if name else "Automatic",
+            help="Automatic: what measured most of the models, own tests first; others may break a tie.",
+        )  # fmt: skip
+        margin = third.number_input(
+            "Margin, points", 0.5, 50.0, None, 0.5, key="margin", bind=URL, placeholder=f"{100 * MARGIN:g}",
+            help="The smallest difference that matters: a cheaper model is shipped if none is better by that much.",
+        )  # fmt: skip
         timed = sorted({one.machine_id for one in data.evaluations("latency")})
-        machine = right.selectbox(
+        machine = fourth.selectbox(
             "Speed measured on", timed, index=None, key="machine", bind=URL,
             format_func=lambda id: machines.get(id, id), placeholder="The machine with the most measurements",
         )  # fmt: skip
-        chosen = limits.sliders(data.figures(machine))
-    decided = data.decision(chosen, machine, benchmark)
-    box = st.success if decided.chosen else st.warning
-    box(
-        f"**{escaping.label(decided.verdict, 300)}** {escaping.label(decided.evidence, 4000)}",
-        icon=":material/verified:" if decided.chosen else ":material/help:",
-    )
+        bounds = limits.sliders(data.figures(machine))
+    share = None if margin is None else margin / 100
+    return Question(about or "", "", (), (by,) if by else (), bounds, share, machine)
+
+
+@st.fragment
+def choice() -> None:
+    """A question in, the verdict out, above it: moving a limit redraws this alone."""
+    answer = st.container()
+    decided = data.decision(asked())
+    with answer:
+        box, icon = BOXES[decided.kind]
+        facts = "".join(f"\n- {escaping.label(fact, 2000)}" for fact in decided.facts)
+        box(f"**{escaping.label(decided.verdict, 300)}**\n{facts}", icon=icon)
+        st.caption(escaping.label(question_text(decided), 1000))
     points = limits.candidates(decided)
     if len(points):
         chart.show(
             charts.tradeoff(
                 points, data.styles(), x="Seconds for an answer of 128 tokens (median)",
-                y=NAMES[decided.benchmark], percent=decided.metric == "pass@1",
+                y=NAMES.get(decided.benchmark, decided.benchmark), percent=decided.metric != "bits_per_byte",
             ),
             key="tradeoff", alt="Quality with 95 % intervals against seconds per answer",
         )  # fmt: skip
         st.caption(
-            "Largest: recommended. Faded: fails a limit. Who is tied with the best stands in the table. "
+            "Largest: to be shipped. Faded: fails a limit. How each stands to the best is in the table. "
             + escaping.label(machines.get(decided.machine_id or "", ""), 200)
         )
     st.dataframe(limits.table(decided), hide_index=True, placeholder="–", alt="Candidates")
@@ -76,7 +103,6 @@ def choice() -> None:
                 page.failed(error)
 
 
-NAMES = {"humaneval": "HumanEval pass@1", "heldout": "Held-out bits per byte"}
 choice()
 frozen = data.rechecks()
 if frozen:

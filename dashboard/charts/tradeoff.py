@@ -1,4 +1,4 @@
-"""Quality against cost: who is on the front, who is tied with the best, who fails a limit."""
+"""Quality against cost: who is on the front, how each stands to the best, who fails a limit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from dashboard.escaping import chart_label
 from dashboard.palette import Style
 
 NAMED = 20
-"""More models than this: names of the front and the recommended alone, the others' when they are pointed at."""
+"""More models than this: names of the front and what ships alone, the others' when they are pointed at."""
+
+SHIPPED = ("ship", "highest score, a guess")
+"""How the model that the verdict names stands; it is drawn largest."""
 
 
 def tradeoff(rows: pd.DataFrame, styles: Mapping[str, Style], *, x: str, y: str, percent: bool) -> go.Figure:
@@ -34,14 +37,14 @@ def tradeoff(rows: pd.DataFrame, styles: Mapping[str, Style], *, x: str, y: str,
         )
     middle = rows["x"].max() / 2  # the axis begins at zero
     names = rows["name"].map(chart_label)
-    named = (rows["on_front"] | (rows["standing"] == "recommended") | (len(rows) <= NAMED)).to_numpy(bool)
+    named = (rows["on_front"] | (rows["standing"].isin(SHIPPED)) | (len(rows) <= NAMED)).to_numpy(bool)
     drawn = looks(rows, styles).assign(
         label=names,
         beside=np.where(named, [f"\u2002{chart_label(name, 28)}\u2002" for name in rows["name"]], ""),
         side=["middle left" if x > middle else "middle right" for x in rows["x"]],  # beside its interval, not across
         faint=rows["standing"] == "fails a limit",
-        size=[18 if standing == "recommended" else 12 for standing in rows["standing"]],
-        ring=[3 if standing in ("recommended", "tied with the best") else 1 for standing in rows["standing"]],
+        size=[18 if standing in SHIPPED else 12 for standing in rows["standing"]],
+        ring=[3 if standing in (*SHIPPED, "as good", "not told apart") else 1 for standing in rows["standing"]],
     )
     for (colour, faint), some in drawn.groupby(["colour", "faint"], sort=False):
         made.add_scatter(

@@ -138,10 +138,21 @@ def form_costs(benchmark: str) -> list[str]:
 
 
 @kept.until_written(64, shared=True)
-def decision(limits: Mapping[str, float], machine: str | None = None, benchmark: str | None = None) -> results.Decision:
-    """What to ship under these limits (fields of `results.Limits`), and why."""
-    bounds: dict[str, Any] = dict(limits)
-    return results.decide(snapshot(), results.Limits(**bounds), machine, benchmark)
+def decision(question: results.Question) -> results.Decision:
+    """What to ship, and why. Raises NotFound for an experiment or model that is not there."""
+    return results.decide(snapshot(), question)
+
+
+@kept.until_written(4)
+def experiments() -> list[str]:
+    """Names of the experiments that have models here."""
+    return list(results.experiments(snapshot()))
+
+
+@kept.until_written(4)
+def measures() -> list[str]:
+    """Benchmarks that some model's quality was measured by, the first to decide by first."""
+    return list(results.measures_of(snapshot(), models()))
 
 
 @kept.until_written(16, shared=True)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import cast
 
 import pandas as pd
 import streamlit as st
 
 from dashboard.widgets.selection import URL
-from results import Decision
-
-Standing = Literal["recommended", "fails a limit", "tied with the best", "on the front", "beaten", "not measured"]
+from results import Decision, Limits, standing
 
 
 @dataclass(frozen=True)
@@ -37,12 +35,12 @@ DIALS = (
 )
 
 
-def sliders(values: dict[str, list[float]]) -> dict[str, float]:
+def sliders(values: dict[str, list[float]]) -> Limits:
     """One slider a limit, from the least to the greatest figure in the store; at its loose end it is no limit.
 
-    values: figures by metric. Returns what is set, by field of `results.Limits`.
+    values: figures by metric.
     """
-    limits = {}
+    limits = dict.fromkeys([dial.field for dial in DIALS], cast("float | None", None))
     for dial, column in zip(DIALS, st.columns(len(DIALS)), strict=True):
         known = sorted({value / dial.unit for value in values.get(dial.metric, []) if math.isfinite(value)})
         with column:
@@ -60,7 +58,9 @@ def sliders(values: dict[str, list[float]]) -> dict[str, float]:
             )  # fmt: skip
             if chosen != loose:
                 limits[dial.field] = chosen * dial.unit
-    return limits
+    return Limits(
+        limits["ttft_seconds_p90"], limits["tokens_per_second"], limits["peak_rss_bytes"], limits["bytes"]
+    )  # fmt: skip
 
 
 def candidates(decision: Decision) -> pd.DataFrame:
@@ -80,18 +80,6 @@ def candidates(decision: Decision) -> pd.DataFrame:
         if one.quality is not None and one.answer_seconds is not None
     ]
     return pd.DataFrame(rows)
-
-
-def standing(decision: Decision, model_id: str) -> Standing:
-    """What became of a candidate."""
-    one = decision.candidate(model_id)
-    if model_id == decision.chosen:
-        return "recommended"
-    if not one.qualifies:
-        return "fails a limit"
-    if one.tied:
-        return "tied with the best"
-    return "on the front" if one.on_front else "beaten" if one.quality else "not measured"
 
 
 def table(decision: Decision) -> pd.DataFrame:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from results.analysis.json_values import plain
@@ -14,6 +14,21 @@ ALPHA = 0.05
 """Two models are told apart by a p-value of at most this."""
 
 Method = Literal["mcnemar", "sign flips", "fisher"]
+
+EVERYTHING = "*"
+"""Stands for the experiment of a question that is about all models of the store."""
+
+MARGIN = 0.03
+"""The smallest difference that matters unless it is stated: 3 points of 100; of bits per byte, 3 % of the best's."""
+
+Kind = Literal["ship", "tie", "not enough data", "only one", "nobody"]
+"""The verdicts of a decision."""
+
+Standing = Literal[
+    "ship", "highest score", "highest score, a guess", "as good", "not told apart", "behind", "fails a limit",
+    "not measured", "not compared",
+]  # fmt: skip
+"""What became of a candidate."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +151,29 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Question:
+    """What a decision is about."""
+
+    experiment: str = ""
+    """Only models of that experiment: its runs', its bases, what it added. EVERYTHING: all of the store. Empty: the
+    newest experiment that was measured."""
+    tag: str = ""
+    """Only models of runs with that tag."""
+    models: tuple[str, ...] = ()
+    """Ids of exactly these models; nothing else is looked at."""
+    measures: tuple[str, ...] = ()
+    """Benchmarks: the first decides, each other breaks the ties that are left. Empty: the experiment's own, else
+    `measures_of`."""
+    limits: Limits = field(default_factory=Limits)
+    """None set: the experiment's own."""
+    margin: float | None = None
+    """The smallest difference that matters: a share of 1 for passes, a share of the best's bits for bits per byte.
+    None: the experiment's own, else MARGIN."""
+    machine_id: str | None = None
+    """Whose latencies count; None: the machine with most of them."""
+
+
+@dataclass(frozen=True)
 class Figure:
     """A number with its interval and where it comes from."""
 
@@ -196,8 +234,13 @@ class Tie:
     contrast: Contrast
     """a is the best model, b this one."""
     p_adjusted: float
-    """Holm over all pairs of models: the best was picked after looking at all."""
+    """Adjusted for all that were looked at before the best was known."""
     tied: bool
+    """Whether it is not shown to be behind the best."""
+    within: bool = False
+    """Shown that no other model is better than this one by the margin."""
+    behind_at_most: float | None = None
+    """The most that another may be ahead of it, at 97.5 % and adjusted, in goodness; None where it was not asked."""
 
 
 @dataclass(frozen=True)
@@ -212,13 +255,28 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Beside:
+    """What another measure than the deciding one says of the same models."""
+
+    benchmark: str
+    kind: Kind
+    items: int
+    best: str
+    """Id of the model with the best score."""
+    broke: bool = False
+    """Whether it broke the tie that the first measure left."""
+
+
+@dataclass(frozen=True)
 class Decision:
     """The choice and everything that led to it."""
 
+    kind: Kind
+    """ship, tie, not enough data; only one: nothing to compare; nobody: none measured, or none within the limits."""
     chosen: str | None
-    """Model id; None if nobody qualifies or nothing was measured."""
+    """Model id; None where the data do not suffice, nobody qualifies or nothing was measured."""
     best: str | None
-    """The model with the best measured quality among those that qualify."""
+    """The model with the best measured quality among those that qualify; a guess where nothing is chosen."""
     benchmark: str
     metric: str
     items: int
@@ -231,14 +289,34 @@ class Decision:
     candidates: tuple[Candidate, ...]
     """Best quality first, the unmeasured and the unqualified last."""
     ties: tuple[Tie, ...]
+    about: str = ""
+    """The models that are asked about, e.g. "the 5 models of experiment shop"."""
+    elsewhere: str = ""
+    """Who is not asked about, and how to ask; empty where all are."""
+    measures: tuple[str, ...] = ()
+    """The benchmarks of the question, the deciding one first."""
+    margin: float = 0.0
+    """The smallest difference that matters, in the metric's unit."""
+    question: Question = Question()
+    """What was asked, with all that it left to the experiment filled in."""
     family: int = 0
-    """Comparisons that the p-values are adjusted over: every pair."""
+    """Models of which a tie was asked: the bounds are adjusted over them."""
+    best_behind_at_most: float | None = None
+    """The most that another may be ahead of the best measured, as in a tie; None where it was not asked."""
+    items_needed: int | None = None
+    """Where the data do not suffice: items in all after which a tie could be shown with chance 0.8."""
+    margin_shown: float | None = None
+    """Where the data do not suffice: the margin, as stated, at which the best would be shipped."""
+    beside: tuple[Beside, ...] = ()
+    """What the other measures say."""
     reasons: tuple[str, ...] = ()
     would_change: tuple[Change, ...] = ()
     verdict: str = ""
     """What to ship, in one sentence; or that nothing can be said, and why."""
+    facts: tuple[str, ...] = ()
+    """What the verdict rests on, a sentence each."""
     evidence: str = ""
-    """What the verdict rests on, in a few sentences."""
+    """The facts as one text."""
     paragraph: str = ""
     """Verdict and evidence."""
     published: bool = False

@@ -45,6 +45,8 @@ QUALITY = {"humaneval": "pass@1", "heldout": "bits_per_byte"}
 GRADED = "mean_share"
 """The metric of evaluations whose answers get shares from 0 to 1 where others pass or fail."""
 
+NOTHING = Score(metric="", value=math.nan, low=None, high=None, n=0)
+
 ANSWER_TOKENS = 128
 """Length of the answer whose duration stands for a model's speed: long answers do not make a model slow."""
 
@@ -201,6 +203,7 @@ def settings_difference(one: Evaluation, two: Evaluation) -> list[str]:
 def quality_shelf(reading: Reading, models: Sequence[Model], benchmark: str, excluded: Iterable[str] = ()) -> Shelf:
     """The comparable evaluations of `models`: the settings that most models share, each model's fullest, then newest.
 
+    Settings under which nobody has half the items of the fullest are an older glimpse and not what is compared.
     Of evaluations through several engines those of the engine that most models share, as far as they have half the
     items of the model's fullest.
     `excluded` items (contaminated tasks) count for nobody. A model measured on fewer than half the items of the fullest
@@ -212,7 +215,7 @@ def quality_shelf(reading: Reading, models: Sequence[Model], benchmark: str, exc
     groups = {key: _one_engine(group) for key, group in every.items()}
     if not groups:
         return Shelf(benchmark, {}, {model.id: _to_run(model, benchmark) for model in models})
-    chosen = max(groups.values(), key=lambda group: (len(group), max(_fullness(one) for one in group.values())))
+    chosen = _fullest_group(list(groups.values()))
     found, missing = {}, {}
     for model in models:
         if model.id in chosen:
@@ -220,6 +223,18 @@ def quality_shelf(reading: Reading, models: Sequence[Model], benchmark: str, exc
         else:
             missing[model.id] = _missing(model, benchmark, groups, next(iter(chosen.values())))
     return _with_common(Shelf(benchmark, found, missing))
+
+
+def _fullest_group(groups: Sequence[Mapping[str, Evaluation]]) -> Mapping[str, Evaluation]:
+    """The evaluations under the settings of the most models; an older glimpse of few items is no rival."""
+
+    def fullness(group: Mapping[str, Evaluation]) -> int:
+        return max(_fullness(one) for one in group.values())
+
+    several = [group for group in groups if len(group) > 1] or list(groups)
+    most = max(fullness(group) for group in several)
+    enough = [group for group in several if fullness(group) >= most / 2]
+    return max(enough, key=lambda group: (len(group), fullness(group), _newest(group)))
 
 
 def _one_engine(group: Mapping[str, Sequence[Evaluation]]) -> dict[str, Evaluation]:
@@ -307,20 +322,42 @@ def _quality(reading: Reading, model: Model, evaluation: Evaluation, excluded: f
 
 def _with_common(shelf: Shelf) -> Shelf:
     """Set aside who was measured on few items, and intersect the items of the others."""
-    most = max((len(quality.items) for quality in shelf.found.values()), default=0)
     found, missing = dict(shelf.found), dict(shelf.missing)
-    for model_id, quality in shelf.found.items():
-        if quality.items and len(quality.items) < most / 2:
-            del found[model_id]
-            few = f"measured on {len(quality.items)} items where others have {most}: "
-            missing[model_id] = _to_run(quality.model, shelf.benchmark, few)
-    sets = [set(quality.items) for quality in found.values() if quality.items]
-    common = set.intersection(*sets) if sets else set()
-    for model_id, quality in list(found.items()):
-        if not quality.items and quality.total() is None:
-            del found[model_id]
-            missing[model_id] = _to_run(quality.model, shelf.benchmark, "has neither outcomes nor a score: ")
+
+    def set_aside(model_id: str, why: str) -> None:
+        missing[model_id] = _to_run(found.pop(model_id).model, shelf.benchmark, why)
+
+    sizes = {id_: len(one.items) or (one.total() or NOTHING).n for id_, one in found.items()}
+    most = max(sizes.values(), default=0)
+    for model_id, size in sizes.items():
+        if not size:
+            set_aside(model_id, "has neither outcomes nor a score: ")
+        elif size < most / 2:
+            set_aside(model_id, f"measured on {size} items where others have {most}: ")
+    items = {id_: frozenset(one.items) for id_, one in found.items() if one.items}
+    for model_id in _apart(items):
+        set_aside(model_id, f"shares too few of its {len(items[model_id])} items with the others: ")
+    sets = [items[id_] for id_ in found if id_ in items]
+    common = frozenset.intersection(*sets) if sets else frozenset()
     return Shelf(shelf.benchmark, found, missing, tuple(sorted(common)))
+
+
+def _apart(items: Mapping[str, frozenset[str]]) -> list[str]:
+    """Who must be left out lest the items that all share are fewer than half of what the others share, worst first."""
+    left, out = dict(items), list[str]()
+    while len(left) > 1:
+        counts = Counter(item for own in left.values() for item in own)
+        everybody = sum(count == len(left) for count in counts.values())
+        nearly = {item for item, count in counts.items() if count == len(left) - 1}
+        gains = {id_: len(nearly - own) for id_, own in left.items()} if nearly else {}
+        worst = max(gains, key=lambda id_: (gains[id_], id_), default="")
+        if not worst or gains[worst] <= everybody:
+            if everybody:
+                return out
+            worst = min(left, key=lambda id_: (len(left[id_]), id_))
+        out.append(worst)
+        del left[worst]
+    return out
 
 
 def _finished(reading: Reading, models: Sequence[Model], benchmark: str) -> list[Evaluation]:

@@ -44,6 +44,11 @@ class Reading:
         return self._store.reports.list(kind="contamination")
 
     @cached_property
+    def members(self) -> Sequence[Report]:
+        """The reports of which models each experiment made, added and measured."""
+        return self._store.reports.list(kind="models")
+
+    @cached_property
     def _evaluations(self) -> Sequence[Evaluation]:
         return self._store.evaluations.list()
 

@@ -1,7 +1,7 @@
 """Intervals and tests for few tasks and few requests. Pure functions; scipy does the mathematics.
 
 Not covered: rankings from votes (`results.analysis.ratings`) and the choice between models
-(`results.analysis.decision`).
+(`results.analysis.deciding.decision`).
 Every interval is two-sided with the stated level; every p-value is two-sided; random numbers come from a seed.
 
 Try: python -c "from results.analysis.statistics import wilson_interval; print(wilson_interval(75, 164))"

@@ -11,9 +11,9 @@ import pytest
 
 from dashboard.chat import client
 from dashboard.jobs import jobs
-from dashboard.widgets import limits
 from engines.server import residency
 from results import records
+from results.analysis import findings
 from tests.docs.names import absent, document, quoted, rows, trees
 
 GLOSSARY = document("docs/glossary.md")
@@ -84,7 +84,8 @@ def test_every_public_record_is_in_it_and_no_other() -> None:
         ("States", "served model", residency.State),
         ("States", "answer", client.State),
         ("States", "job", jobs.State),
-        ("States", "candidate", limits.Standing),
+        ("States", "candidate", findings.Standing),
+        ("States", "decision", findings.Kind),
     ],
 )
 def test_every_state_that_is_shown_is_in_it_and_no_other(heading: str, of: str, kinds: object) -> None:

@@ -297,6 +297,31 @@ class Evaluate(Section):
         return {name: settings for name, settings in asked.items() if settings is not None}
 
 
+class Decide(Section):
+    """The question that the experiment answers: which measure decides, which difference matters, what must be met."""
+
+    by: str = ""
+    """The test that decides; empty: one's own tests first, then HumanEval, then held-out loss."""
+    then: tuple[str, ...] = ()
+    """Tests that break its ties, in this order."""
+    margin: float | None = Field(default=None, gt=0, le=0.5)
+    """The smallest difference that matters: 0.03, the default, is 3 points of 100, or 3 % of the best's bits."""
+    max_ttft_p90: float | None = Field(default=None, gt=0)
+    """Seconds to the first token, 90th percentile, at most."""
+    min_tokens_per_second: float | None = Field(default=None, gt=0)
+    """Median speed of one answer, at least."""
+    max_ram: float | None = Field(default=None, gt=0)
+    """Peak memory while answering, GB of 10^9 bytes, at most."""
+    max_size: float | None = Field(default=None, gt=0)
+    """Size of the files that ship, GB of 10^9 bytes, at most."""
+
+    @model_validator(mode="after")
+    def _ties_of_what(self) -> Self:
+        if self.then and not self.by:
+            raise ValueError("`then` names the tests that break another's ties: name that one in `by`")
+        return self
+
+
 class MadeElsewhere(Section):
     """A model that is measured as it is: a text, or a mapping where there is more to say than its source."""
 
@@ -328,6 +353,7 @@ class Experiment(Section):
     lora: Lora = Lora()
     sweep: Sweep = Sweep()
     evaluate: Evaluate = Evaluate()
+    decide: Decide = Decide()
 
     @field_validator("models", mode="before")
     @classmethod

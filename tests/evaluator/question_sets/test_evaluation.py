@@ -13,7 +13,7 @@ import pytest
 
 from engines import EngineError
 from evaluator import BenchmarkUnreadable, ModelUnmeasurable, evaluate_questions, read_question_set, sandbox_available
-from results import Limits, Model, Store, Workspace, compare, decide
+from results import Model, Question, Store, Workspace, compare, decide
 from tests.evaluator.question_sets.files import lines
 
 
@@ -95,7 +95,7 @@ def test_replies_become_verdicts_scores_and_comparisons(
     assert shown == "Which is hot?\n\nA) ice\nB) fire\n\nAnswer with the letter of the right choice."
     contrast = compare(store, good, poor, "mine").quality
     assert contrast is not None and (contrast.method, contrast.only_a, contrast.items) == ("mcnemar", 4, 4)
-    assert decide(store, Limits(), benchmark="mine").best == "good"
+    assert decide(store, Question(measures=("mine",))).best == "good"
     before = len(endpoint.asked)
     assert evaluate_questions([good, poor], questions, store, workspace) == [first, second]
     assert len(endpoint.asked) == before
@@ -129,7 +129,7 @@ def test_shares_are_compared_as_shares(store: Store, workspace: Workspace, endpo
     contrast = compare(store, half, nothing, "graded").quality
     assert contrast is not None and contrast.metric == "mean_share" and contrast.method == "sign flips"
     assert contrast.difference == pytest.approx(0.5) and contrast.p_value < 0.05
-    decision = decide(store, Limits(), benchmark="graded")
+    decision = decide(store, Question(measures=("graded",)))
     assert (decision.best, decision.metric) == ("half", "mean_share") and "bits per byte" not in decision.paragraph
 
 

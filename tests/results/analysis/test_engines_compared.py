@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from results import Store, compare, decide, decision_markdown, engine_words, form_costs
+from results import Question, Store, compare, decide, decision_markdown, engine_words, form_costs
 from tests.results.shelves import add_humaneval, add_model
 
 SAID = "Not all were asked through one engine"
@@ -49,7 +49,7 @@ def test_like_is_compared_with_like_where_there_is_like(store: Store) -> None:
     assert not any(SAID in problem for problem in compare(store, adapter, q4).problems)
     other = add_model(store, "other-q4_0", form="gguf-q4_0")
     add_humaneval(store, other, [True] * 20 + [False] * 80, settings=LLAMA)
-    shipped = decide(store, models=[q4, other]).candidate(q4.id).quality
+    shipped = decide(store, Question(models=(q4.id, other.id))).candidate(q4.id).quality
     assert shipped is not None and shipped.evaluation_id == newer.id
 
 

@@ -105,7 +105,7 @@ def test_a_family_of_equal_models_rarely_alarms() -> None:
     for _ in range(1500):
         chances = generator.beta(0.4, 0.6, 164)
         passed = generator.random((5, 164)) < chances
-        # the best is picked after looking, so the family is every pair; see results.analysis.decision
+        # the best is picked after looking, so the family is every pair; see results.analysis.deciding.decision
         p_values = [
             statistics.mcnemar_exact(int((one & ~two).sum()), int((~one & two).sum()))
             for one, two in combinations(passed, 2)

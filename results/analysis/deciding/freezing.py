@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from results.analysis.comparison import contrast
-from results.analysis.decision import decide
-from results.analysis.findings import Contrast, Decision, Limit, Limits
+from results.analysis.deciding.decision import decide
+from results.analysis.deciding.question import asked
+from results.analysis.findings import EVERYTHING, MARGIN, Contrast, Decision, Limit, Limits, Question
 from results.analysis.json_values import plain
 from results.analysis.measurements import quality_shelf
 from results.analysis.snapshot import Reading
@@ -68,7 +69,12 @@ def freeze(decision: Decision, store: Store, name: str = "") -> DecisionRecord:
     if decision.chosen is None or decision.published:
         raise BakeoffError("Only a decision for a measured model can be frozen: " + decision.paragraph)
     payload = {**decision.as_json(), "name": name}
-    limits = {"limits": payload["limits"], "machine_id": decision.machine_id, "benchmark": decision.benchmark}
+    asked_for = decision.question
+    limits = {
+        "limits": payload["limits"], "machine_id": decision.machine_id, "benchmark": decision.benchmark,
+        "experiment": asked_for.experiment, "tag": asked_for.tag, "models": list(asked_for.models),
+        "measures": list(decision.measures), "margin": asked_for.margin,
+    }  # fmt: skip
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "decision"
     record = DecisionRecord(f"{slug}-{digest(payload)[:8]}", decision.chosen, limits, payload, now())
     store.decisions.add(record)
@@ -82,10 +88,9 @@ def recheck(record: DecisionRecord, store: Store) -> Recheck:
     Raises: NotFound if the shipped model was deleted from the store.
     """
     shipped = store.models.get(record.model_id)
-    limits, machine_id = _limits(record.limits), record.limits.get("machine_id")
     reading = Reading(store)
-    models = [one for one in reading.models if not one.archived or one.id == shipped.id]
-    today = decide(reading, limits, machine_id, record.limits.get("benchmark"), models)
+    today = decide(reading, _question(record, shipped, reading))
+    models = [one for one in reading.models if one.id in {candidate.model_id for candidate in today.candidates}]
     findings = [*_own(record, shipped, today), *_rivals(reading, shipped, models, today)]
     holds = not any(one.kind != "regressed" for one in findings)
     return Recheck(record.id, shipped.name, holds, tuple(findings), today)
@@ -101,10 +106,23 @@ def find_record(store: Store, wanted: str) -> DecisionRecord:
     raise NotFound(f"No frozen decision {wanted!r}. There are: {known}")
 
 
-def _limits(stored: Mapping[str, Any]) -> Limits:
-    return Limits(
+def _question(record: DecisionRecord, shipped: Model, reading: Reading) -> Question:
+    """The question of a record, to be asked again: of its models that are there, the shipped one even if archived."""
+    stored, there = record.limits, {one.id for one in reading.models}
+    limits = Limits(
         others=tuple(Limit(one["metric"], one["bound"], one["at_most"]) for one in stored.get("limits") or ())
     )
+    question = Question(
+        experiment=stored.get("experiment") or EVERYTHING,
+        tag=stored.get("tag") or "",
+        models=tuple(one for one in stored.get("models") or () if one in there),
+        measures=tuple(stored.get("measures") or [stored["benchmark"]]),
+        limits=limits,
+        margin=stored.get("margin") or MARGIN,
+        machine_id=stored.get("machine_id"),
+    )
+    models = [one.id for one in asked(reading, question).models]
+    return question if shipped.id in models else dataclasses.replace(question, models=(*models, shipped.id))
 
 
 def _own(record: DecisionRecord, shipped: Model, today: Decision) -> list[Finding]:
