@@ -15,6 +15,7 @@ from .foretelling import (
     heldout_of as heldout_of,
     humaneval_of as humaneval_of,
     latency_of as latency_of,
+    questions_of as questions_of,
     stopping_of as stopping_of,
 )
 from .humaneval.concluding import rescore as rescore
@@ -46,6 +47,8 @@ from .question_sets.evaluate import (
     evaluate_questions as evaluate_questions,
     measured_items as measured_items,
 )
+from .question_sets.checking.rules import check_rule as check_rule
+from .question_sets.files.held_out import questions_of_rows as questions_of_rows
 from .question_sets.files.finding import question_set as question_set
 from .question_sets.items import BadItem as BadItem, Check as Check, Item as Item, QuestionSet as QuestionSet
 from .question_sets.files.reading import read_question_set as read_question_set

@@ -45,6 +45,12 @@ PROMPT_TOKENS = 220
 ANSWER_TOKENS = 110
 """Tokens of an answer to HumanEval that ends with its function, on average; a model that rambles uses all."""
 
+QUESTION_TOKENS = 80
+"""Tokens of an answer to a question of one's own, on average, unless the limit is lower."""
+
+CHOICES = 4
+"""Choices of a question that has some."""
+
 STOPPING_TOKENS = 220
 """Tokens of an answer to the stopping prompts, on average, unless the limit is lower."""
 
@@ -128,6 +134,15 @@ def stopping_of(batch: Batch, settings: Mapping[str, Any], where: Where) -> floa
     chosen = StoppingSettings.model_validate(dict(settings))
     tokens = min(chosen.max_tokens, STOPPING_TOKENS)
     return _asked(batch, (len(prompt_set(chosen.prompts)), 2 * TEMPLATE_TOKENS, tokens), chosen.slots, None, where)
+
+
+def questions_of(batch: Batch, count: int, characters: float, settings: Mapping[str, Any], where: Where) -> float:
+    """Seconds to answer `count` questions of a test of one's own, of so many characters on average."""
+    prompt = TEMPLATE_TOKENS + characters / CHARACTERS_A_TOKEN
+    if settings.get("choices") == "likelihood":
+        return heldout_of(batch, count * CHOICES * prompt, where)
+    tokens = min(int(settings.get("max_tokens") or QUESTION_TOKENS), QUESTION_TOKENS)
+    return _asked(batch, (count, prompt, tokens), settings.get("slots"), settings.get("engine"), where)
 
 
 def _asked(

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 import evaluator
 import trainer
 from bakeoff.experiment.elsewhere import Standing
+from bakeoff.experiment.own_tests import OwnTest
 from engines import Place, Sizes, llamacpp_gpus, places, this_device
 from evaluator import Batch, Where
 from results import BakeoffError, Form
@@ -30,7 +31,7 @@ class Part:
     """One stage of an experiment."""
 
     stage: str
-    """training, export, humaneval, heldout, stopping or latency."""
+    """training, export, humaneval, heldout, stopping, tests or latency."""
     form: str
     """Empty for training."""
     seconds: float
@@ -61,11 +62,15 @@ NOBODY = Others()
 
 
 def foretold(
-    evaluate: Evaluate, plan: Plan, named: Sequence[Place] | None = None, others: Others = NOBODY
+    evaluate: Evaluate,
+    plan: Plan,
+    named: Sequence[Place] | None = None,
+    others: Others = NOBODY,
+    tests: Sequence[OwnTest] = (),
 ) -> tuple[Whole, ...]:
     """The time at every place that the plan names; none where a base's shape or rows cannot be had here.
 
-    `named`: the plan's places, this machine's CPU first.
+    `named`: the plan's places, this machine's CPU first. `tests`: tests of one's own.
     Raises: BakeoffError for settings of a measurement that it refuses; BaseUnavailable for weights without a shape.
     """
     if any(group.shape is None or group.validation_tokens is None for group in plan.groups):
@@ -78,8 +83,8 @@ def foretold(
         parts = [Part("training", "", trained)] if plan.groups else []
         for group in plan.groups:
             tokens = float(group.validation_tokens or 0)
-            parts += _parts(evaluate, [(batch, False) for batch in batches(evaluate, group)], tokens, where)
-        parts += _parts(evaluate, asides, others.heldout_tokens, where)
+            parts += _parts(evaluate, [(batch, False) for batch in batches(evaluate, group)], tokens, where, tests)
+        parts += _parts(evaluate, asides, others.heldout_tokens, where, tests)
         summed = _summed(parts)
         wholes.append(Whole(place.name, sum(part.seconds for part in summed), summed, where.llamacpp.name))
     return tuple(wholes)
@@ -89,7 +94,9 @@ def _training(group: Group, place: str) -> float:
     return next(need.seconds for need in group.needs if need.device == place)
 
 
-def _parts(wanted: Evaluate, asked: Sequence[tuple[Batch, bool]], tokens: float, where: Where) -> list[Part]:
+def _parts(
+    wanted: Evaluate, asked: Sequence[tuple[Batch, bool]], tokens: float, where: Where, tests: Sequence[OwnTest]
+) -> list[Part]:
     """Exports and measurements of batches, each with whether it is there and measured whatever forms are asked for.
 
     tokens: of the held-out rows.
@@ -102,6 +109,11 @@ def _parts(wanted: Evaluate, asked: Sequence[tuple[Batch, bool]], tokens: float,
             if there or batch.form in forms or batch.form in UNTOUCHED:
                 own = {key: value for key, value in settings.items() if key != "forms"}
                 found.append(Part(name, batch.form, _measuring(name, batch, own, tokens, where)))
+        for test in tests:
+            if there or batch.form in test.forms or batch.form in UNTOUCHED:
+                size = sum(len(item.text) for item in test.questions.items) / max(1, len(test.questions.items))
+                seconds = evaluator.questions_of(batch, test.answers, size, test.settings, where)
+                found.append(Part("tests", batch.form, seconds))
     return [part for part in found if part.seconds]
 
 
@@ -175,5 +187,5 @@ def _summed(parts: Sequence[Part]) -> tuple[Part, ...]:
     return tuple(Part(stage, form, seconds) for (stage, form), seconds in summed.items())
 
 
-STAGES = ("training", "export", "humaneval", "heldout", "stopping", "latency")
+STAGES = ("training", "export", "humaneval", "heldout", "stopping", "tests", "latency")
 """What an experiment goes through, in this order."""

@@ -15,6 +15,7 @@ from typing import Any
 from bakeoff.experiment.dequantizing import over_both_bases
 from bakeoff.experiment.elsewhere import added, bases_of
 from bakeoff.experiment.failures import Failure, each_measured
+from bakeoff.experiment.own_tests import check_tests, own_tests
 from results import BakeoffError, Evaluation, Form, Model, Progress, Report, Run, Store, Workspace
 from trainer import Experiment
 
@@ -120,6 +121,7 @@ def check(experiment: Experiment, store: Store, workspace: Workspace, say: Say) 
     ):
         if settings is not None:  # with no model there is nothing to do but to check the settings
             measure([], store, workspace, _without_forms(settings))
+    check_tests(wanted, bool(experiment.data.sources))
     if missing := without_sandbox(experiment):
         say(missing)
 
@@ -155,7 +157,9 @@ def data_lines(runs: Sequence[Run], store: Store) -> list[str]:
 def whole(experiment: Experiment) -> Experiment:
     """The experiment with all tasks of its benchmarks: limits in the file are left out."""
     humaneval = {key: value for key, value in (experiment.evaluate.humaneval or {}).items() if key != "tasks"}
-    return experiment.model_copy(update={"evaluate": experiment.evaluate.model_copy(update={"humaneval": humaneval})})
+    tests = tuple({key: value for key, value in one.items() if key != "tasks"} for one in experiment.evaluate.tests)
+    evaluate = experiment.evaluate.model_copy(update={"humaneval": humaneval, "tests": tests})
+    return experiment.model_copy(update={"evaluate": evaluate})
 
 
 def trained(runs: Sequence[Run], store: Store) -> list[Model]:
@@ -275,6 +279,9 @@ def measured(
     if wanted.stopping is not None:
         settings = _without_forms(wanted.stopping)
         measure("stopping", wanted.stopping, partial(evaluator.evaluate_stopping, settings=settings, **common))
+    for test in own_tests(experiment, workspace, progress):
+        call = partial(evaluator.evaluate_questions, questions=test.questions, settings=test.settings, **common)
+        measure(test.questions.name, {"forms": test.forms}, call)
     if wanted.latency is not None:
         settings = _without_forms(wanted.latency)
         measure("latency", wanted.latency, partial(evaluator.evaluate_latency, settings=settings, **common), files=True)

@@ -23,21 +23,31 @@ COLUMNS: tuple[tuple[str, str, str, float], ...] = (
 """Heading, benchmark, metric and the factor into the heading's unit."""
 
 
+KNOWN = ("humaneval", "heldout", "latency", "stopping")
+
+
+def _metric(rows: Sequence[ScoreRow], benchmark: str) -> str:
+    """What a test of one's own is scored by: the first of its scores."""
+    return next((row.metric for row in rows if row.benchmark == benchmark), "pass@1")
+
+
 def show(outcome: Outcome, store: Store) -> None:
     """Print the experiment's models with their scores and 95 % intervals, and which of them to ship."""
     measured, models = {one.id for one in outcome.evaluations}, {one.id for one in outcome.models}
     rows = [row for row in store.evaluations.scores() if row.evaluation_id in measured]
-    table = Table("model", "format", "MB", *(heading for heading, *_ in COLUMNS), box=None, header_style="bold")
+    own_tests = list(dict.fromkeys(one.benchmark for one in outcome.evaluations if one.benchmark not in KNOWN))
+    shown = [*COLUMNS, *((name, name, _metric(rows, name), 100.0) for name in own_tests)]
+    table = Table("model", "format", "MB", *(heading for heading, *_ in shown), box=None, header_style="bold")
     contending = [one for one in contenders(store) if one.id in models]
     known = {one.id for one in contending}
     for model in (one for one in outcome.models if one.id in known):
         own = [row for row in rows if row.model_id == model.id]
-        cells = (_cell(own, benchmark, metric, factor) for _, benchmark, metric, factor in COLUMNS)
+        cells = (_cell(own, benchmark, metric, factor) for _, benchmark, metric, factor in shown)
         table.add_row(model.name, model.form, f"{model.bytes / 1e6:.0f}", *cells)
     console = listing.output()
     console.print(table)
     for subset in sorted({row.subset for row in rows if row.subset}):
-        console.print(f"HumanEval on a subset: {subset}. All of it: --full", style="dim")
+        console.print(f"Measured on a subset: {subset}. All of it: --full", style="dim")
     console.print(decide(store, Question(experiment=outcome.experiment)).paragraph)
     for line in outcome.told:
         console.print(listing.spelt_out(line), markup=False, highlight=False)

@@ -31,7 +31,8 @@ def plan(
     import trainer
     from bakeoff import progress
     from bakeoff.experiment.elsewhere import foreseen
-    from bakeoff.experiment.foretelling import Others, foretold
+    from bakeoff.experiment.foretelling import Others, Whole, foretold
+    from bakeoff.experiment.own_tests import OwnTest, check_tests, own_tests
     from bakeoff.experiment.pipeline import without_sandbox
     from bakeoff.fine_tuning.plan_text import models_text, plan_text
     from results import BakeoffError, Workspace
@@ -44,18 +45,22 @@ def plan(
         asked = bool(others.standing and experiment.data.sources and experiment.evaluate.heldout is not None)
         tokens = _tokens(trainer.validation_rows(experiment, place)) if asked else 0.0
     found = dataclasses.replace(found, problems=(*found.problems, *others.problems))
+    wholes, tests = tuple[Whole, ...](), list[OwnTest]()
     try:
-        there = Others(others.standing, tokens)
-        wholes = foretold(experiment.evaluate, found, others=there) if found.groups or there.standing else ()
+        check_tests(experiment.evaluate, bool(experiment.data.sources))
+        tests = own_tests(experiment, place)
+        there, some = Others(others.standing, tokens), found.groups or others.standing
+        wholes = foretold(experiment.evaluate, found, others=there, tests=tests) if some else ()
     except BakeoffError as error:
-        wholes, found = (), dataclasses.replace(found, problems=(*found.problems, str(error)))
+        found = dataclasses.replace(found, problems=(*found.problems, str(error)))
     if unscored := without_sandbox(experiment):
         found = dataclasses.replace(found, warnings=(*found.warnings, unscored))
+    said = [test.words for test in tests]
     if json_:
         time = [dataclasses.asdict(whole) for whole in wholes]
-        print(json.dumps({**dataclasses.asdict(found), "models": others.lines, "time": time}, indent=2))
+        print(json.dumps({**dataclasses.asdict(found), "models": others.lines, "tests": said, "time": time}, indent=2))
     else:
-        print(plan_text(found, wholes, models_text(others, experiment)))
+        print(plan_text(found, wholes, models_text(others, experiment), said))
     if found.problems:
         sys.exit(1)
 

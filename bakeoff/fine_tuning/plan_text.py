@@ -11,21 +11,22 @@ from trainer import Experiment, Group, Plan, removed_words
 
 STAGES = {
     "training": "training", "export": "exports", "humaneval": "HumanEval", "heldout": "held-out rows",
-    "stopping": "stopping", "latency": "latency",
+    "stopping": "stopping", "tests": "your own tests", "latency": "latency",
 }  # fmt: skip
 """What the stages are called."""
 
 
-def plan_text(plan: Plan, wholes: Sequence[Whole], models: Sequence[str] = ()) -> str:
+def plan_text(plan: Plan, wholes: Sequence[Whole], models: Sequence[str] = (), tests: Sequence[str] = ()) -> str:
     """One block a group of variants, the time of the whole experiment at each place, then problems and warnings.
 
-    models: what is said of models that were made elsewhere.
+    models: what is said of models that were made elsewhere. tests: what is said of tests of one's own.
     """
     trained = f"{plan.runs} fine-tune{'s' if plan.runs != 1 else ''}" if plan.runs else "nothing is trained"
     lines = [f"{plan.experiment}: {trained}"]
     for group in plan.groups:
         lines += _group_lines(group)
     lines += ["", *models] if models else []
+    lines += ["", "your own tests:", *(f"  {line}" for line in tests)] if tests else []
     if wholes:
         beside = " (less what is measured already; endpoints and downloads not counted)" if models else ""
         lines += ["", f"the whole experiment, within a factor of two{beside}:"]

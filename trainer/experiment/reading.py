@@ -204,4 +204,9 @@ def _from_folder(experiment: Experiment, folder: Path) -> Experiment:
         for one in experiment.models
     )
     bases = tuple(resolved(base) for base in experiment.bases)
-    return experiment.model_copy(update={"data": data, "bases": bases, "models": models})
+    tests = tuple(
+        {**test, "file": str((folder / Path(str(test["file"])).expanduser()).resolve())} if "file" in test else test
+        for test in experiment.evaluate.tests
+    )
+    evaluate = experiment.evaluate.model_copy(update={"tests": tests})
+    return experiment.model_copy(update={"data": data, "bases": bases, "models": models, "evaluate": evaluate})

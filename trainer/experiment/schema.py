@@ -279,6 +279,10 @@ class Evaluate(Section):
     heldout: Mapping[str, Any] | None = Field(default_factory=dict)
     latency: Mapping[str, Any] | None = None
     stopping: Mapping[str, Any] | None = None
+    tests: tuple[Mapping[str, Any], ...] = ()
+    """Tests of your own: a file of questions (mine.csv, or {file: mine.csv, …}), or the held-out rows as questions
+    ({from: validation, check: exact}). Further keys: name, check, question, answer, forms, and how it is asked: tasks,
+    max_tokens, system, choices, skip_bad, …"""
     forms: tuple[Form, ...] = ("adapter",)
     """Forms every fine-tune is exported to and measured in. adapter: as training left it."""
     lora_base: Literal["gguf-q8_0", "gguf-q4_0", "gguf-f16"] = "gguf-q8_0"
@@ -288,9 +292,26 @@ class Evaluate(Section):
     base: bool = True
     """Measure the untouched bases too: without them nobody knows whether training helped."""
 
+    @field_validator("tests", mode="before")
+    @classmethod
+    def _texts_are_files(cls, tests: Any) -> Any:
+        if not isinstance(tests, list | tuple):
+            return tests
+        return [{"file": one} if isinstance(one, str) else one for one in tests]
+
+    @field_validator("tests")
+    @classmethod
+    def _one_source(cls, tests: tuple[Mapping[str, Any], ...]) -> tuple[Mapping[str, Any], ...]:
+        for test in tests:
+            if ("file" in test) == ("from" in test) or test.get("from", "validation") != "validation":
+                raise ValueError(f"a test has a file, or from: validation; not {dict(test)!r:.120}")
+            if not isinstance(test.get("file", ""), str):
+                raise ValueError(f"file is the path of a file of questions, not {test['file']!r:.120}")
+        return tests
+
     @property
     def measurements(self) -> dict[str, Mapping[str, Any]]:
-        """The measurements that are asked for, with their settings."""
+        """The measurements that are asked for, with their settings; without the tests of one's own."""
         asked = {
             "humaneval": self.humaneval, "heldout": self.heldout, "stopping": self.stopping, "latency": self.latency,
         }  # fmt: skip

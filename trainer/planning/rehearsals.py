@@ -85,6 +85,7 @@ def rehearsal(experiment: Experiment, workspace: Workspace) -> Rehearsal:
         "sweep.variants": [sources.variant(variant) for variant in sweep.variants],
         "evaluate.humaneval": _fewer(evaluate.humaneval, tasks=2, max_tokens=24),
         "evaluate.stopping": _fewer(evaluate.stopping, max_tokens=16),
+        "evaluate.tests": [{**test, "tasks": 2, "max_tokens": 24} for test in evaluate.tests],
         "evaluate.latency": _fewer(evaluate.latency, repetitions=1, tokens=4, natural_tokens=4, threads=1),
     }
     if sweep.random:

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from evaluator.errors import ModelUnmeasurable
 from evaluator.question_sets.checking.json_schemas import check_schema
 from evaluator.question_sets.checking.numerals import number_in, plain_number
 from evaluator.question_sets.checking.patterns import check_pattern
@@ -68,6 +69,15 @@ def rule_of(said: Any) -> Rule:
     number = _share(words[3])
     tolerance, threshold = (number, None) if kind == "number" else (None, number)
     return _rule(kind, bool(words[1]), tolerance, threshold, False)
+
+
+def check_rule(said: Any) -> None:
+    """Refuse a check that is none; nothing said is none to refuse. Raises: ModelUnmeasurable."""
+    try:
+        if said is not None:
+            rule_of(said)
+    except BadQuestion as error:
+        raise ModelUnmeasurable(str(error)) from error
 
 
 def _rule(kind: Kind, negated: bool, tolerance: float | None, threshold: float | None, case: bool) -> Rule:
@@ -165,6 +175,11 @@ def _choice(answer: Any, choices: Sequence[str], more: Mapping[str, Any]) -> int
     if isinstance(answer, list | tuple) and len(answer) == 1:
         answer = answer[0]
     text = str(answer).strip()
+    numbered = isinstance(answer, int) and not isinstance(answer, bool)
+    if numbered and text in choices and list(choices).index(text) != answer:
+        raise BadQuestion(
+            f"its right answer {answer} is one choice's text and another's place: write it as a text, or a letter"
+        )
     if not isinstance(answer, bool) and text in choices:
         return list(choices).index(text)
     letter = re.fullmatch(r"\(?([A-Za-z])[).]?", text)

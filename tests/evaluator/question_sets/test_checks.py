@@ -113,6 +113,13 @@ def test_what_cannot_be_checked_is_refused_by_name(check: Any, answer: Any, said
         item(check, answer)
 
 
+def test_a_number_that_is_a_choice_s_text_and_another_s_place_is_not_guessed() -> None:
+    with pytest.raises(BadQuestion, match="another's place"):
+        item("choice", 1, ("1", "2", "3"))
+    assert item("choice", "1", ("1", "2", "3")).checks[0].wanted == 0
+    assert item("choice", 1, ("0", "1", "2")).checks[0].wanted == 1
+
+
 def test_a_pattern_that_runs_for_ever_is_ours_and_no_wrong_answer() -> None:
     found = judged(item("regex", r"(a|a)+$"), "a" * 60 + "b")
     assert found.verdict == "error" and "longer than" in found.message

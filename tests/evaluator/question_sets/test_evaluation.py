@@ -179,3 +179,41 @@ def test_settings_that_cannot_be_are_refused(
 ) -> None:
     with pytest.raises(ModelUnmeasurable, match=said):
         evaluate_questions([], read_question_set(mine), store, workspace, settings)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
+def test_the_likeliest_choice_is_the_answer_of_an_adapter_and_of_a_gguf_file(
+    store: Store, workspace: Workspace, base: Path, tmp_path: Path
+) -> None:
+    """Against transformers' own cross-entropy, choice by choice; a GGUF file of 16 bits answers as its folder does."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from engines import export
+
+    rows = [
+        {"question": f"Pick {n}.", "choices": ["red", "a long green one", f"blue {n}"], "answer": n % 3}
+        for n in range(6)
+    ]
+    (tmp_path / "pick.jsonl").write_bytes(lines(*rows))
+    questions = read_question_set(tmp_path / "pick.jsonl")
+    folder = store.models.add(Model("m", "m", "base", "mini", "b", 1, str(base)))
+    file = export(folder, "gguf-f16", workspace, store)
+    settings = {"choices": "likelihood", "prompting": "raw"}
+    first, second = evaluate_questions([folder, file], questions, store, workspace, settings)
+    outcomes = store.evaluations.outcomes(first.id)
+    torch_model, tokenizer = AutoModelForCausalLM.from_pretrained(base), AutoTokenizer.from_pretrained(base)
+    for outcome, row in zip(outcomes, rows, strict=True):
+        prompt = tokenizer(f"{row['question']}\n\n").input_ids
+        for choice, nats in zip(row["choices"], outcome.details["nats_of_choices"], strict=True):
+            ids = tokenizer(f"{row['question']}\n\n{choice}").input_ids
+            logits = torch_model(torch.tensor([ids])).logits[0].log_softmax(-1).detach()
+            own = -sum(float(logits[place - 1, ids[place]]) for place in range(len(prompt), len(ids)))
+            assert nats == pytest.approx(own, abs=0.05)  # the engine computes in bfloat16
+        place = min(range(3), key=lambda one: outcome.details["nats_of_choices"][one])
+        assert (outcome.verdict == "passed") == (place == row["answer"])
+    assert {score.metric for score in first.scores} == {"pass@1", "no_answer_share", "pass@1_by_bytes"}
+    other = {one.item: one.details["nats_of_choices"] for one in store.evaluations.outcomes(second.id)}
+    for outcome in outcomes:
+        assert other[outcome.item] == pytest.approx(outcome.details["nats_of_choices"], abs=0.05)

@@ -1,0 +1,117 @@
+"""The tests of one's own that an experiment file names under `evaluate.tests`: files of questions, and held-out rows.
+
+evaluate: {tests: [mine.csv, {from: validation, check: exact}]}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from results import BakeoffError, Form, Progress, Workspace
+
+if TYPE_CHECKING:
+    from evaluator import QuestionSet
+    from trainer import Evaluate, Experiment
+
+OWN_KEYS = ("file", "from", "name", "check", "question", "answer", "forms")
+"""Keys of a test that say what it is; all others say how it is asked (`evaluator.QuestionSettings`)."""
+
+
+@dataclass(frozen=True)
+class OwnTest:
+    """One test, ready to be measured."""
+
+    questions: QuestionSet
+    settings: Mapping[str, Any]
+    """How it is asked."""
+    forms: tuple[Form, ...]
+    """Formats that are measured by it."""
+
+    @property
+    def answers(self) -> int:
+        """Answers that a model gives."""
+        tasks, total = self.settings.get("tasks"), len(self.questions.items)
+        count = min(tasks, total) if isinstance(tasks, int) else len(tasks) if tasks else total
+        return count * int(self.settings.get("samples") or 1)
+
+    @property
+    def words(self) -> str:
+        """What `bakeoff plan` says of it."""
+        checks = ", ".join(f"{words} of {count}" for words, count in self.questions.checks.items())
+        answers = f"{self.answers} answers a model" if self.answers != 1 else "1 answer a model"
+        return f"{self.questions.name}: {answers}, {self.questions.format}; checks: {checks or 'none'}"
+
+
+def check_tests(wanted: Evaluate, rows: bool) -> None:
+    """Refuse what could only be found out after training: files that are none, settings that are none, a name twice.
+
+    rows: whether there are any to hold out. Raises: BakeoffError.
+    """
+    names: set[str] = set()
+    for test in wanted.tests:
+        if "from" in test:
+            if not rows:
+                raise BakeoffError("evaluate.tests: from validation needs rows, and the file names none (data.sources)")
+            _settings(test)
+            name = _name_of_rows(test)
+        else:
+            name = _read_file(test, _settings(test)).name
+        if name in names:
+            raise BakeoffError(f"evaluate.tests: two tests are called {name!r}: give one another `name`")
+        names.add(name)
+
+
+def own_tests(
+    experiment: Experiment, workspace: Workspace, progress: Progress | None = None, files_alone: bool = False
+) -> list[OwnTest]:
+    """The tests, read. files_alone: without held-out rows, which may have to be prepared first.
+
+    Raises: BakeoffError for what cannot be read.
+    """
+    import evaluator
+    import trainer
+
+    wanted, found = experiment.evaluate, list[OwnTest]()
+    for test in wanted.tests:
+        settings = _settings(test)
+        if "from" not in test:
+            questions = _read_file(test, settings)
+        elif files_alone:
+            continue
+        else:
+            if progress is not None:
+                progress("reading held-out rows", 0, 1)
+            rows = trainer.validation_rows(experiment, workspace)
+            questions = evaluator.questions_of_rows(rows, _name_of_rows(test), test.get("check"))
+            evaluator.measured_items(questions, evaluator.question_settings(settings))
+        found.append(OwnTest(questions, settings, tuple(test.get("forms") or wanted.forms)))
+    return found
+
+
+def _settings(test: Mapping[str, Any]) -> dict[str, Any]:
+    """How a test is asked, checked. Raises: BakeoffError."""
+    import evaluator
+
+    settings = {key: value for key, value in test.items() if key not in OWN_KEYS}
+    evaluator.question_settings(settings)
+    evaluator.check_rule(test.get("check"))
+    return settings
+
+
+def _read_file(test: Mapping[str, Any], settings: Mapping[str, Any]) -> QuestionSet:
+    import evaluator
+
+    wishes = evaluator.Wishes(str(test.get("question") or ""), str(test.get("answer") or ""), test.get("check"))
+    questions = evaluator.read_question_set(str(test["file"]), wishes, str(test.get("name") or ""))
+    evaluator.measured_items(questions, evaluator.question_settings(settings))
+    return questions
+
+
+def _name_of_rows(test: Mapping[str, Any]) -> str:
+    """What a test on held-out rows is called: validation, and how it is checked."""
+    check = test.get("check")
+    kind = check.get("kind") if isinstance(check, Mapping) else check
+    words = "-".join(str(kind).split()) if kind else ""
+    return str(test.get("name") or ("validation-" + words if words else "validation"))

@@ -1,0 +1,118 @@
+"""Tests of your own in an experiment file: refused before training, counted by plan, measured with the rest."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from bakeoff.experiment.own_tests import check_tests, own_tests
+from bakeoff.experiment.pipeline import run_experiment, whole
+from bakeoff.main import app
+from results import BakeoffError, Workspace
+from trainer import Experiment, load_experiment, miniature
+from trainer.errors import ExperimentInvalid
+
+ROWS = [{"prompt": f"What is {n} + {n}?", "completion": str(2 * n)} for n in range(40)]
+
+
+def experiment(folder: Path, *tests: Any, base: str = "") -> Experiment:
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    (folder / "mine.csv").write_text("question,answer\nTwo and two?,4\nCapital of Peru?,Lima\n")
+    file = {
+        "name": "mini",
+        "bases": [base or "smollm2-135m-instruct"],
+        "data": {"sources": [{"name": "rows.jsonl"}], "decontaminate": [], "validation_fraction": 0.2},
+        "training": {"max_steps": 2, "batch_size": 1, "max_length": 64, "learning_rate": 0.01},
+        "evaluate": {"heldout": None, "tests": list(tests)},
+    }
+    (folder / "mini.yaml").write_text(json.dumps(file))
+    return load_experiment(folder / "mini.yaml")
+
+
+def test_a_text_is_a_file_beside_the_experiment_and_held_out_rows_are_questions(tmp_path: Path) -> None:
+    what = experiment(tmp_path, "mine.csv", {"from": "validation", "check": "number", "tasks": 3})
+    check_tests(what.evaluate, rows=True)
+    mine, rows = own_tests(what, Workspace(tmp_path / "workspace"))
+    assert (mine.questions.name, mine.answers, mine.forms) == ("mine", 2, ("adapter",))
+    assert (rows.questions.name, rows.answers, len(rows.questions.items)) == ("validation-number", 3, 5)
+    item = rows.questions.items[0]
+    assert item.messages[-1]["role"] == "user" and item.checks[0].kind == "number"
+    assert "tasks" not in whole(what).evaluate.tests[1]
+    assert len(own_tests(what, Workspace(tmp_path / "workspace"), files_alone=True)) == 1
+
+
+@pytest.mark.parametrize(
+    ("test", "said"),
+    [
+        ("gone.csv", "no such file"), ({"file": "mine.csv", "temprature": 1}, "temprature"),
+        ({"from": "validation", "check": "sound"}, "there is no check"), ({"file": "bad.csv"}, "1 of 2 items"),
+        ({"file": "mine.csv", "name": "validation-number"}, "two tests are called"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_measured_is_refused_before_training(tmp_path: Path, test: Any, said: str) -> None:
+    (tmp_path / "bad.csv").write_text("question,answer\na?,b\nc?\n")
+    what = experiment(tmp_path, {"from": "validation", "check": "number"}, test)
+    with pytest.raises(BakeoffError, match=said):
+        check_tests(what.evaluate, rows=True)
+
+
+@pytest.mark.parametrize(
+    "test", [{"check": "exact"}, {"file": "a", "from": "validation"}, {"from": "training"}, {"file": 3}]
+)
+def test_a_test_has_one_source(tmp_path: Path, test: Any) -> None:
+    with pytest.raises(ExperimentInvalid, match=r"evaluate\.tests"):
+        experiment(tmp_path, test)
+
+
+def test_held_out_rows_need_rows(tmp_path: Path) -> None:
+    what = experiment(tmp_path, {"from": "validation"})
+    with pytest.raises(BakeoffError, match="names none"):
+        check_tests(what.evaluate, rows=False)
+
+
+def test_dry_run_says_what_would_be_asked_and_asks_nothing(tmp_path: Path) -> None:
+    experiment(tmp_path)
+    (tmp_path / "mine.csv").write_text(
+        "question,answer,check\nTwo and two?,4,\nCapital of Peru?,Lima,contains\nThree?\n"
+    )
+    asked = ["evaluate", "--benchmark", str(tmp_path / "mine.csv"), "--dry-run", "--workspace", str(tmp_path / "w")]
+    told = CliRunner().invoke(app, asked)
+    assert told.exit_code == 0, told.output
+    for part in (
+        "mine: 2 items",
+        "number of 1",
+        "contains of 1",
+        "line 4: has 1 cells",
+        "[user] Capital of Peru?",
+        "--skip-bad",
+    ):
+        assert part in told.output
+    found = json.loads(CliRunner().invoke(app, [*asked, "--json"]).stdout)
+    assert found["items"] == 2 and found["bad"][0]["where"].endswith("mine.csv, line 4")
+    assert [one["checks"][0]["check"] for one in found["prompts"]] == ["number", "contains"]
+
+
+@pytest.mark.parametrize("option", [["--check", "exact"], ["--dry-run"], ["--choices", "likelihood"], ["--skip-bad"]])
+def test_options_of_question_sets_are_refused_for_others(tmp_path: Path, option: list[str]) -> None:
+    said = CliRunner().invoke(app, ["evaluate", "--benchmark", "humaneval", "--workspace", str(tmp_path), *option])
+    assert said.exit_code != 0 and "no file of your own questions" in str(said.exception)
+
+
+@pytest.mark.slow
+def test_an_experiment_is_measured_by_its_own_tests(tmp_path: Path) -> None:
+    base = miniature("smollm2", tmp_path / "base")
+    tests = ({"file": "mine.csv", "max_tokens": 4}, {"from": "validation", "check": "number", "max_tokens": 4})
+    what = experiment(tmp_path, *tests, base=str(base))
+    workspace = Workspace(tmp_path / "workspace")
+    with workspace.store() as store:
+        first = run_experiment(what, store, workspace, lambda *_: None, lambda _: None)
+        assert first.complete
+        by_test = {(store.models.get(one.model_id).name, one.benchmark): one for one in first.evaluations}
+        assert set(by_test) == {(m, t) for m in ("base", "mini") for t in ("mine", "validation-number")}
+        assert all(one.scores[0].metric == "pass@1" for one in first.evaluations)
+        again = run_experiment(what, store, workspace, lambda *_: None, lambda _: None)
+        assert again.evaluations == first.evaluations
