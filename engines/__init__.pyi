@@ -99,6 +99,6 @@ from .llamacpp.thread_count import calibrated as calibrated
 from .llamacpp.turns import after_a_served_answer as after_a_served_answer
 from .openai_endpoint import AT_ONCE as AT_ONCE, masked as masked
 from .processes.templates import TemplateRefused as TemplateRefused, rendered as rendered
-from .opening import open_engine as open_engine, open_engines as open_engines
+from .opening import open_engine as open_engine, open_engines as open_engines, unserved as unserved
 from .server.address import Address as Address
 from .server.run import serve as serve

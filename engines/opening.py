@@ -8,6 +8,7 @@ OpenAI-compatible client. Several models on one base GGUF share one process: `op
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,17 @@ if TYPE_CHECKING:
 def is_llama(model: Model, workspace: Workspace) -> bool:
     """Whether llama.cpp answers for this model."""
     return model.form.startswith("gguf-") or is_gguf(weights_path(model, workspace))
+
+
+def unserved(model: Model, workspace: Workspace) -> str:
+    """Why llama.cpp does not serve a model by itself, and what to do; "" where it does."""
+    if model.form != "adapter" and is_llama(model, workspace):
+        return ""
+    form = "lora-gguf" if model.form == "adapter" else "gguf-q8_0"
+    return (
+        f"{model.name} is no GGUF file (its format is {model.form}). Make one: "
+        f"bakeoff export {shlex.quote(model.name)} --form {form}"
+    )
 
 
 def weights_path(model: Model, workspace: Workspace) -> Path:
@@ -101,8 +113,8 @@ def open_engines(
     by_base: dict[Path, list[Model]] = {}
     for model in models:
         prove(model, workspace)
-        if model.form == "adapter" or not is_llama(model, workspace):
-            raise EngineError(f"{model.name} is a {model.form}, not a GGUF. Export it: bakeoff export {model.name}")
+        if refusal := unserved(model, workspace):
+            raise EngineError(refusal)
         by_base.setdefault(weights_path(model, workspace).resolve(), []).append(model)
     engines: dict[str, LlamaCppEngine] = {}
     try:

@@ -138,5 +138,5 @@ def _text(added: Added, dry_run: bool) -> str:
         remedy = f" {check.remedy}" if check.remedy else ""
         lines.append(f"  {SIGNS[check.state]} {check.name:<12} {spelt_out(check.detail + remedy)}")
     if added.model and not added.known and not dry_run:
-        lines.append(f"  Measure it: bakeoff evaluate {added.name}")
+        lines.append(f"  Measure it: bakeoff evaluate {added.name} · chat with it: bakeoff dashboard")
     return "\n".join(lines)

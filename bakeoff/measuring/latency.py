@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bakeoff.options import JsonOption, WorkspaceOption
+
+if TYPE_CHECKING:
+    from results import Model, Store
 
 
 def latency(
@@ -35,7 +38,7 @@ def latency(
 
     place = writable(workspace)
     store = place.store()
-    chosen = [store.models.find(name) for name in model or ()] or [
+    chosen = [_served(name, store) for name in model or ()] or [
         one for one in store.models.list() if not one.archived and is_gguf(one)
     ]
     settings = {
@@ -56,3 +59,11 @@ def latency(
     ]
     columns = {name: name for name in ("model", "metric", "value", "low", "high", "n", "machine")}
     show(rows, columns, as_json=json_, empty="No GGUF models yet. Make one: bakeoff export MODEL --form gguf-q8_0")
+
+
+def _served(name: str, store: Store) -> Model:
+    """The model of a name, or where that is no GGUF file, the format of it that ships and is one."""
+    from bakeoff.experiment.pipeline import is_gguf
+
+    found = store.models.find(name)
+    return found if is_gguf(found) else next((one for one in store.models.formats(name) if is_gguf(one)), found)

@@ -129,6 +129,7 @@ class _Adding:
         plan = Plan(found, self.wishes.name or found.name)
         for note in found.notes:
             plan.checklist.note("found", note)
+        self.note_unused(plan)
         if found.kind == "peft":
             inspect_adapter(plan, self.wishes, self.shelves)
             self.quantize_base(plan)
@@ -144,6 +145,18 @@ class _Adding:
                 "layout", f"{found.base} behind {found.source.partition('#')[0]}: asked, not inspected."
             )
         return plan
+
+    def note_unused(self, plan: Plan) -> None:
+        """Say what was wished for and has no meaning for a model of this kind."""
+        kind, wishes = plan.found.kind, self.wishes
+        unused = {
+            "--base-quantization": wishes.base_quantization != "none" and kind != "peft",
+            "--template": wishes.template is not None and kind == "endpoint",
+            "--copy": wishes.copy and kind == "endpoint",
+        }
+        for option in (option for option, given in unused.items() if given):
+            what = "A model behind an endpoint" if kind == "endpoint" else "What is no adapter of PEFT"
+            plan.checklist.note("options", f"{what} has no use for {option}.")
 
     def quantize_base(self, plan: Plan) -> None:
         """Put the base's dequantized 4-bit weights in the base's place, where these are asked for."""

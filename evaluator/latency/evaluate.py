@@ -39,6 +39,7 @@ from engines import (
     prove,
     read_header,
     this_device,
+    unserved,
 )
 from evaluator.latency.prompts import GRID, NATURAL
 from results import (
@@ -99,6 +100,8 @@ def evaluate_latency(
     Raises: BakeoffError for wrong settings or a model that llama.cpp does not serve.
     """
     chosen = _settings(settings or {})
+    if refused := [words for model in models if (words := unserved(model, workspace))]:
+        raise BakeoffError(" ".join(refused))  # before anything is begun or calibrated
     machine = this_machine()
     store.machines.add(machine)
     begun = [store.evaluations.begin(_evaluation(model, chosen, machine)) for model in models]

@@ -34,7 +34,8 @@ def load_benchmark(source: str | Path) -> list[Task]:
     path = published_file(name) if name in NAMES else Path(source)
     if name not in NAMES and not path.exists():
         raise BenchmarkUnreadable(
-            f"Cannot read {path}: there is no such file, nor a benchmark of that name. By name: {', '.join(NAMES)}"
+            f"Cannot read {path}: there is no such file, nor a benchmark of that name. By name: {', '.join(NAMES)}; "
+            "to evaluate also heldout and stopping"
         )
     tasks = [_task(row, where) for where, row in read_rows(path, BenchmarkUnreadable)]
     if not tasks:

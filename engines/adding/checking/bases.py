@@ -73,10 +73,10 @@ def locate(found: Found, given: str, shelves: Shelves) -> Base:
     if ready or candidates:
         return (ready or candidates)[0]
     plain = sixteen_bit(found.base)
-    stands = f" (for the 4-bit copy {found.base})" if plain else ""
+    name, stands = plain or found.base, f" (for the 4-bit copy {found.base})" if plain else ""
     raise FileRefused(
-        f"The base {plain or found.base}{stands} is neither in the store nor on this machine. "
-        f"Fetch it (hf download {_hub_name(plain or found.base)}) or name a folder, GGUF file or model: --base NAME"
+        f"The base {name}{stands} is neither in the store nor on this machine. "
+        f"{_fetching(name)}ame a folder, GGUF file or model: --base NAME"
     )
 
 
@@ -87,6 +87,8 @@ def _given(given: str, found: Found, shelves: Shelves) -> Base:
     path = Path(given).expanduser()
     if path.exists():
         return Base(path.absolute(), _name_of(path.absolute()), "named with --base", found.base)
+    if given.startswith((".", "/", "~")) or given.endswith(".gguf"):
+        raise FileRefused(f"There is no base at {path.absolute()}. Name a folder, GGUF file or model: --base NAME")
     if (cached := in_hub_cache(given)) is not None:
         return Base(cached, given, "named with --base, in the Hub's cache", found.base)
     if shelves.named_base is None:
@@ -153,8 +155,13 @@ def _cached_repositories() -> list[str]:
     return [folder.name.removeprefix("models--").replace("--", "/", 1) for folder in folders]
 
 
-def _hub_name(name: str) -> str:
-    return name if name.count("/") == 1 and not name.startswith((".", "/", "~")) else "USER/REPOSITORY"
+def _fetching(name: str) -> str:
+    """How a base of this name may be had, before the words that are left: a Hub id, a name of the registry, a path."""
+    if name.count("/") == 1 and not name.startswith((".", "/", "~")):
+        return f"Fetch it (hf download {name}) or n"
+    if "/" in name or "\\" in name:
+        return "N"
+    return f"Have Bakeoff look for it (--base {name}) or n"
 
 
 def _name_of(path: Path) -> str:

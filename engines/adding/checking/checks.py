@@ -46,9 +46,11 @@ class Checklist:
         self.checks.append(Check(name, "failed", detail, remedy))
 
     def refused(self, name: str, error: Exception) -> None:
-        """Add a line about what an error says keeps the model out; the error's last sentence is the remedy."""
-        detail, _, remedy = " ".join(str(error).split()).rpartition(". ")
-        self.checks.append(Check(name, "failed", f"{detail}." if detail else remedy, remedy))
+        """Add a line about an error that keeps the model out; its last sentence or clause is the remedy."""
+        text = " ".join(str(error).split())
+        mark = next((mark for mark in (". ", "; ", ": ") if mark in text), "")
+        detail, _, remedy = text.rpartition(mark) if mark else (text, "", "")
+        self.checks.append(Check(name, "failed", f"{detail}." if mark else detail, remedy[:1].upper() + remedy[1:]))
 
     @property
     def failed(self) -> bool:

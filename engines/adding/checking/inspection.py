@@ -88,9 +88,13 @@ def inspect_adapter(plan: Plan, wishes: Wishes, shelves: Shelves) -> None:
     fit(adapter, layers, base.name, checklist)
     checklist.ok("scale", adapter.scale)
     try:
-        _check_tokenizer(plan, adapter, layers, base, wishes)
+        theirs = _check_tokenizer(plan, adapter, layers, base)
     except BakeoffError as refused:
         return checklist.refused("tokenizer", refused)
+    try:
+        choose_template(plan, theirs, wishes)
+    except BakeoffError as refused:
+        return checklist.refused("template", refused)
     _choose_form(plan, adapter, layers)
     return None
 
@@ -121,8 +125,8 @@ def _check_base(base: Base, wishes: Wishes, checklist: Checklist) -> None:
         )
 
 
-def _check_tokenizer(plan: Plan, adapter: Adapter, layers: Outline, base: Base, wishes: Wishes) -> None:
-    """Whose tokenizer and whose template the model has. Raises: FileRefused."""
+def _check_tokenizer(plan: Plan, adapter: Adapter, layers: Outline, base: Base) -> Template | None:
+    """Whose tokenizer the model has; the base's template. Raises: FileRefused."""
     folder = unpacked(base.path) if base.path.is_file() else base.path
     theirs = load(folder)
     if theirs is None:
@@ -133,7 +137,7 @@ def _check_tokenizer(plan: Plan, adapter: Adapter, layers: Outline, base: Base, 
     text = base.chat_template or theirs.chat_template
     if isinstance(text, dict):
         text = text.get("default") or next(iter(text.values()), "")
-    choose_template(plan, Template(str(text), "its base's") if text else None, wishes)
+    return Template(str(text), "its base's") if text else None
 
 
 def choose_template(plan: Plan, base: Template | None, wishes: Wishes) -> None:

@@ -48,9 +48,12 @@ def _check_tokenizer(plan: Plan, wishes: Wishes, rows: int) -> None:
         tokenizer = load(folder)
         if tokenizer is None:
             raise FileRefused(f"{folder} has no tokenizer. Copy the tokenizer files of its base into it.")
-        choose_template(plan, None, wishes)
     except BakeoffError as refused:
         return checklist.refused("tokenizer", refused)
+    try:
+        choose_template(plan, None, wishes)
+    except BakeoffError as refused:
+        return checklist.refused("template", refused)
     highest = max(tokenizer.get_vocab().values())
     if highest >= rows:
         return checklist.fail(

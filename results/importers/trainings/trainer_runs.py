@@ -222,7 +222,8 @@ def read_summary(path: Path, value: Mapping[str, Any]) -> Parcel:
 
 def read_settings(folder: Path) -> Parcel | None:
     """A training of which only the settings are left, and perhaps the table in its README; None without either."""
-    log = _Log("settings alone", "settings alone", folder / "README.md")
+    files = [folder / name for name in ("README.md", "adapter_config.json") if (folder / name).is_file()]
+    log = _Log("settings alone", "settings alone", (*files, folder / "README.md")[0])
     log.beside(folder)
     for metric, step, value in card_points(folder):
         log.put(metric, step, value)

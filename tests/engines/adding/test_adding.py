@@ -123,6 +123,28 @@ def test_files_that_are_known_are_copied_where_that_is_asked_for(zoo: Zoo, works
     assert len(store.models.list()) == 2
 
 
+def test_wishes_that_are_wrong_or_of_no_use_are_told_in_one_line_of_their_own(
+    zoo: Zoo, tiny: Path, workspace: Workspace, store: Store, tmp_path: Path
+) -> None:
+    folder = zoo.adapter("wishful").folder
+    for line, wishes in (
+        ("base", {"base": "./nowhere"}),
+        ("base", {"base": "nowhere"}),
+        ("template", {"template": tmp_path / "none.jinja"}),
+    ):
+        (one,) = added(folder, workspace, store, **wishes)
+        (failed,) = [check for check in one.checks if check.state == "failed"]
+        assert failed.name == line and failed.detail and failed.remedy and failed.remedy not in failed.detail
+    (gguf,) = added(tiny, workspace, store, base_quantization="nf4")
+    (far,) = add(find("http://127.0.0.1:9/v1#m"), Wishes(copy=True, template=tmp_path / "x"), workspace, store)
+    assert gguf.model and far.model
+    assert [check.detail for one in (gguf, far) for check in one.checks if check.name == "options"] == [
+        "What is no adapter of PEFT has no use for --base-quantization.",
+        "A model behind an endpoint has no use for --template.",
+        "A model behind an endpoint has no use for --copy.",
+    ]
+
+
 def test_copied_files_are_the_workspaces_own_and_no_pickle_comes_along(
     zoo: Zoo, workspace: Workspace, store: Store
 ) -> None:
