@@ -172,6 +172,41 @@ def tasks() -> list[Kind]:
     ]  # fmt: skip
 
 
+def questions() -> list[Kind]:
+    from evaluator import QuestionSettings, read_question_set, shown
+    from evaluator.question_sets.checking.verdicts import judged
+    from tests.evaluator.question_sets.files import FILES, REPLIES
+
+    def read(folder: Path, name: str = "") -> object:
+        found = read_question_set(folder / name if name else only(folder))
+        for item in found.items[:4]:
+            shown(item, QuestionSettings())
+            for reply in REPLIES:
+                judged(item, reply)
+        return found
+
+    alone = [(one.name, one.content) for one in FILES if not one.beside]
+    together = [one for one in FILES if one.beside]
+    return [
+        Kind("question set", alone, read),
+        *(
+            Kind(f"question set, {one.name}", [(one.name, one.content), *one.beside.items()],
+                 lambda folder, name=one.name: read(folder, name), beside=True)
+            for one in together
+        ),
+        Kind("reply to a question", [("reply.txt", one.encode()) for one in REPLIES], judge_all),
+    ]  # fmt: skip
+
+
+def judge_all(folder: Path) -> object:
+    """Every check's verdict on one damaged reply."""
+    from evaluator.question_sets.checking.verdicts import judged
+    from tests.evaluator.question_sets.files import every_check
+
+    reply = only(folder).read_bytes().decode(errors="replace")
+    return [judged(item, reply) for item in every_check()]
+
+
 def weights(scratch: Path, base: Path) -> list[Kind]:
     import torch
     from safetensors.torch import save_file
@@ -241,7 +276,8 @@ def every_kind(scratch: Path) -> list[Kind]:
     from trainer import miniature
 
     base = miniature("llama", scratch / "base")
-    return [*imports(scratch), *sources(), *settings(), *tasks(), *weights(scratch, base), *words(base)]
+    read = [*imports(scratch), *sources(), *settings(), *tasks(), *questions()]
+    return [*read, *weights(scratch, base), *words(base)]
 
 
 @dataclass

@@ -12,6 +12,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as parquet
 
+from evaluator.question_sets.checking.rules import checked, rule_of
+from evaluator.question_sets.items import Item
+
 
 @dataclass(frozen=True)
 class Invented:
@@ -160,3 +163,22 @@ FILES = [
              {"rows.csv": b"question,answer\n2+2?,Four. #### 4\n3+3?\n"}),
     Invented("list.yaml", b"- {question: 'a?', answer: b}\n- {question: 'c?'}\n", 1, ["exact"], ["no right answer"]),
 ]  # fmt: skip
+
+REPLIES = (
+    "Paris.", "The answer is (B) as 3/4 < 1,234.5", '```json\n{"a": [1, {"b": "c"}]}\n```',
+    "<think>hm</think>\n- red\n- blue",
+    '<tool_call>{"name": "sky", "arguments": {"city": "Oslo"}}</tool_call>', "#### 42 \\boxed{7}", "",
+)  # fmt: skip
+"""Replies as models give them."""
+
+
+def every_check() -> list[Item]:
+    """An item for every check that needs no sandbox."""
+    said: list[tuple[Any, Any]] = [
+        ("exact", "Paris"), ("starts_with", "The"), ("contains_any", "a, b"), ("contains_all", ["a"]), ("regex", "B+"),
+        ("number 0.5", 42), ("choice", "apple"), ("json", {"type": "object", "properties": {"a": {"pattern": "x"}}}),
+        ("tool_call", {"name": "sky", "arguments": {"city": "Oslo"}}), ("set_f1", "red, blue"), ("token_f1", "The"),
+        ("rouge_l", "The answer is"), ("not number", 1),
+    ]  # fmt: skip
+    choices, asked = ("stone", "apple"), ({"role": "user", "content": "q"},)
+    return [Item("1", asked, (checked(rule_of(rule), answer, choices),), choices) for rule, answer in said]  # type: ignore[arg-type]

@@ -192,3 +192,6 @@ def test_a_damaged_file_is_read_or_refused_in_words_and_no_row_is_lost(invented:
             assert "\n" not in str(refused)
         else:
             assert found.items or found.bad
+            places = [one.where for one in (*found.items, *found.bad)]
+            if path.suffix == ".jsonl" and all(", line " in place and ", row " not in place for place in places):
+                assert len(places) == sum(bool(line.strip()) for line in path.read_bytes().split(b"\n"))
