@@ -106,7 +106,7 @@ def main() -> None:
     print(f"{arguments.worlds} worlds a cell; margin {MARGIN:g}; the cheapest is behind by `gap`, agreement is of z")
     print("models items  agree   gap |   far  alarm  shipped | cheapest of the untold  highest score")
     worst = {"far": 0.0, "alarm": 0.0}
-    for models, items, agreement, gap in product(arguments.models, arguments.items, (0.0, 0.8), (0.0, 0.03, 0.04, 0.1)):
+    for models, items, agreement, gap in product(arguments.models, arguments.items, (0.0, 0.8), (0.0, 0.04, 0.1)):
         base, count = 0.5, models
         rates = [base - gap * (place > 0) for place in range(count)]  # all but the best, all cheaper than it
         costs = [2.0 - 0.9 * place / count for place in range(count)]

@@ -60,6 +60,10 @@ class PairedDifference:
         """(low, high) at any two-sided level, by inverting `p_value`'s test; 1 - 0.05 / comparisons for a family."""
         return interval(self.confidence, level)
 
+    def lies_above(self, shift: float, tail: float) -> bool:
+        """Whether the interval that leaves out `tail` on either side lies above `shift`, without computing it."""
+        return self.confidence.below(shift) <= tail
+
     def p_at_most(self, shift: float) -> float:
         """One-sided p-value of "a - b is at most `shift`". At 0: a is better. At -margin: a is not worse by a margin.
 

@@ -59,6 +59,9 @@ class Lead(Protocol):
     def interval(self, level: float) -> tuple[float, float]:
         """(low, high), two-sided, by the test that `p_value` is of."""
 
+    def lies_above(self, shift: float, tail: float) -> bool:
+        """Whether the interval that leaves out `tail` on either side lies above `shift`."""
+
     def p_at_most(self, shift: float) -> float:
         """One-sided p of "a is ahead by `shift` at most"."""
 
@@ -137,34 +140,34 @@ def choose(
     within = [one for one in asked if _within(one, order, lead, margin, tail)]
     places = {best: Place(), **_places(to_best)}
     for one in within:
-        bound = _behind_at_most(one, order, lead, tail)
+        bound, _ = _behind_at_most(one, order, lead, tail)
         places[one] = dataclasses.replace(places[one], within=True, behind_at_most=bound)
     if all(places[one].behind for one in others):
         return Choice("ship", best, best, margin, places, len(asked))
     if within:
         return Choice("tie", best, _cheapest(within, costs), margin, places, len(asked))
-    bound = _behind_at_most(best, order, lead, tail)
+    bound, hardest = _behind_at_most(best, order, lead, tail)
     places[best] = Place(behind_at_most=bound)
-    needed = max((_needed(to_best[rival], margin, tail) for rival in others), default=0)
+    needed = _needed(to_best[hardest], margin, tail) if hardest else 0
     return Choice("not enough data", best, None, margin, places, len(asked), needed or None)
 
 
 def _within(one: str, order: Sequence[str], lead: Callable[[str, str], Lead], margin: float, tail: float) -> bool:
     """Whether no other model is better than this one by the margin: each interval of that tail ends before it.
 
-    The exact test, which passes in no more worlds than its level says, passes at twice the tail wherever an interval
-    does; it is asked first, because it is cheap.
+    An exact test passes at twice the tail wherever such an interval does (`PairedDifference.p_at_most`), so a model
+    that is worse by the margin passes in at most that share of worlds.
     """
-    found = [lead(one, rival) for rival in order if rival != one]
-    if any(ahead.p_at_most(-margin) > 2 * tail for ahead in found):
-        return False
-    return all(ahead.interval(1 - 2 * tail)[0] > -margin for ahead in found)
+    return all(lead(one, rival).lies_above(-margin, tail) for rival in order if rival != one)
 
 
-def _behind_at_most(one: str, order: Sequence[str], lead: Callable[[str, str], Lead], tail: float) -> float:
-    """The most that any other model may be ahead of this one, each at the one-sided level `tail`."""
-    ends = [lead(one, rival).interval(1 - 2 * tail)[0] for rival in order if rival != one]
-    return max(0.0, -min(ends, default=0.0))
+def _behind_at_most(one: str, order: Sequence[str], lead: Callable[[str, str], Lead], tail: float) -> tuple[float, str]:
+    """The most that any other model may be ahead of this one, each at the one-sided level `tail`; and which that is."""
+    bound, hardest = 0.0, ""
+    for rival in order:
+        if rival != one and not (hardest and lead(one, rival).lies_above(-bound, tail)):
+            bound, hardest = max((bound, hardest), (-lead(one, rival).interval(1 - 2 * tail)[0], rival))
+    return bound, hardest
 
 
 def _places(to_best: Mapping[str, Lead]) -> dict[str, Place]:
@@ -201,7 +204,7 @@ def _cheapest(within: Sequence[str], costs: Mapping[str, Cost]) -> str:
 
 
 def _needed(found: Lead, margin: float, tail: float) -> int:
-    """Items in all after which the leader is shown not to be worse than a rival by the margin, with chance POWER.
+    """Items in all after which the leader is shown not to be worse than this rival by the margin, with chance POWER.
 
     Assumes that new items behave as these did: the same mean difference, the same spread. Normal approximation with the
     spread that the present interval implies.

@@ -63,6 +63,10 @@ class TotalsLead:
         down, up = math.hypot(rate_a - low_a, high_b - rate_b), math.hypot(high_a - rate_a, rate_b - low_b)
         return self.value - down, self.value + up
 
+    def lies_above(self, shift: float, tail: float) -> bool:
+        """Whether the interval that leaves out `tail` on either side lies above `shift`."""
+        return self.p_at_most(shift) <= tail
+
     def p_at_most(self, shift: float) -> float:
         """One-sided p of a difference of `shift` at most."""
         side = 0 if self.value >= shift else 1
@@ -70,13 +74,11 @@ class TotalsLead:
         def beyond(level: float) -> float:
             return self.interval(level)[side] - shift
 
-        nearest, widest = 1e-9, 1 - 1e-12
-        if beyond(nearest) == 0:
+        nearest, widest, sign = 1e-9, 1 - 1e-12, 1 - 2 * side
+        if sign * beyond(nearest) <= 0:
             return 0.5
-        if beyond(nearest) * beyond(widest) > 0:
-            tail = (1 - widest) / 2
-        else:
-            tail = (1 - float(optimize.brentq(beyond, nearest, widest, xtol=1e-13))) / 2
+        level = widest if sign * beyond(widest) > 0 else float(optimize.brentq(beyond, nearest, widest, xtol=1e-13))
+        tail = (1 - level) / 2
         return tail if side == 0 else 1 - tail
 
 
