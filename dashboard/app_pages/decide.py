@@ -114,5 +114,8 @@ if frozen:
         with st.expander(
             escaping.label(f"{kept.id}: {check.shipped} " + ("still holds" if check.holds else "should be looked at"))
         ):
+            st.caption(escaping.label(record.signed(kept), 500))
+            changed = ", ".join(check.changed) or "nothing"
+            st.markdown(f"Changed since: {escaping.label(changed, 500)}.")
             for finding in check.findings:
                 st.markdown("- " + escaping.label(finding.sentence, 1000))

@@ -6,7 +6,7 @@ import html
 
 from markdown_it import MarkdownIt
 
-from results import Decision, decision_markdown
+from results import Decision, DecisionRecord, decision_markdown
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a; }
@@ -16,7 +16,15 @@ th, td { border: 1px solid #ccc; padding: .3rem .6rem; text-align: left; }
 """
 
 
-def page(decision: Decision, title: str) -> str:
+def signed(kept: DecisionRecord) -> str:
+    """Who decided it, when and where, in a line; what an older record does not say is left out."""
+    when = kept.created_at.strftime("%Y-%m-%d %H:%M UTC") if kept.created_at else ""
+    author, machine = (str(kept.payload.get(name) or "") for name in ("author", "machine"))
+    parts = [f"Decided {when}".strip(), f"by {author}" if author else "", f"on {machine}" if machine else ""]
+    return " ".join(part for part in parts if part) + "."
+
+
+def page(decision: Decision, title: str, signature: str = "") -> str:
     """The decision record as a page of its own; text from the store stays text: no HTML, links or images."""
     renderer = (
         MarkdownIt("commonmark", {"html": False}).enable("table").disable(["link", "image", "autolink", "html_inline"])
@@ -26,5 +34,6 @@ def page(decision: Decision, title: str) -> str:
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-        f"<title>{html.escape(title)}</title><style>{STYLE}</style><h1>{html.escape(title)}</h1>{body}</html>"
+        f"<title>{html.escape(title)}</title><style>{STYLE}</style><h1>{html.escape(title)}</h1>"
+        f"<p>{html.escape(signature)}</p>{body}</html>"
     )

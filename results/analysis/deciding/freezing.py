@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
+import getpass
+import os
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from results.analysis.comparison import contrast
 from results.analysis.deciding.decision import decide
 from results.analysis.deciding.question import asked
-from results.analysis.findings import EVERYTHING, MARGIN, Contrast, Decision, Limit, Limits, Question
+from results.analysis.findings import ALPHA, EVERYTHING, MARGIN, Contrast, Decision, Limit, Limits, Question
 from results.analysis.json_values import plain
-from results.analysis.measurements import quality_shelf
+from results.analysis.measurements import Quality, quality_shelf
 from results.analysis.snapshot import Reading
 from results.analysis.statistics import holm
 from results.analysis.wording import points, quantity
 from results.errors import BakeoffError, NotFound
 from results.records import DecisionRecord, Model, digest, now
+from results.store.machines import this_machine
 
 if TYPE_CHECKING:
     from results.store.store import Store
 
-Kind = Literal["better", "regressed", "changed", "missing", "limits"]
+Kind = Literal["better", "regressed", "measured anew", "changed", "missing", "limits", "machine"]
 
 
 @dataclass(frozen=True)
@@ -30,8 +34,10 @@ class Finding:
     """One thing that is no longer as it was when the model was shipped."""
 
     kind: Kind
-    """better: a model beats the shipped one. regressed: a later model is worse than it. changed: its figures or files
-    are others. missing: it is gone or no longer measured. limits: it no longer meets them."""
+    """better: a model that is new, or measured anew, beats the shipped one. regressed: a later model is worse than it.
+    measured anew: a model of the decision has another measurement since. changed: the shipped model's figures or files
+    are others. missing: it is gone or no longer measured. limits: it no longer meets them. machine: the latencies are
+    another machine's."""
     model_id: str
     sentence: str
     contrast: Contrast | None = None
@@ -46,6 +52,8 @@ class Recheck:
     """Name of the shipped model."""
     holds: bool
     """Nothing speaks against the shipped model: no better one, its limits met, its files and figures unchanged."""
+    changed: tuple[str, ...]
+    """What is another than it was, in words; empty: nothing."""
     findings: tuple[Finding, ...]
     decision: Decision
     """What would be decided today under the frozen limits."""
@@ -58,17 +66,21 @@ class Recheck:
         """The re-check as Markdown."""
         head = f"{self.shipped}, shipped by decision {self.record_id}, "
         head += "is still the choice." if self.holds else "should be looked at again."
+        head += f" Changed since: {', '.join(self.changed)}." if self.changed else " Nothing has changed since."
         return "\n".join([head, "", *(f"- {one.sentence}" for one in self.findings)]).rstrip() + "\n"
 
 
-def freeze(decision: Decision, store: Store, name: str = "") -> DecisionRecord:
-    """Store the decision with its limits, figures and identities; the same decision and name give the same record.
+def freeze(decision: Decision, store: Store, name: str = "", author: str = "") -> DecisionRecord:
+    """Store the decision with its question, figures, identities, author (default: `whoever`) and machine.
+
+    The same decision under the same name is the same record, with the date and author of the first.
 
     Raises: BakeoffError if nothing was chosen, or for a decision from published counts, which names no model here.
     """
     if decision.chosen is None or decision.published:
         raise BakeoffError("Only a decision for a measured model can be frozen: " + decision.paragraph)
     payload = {**decision.as_json(), "name": name}
+    machine = this_machine()
     asked_for = decision.question
     limits = {
         "limits": payload["limits"], "machine_id": decision.machine_id, "benchmark": decision.benchmark,
@@ -76,9 +88,21 @@ def freeze(decision: Decision, store: Store, name: str = "") -> DecisionRecord:
         "measures": list(decision.measures), "margin": asked_for.margin,
     }  # fmt: skip
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "decision"
-    record = DecisionRecord(f"{slug}-{digest(payload)[:8]}", decision.chosen, limits, payload, now())
+    identity = f"{slug}-{digest(payload)[:8]}"
+    if there := [one for one in store.decisions.list() if one.id == identity]:
+        return there[0]
+    signed = {"author": author or whoever(), "machine": f"{machine.cpu}, {machine.cores} cores, {machine.system}"}
+    record = DecisionRecord(identity, decision.chosen, limits, {**payload, **signed}, now())
     store.decisions.add(record)
     return record
+
+
+def whoever() -> str:
+    """Who decides: BAKEOFF_AUTHOR, else the name of the account; empty where it has none."""
+    try:
+        return os.environ.get("BAKEOFF_AUTHOR") or getpass.getuser()
+    except (KeyError, OSError):
+        return ""
 
 
 def recheck(record: DecisionRecord, store: Store) -> Recheck:
@@ -91,9 +115,30 @@ def recheck(record: DecisionRecord, store: Store) -> Recheck:
     reading = Reading(store)
     today = decide(reading, _question(record, shipped, reading))
     models = [one for one in reading.models if one.id in {candidate.model_id for candidate in today.candidates}]
-    findings = [*_own(record, shipped, today), *_rivals(reading, shipped, models, today)]
-    holds = not any(one.kind != "regressed" for one in findings)
-    return Recheck(record.id, shipped.name, holds, tuple(findings), today)
+    then = {one["model_id"]: one for one in record.payload["candidates"]}
+    moved = record.limits.get("machine_id") != today.machine_id and record.limits.get("machine_id") is not None
+    findings = [*_own(then[shipped.id], shipped, today), *_rivals(then, reading, shipped, models, today)]
+    if moved:
+        sentence = f"Latencies were of machine {record.limits['machine_id']} and are of {today.machine_id} now."
+        findings.append(Finding("machine", shipped.id, sentence))
+    holds = not any(one.kind in ("better", "changed", "missing", "limits") for one in findings)
+    return Recheck(record.id, shipped.name, holds, _changed(findings, then, today), tuple(findings), today)
+
+
+def _changed(findings: Sequence[Finding], then: Mapping[str, Any], today: Decision) -> tuple[str, ...]:
+    """What is another than it was, in words."""
+    kinds = {one.kind for one in findings}
+    identities = {one.model_id: one.identity for one in today.candidates}
+    said = []
+    if any(identities.get(id_) != one["identity"] for id_, one in then.items()):
+        said.append("the models")
+    if "measured anew" in kinds or (any(one.kind in ("changed", "missing") for one in findings) and not said):
+        said.append("the test's outcomes")
+    if "machine" in kinds:
+        said.append("the machine")
+    if identities.keys() - then.keys():
+        said.append("who stands beside it")
+    return tuple(said)
 
 
 def find_record(store: Store, wanted: str) -> DecisionRecord:
@@ -125,9 +170,8 @@ def _question(record: DecisionRecord, shipped: Model, reading: Reading) -> Quest
     return question if shipped.id in models else dataclasses.replace(question, models=(*models, shipped.id))
 
 
-def _own(record: DecisionRecord, shipped: Model, today: Decision) -> list[Finding]:
+def _own(then: Mapping[str, Any], shipped: Model, today: Decision) -> list[Finding]:
     """The shipped model against itself when it was frozen."""
-    then = next(one for one in record.payload["candidates"] if one["model_id"] == shipped.id)
     at_present = today.candidate(shipped.id)
     found = []
     if then["identity"] != shipped.identity:
@@ -153,8 +197,13 @@ def _own(record: DecisionRecord, shipped: Model, today: Decision) -> list[Findin
     return found
 
 
-def _rivals(reading: Reading, shipped: Model, models: list[Model], today: Decision) -> list[Finding]:
-    """Who is better than the shipped model, and who has regressed against it."""
+def _rivals(
+    then: Mapping[str, Any], reading: Reading, shipped: Model, models: Sequence[Model], today: Decision
+) -> list[Finding]:
+    """What is new about the others: who is better than the shipped model, who has regressed, who was measured anew.
+
+    A model that is what it was, with the measurement that it had, is no news however it stands.
+    """
     shelf = quality_shelf(reading, models, today.benchmark)
     mine = shelf.found.get(shipped.id)
     if mine is None:
@@ -164,17 +213,27 @@ def _rivals(reading: Reading, shipped: Model, models: list[Model], today: Decisi
         theirs = shelf.found.get(model.id)
         if theirs is None or model.id == shipped.id or not today.candidate(model.id).qualifies:
             continue
+        if not _is_news(then.get(model.id), theirs) and not _is_news(then[shipped.id], mine):
+            continue
         difference = contrast(theirs, mine)
         if difference is not None:
             found.append((model, difference))
     findings = []
     for (model, difference), p in zip(found, holm([one.p_value for _, one in found]), strict=True):
-        if p > 0.05 or difference.better is None:
-            continue
         spread = f"{points(difference, difference.difference)} on {difference.items} items, adjusted p = {p:.3g}"
-        if difference.better == "a":
+        if p <= ALPHA and difference.better == "a":
             findings.append(Finding("better", model.id, f"{model.name} is better than it: {spread}.", difference))
-        else:
+        elif model.id not in then and p <= ALPHA and difference.better == "b":
             sentence = f"{model.name} has regressed against the shipped model: {spread}."
             findings.append(Finding("regressed", model.id, sentence, difference))
+        elif model.id in then:
+            sentence = f"{model.name} was measured anew: {spread} against the shipped model."
+            findings.append(Finding("measured anew", model.id, sentence, difference))
     return findings
+
+
+def _is_news(then: Mapping[str, Any] | None, quality: Quality) -> bool:
+    """Whether a model, or its measurement, is another than when the decision was frozen."""
+    if then is None or then["identity"] != quality.model.identity:
+        return True
+    return (then["quality"] or {}).get("evaluation_id") != quality.evaluation.id

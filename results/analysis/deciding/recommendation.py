@@ -383,6 +383,7 @@ def decision_markdown(decision: Decision) -> str:
     lines += [_row(decision, one) for one in decision.candidates]
     if decision.machine_id:
         lines += ["", f"Latencies: machine {decision.machine_id}."]
+    lines += ["", *(f"- {escaped(_traced(one))}" for one in decision.candidates if one.identity and one.quality)]
     for title, sentences in (
         ("Why", decision.reasons),
         ("What would change it", tuple(one.sentence for one in decision.would_change)),
@@ -390,6 +391,15 @@ def decision_markdown(decision: Decision) -> str:
         if sentences:
             lines += ["", f"**{title}**", "", *(f"- {escaped(sentence)}" for sentence in sentences)]
     return "\n".join(lines) + "\n"
+
+
+def _traced(one: Candidate) -> str:
+    """What a candidate is and what its score comes from: enough to find both again."""
+    quality = one.quality
+    said = f"{one.model}: SHA-256 {one.identity[:16]}…"
+    if quality is None or not quality.evaluation_id:
+        return said
+    return f"{said}, evaluation {quality.evaluation_id}" + (f", through {quality.engine}" if quality.engine else "")
 
 
 def standing(decision: Decision, model_id: str) -> Standing:

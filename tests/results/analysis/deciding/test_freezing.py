@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from results import BakeoffError, Limits, NotFound, Question, Store, decide, decide_counts, find_record, freeze, recheck
-from tests.results.shelves import add_humaneval, add_model, passes
+from tests.results.shelves import THERE, add_humaneval, add_latency, add_model, passes
 
 
 def test_a_frozen_decision_holds_until_something_changes(shelf: Store) -> None:
@@ -18,9 +18,35 @@ def test_a_frozen_decision_holds_until_something_changes(shelf: Store) -> None:
     assert find_record(shelf, "First release").id == record.id == find_record(shelf, record.id).id
     checked = recheck(record, shelf)
     assert checked.holds and checked.shipped == "small"
-    assert {one.kind for one in checked.findings} == {"regressed"}, "bad is worse than the shipped model"
+    assert (checked.findings, checked.changed) == ((), ()), "bad is worse than the shipped model, and was then"
+    assert "Nothing has changed since." in checked.markdown()
     with pytest.raises(NotFound, match=r"first-release-"):
         find_record(shelf, "Second release")
+
+
+def test_a_record_says_who_decided_when_and_where(shelf: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BAKEOFF_AUTHOR", "Ada")
+    question = Question(limits=Limits(ttft_seconds_p90=2), margin=0.1)
+    record = freeze(decide(shelf, question), shelf, "v1")
+    assert record.payload["author"] == "Ada" and record.created_at is not None and record.payload["machine"]
+    assert record.payload["question"]["margin"] == 0.1 and record.limits["measures"] == ["humaneval"]
+    chosen = next(one for one in record.payload["candidates"] if one["model_id"] == record.model_id)
+    assert chosen["identity"] and chosen["quality"]["evaluation_id"]
+    monkeypatch.setenv("BAKEOFF_AUTHOR", "Grace")
+    assert freeze(decide(shelf, question), shelf, "v1") == record, "the first who decided it"
+
+
+def test_a_recheck_names_what_changed(shelf: Store) -> None:
+    record = freeze(decide(shelf, Question(margin=0.1)), shelf, "v1")
+    add_humaneval(shelf, shelf.models.get("bad"), passes(0.21, seed=8), settings={"dtype": "bfloat16"})
+    checked = recheck(record, shelf)
+    assert checked.holds and checked.changed == ("the test's outcomes",)
+    assert [one.kind for one in checked.findings] == ["measured anew"]
+    add_latency(shelf, shelf.models.get("small"), 0.3, 0.02, machine=THERE)
+    add_latency(shelf, shelf.models.get("large"), 0.3, 0.02, machine=THERE)
+    add_latency(shelf, shelf.models.get("bad"), 0.3, 0.02, machine=THERE)
+    add_model(shelf, "new")
+    assert "who stands beside it" in recheck(record, shelf).changed
 
 
 def test_a_later_model_regresses_or_wins_against_the_shipped(shelf: Store) -> None:
