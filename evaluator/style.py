@@ -46,8 +46,9 @@ class Lengths:
 
     ratio: float
     """Geometric mean of tokens over the base's tokens."""
-    low: float
-    high: float
+    low: float | None
+    high: float | None
+    """95 % interval over prompts; None below five of them."""
     n: int
 
 
@@ -58,4 +59,5 @@ def length_ratio(own: Mapping[str, float], base: Mapping[str, float]) -> Lengths
         return None
     ratios = np.log([max(own[prompt], 1.0) / max(base[prompt], 1.0) for prompt in shared])
     mean = mean_interval(ratios)
-    return Lengths(float(np.exp(mean.value)), float(np.exp(mean.low)), float(np.exp(mean.high)), len(shared))
+    low, high = (float(np.exp(end)) if np.isfinite(end) else None for end in (mean.low, mean.high))
+    return Lengths(float(np.exp(mean.value)), low, high, len(shared))

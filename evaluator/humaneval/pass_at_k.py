@@ -5,12 +5,11 @@ An `error` is our own failure: it is in no numerator and in no denominator, and 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from results import Outcome, Score
-from results.analysis.statistics import mean_interval, pass_at_k, wilson_interval
+from results.analysis.statistics import pass_at_k, share_interval, wilson_interval
 
 
 def scores_of(outcomes: Sequence[Outcome], ks: Sequence[int], clean: Collection[str] | None = None) -> list[Score]:
@@ -45,10 +44,9 @@ def _counts(outcomes: Sequence[Outcome], items: Collection[str] | None) -> dict[
 
 
 def _score(metric: str, counts: Sequence[tuple[int, int]], k: int) -> Score:
-    """Wilson's interval for one sample a task; else a bootstrap over tasks, whose samples are not independent."""
+    """Wilson's interval for one sample a task; else that of the mean over tasks, whose samples are not independent."""
     if all(n == 1 for n, _ in counts):
         passed = sum(c for _, c in counts)
         return Score(metric, passed / len(counts), *wilson_interval(passed, len(counts)), len(counts))
-    mean = mean_interval([pass_at_k(n, c, k) for n, c in counts])
-    low, high = (bound if math.isfinite(bound) else None for bound in (mean.low, mean.high))
-    return Score(metric, mean.value, low, high, len(counts))
+    mean = share_interval([pass_at_k(n, c, k) for n, c in counts])
+    return Score(metric, mean.value, mean.low, mean.high, len(counts))

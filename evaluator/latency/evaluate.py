@@ -2,8 +2,8 @@
 
 Definitions: TTFT is from submission to the first non-empty piece of text, template and tokenization included;
 TPOT = (total - TTFT) / (tokens - 1); ITL the gaps between pieces. Requests of models are interleaved A B A B, in turned
-order each round, so that drift of the machine hits all alike; each model's first request is dropped. As many are open
-beside each other as a quarter of the memory holds; who was measured beside whom is recorded.
+order each round, so that drift of the machine hits all alike; each model's first request of each prompt is dropped.
+As many are open beside each other as a quarter of the memory holds; who was measured beside whom is recorded.
 The grid's answers have equal length: the end-of-turn token is suppressed. Natural answers end where the model ends
 them, which tells its length from its speed. Prompts are never taken from a cache.
 
@@ -191,7 +191,7 @@ def _measure(
                 "load_average_after": os.getloadavg()[0],
                 "memory_bandwidth_bytes_per_second": bandwidth,
                 "measured_beside": [other.id for other, _ in group if other.id != model.id],
-                "warm_up_dropped": 1,
+                "warm_up_dropped": len(chosen.prompts),
                 "rounds": len(outcomes[model.id]) // (len(chosen.prompts) * chosen.concurrency),
             }
             scores = _scores(model, workspace, outcomes[model.id], starts[model.id], bandwidth)
@@ -236,8 +236,9 @@ def _interleaved(
     with ExitStack() as stack:
         engines = _opened(models, workspace, choices, chosen.concurrency, stack)
         pool = stack.enter_context(ThreadPoolExecutor(chosen.concurrency))
-        for model in models:
-            ask_at_once(engines[model.id], chosen.prompts[0], 0, chosen, pool)
+        for prompt in chosen.prompts:
+            for model in models:
+                ask_at_once(engines[model.id], prompt, 0, chosen, pool)
         began = time.perf_counter()
         for repetition in range(chosen.repetitions):
             if repetition >= 2 and time.perf_counter() - began > chosen.seconds:

@@ -22,7 +22,7 @@ from evaluator.question_sets.items import Check, Item, QuestionSet
 from evaluator.tasks.contamination import clean_tasks
 from evaluator.tasks.samples import Answer
 from results import Evaluation, Outcome, Score, Store, short_repr
-from results.analysis.statistics import mean_interval, wilson_interval
+from results.analysis.statistics import share_interval, wilson_interval
 
 
 def outcome_of(item: Item, sample: int, generated: Generated, prompt: str) -> Outcome:
@@ -155,7 +155,7 @@ def _shares(outcomes: Sequence[Outcome]) -> list[Score]:
 def _mean(values: Sequence[float]) -> list[Score]:
     if not values:
         return []
-    found = mean_interval(values)
+    found = share_interval(values)
     low, high = (bound if math.isfinite(bound) else None for bound in (found.low, found.high))
     return [Score("mean_share", found.value, low, high, len(values))]
 
@@ -176,5 +176,5 @@ def by_tag(outcomes: Sequence[Outcome]) -> dict[str, dict[str, float]]:
 
 
 def _bounds(values: Sequence[float]) -> tuple[float, float]:
-    found = mean_interval(values)
+    found = share_interval(values)
     return max(0.0, found.low), min(1.0, found.high)

@@ -10,6 +10,7 @@ Not here: which rows are held out; the caller brings them, the same for every mo
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
@@ -23,17 +24,13 @@ from evaluator.errors import ModelUnmeasurable
 from evaluator.loading.bases import Family, families, opened, reached_by
 from evaluator.loading.self_test import check_identity
 from results import Evaluation, Model, Outcome, Progress, Score, Store, Workspace, digest
+from results.analysis.statistics import bits_per_byte, ratio_interval
 
 MAX_TOKENS = 2048
 """Tokens of a row at most; what is beyond is not measured, and the evaluation counts such rows."""
 
 ROWS_TOGETHER = 64
 """Rows measured and stored at once: what a kill at the wrong moment costs."""
-
-RESAMPLES = 2000
-"""Bootstrap resamples of the rows."""
-
-NATS_PER_BIT = float(np.log(2))
 
 
 class Conversation(Protocol):
@@ -213,23 +210,20 @@ def _conclude(evaluation: Evaluation, tokenizer: str, reached: Mapping[str, Any]
 
 
 def _scores(outcomes: Sequence[Outcome], prefix: str, suffix: str) -> list[Score]:
-    """Nats per token and bits per byte: sums over sums, intervals by a bootstrap over rows."""
+    """Nats per token and bits per byte: sums over sums, with their intervals over rows."""
     table = np.array(
         [[float(outcome.details[f"{prefix}{name}"]) for name in ("nats", "tokens", "bytes")] for outcome in outcomes]
     )
     table = table[table[:, 1] > 0]
     if not len(table):
         return []
-    drawn = np.random.default_rng(0).integers(0, len(table), (RESAMPLES, len(table)))
-    sums = table[drawn].sum(axis=1)
-    nats, tokens, size = table.sum(axis=0)
+    nats, tokens, sizes = table.T
     figures = (
-        (f"loss_nats_per_token{suffix}", nats / tokens, sums[:, 0] / sums[:, 1]),
-        (f"bits_per_byte{suffix}", nats / NATS_PER_BIT / size, sums[:, 0] / NATS_PER_BIT / sums[:, 2]),
+        (f"loss_nats_per_token{suffix}", ratio_interval(nats, tokens)),
+        (f"bits_per_byte{suffix}", bits_per_byte(nats, sizes)),
     )
     scores = []
-    for metric, value, samples in figures:
-        low, high = (float(bound) for bound in np.quantile(samples, [0.025, 0.975]))
-        known = len(table) > 1
-        scores.append(Score(metric, float(value), low if known else None, high if known else None, len(table)))
+    for metric, found in figures:
+        low, high = (end if math.isfinite(end) else None for end in (found.low, found.high))
+        scores.append(Score(metric, found.value, low, high, len(table)))
     return scores

@@ -25,7 +25,7 @@ from evaluator.errors import ModelUnmeasurable
 from evaluator.loading.bases import SPOKEN_TO, out_of_reach
 from evaluator.style import length_ratio, prompt_set, repetition
 from results import Evaluation, Model, Outcome, Progress, Score, Store, Workspace, digest
-from results.analysis.statistics import mean_interval, wilson_interval
+from results.analysis.statistics import share_interval, wilson_interval
 
 
 class StoppingSettings(BaseModel, frozen=True, extra="forbid"):
@@ -148,7 +148,7 @@ def _conclude(model: Model, evaluation: Evaluation, store: Store, details: Mappi
     n = len(outcomes)
     cut = sum(outcome.details["finish_reason"] == "length" for outcome in outcomes)
     tokens = np.array([float(outcome.details["tokens"]) for outcome in outcomes])
-    repeated = mean_interval([float(outcome.details["repetition"]) for outcome in outcomes])
+    repeated = share_interval([float(outcome.details["repetition"]) for outcome in outcomes])
     scores = [Score("cut_off_share", cut / n, *wilson_interval(cut, n), n)]
     if n > 1:
         scores.append(Score("repetition_share", repeated.value, repeated.low, repeated.high, n))

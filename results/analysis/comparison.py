@@ -1,7 +1,9 @@
 """Two models against each other, on the same tasks, rows and prompts wherever that is known.
 
-    paired     outcomes of both on the same items: McNemar's exact test for pass or fail, sign flips for numbers
-    unpaired   totals only (published counts, imported scores): Fisher's exact test, conservative for shared tasks
+    paired     outcomes of both on the same items: McNemar's test for pass or fail, sign flips for numbers
+    unpaired   totals only (published counts, imported scores): Newcombe's interval, conservative for shared tasks
+
+Each p-value is that of the interval beside it: `results.analysis.paired`, `statistics.newcombe_interval`.
 
 `compare` reads the store; `contrast` and `contrast_counts` are pure.
 """
@@ -13,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from results.analysis import statistics, wording
 from results.analysis.findings import Comparison, Contrast, LatencyRatio
@@ -25,6 +28,7 @@ from results.analysis.measurements import (
     latency_machine,
     quality_shelf,
 )
+from results.analysis.paired import PairedDifference, paired_numbers, paired_ratios, paired_verdicts
 from results.analysis.snapshot import Reading
 from results.errors import NotFound
 from results.records import Evaluation, Model
@@ -32,10 +36,14 @@ from results.records import Evaluation, Model
 if TYPE_CHECKING:
     from results.store.store import Store
 
+Floats = NDArray[np.float64]
+Timings = Mapping[str, Sequence[tuple[int, Mapping[str, float]]]]
+"""(sample, seconds by metric) of each request, by prompt."""
+
 ASSUMED = {
     "mcnemar": "new tasks behave as these did: the same difference, the same share that just one model passes",
     "sign flips": "new items behave as these did: the same mean difference, the same spread",
-    "fisher": "the two models' outcomes are independent; fine-tunes of one base agree more often and need fewer tasks",
+    "newcombe": "the two are independent of one another; fine-tunes of one base agree more often and need fewer tasks",
 }
 
 
@@ -66,15 +74,34 @@ def contrast(a: Quality, b: Quality, items: Sequence[str] | None = None) -> Cont
     if not shared:
         return None
     first, second = (np.array([side.items[item] for item in shared]) for side in (a, b))
-    if not higher:
-        return _rows(first, second, np.array([a.weights[item] for item in shared]))
-    if a.yes_or_no and b.yes_or_no:
-        return _verdicts(first > 0.5, second > 0.5)
-    return _numbers(first, second, a.metric)
+    sizes = None if higher else np.array([a.weights[item] for item in shared])
+    found = _paired(a, b, first, second, sizes)
+    scale = 1.0 if sizes is None else len(sizes) / (sizes.sum() * math.log(2))
+    counted = a.yes_or_no and b.yes_or_no
+    both, only_a, only_b, neither = _passed(first, second) if counted else (None, None, None, None)
+    return Contrast(
+        metric=QUALITY["heldout"] if not higher else "pass@1" if counted else a.metric,
+        method="mcnemar" if counted else "sign flips",
+        items=len(shared),
+        value_a=float(first.mean() * scale),
+        value_b=float(second.mean() * scale),
+        difference=found.value,
+        low=found.low,
+        high=found.high,
+        p_value=found.p_value,
+        both=both,
+        only_a=only_a,
+        only_b=only_b,
+        neither=neither,
+        items_needed=statistics.tasks_to_separate(found.value, found.differing / len(shared))
+        if counted
+        else statistics.items_to_separate(first - second),
+        assumption=ASSUMED["mcnemar" if counted else "sign flips"],
+    )
 
 
 def p_value(a: Quality, b: Quality, items: Sequence[str] | None = None) -> float | None:
-    """The p-value of `contrast` alone, without its bootstrap."""
+    """The p-value of `contrast` alone, without its interval."""
     if not a.items or not b.items:
         found = contrast(a, b)
         return found.p_value if found else None
@@ -82,10 +109,23 @@ def p_value(a: Quality, b: Quality, items: Sequence[str] | None = None) -> float
     if not shared:
         return None
     first, second = (np.array([side.items[item] for item in shared]) for side in (a, b))
+    sizes = None if a.higher_is_better else np.array([a.weights[item] for item in shared])
+    return _paired(a, b, first, second, sizes).p_value
+
+
+def _paired(a: Quality, b: Quality, first: Floats, second: Floats, sizes: Floats | None) -> PairedDifference:
+    """a minus b, by the test that fits: first, second (items,) and, of rows of bits per byte, their bytes (rows,)."""
+    if sizes is not None:
+        return paired_ratios(first, second, sizes)
     if a.yes_or_no and b.yes_or_no:
-        passed_a, passed_b = first > 0.5, second > 0.5
-        return statistics.mcnemar_exact(int((passed_a & ~passed_b).sum()), int((~passed_a & passed_b).sum()))
-    return statistics.sign_flip(first, second)
+        return paired_verdicts(*_passed(first, second))
+    return paired_numbers(first, second)
+
+
+def _passed(first: Floats, second: Floats) -> tuple[int, int, int, int]:
+    """Tasks that both pass, only the first, only the second, neither."""
+    a, b = first > 0.5, second > 0.5
+    return int((a & b).sum()), int((a & ~b).sum()), int((~a & b).sum()), int((~a & ~b).sum())
 
 
 def contrast_counts(passed_a: int, n_a: int, passed_b: int, n_b: int) -> Contrast:
@@ -96,32 +136,22 @@ def contrast_counts(passed_a: int, n_a: int, passed_b: int, n_b: int) -> Contras
     if min(n_a, n_b) <= 0:
         raise ValueError("a comparison of totals needs at least one task each")
     rate_a, rate_b = passed_a / n_a, passed_b / n_b
-    low, high = newcombe_interval(passed_a, n_a, passed_b, n_b)
+    low, high = statistics.newcombe_interval(passed_a, n_a, passed_b, n_b)
     share = statistics.independent_discordance(rate_a, rate_b)
     return Contrast(
         metric="pass@1",
-        method="fisher",
+        method="newcombe",
         items=min(n_a, n_b),
         value_a=rate_a,
         value_b=rate_b,
         difference=rate_a - rate_b,
         low=low,
         high=high,
-        p_value=statistics.fisher_exact(passed_a, n_a, passed_b, n_b),
+        p_value=statistics.newcombe_p_value(passed_a, n_a, passed_b, n_b),
         items_needed=statistics.tasks_to_separate(rate_a - rate_b, share),
-        assumption=ASSUMED["fisher"],
+        assumption=ASSUMED["newcombe"],
         p_at_best=statistics.mcnemar_at_best(passed_a - passed_b) if n_a == n_b else None,
     )
-
-
-def newcombe_interval(passed_a: int, n_a: int, passed_b: int, n_b: int) -> tuple[float, float]:
-    """(low, high), 95 %, of the difference of two independent pass rates. Source: Newcombe 1998, method 10."""
-    rate_a, rate_b = passed_a / n_a, passed_b / n_b
-    low_a, high_a = statistics.wilson_interval(passed_a, n_a)
-    low_b, high_b = statistics.wilson_interval(passed_b, n_b)
-    down = math.hypot(rate_a - low_a, high_b - rate_b)
-    up = math.hypot(high_a - rate_a, rate_b - low_b)
-    return rate_a - rate_b - down, rate_a - rate_b + up
 
 
 def compare(
@@ -142,7 +172,8 @@ def compare(
     timed = latencies(reading, both, machine_id)
     ratios: tuple[LatencyRatio, ...] = ()
     if len(timed) == 2:
-        ratios = _ratios(reading, timed[model_a.id], timed[model_b.id])
+        ratios, said = _ratios(reading, timed[model_a.id], timed[model_b.id])
+        problems += [said] if said else []
     else:
         problems.append(_no_latency(reading, both, machine_id))
     if quality is None and bits is None and not ratios:
@@ -209,99 +240,53 @@ def _no_latency(reading: Reading, both: Sequence[Model], machine_id: str | None)
     return f"latency: {'; '.join(reasons)}."
 
 
-def _verdicts(a: np.ndarray, b: np.ndarray) -> Contrast:
-    """Pass or fail, (tasks,) and (tasks,) booleans, of one answer per task."""
-    both, only_a = int((a & b).sum()), int((a & ~b).sum())
-    only_b, neither = int((~a & b).sum()), int((~a & ~b).sum())
-    spread = statistics.pass_rate_difference(both, only_a, only_b, neither)
-    n = len(a)
-    return Contrast(
-        metric="pass@1",
-        method="mcnemar",
-        items=n,
-        value_a=float(a.mean()),
-        value_b=float(b.mean()),
-        difference=spread.value,
-        low=spread.low,
-        high=spread.high,
-        p_value=statistics.mcnemar_exact(only_a, only_b),
-        both=both,
-        only_a=only_a,
-        only_b=only_b,
-        neither=neither,
-        items_needed=statistics.tasks_to_separate((only_a - only_b) / n, (only_a + only_b) / n),
-        assumption=ASSUMED["mcnemar"],
-    )
+def _ratios(reading: Reading, a: Evaluation, b: Evaluation) -> tuple[tuple[LatencyRatio, ...], str]:
+    """(ratios of medians prompt by prompt, over the prompts that both answered; what was left out of them).
 
-
-def _numbers(a: np.ndarray, b: np.ndarray, metric: str) -> Contrast:
-    """Shares of several answers that pass, or of graded ones, (tasks,) and (tasks,)."""
-    spread = statistics.paired_bootstrap(a, b)
-    return Contrast(
-        metric=metric,
-        method="sign flips",
-        items=len(a),
-        value_a=float(a.mean()),
-        value_b=float(b.mean()),
-        difference=spread.value,
-        low=spread.low,
-        high=spread.high,
-        p_value=statistics.sign_flip(a, b),
-        items_needed=statistics.items_to_separate(a - b),
-        assumption=ASSUMED["sign flips"],
-    )
-
-
-def _rows(a: np.ndarray, b: np.ndarray, sizes: np.ndarray) -> Contrast:
-    """Nats of the same rows, (rows,) and (rows,), of `sizes` bytes: the difference in bits per byte of the whole."""
-    # every row's share of the total difference; their mean is the difference of the two models' bits per byte
-    scale = len(sizes) / (sizes.sum() * math.log(2))
-    spread = statistics.paired_bootstrap(a * scale, b * scale)
-    return Contrast(
-        metric=QUALITY["heldout"],
-        method="sign flips",
-        items=len(a),
-        value_a=float(a.mean() * scale),
-        value_b=float(b.mean() * scale),
-        difference=spread.value,
-        low=spread.low,
-        high=spread.high,
-        p_value=statistics.sign_flip(a, b),
-        items_needed=statistics.items_to_separate(a - b),
-        assumption=ASSUMED["sign flips"],
-    )
-
-
-def _ratios(reading: Reading, a: Evaluation, b: Evaluation) -> tuple[LatencyRatio, ...]:
-    """Ratios of medians over the prompts that both answered, for TTFT and time per output token."""
+    The first request of a prompt is slower by a third than those after it: it is left out where the measurement did not
+    ask each prompt once before, and at least three requests of it remain. Medians are geometric means over prompts.
+    """
     timings = [_timings(reading, one) for one in (a, b)]
-    shared = timings[0].keys() & timings[1].keys()
+    shared = sorted(timings[0].keys() & timings[1].keys())
+    left_out = [_warm_up(one, side, shared) for one, side in zip((a, b), timings, strict=True)]
     found = []
     for metric in ("ttft_seconds", "tpot_seconds"):
-        first, second = ([row[metric] for item in shared for row in side[item] if metric in row] for side in timings)
-        if first and second:
-            spread = statistics.median_ratio(first, second)
-            found.append(
-                LatencyRatio(
-                    metric, float(np.median(first)), float(np.median(second)),
-                    spread.value, spread.low, spread.high, len(first), len(second),
-                )
-            )  # fmt: skip
+        sides = [
+            [[row[metric] for sample, row in side[item] if metric in row and sample >= first] for item in shared]
+            for side, first in zip(timings, left_out, strict=True)
+        ]
+        kept = [pair for pair in zip(*sides, strict=True) if all(pair)]
+        if kept:
+            spread = statistics.median_ratio([one for one, _ in kept], [two for _, two in kept])
+            median_a, median_b = (
+                math.exp(np.mean([math.log(np.median(pair[side])) for pair in kept])) for side in (0, 1)
+            )
+            n_a, n_b = (sum(len(pair[side]) for pair in kept) for side in (0, 1))
+            found.append(LatencyRatio(metric, median_a, median_b, spread.value, spread.low, spread.high, n_a, n_b))
     if not found:
         one, two = answer_seconds(a), answer_seconds(b)
         if one and two:  # totals only: a ratio, without an interval
             found.append(LatencyRatio("answer_seconds", one, two, one / two, -math.inf, math.inf, 1, 1))
-    return tuple(found)
+    said = "latency: the first request of each prompt is left out: it warms up." if any(left_out) and found else ""
+    return tuple(found), said
 
 
-def _timings(reading: Reading, evaluation: Evaluation) -> Mapping[str, list[dict[str, float]]]:
+def _warm_up(evaluation: Evaluation, timings: Timings, shared: Sequence[str]) -> int:
+    """Samples of each prompt that only warm up: those of the first round."""
+    beside = evaluation.settings.get("concurrency")
+    if not isinstance(beside, int) or int(evaluation.details.get("warm_up_dropped") or 0) >= len(timings):
+        return 0
+    return beside if all(len(timings[item]) >= 3 * beside + beside for item in shared) else 0
+
+
+def _timings(reading: Reading, evaluation: Evaluation) -> Timings:
     """Positive finite timings by prompt."""
-    found: dict[str, list[dict[str, float]]] = {}
+    found: dict[str, list[tuple[int, dict[str, float]]]] = {}
     for outcome in reading.outcomes(evaluation.id):
         row = {
             key: float(value)
             for key, value in outcome.details.items()
             if key in ("ttft_seconds", "tpot_seconds") and isinstance(value, int | float) and 0 < value < math.inf
         }
-        found.setdefault(outcome.item, []).append(row)
+        found.setdefault(outcome.item, []).append((outcome.sample, row))
     return found

@@ -114,7 +114,7 @@ class Subsets:
         below = counts if weights is None else _subset_sums(sizes)
         full = counts > 0
         ratios = np.sort(_subset_sums(values)[full] / below[full])
-        tolerance = 1e-9 * float(np.abs(values / sizes).max())
+        tolerance = max(1e-150, 1e-9 * float(np.abs(values / sizes).max()))
         return cls(ratios, int((~full).sum()), Residuals.of(values, sizes), tolerance)
 
     @property
@@ -124,8 +124,9 @@ class Subsets:
 
     @property
     def within(self) -> tuple[float, float]:
-        """Smallest and largest ratio of a subset, that is of an item."""
-        return float(self.ratios[0]) - 2 * self.tolerance, float(self.ratios[-1]) + 2 * self.tolerance
+        """A hundred times as far from the value as any item's ratio: few items do not bound it by their own range."""
+        reach = 100 * max(self.value - float(self.ratios[0]), float(self.ratios[-1]) - self.value, self.tolerance)
+        return self.value - reach, self.value + reach
 
     def below(self, shift: float) -> float:
         """One-sided p-value of "the ratio is at most `shift`"; a subset that ties, or is empty, counts half."""

@@ -13,7 +13,7 @@ from results.analysis.json_values import plain
 ALPHA = 0.05
 """Two models are told apart by a p-value of at most this."""
 
-Method = Literal["mcnemar", "sign flips", "fisher"]
+Method = Literal["mcnemar", "sign flips", "newcombe"]
 
 EVERYTHING = "*"
 """Stands for the experiment of a question that is about all models of the store."""
@@ -44,7 +44,7 @@ class Contrast:
     """value_a - value_b, in the metric's unit. Less is better for bits_per_byte."""
     low: float
     high: float
-    """95 % bootstrap interval over items; for totals alone Newcombe's hybrid score interval."""
+    """95 % interval: it excludes 0 exactly where `p_value` is at most 0.05."""
     p_value: float
     both: int | None = None
     only_a: int | None = None

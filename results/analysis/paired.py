@@ -1,7 +1,7 @@
 """Two models on the same items: the difference, its interval and its p-values, all three of one distribution.
 
     paired_verdicts   pass or fail: mid-p McNemar, and the melded interval that belongs to it
-    paired_numbers    graded scores: sign flips of the items that differ, and the interval that inverts them
+    paired_numbers    graded scores: sign flips, and the interval that inverts them
     paired_ratios     nats of rows: bits per byte of the whole, and the interval that inverts sign flips over rows
 
 Where the interval excludes zero the p-value is below 5 %, and the other way round, at every level.
@@ -20,9 +20,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from results.analysis.confidence import Confidence, Floats, Melded, Subsets, interval, share_of_means, shares
-
-FEWEST_DIFFERING = 6
-"""Items that differ: of fewer no exact test reaches 5 %, even if all fall one way (2 * 0.5**5 = 6 %)."""
+from results.analysis.statistics import FEWEST_DIFFERING
 
 
 @dataclass(frozen=True)
@@ -102,17 +100,17 @@ def verdict_p_values(only_a: ArrayLike, only_b: ArrayLike, items: int, shift: fl
 
 
 def paired_numbers(a: ArrayLike, b: ArrayLike) -> PairedDifference:
-    """Mean of a - b of graded scores in [0, 1], a (items,) and b (items,), by sign flips of the items that differ.
+    """Mean of a - b of graded scores, a (items,) and b (items,), by sign flips.
 
-    Raises: ValueError for unequal lengths, none, or values outside [0, 1].
+    Scores in [0, 1] often agree: how many differ is melded with the mean of those. Of other numbers nothing bounds the
+    difference, and fewer than five items leave it open.
+    Raises: ValueError for unequal lengths, none, or values that are not finite.
     """
     first, second = _same_length(a, b)
-    least, most = min(first.min(), second.min()), max(first.max(), second.max())
-    if least < 0 or most > 1:
-        raise ValueError(f"graded scores lie in [0, 1]; these from {least} to {most}")
     differences = first - second
     differing = int((np.abs(differences) > 1e-12).sum())
-    confidence = share_of_means(differences)
+    shares = min(first.min(), second.min()) >= 0 and max(first.max(), second.max()) <= 1
+    confidence = share_of_means(differences) if shares else Subsets.of(differences)
     return _difference(confidence, float(differences.mean()), len(differences), differing, "sign flips")
 
 

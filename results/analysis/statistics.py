@@ -1,8 +1,15 @@
-"""Intervals and tests for few tasks and few requests. Pure functions; scipy does the mathematics.
+"""Intervals and tests for few tasks and few requests. Pure functions; scipy does the mathematics. Nothing is drawn.
 
-Not covered: rankings from votes (`results.analysis.ratings`) and the choice between models
-(`results.analysis.deciding.decision`).
-Every interval is two-sided with the stated level; every p-value is two-sided; random numbers come from a seed.
+One interval for each kind of figure, wherever it is shown:
+
+    wilson_interval   a share of items that pass or fail
+    share_interval    a mean of numbers in [0, 1]: pass@k, graded scores
+    mean_interval     a mean of any other numbers
+    ratio_interval    a sum over a sum, such as nats over bytes; `bits_per_byte` is one
+    percentile_interval, median_ratio   times
+
+Not covered: two models on the same items (`results.analysis.paired`), rankings from votes (`results.analysis.ratings`)
+and the choice between models. Every interval is two-sided with the stated level; every p-value is two-sided.
 
 Try: python -c "from results.analysis.statistics import wilson_interval; print(wilson_interval(75, 164))"
 """
@@ -18,13 +25,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special, stats
 
+from results.analysis.confidence import Subsets, interval, share_of_means
+
 Floats = NDArray[np.float64]
 
-RESAMPLES = 4000
-"""Bootstrap resamples: the ends of a 95 % interval then vary by about 2 % of its width from seed to seed."""
-
-CHUNK = 4_000_000
-"""Drawn values held in memory at once (32 MB of float64)."""
+FEWEST_DIFFERING = 6
+"""Items on which two models differ: of fewer no exact test reaches 5 %, even if all fall one way (2 * 0.5**5 = 6 %)."""
 
 
 @dataclass(frozen=True)
@@ -98,31 +104,35 @@ def mcnemar_at_best(difference: int) -> float:
     return mcnemar_exact(abs(difference), 0)
 
 
-def fisher_exact(passed_a: int, n_a: int, passed_b: int, n_b: int) -> float:
-    """p-value of equal pass rates from totals alone: unpaired, so conservative for models on the same tasks.
+def newcombe_interval(passed_a: int, n_a: int, passed_b: int, n_b: int, level: float = 0.95) -> tuple[float, float]:
+    """(low, high) of pass rate a minus b from totals alone: unpaired, so conservative for models on the same tasks.
 
-    Raises: ValueError unless 0 <= passed <= n for both.
+    Source: Newcombe 1998, method 10, of two Wilson intervals. Raises: ValueError unless 0 <= passed <= n, n > 0.
     """
-    _check_counts(passed_a, n_a)
-    _check_counts(passed_b, n_b)
-    return float(stats.fisher_exact([[passed_a, n_a - passed_a], [passed_b, n_b - passed_b]]).pvalue)
+    if min(n_a, n_b) <= 0:
+        raise ValueError("a comparison of totals needs at least one task each")
+    rate_a, rate_b = passed_a / n_a, passed_b / n_b
+    low_a, high_a = wilson_interval(passed_a, n_a, level)
+    low_b, high_b = wilson_interval(passed_b, n_b, level)
+    down, up = math.hypot(rate_a - low_a, high_b - rate_b), math.hypot(high_a - rate_a, rate_b - low_b)
+    return rate_a - rate_b - down, rate_a - rate_b + up
 
 
-def sign_flip(a: ArrayLike, b: ArrayLike, resamples: int = RESAMPLES, seed: int = 0) -> float:
-    """p-value of "a and b have one mean" for numbers measured on the same items: random sign flips of a - b.
+def newcombe_p_value(passed_a: int, n_a: int, passed_b: int, n_b: int) -> float:
+    """p-value of equal pass rates from totals: 1 minus the level at which `newcombe_interval` reaches 0.
 
-    a, b (items,). Exact in level for any distribution of the differences symmetric under the hypothesis.
+    Raises: ValueError unless 0 <= passed <= n, n > 0.
     """
-    differences = _paired(a, b)
-    observed = abs(differences.sum())
-    generator = np.random.default_rng(seed)
-    extreme, done = 0, 0
-    while done < resamples:
-        rows = min(resamples - done, max(1, CHUNK // len(differences)))
-        signs = generator.integers(0, 2, (rows, len(differences)), dtype=np.int8) * 2 - 1
-        extreme += int((np.abs(signs @ differences) >= observed * (1 - 1e-12)).sum())
-        done += rows
-    return (extreme + 1) / (resamples + 1)
+    difference = passed_a / n_a - passed_b / n_b if min(n_a, n_b) > 0 else 0.0
+    side = 0 if difference > 0 else 1
+
+    def beyond(level: float) -> float:
+        return newcombe_interval(passed_a, n_a, passed_b, n_b, level)[side] * (1 - 2 * side)
+
+    widest = 1 - 1e-12
+    if difference == 0 or beyond(1e-9) <= 0:
+        return 1.0
+    return 1 - widest if beyond(widest) > 0 else 1 - float(optimize.brentq(beyond, 1e-9, widest, xtol=1e-13))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -139,51 +149,56 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def mean_interval(values: ArrayLike, level: float = 0.95, resamples: int = RESAMPLES, seed: int = 0) -> Estimate:
-    """Mean of `values` (n,) with a bootstrap interval, widened for small n (Hesterberg 2015, section 4.1.1).
+def mean_interval(values: ArrayLike, level: float = 0.95) -> Estimate:
+    """Mean of `values` (n,) with an interval for numbers without bounds, skewed ones too; infinite below n = 5.
 
-    The plain percentile interval is too narrow by sqrt((n-1)/n) and by z against t; both are put back.
+    It inverts the sign-flip test, joined with Hall's transformed t: `results.analysis.confidence.Subsets`.
     Raises: ValueError for none or for values that are not finite.
     """
+    found = Subsets.of(_finite(values))
+    return Estimate(found.value, *interval(found, level))
+
+
+def share_interval(values: ArrayLike, level: float = 0.95) -> Estimate:
+    """Mean of `values` (n,) in [0, 1] with an interval in [0, 1] that keeps its width where all are 0 or all are 1.
+
+    The upper end is that of how many are not 0, melded with the mean of those; the lower end the same from 1 downwards.
+    Raises: ValueError for none or for values outside [0, 1].
+    """
     sample = _finite(values)
-    n, mean = len(sample), float(sample.mean())
-    if n == 1:
-        return Estimate(mean, -math.inf, math.inf)
-    means = _resample(sample, lambda drawn: drawn.mean(axis=1), resamples, seed)
-    tail = float(special.ndtr(math.sqrt(n / (n - 1)) * special.stdtrit(n - 1, (1 - level) / 2)))
-    low, high = np.quantile(means, [tail, 1 - tail])
-    return Estimate(mean, float(low), float(high))
+    if sample.min() < -1e-12 or sample.max() > 1 + 1e-12:
+        raise ValueError(f"shares lie in [0, 1]; these from {sample.min()} to {sample.max()}")
+    _, high = interval(share_of_means(sample), level)
+    _, down = interval(share_of_means(1 - sample), level)
+    return Estimate(float(sample.mean()), max(0.0, 1 - down), min(1.0, high))
 
 
-def paired_bootstrap(
-    a: ArrayLike, b: ArrayLike, level: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
-) -> Estimate:
-    """mean(a - b) over the same items (n,), (n,), with a bootstrap interval over items.
+def graded_interval(values: ArrayLike, level: float = 0.95) -> Estimate:
+    """Mean of scores (n,) of unknown kind: `share_interval` where all lie in [0, 1], else `mean_interval`."""
+    sample = _finite(values)
+    return (share_interval if sample.min() >= 0 and sample.max() <= 1 else mean_interval)(sample, level)
 
-    Raises: ValueError for unequal lengths, none, or values that are not finite.
+
+def ratio_interval(values: ArrayLike, weights: ArrayLike, level: float = 0.95) -> Estimate:
+    """sum(values) / sum(weights) over the same items, (n,) each, with its interval; infinite below n = 5.
+
+    The method is that of `mean_interval`, and of `results.analysis.paired.paired_ratios` for a difference.
+    Raises: ValueError for unequal lengths, none, values that are not finite, or weights that are not above 0.
     """
-    return mean_interval(_paired(a, b), level, resamples, seed)
+    sample, sizes = _finite(values), _finite(weights)
+    if len(sample) != len(sizes) or sizes.min() <= 0:
+        raise ValueError(f"{len(sample)} values need as many weights above 0; got {len(sizes)}, least {sizes.min()}")
+    found = Subsets.of(sample, sizes)
+    return Estimate(found.value, *interval(found, level))
 
 
-@lru_cache(maxsize=10_000)
-def pass_rate_difference(
-    both: int, only_a: int, only_b: int, neither: int, level: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
-) -> Estimate:
-    """Pass rate of a minus that of b on the same tasks, with a bootstrap interval over tasks.
+def bits_per_byte(nats: ArrayLike, sizes: ArrayLike, level: float = 0.95) -> Estimate:
+    """Bits per byte of rows that cost `nats` (rows,) and hold `sizes` bytes (rows,), with its interval over rows.
 
-    Half a task of either kind of disagreement is added before resampling (Bonett and Price 2012 add a whole one, which
-    covers 99 % here): without it, two models that agree on every task would get an interval of width zero. The value
-    itself is not adjusted.
-    Raises: ValueError for no tasks or negative counts.
+    Raises: ValueError as `ratio_interval` does.
     """
-    counts = np.array([both, only_a + 0.5, only_b + 0.5, neither], dtype=np.float64)
-    n = both + only_a + only_b + neither
-    if n <= 0 or min(both, only_a, only_b, neither) < 0:
-        raise ValueError(f"counts of tasks must be non-negative and not all zero: {both, only_a, only_b, neither}")
-    drawn = np.random.default_rng(seed).multinomial(n + 1, counts / (n + 1), resamples)
-    tail = (1 - level) / 2
-    low, high = np.quantile((drawn[:, 1] - drawn[:, 2]) / (n + 1), [tail, 1 - tail])
-    return Estimate((only_a - only_b) / n, max(-1.0, float(low)), min(1.0, float(high)))
+    found = ratio_interval(nats, sizes, level)
+    return Estimate(*(one / math.log(2) for one in (found.value, found.low, found.high)))
 
 
 def percentile_interval(values: ArrayLike, percentile: float, level: float = 0.95) -> Estimate:
@@ -202,20 +217,48 @@ def percentile_interval(values: ArrayLike, percentile: float, level: float = 0.9
     return Estimate(float(np.percentile(ordered, percentile)), low, high)
 
 
-def median_ratio(
-    a: ArrayLike, b: ArrayLike, level: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
-) -> Estimate:
-    """median(a) / median(b) of two independent samples of positive numbers, e.g. seconds, with a bootstrap interval.
+def median_ratio(a: Sequence[ArrayLike], b: Sequence[ArrayLike], level: float = 0.95) -> Estimate:
+    """median of a / median of b within each stratum, such as a prompt, averaged as logarithms; with its interval.
 
-    Raises: ValueError for none, or values that are not finite and positive.
+    a, b: for each stratum (requests,) positive numbers, e.g. seconds. Pooled, prompts of different lengths would put a
+    median into the gap between them. The interval is over requests, not over prompts. A median's standard error is a
+    third of the distance of the order statistics that lie 1.5 of them to either side (Price and Bonett 2002, with
+    fractional ones); infinite where a stratum has one request.
+    Raises: ValueError for no strata, unequal numbers of them, or values that are not finite and positive.
     """
-    first, second = _finite(a), _finite(b)
-    if min(first.min(), second.min()) <= 0:
-        raise ValueError("a ratio of medians needs positive values")
-    above = _resample(first, lambda drawn: np.median(drawn, axis=1), resamples, seed)
-    below = _resample(second, lambda drawn: np.median(drawn, axis=1), resamples, seed + 1)
-    low, high = np.quantile(above / below, [(1 - level) / 2, (1 + level) / 2])
-    return Estimate(float(np.median(first) / np.median(second)), float(low), float(high))
+    if len(a) != len(b) or not len(a):
+        raise ValueError(f"a ratio of medians needs the same strata, at least one: {len(a)} against {len(b)}")
+    value = variance = 0.0
+    for side, groups in ((1, a), (-1, b)):
+        for group in groups:
+            sample = _finite(group)
+            if sample.min() <= 0:
+                raise ValueError("a ratio of medians needs positive values")
+            ordered = np.sort(np.log(sample))
+            value += side * math.log(float(np.median(sample)))
+            variance += _median_error(ordered) ** 2
+    strata, z = len(a), float(special.ndtri((1 + level) / 2))
+    value, half = value / strata, z * math.sqrt(variance) / strata
+    return Estimate(math.exp(value), math.exp(value - half), math.exp(value + half))
+
+
+def _median_error(ordered: Floats) -> float:
+    """Standard error of the median of sorted values (n,)."""
+    n = len(ordered)
+    if n < 2:
+        return math.inf
+    rank, z = _rank_beside_median(n)
+    low, high = np.interp([rank, n + 1 - rank], np.arange(1, n + 1), ordered)
+    return float(high - low) / (2 * z)
+
+
+@lru_cache(maxsize=1000)
+def _rank_beside_median(n: int) -> tuple[float, float]:
+    """(rank, z): the order statistic that lies z standard errors below the median, z = 1.5 where n allows."""
+    z = 1.5
+    if special.betainc(1, n, 0.5) <= special.ndtr(z):
+        return 1.0, float(special.ndtri(special.betainc(1, n, 0.5)))
+    return float(optimize.brentq(lambda r: special.betainc(r, n + 1 - r, 0.5) - special.ndtr(z), 1, n)), z
 
 
 def independent_discordance(rate_a: float, rate_b: float) -> float:
@@ -227,33 +270,78 @@ def independent_discordance(rate_a: float, rate_b: float) -> float:
 
 
 def tasks_to_separate(
-    difference: float, discordant_share: float, power: float = 0.8, alpha: float = 0.05
+    difference: float, discordant_share: float, power: float = 0.8, alpha: float = 0.05, family: int = 1
 ) -> int | None:
-    """Tasks that McNemar's test needs to find `difference` of pass rates with chance `power`; None if it is zero.
+    """Tasks after which mid-p McNemar finds `difference` of pass rates with chance `power`; None if it is zero.
 
-    Assumes that new tasks behave as the old: the same difference, the same share of tasks that just one model passes.
-    Source: Connor 1987, eq. 2. Raises: ValueError if |difference| exceeds the share, which no outcomes can do.
+    Exact: the chance of every number of tasks that differ times the test's own power on so many, at alpha / `family`
+    comparisons (Holm's first step). At least FEWEST_DIFFERING tasks must differ. Assumes that new tasks behave as the
+    old: the same difference, the same share of tasks that just one model passes.
+    Raises: ValueError if |difference| exceeds the share, which no outcomes can do.
     """
     if difference == 0:
         return None
     if not abs(difference) <= discordant_share <= 1:
         raise ValueError(f"pass rates that differ by {difference} disagree on at least that share of tasks")
-    z_alpha, z_power = float(special.ndtri(1 - alpha / 2)), float(special.ndtri(power))
-    spread = z_alpha * math.sqrt(discordant_share) + z_power * math.sqrt(discordant_share - difference**2)
-    return math.ceil((spread / difference) ** 2)
+    chance = (1 + abs(difference) / discordant_share) / 2
+    least = FEWEST_DIFFERING
+
+    def found(tasks: int) -> float:
+        return _mcnemar_power(tasks, discordant_share, chance, alpha / family)
+
+    most = least
+    while found(most) < power:
+        most *= 2
+    return _least(lambda tasks: found(tasks) >= power, most // 2, most)
 
 
-def items_to_separate(differences: ArrayLike, power: float = 0.8, alpha: float = 0.05) -> int | None:
-    """Items that a paired test of numbers needs to find the mean of `differences` (n,); None if it is zero or n < 2.
+def _mcnemar_power(tasks: int, share: float, chance: float, alpha: float) -> float:
+    """How often mid-p McNemar says that the better model is better; `chance`: of a task that differs to be its."""
+    if tasks > 400:
+        differing = stats.binom.ppf((np.arange(200) + 0.5) / 200, tasks, share)
+        weights = np.ones(200)
+    else:
+        differing = np.arange(tasks + 1.0)
+        weights = stats.binom.pmf(differing, tasks, share)
+        differing, weights = differing[weights > 1e-12], weights[weights > 1e-12]
+    wins = stats.binom.isf(alpha / 2, differing, 0.5) - 1
+    for _ in range(4):  # up to the fewest wins whose mid-p is small enough
+        mid = stats.binom.sf(wins, differing, 0.5) + stats.binom.pmf(wins, differing, 0.5) / 2
+        wins = np.where(mid > alpha / 2, wins + 1, wins)
+    powers = np.where(differing >= FEWEST_DIFFERING, stats.binom.sf(wins - 1, differing, chance), 0.0)
+    return float((weights * powers).sum() / weights.sum())
 
-    Assumes that new items behave as the old: the same mean, the same spread. Normal approximation.
+
+def _least(holds: Callable[[int], bool], without: int, with_: int) -> int:
+    """The least number above `without` that holds, by bisection."""
+    while with_ - without > 1:
+        middle = (without + with_) // 2
+        without, with_ = (without, middle) if holds(middle) else (middle, with_)
+    return with_
+
+
+def items_to_separate(differences: ArrayLike, power: float = 0.8, alpha: float = 0.05, family: int = 1) -> int | None:
+    """Items after which a paired test finds the mean of `differences` (n,) with chance `power`; None for 0 or n < 2.
+
+    The power of a t test, at alpha / `family` comparisons; at least as many as let FEWEST_DIFFERING of them differ.
+    Assumes that new items behave as the old: the same mean, the same spread.
     """
     sample = _finite(differences)
-    if len(sample) < 2 or sample.mean() == 0:
+    deviation = float(sample.std(ddof=1)) if len(sample) > 1 else 0.0
+    if len(sample) < 2 or abs(float(sample.mean())) <= 1e-12 * deviation or not sample.any():
         return None
-    z_alpha, z_power = float(special.ndtri(1 - alpha / 2)), float(special.ndtri(power))
-    effect = float(sample.mean() / max(sample.std(ddof=1), 1e-300))
-    return max(2, math.ceil(min(1e12, ((z_alpha + z_power) / effect) ** 2)))
+    effect = min(abs(float(sample.mean())) / max(deviation, 1e-300), 1e3)
+    least = math.ceil(FEWEST_DIFFERING / float((np.abs(sample) > 1e-12).mean()))
+    z = float(special.ndtri(1 - alpha / family / 2) + special.ndtri(power))
+    rough = math.ceil(min(1e12, (z / effect) ** 2))
+    if rough > 1000:
+        return max(least, rough)
+
+    def found(items: int) -> bool:
+        wanted = float(special.stdtrit(items - 1, 1 - alpha / family / 2))
+        return float(stats.nct.sf(wanted, items - 1, effect * math.sqrt(items))) >= power
+
+    return max(least, _least(found, 1, 2 * rough + 100))
 
 
 def votes_to_separate(win_share: float, power: float = 0.8, alpha: float = 0.05) -> int | None:
@@ -290,32 +378,12 @@ def _order_statistic(ordered: Floats, share: float, chance: float) -> float:
     return float(np.interp(rank, np.arange(1, n + 1), ordered))
 
 
-def _resample(sample: Floats, statistic: Callable[[Floats], Floats], resamples: int, seed: int) -> Floats:
-    """`statistic` of (rows, n) resamples drawn with replacement -> (resamples,), in chunks of bounded memory."""
-    generator = np.random.default_rng(seed)
-    found: list[Floats] = []
-    done = 0
-    while done < resamples:
-        rows = min(resamples - done, max(1, CHUNK // len(sample)))
-        found.append(statistic(sample[generator.integers(0, len(sample), (rows, len(sample)))]))
-        done += rows
-    return np.concatenate(found)
-
-
 def _finite(values: ArrayLike) -> Floats:
     """`values` as a (n,) array of float64, or ValueError."""
     sample = np.asarray(values, dtype=np.float64).ravel()
     if len(sample) == 0 or not np.isfinite(sample).all():
         raise ValueError(f"needs at least one value and only finite ones; got {len(sample)}")
     return sample
-
-
-def _paired(a: ArrayLike, b: ArrayLike) -> Floats:
-    """a - b item by item, or ValueError."""
-    first, second = _finite(a), _finite(b)
-    if len(first) != len(second):
-        raise ValueError(f"paired values need the same items: {len(first)} against {len(second)}")
-    return first - second
 
 
 def _check_counts(passed: int, n: int) -> None:

@@ -14,9 +14,9 @@ NAMES = {
 }  # fmt: skip
 
 TESTS = {
-    "mcnemar": "McNemar's exact test, paired by task",
+    "mcnemar": "McNemar's mid-p test, paired by task",
     "sign flips": "a sign-flip test, paired by item",
-    "fisher": "Fisher's exact test on the totals: unpaired and so conservative, because single outcomes are not known",
+    "newcombe": "Newcombe's interval of totals: unpaired and so conservative, because single outcomes are not known",
 }
 
 LIMIT_NAMES = {

@@ -76,8 +76,8 @@ def scores_of(outcomes: Sequence[Outcome]) -> tuple[Score, ...]:
             low, high = statistics.wilson_interval(passed, len(tasks))
             value = passed / len(tasks)
         else:
-            spread = statistics.mean_interval(rates)
-            value, low, high = spread.value, max(0.0, spread.low), min(1.0, spread.high)
+            spread = statistics.share_interval(rates)
+            value, low, high = spread.value, spread.low, spread.high
         found.append(Score(f"pass@{k}", value, low, high, len(tasks)))
     return tuple(found)
 

@@ -8,6 +8,7 @@ With several filters each document has a line for each. Before 0.4.2 the file is
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,7 +119,9 @@ def _details(row: Mapping[str, Any], programs: bool) -> dict[str, Any]:
 
 def _mean(label: str, values: Sequence[float]) -> Score:
     if all(value in (0, 1) for value in values):
-        low, high = statistics.wilson_interval(int(sum(values)), len(values))
-        return Score(label, sum(values) / len(values), low, high, len(values))
-    spread = statistics.mean_interval(values)
-    return Score(label, spread.value, spread.low, spread.high, len(values))
+        return Score(
+            label, sum(values) / len(values), *statistics.wilson_interval(int(sum(values)), len(values)), len(values)
+        )
+    spread = statistics.graded_interval(values)
+    low, high = (end if math.isfinite(end) else None for end in (spread.low, spread.high))
+    return Score(label, spread.value, low, high, len(values))

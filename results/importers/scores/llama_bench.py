@@ -223,7 +223,7 @@ def _measured(path: Path, row: Mapping[str, Any]) -> tuple[Score, list[Outcome]]
     low, high = None, None
     if len(values) > 1:
         spread = statistics.mean_interval(values)
-        low, high = max(0.0, spread.low), spread.high
+        low, high = (max(0.0, end) if math.isfinite(end) else None for end in (spread.low, spread.high))
     outcomes = []
     for sample, one in enumerate(nanoseconds or ()):
         seconds = number(one)
