@@ -55,6 +55,7 @@ from .question_sets.files.reading import read_question_set as read_question_set
 from .question_sets.files.rows import Wishes as Wishes
 from .question_sets.settings import (
     QuestionSettings as QuestionSettings,
+    prompts_like as prompts_like,
     question_settings as question_settings,
     shown as shown,
 )

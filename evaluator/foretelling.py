@@ -26,7 +26,7 @@ from evaluator.asking.llamacpp_backend import SLOTS as SERVED_SLOTS
 from evaluator.asking.llamacpp_backend import SLOTS_ON_A_GPU
 from evaluator.humaneval.evaluate import HumanEvalSettings
 from evaluator.latency.evaluate import PROMPTS, LatencySettings
-from evaluator.latency.prompts import NATURAL
+from evaluator.latency.prompts import GRID
 from evaluator.style import prompt_set
 from evaluator.tasks.benchmarks import load_benchmark
 from evaluator.tasks.subsets import choose_tasks
@@ -182,8 +182,9 @@ def latency_of(batch: Batch, settings: Mapping[str, Any], where: Where) -> float
     finding = 0.0 if chosen.threads else min(CALIBRATED_OPENINGS * opening + CALIBRATED_TOKENS * step, FOUND_SECONDS)
     rounds = 0.0
     for name in chosen.prompts:
-        prompt = chosen.concurrency * (len(PROMPTS[name]) / CHARACTERS_A_TOKEN + TEMPLATE_TOKENS)
-        answer = min(chosen.natural_tokens, STOPPING_TOKENS) if name in NATURAL else chosen.tokens
+        size = sum(len(turn["content"]) for turn in chosen.own[name]) if name in chosen.own else len(PROMPTS[name])
+        prompt = chosen.concurrency * (size / CHARACTERS_A_TOKEN + TEMPLATE_TOKENS)
+        answer = chosen.tokens if name in GRID else min(chosen.natural_tokens, STOPPING_TOKENS)
         rounds += reading_seconds(sizes, prompt, place, chosen.concurrency, batch.read) + answer * step
     timed = batch.models * rounds
     timed = max(2 * timed, min(chosen.repetitions * timed, chosen.seconds))

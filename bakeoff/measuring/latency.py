@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,6 +20,11 @@ def latency(
     repetitions: Annotated[int, typer.Option(help="Timed requests per prompt.")] = 5,
     tokens: Annotated[int, typer.Option(help="Tokens per answer.")] = 24,
     prompt: Annotated[list[str] | None, typer.Option(help="short, medium, long; pythagoras, sky, life.")] = None,
+    like: Annotated[
+        str,
+        typer.Option(help="A file of your own questions: a usual and a long one of them are timed, answered in full."),
+    ] = "",
+    natural_tokens: Annotated[int, typer.Option(help="Tokens of an answer in full at most.")] = 256,
     seconds: Annotated[float, typer.Option(help="Start no further round of requests after so many seconds.")] = 60.0,
     concurrency: Annotated[int, typer.Option(help="Concurrent requests to one model.")] = 1,
     threads: Annotated[int, typer.Option(help="0: found by calibration.")] = 0,
@@ -28,7 +33,8 @@ def latency(
 ) -> None:
     """Measure first token, time per token, cold start and memory of GGUF models, side by side.
 
-    Example: bakeoff latency --model demo-rank8@lora --model smollm2-135m-instruct --repetitions 20
+    Examples: bakeoff latency --model demo-rank8@lora --model smollm2-135m-instruct --repetitions 20 ·
+    bakeoff latency --model demo-rank8 --like mine.csv
     """
     import evaluator
     from bakeoff.experiment.pipeline import is_gguf
@@ -47,8 +53,12 @@ def latency(
         "concurrency": concurrency,
         "threads": threads,
         "seconds": seconds,
-        "prompts": prompt or ["short", "medium"],
+        "natural_tokens": natural_tokens,
+        "prompts": prompt or ([] if like else ["short", "medium"]),
     }
+    if like:
+        own = _own_prompts(like, store)
+        settings |= {"own": own, "prompts": [*(prompt or []), *own]}
     with drawn() as progress:
         found = evaluator.evaluate_latency(chosen, store, place, settings, progress)
     names = {one.id: one.name for one in store.models.list()}
@@ -67,3 +77,16 @@ def _served(name: str, store: Store) -> Model:
 
     found = store.models.find(name)
     return found if is_gguf(found) else next((one for one in store.models.formats(name) if is_gguf(one)), found)
+
+
+def _own_prompts(like: str, store: Store) -> dict[str, Any]:
+    """Prompts of the lengths that a file of questions has. Raises: BakeoffError for what is no such file."""
+    import evaluator
+    from results import BakeoffError
+
+    questions = evaluator.question_set(like, None, store)
+    if questions is None:
+        raise BakeoffError(
+            f"--like {like}: there is no such file of questions, nor a test that was measured by that name"
+        )
+    return dict(evaluator.prompts_like(questions, evaluator.question_settings(None)))

@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from pydantic import BaseModel, Field, ValidationError
@@ -71,7 +71,10 @@ class LatencySettings(BaseModel, frozen=True, extra="forbid"):
     """What is asked of each model. The defaults take about 10 s a model for 135M parameters on two cores."""
 
     prompts: tuple[str, ...] = ("short", "medium")
-    """The prompts by name: short, medium, long of the grid; pythagoras, sky, life are answered at natural length."""
+    """The prompts by name: short, medium, long of the grid; pythagoras, sky, life, and those of `own`, are answered at
+    natural length."""
+    own: Mapping[str, tuple[Mapping[str, str], ...]] = Field(default_factory=dict)
+    """Prompts of one's own by name: the turns of each."""
     repetitions: int = Field(5, ge=1, le=1000)
     """Timed requests per prompt."""
     tokens: int = Field(24, ge=2, le=4096)
@@ -123,14 +126,16 @@ def _settings(given: Mapping[str, Any]) -> LatencySettings:
     except ValidationError as problem:
         said = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in problem.errors())
         raise BakeoffError(f"Wrong latency settings: {said}") from None
-    unknown = [name for name in chosen.prompts if name not in PROMPTS]
+    if taken := [name for name in chosen.own if name in PROMPTS]:
+        raise BakeoffError(f"A latency prompt of your own cannot be called {taken[0]!r}: that is one of ours")
+    unknown = [name for name in chosen.prompts if name not in PROMPTS and name not in chosen.own]
     if unknown or not chosen.prompts:
         raise BakeoffError(f"Unknown latency prompts {unknown}; there are {', '.join(PROMPTS)}")
     return chosen
 
 
 def _evaluation(model: Model, chosen: LatencySettings, machine: Machine) -> Evaluation:
-    settings = chosen.model_dump(mode="json")
+    settings = chosen.model_dump(mode="json", exclude=None if chosen.own else {"own"})
     key = digest({"model": model.id, "benchmark": BENCHMARK, "settings": settings, "machine": machine.id})
     return Evaluation(key[:16], model.id, BENCHMARK, settings, machine.id)
 
@@ -263,11 +268,11 @@ def _start(model: Model, workspace: Workspace, chosen: LatencySettings, choice: 
     began = time.perf_counter()
     engine = open_engines([model], workspace, threading_choice=choice, reuse=False)[model.id]
     try:
-        stream = engine.stream(_conversation(chosen.prompts[0]), Sampling(max_tokens=2, ignore_end=True))
+        stream = engine.stream(_conversation(chosen.prompts[0], chosen), Sampling(max_tokens=2, ignore_end=True))
         next(stream)
         cold = time.perf_counter() - began
         stream.close()
-        for _ in engine.stream(_conversation(chosen.prompts[-1]), Sampling(max_tokens=2, ignore_end=True)):
+        for _ in engine.stream(_conversation(chosen.prompts[-1], chosen), Sampling(max_tokens=2, ignore_end=True)):
             pass
         return _Start(cold, engine.server.child().memory_bytes(peak=True))
     finally:
@@ -288,7 +293,9 @@ def _opened(
     return engines
 
 
-def _conversation(prompt: str) -> list[Message]:
+def _conversation(prompt: str, chosen: LatencySettings) -> list[Message]:
+    if prompt in chosen.own:
+        return [cast(Message, dict(turn)) for turn in chosen.own[prompt]]
     return [{"role": "user", "content": PROMPTS[prompt]}]
 
 
@@ -308,10 +315,10 @@ def ask_at_once(
 
 def _answer(engine: LlamaCppEngine, prompt: str, sample: int, chosen: LatencySettings) -> Outcome:
     """One timed request: value is the total seconds."""
-    natural = prompt in NATURAL
+    natural = prompt not in GRID
     sampling = Sampling(chosen.natural_tokens if natural else chosen.tokens, ignore_end=not natural)
     restarts = engine.server.restarts
-    stream = engine.stream(_conversation(prompt), sampling)
+    stream = engine.stream(_conversation(prompt, chosen), sampling)
     text = "".join(chunk.text for chunk in stream)
     if engine.server.restarts != restarts:
         raise EngineCrashed(
@@ -349,7 +356,7 @@ def _scores(
         scores += [_percentile(f"{metric}_p{percentile}", values, percentile) for percentile in percentiles]
     gaps = [one.details["itl_seconds_p99"] for one in outcomes if one.details["itl_seconds_p99"] is not None]
     scores.append(_percentile("itl_seconds_p99", gaps, 50))
-    natural = [one for one in outcomes if one.item in NATURAL]
+    natural = [one for one in outcomes if one.item not in GRID]
     if natural:
         scores.append(_percentile("answer_seconds_p50", [float(one.value or 0.0) for one in natural], 50))
         scores.append(_percentile("answer_tokens_p50", [float(one.details["tokens"]) for one in natural], 50))

@@ -156,3 +156,20 @@ def shown(item: Item, chosen: QuestionSettings, prompting: Prompting = "chat") -
     if prompting == "raw":
         return continued(item, chosen)
     return "\n\n".join(f"[{turn['role']}] {turn['content']}" for turn in turns_of_chat(item, chosen))
+
+
+LIKE = {"p50": 0.5, "p90": 0.9}
+"""Lengths of one's own prompts that are timed: the usual one, and one that nine of ten are no longer than."""
+
+
+def prompts_like(questions: QuestionSet, chosen: QuestionSettings) -> dict[str, tuple[Message, ...]]:
+    """Questions whose lengths stand for those of all, by name: the turns of each, as they are asked.
+
+    Raises: ModelUnmeasurable for a set without an item.
+    """
+    if not questions.items:
+        raise ModelUnmeasurable(f"{questions.name} has no item that can be read")
+    by_length = sorted(questions.items, key=lambda item: sum(len(t["content"]) for t in turns_of_chat(item, chosen)))
+    last = len(by_length) - 1
+    found = {f"{questions.name} {name}": by_length[round(share * last)] for name, share in LIKE.items()}
+    return {name: turns_of_chat(item, chosen) for name, item in found.items()}

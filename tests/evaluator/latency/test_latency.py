@@ -21,7 +21,7 @@ from engines import (
     read_header,
     write_model,
 )
-from evaluator import evaluate_latency
+from evaluator import evaluate_latency, prompts_like, question_settings, read_question_set
 from evaluator.latency.evaluate import LatencySettings, ask_at_once, groups_that_fit
 from results import BakeoffError, Evaluation, Model, Workspace
 from tests.processes import end
@@ -171,3 +171,25 @@ def test_models_are_open_together_as_far_as_memory_holds_and_a_base_with_its_ada
     assert grouped(10 * each) == [["a", "a-lora", "b", "b-lora", "c", "c-lora"]]
     assert grouped(2 * each) == [["a", "a-lora", "b", "b-lora"], ["c", "c-lora"]]
     assert grouped(0) == [["a", "a-lora"], ["b", "b-lora"], ["c", "c-lora"]]
+
+
+@pytest.mark.slow
+def test_prompts_of_ones_own_are_timed_at_their_lengths_and_answered_in_full(tmp_path: Path) -> None:
+    place, weights = Workspace(tmp_path), tmp_path / "small.gguf"
+    write_model(weights, FolderSource(miniature("llama", tmp_path / "small")), "gguf-q8_0")
+    rows = [f"Question {'long ' * number}?,yes" for number in range(21)]
+    (tmp_path / "mine.csv").write_text("\n".join(["question,answer", *rows]) + "\n")
+    own = prompts_like(read_question_set(tmp_path / "mine.csv"), question_settings(None))
+    assert [(name, turns[-1]["content"].count("long")) for name, turns in own.items()] == [
+        ("mine p50", 10), ("mine p90", 18),
+    ]  # fmt: skip
+    settings = {"own": own, "prompts": list(own), "repetitions": 2, "natural_tokens": 5, "threads": 1}
+    with place.store() as store:
+        model = store.models.add(Model("one", "one", "gguf-q8_0", "miniature", "1" * 64, 1, str(weights)))
+        [done] = evaluate_latency([model], store, place, settings)
+        sizes = {one.item: one.details["prompt_tokens"] for one in store.evaluations.outcomes(done.id)}
+        assert sizes["mine p90"] - sizes["mine p50"] >= 8
+        assert "answer_tokens_p50" in {score.metric for score in done.scores}
+        assert evaluate_latency([model], store, place, settings) == [done]
+        with pytest.raises(BakeoffError, match="cannot be called 'sky'"):
+            evaluate_latency([model], store, place, {"own": {"sky": list(own["mine p50"])}, "prompts": ["sky"]})
