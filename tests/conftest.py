@@ -1,4 +1,5 @@
-"""What several rooms' tests share: the word on what was not tested, one Chromium a process, one thread a process.
+"""What several rooms' tests share: an empty workspace, the word on what was not tested, one Chromium and one thread a
+process.
 
 Playwright allows one browser at a time.
 
@@ -12,10 +13,14 @@ import collections
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
+
+if TYPE_CHECKING:
+    from results import Store, Workspace
 
 # A busy machine is no fault of what is tested: no example has a time limit, a test has its own (pyproject.toml).
 hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -60,6 +65,20 @@ def not_tested(skipped: Iterable[pytest.TestReport]) -> list[str]:
 def _listed(count: collections.Counter[str]) -> str:
     names = [name for name, _ in count.most_common()]
     return ", ".join(names[:3]) + (f" and {len(names) - 3} other files" if len(names) > 3 else "")
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """A workspace in which nothing was done yet."""
+    from results import Workspace
+
+    return Workspace(tmp_path / "workspace")
+
+
+@pytest.fixture
+def store(workspace: Workspace) -> Store:
+    """The workspace's store."""
+    return workspace.store()
 
 
 @pytest.fixture(scope="module")

@@ -338,9 +338,9 @@ def shipping_first(candidates: Sequence[Model]) -> list[Model]:
 def served() -> list[str]:
     """Names that the model server answers to, first the formats that would ship. Raises ServerSilent."""
     names = _served(client.address())
-    ordered = [model.name for model in shipping_first([one for one in models() if one.name in names])]
-    ships = len(shipping([one for one in models() if one.name in names]))
-    return [*ordered[:ships], *(name for name in names if name not in ordered), *ordered[ships:]]
+    known = [model for model in models() if model.name in names]
+    behind = {model.name for model in known} - {model.name for model in shipping(known)}
+    return sorted(names, key=lambda name: name in behind)
 
 
 def rivals(names: Sequence[str]) -> list[str]:

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -80,6 +81,21 @@ def opened(workspace: Path, server: AnswerServer) -> Iterator[str]:
 def address(tmp_path_factory: pytest.TempPathFactory, server: AnswerServer) -> Iterator[str]:
     """The dashboard over a small store of the module's own."""
     yield from opened(stores.small(tmp_path_factory.mktemp("shown") / "workspace").path, server)
+
+
+@pytest.fixture
+def empty_address(workspace: Workspace, server: AnswerServer) -> Iterator[str]:
+    """The dashboard over a workspace in which nothing was done yet."""
+    yield from opened(workspace.path, server)
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Any]:
+    """A new visitor's tab."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+    context.set_default_timeout(180_000)
+    yield context.new_page()
+    context.close()
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,33 +10,10 @@ import pytest
 import trainer
 from results import Workspace
 from tests.bakeoff.test_elsewhere import adapter
-from tests.dashboard.answers import AnswerServer
-from tests.dashboard.conftest import opened
 from tests.dashboard.test_browser import settle, visit
 from tests.dashboard.test_new_run import newest
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    """A workspace in which nothing was done yet."""
-    return Workspace(tmp_path / "workspace")
-
-
-@pytest.fixture
-def address(workspace: Workspace, server: AnswerServer) -> Iterator[str]:
-    """The dashboard over it."""
-    yield from opened(workspace.path, server)
-
-
-@pytest.fixture
-def page(browser: Any) -> Iterator[Any]:
-    """A visitor's tab."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(180_000)
-    yield context.new_page()
-    context.close()
 
 
 def ask(page: Any, source: str, button: str) -> None:
@@ -49,10 +25,10 @@ def ask(page: Any, source: str, button: str) -> None:
 
 
 def test_a_fine_tune_is_checked_added_and_chatted_with(
-    address: str, page: Any, workspace: Workspace, tmp_path: Path
+    empty_address: str, page: Any, workspace: Workspace, tmp_path: Path
 ) -> None:
     folder = adapter(trainer.miniature("llama", tmp_path / "base"), tmp_path / "demo-rank8", 2)
-    visit(page, f"{address}/add_models")
+    visit(page, f"{empty_address}/add_models")
     assert page.get_by_role("button", name="Add", exact=True).is_disabled()
 
     ask(page, str(tmp_path / "nothing"), "Check")

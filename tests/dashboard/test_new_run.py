@@ -16,34 +16,11 @@ import yaml
 import trainer
 from dashboard.jobs import jobs
 from results import Workspace
-from tests.dashboard.answers import AnswerServer
 from tests.dashboard.chat.test_chat import until
-from tests.dashboard.conftest import opened
 from tests.dashboard.test_browser import settle, visit
 
 pytestmark = pytest.mark.slow
 STEPS = 300
-
-
-@pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    """A workspace in which nothing was done yet."""
-    return Workspace(tmp_path / "workspace")
-
-
-@pytest.fixture
-def address(workspace: Workspace, server: AnswerServer) -> Iterator[str]:
-    """The dashboard over it."""
-    yield from opened(workspace.path, server)
-
-
-@pytest.fixture
-def page(browser: Any) -> Iterator[Any]:
-    """A visitor's tab."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
-    context.set_default_timeout(180_000)
-    yield context.new_page()
-    context.close()
 
 
 def choose(page: Any, label: str, values: list[str]) -> None:
@@ -104,12 +81,12 @@ def newest(page: Any, state: str) -> str:
     return str(job.get_by_test_id("stCode").inner_text())
 
 
-def test_a_run_from_the_form_to_its_end(address: str, page: Any, workspace: Workspace, tmp_path: Path) -> None:
+def test_a_run_from_the_form_to_its_end(empty_address: str, page: Any, workspace: Workspace, tmp_path: Path) -> None:
     base, rows = trainer.miniature("llama", tmp_path / "miniature"), tmp_path / "rows.jsonl"
     rows.write_text(
         "\n".join(json.dumps({"prompt": f"{n} and one?", "response": f"It is {n + 1}."}) for n in range(60))
     )
-    visit(page, f"{address}/new_run")
+    visit(page, f"{empty_address}/new_run")
     write(page, base, rows)
     with page.expect_download() as download:
         page.get_by_role("button", name="Download").click()

@@ -23,16 +23,6 @@ def zoo(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Zoo:
     return Zoo(miniature("llama", root / "base"), root)
 
 
-@pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    return Workspace(tmp_path / "workspace")
-
-
-@pytest.fixture
-def store(workspace: Workspace) -> Store:
-    return workspace.store()
-
-
 def added(source: Path, workspace: Workspace, store: Store, **wishes: object) -> list[Added]:
     return add(find(str(source)), Wishes(**wishes), workspace, store)  # type: ignore[arg-type]
 

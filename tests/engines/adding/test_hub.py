@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.engines.adding.hub_stand_in import Hub, Repository, hub
+from tests.hub_stand_in import Hub, Repository, hub
 
 pytestmark = pytest.mark.slow
 

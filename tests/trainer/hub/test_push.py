@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import yaml
 
 from results import Evaluation, Machine, Model, Point, Report, Run, Score, Store, Workspace
+from tests import hub_stand_in
 from trainer import TrainerError, push, upload_of
 from trainer.hub.card import model_card
 
@@ -27,14 +26,6 @@ CONFIG = {
     "lora.rank": 8,
     "lora.alpha": 16.0,
 }
-
-
-def stand_in() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("hub_stand_in", Path(__file__).with_name("hub_stand_in.py"))
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -164,9 +155,8 @@ def pushed(place: Workspace, url: str, token: str) -> subprocess.CompletedProces
 
 @pytest.mark.slow
 def test_a_push_arrives_whole(place: Workspace) -> None:
-    module = stand_in()
-    with module.hub() as hub:
-        done = pushed(place, hub.url, module.TOKEN)
+    with hub_stand_in.hub() as hub:
+        done = pushed(place, hub.url, hub_stand_in.TOKEN)
     assert done.returncode == 0, (done.stderr, hub.calls)
     assert done.stdout.strip() == f"{hub.url}/me/small/commit/1"
     assert hub.created["name"] == "small" and hub.created["visibility"] == "private"
@@ -177,8 +167,7 @@ def test_a_push_arrives_whole(place: Workspace) -> None:
 
 @pytest.mark.slow
 def test_a_wrong_token_is_one_line_with_the_remedy(place: Workspace) -> None:
-    module = stand_in()
-    with module.hub() as hub:
+    with hub_stand_in.hub() as hub:
         done = pushed(place, hub.url, "wrong")
         assert done.returncode == 2 and "HF_TOKEN" in done.stderr and "Traceback" not in done.stderr
         assert "wrong" not in done.stderr.replace("wrong token", "")

@@ -1,11 +1,13 @@
-"""A small HTTP server that speaks what the Hub's client calls to read a repository, and counts what it is asked for.
+"""A small HTTP server that speaks what the Hub's client calls, to read a repository and to push one; it keeps count.
 
-Endpoints: what a repository is at a revision, its tree, a file's HEAD and GET. Refusals as the Hub words them in
-`X-Error-Code`, since the client goes by that.
+Reading: what a repository is at a revision, its tree, a file's HEAD and GET. Pushing: create a repository, check the
+card's header, preupload (which files go as LFS), the LFS batch, the upload itself, the commit. Refusals as the Hub
+words them in `X-Error-Code`, since the client goes by that.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import threading
@@ -14,6 +16,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+TOKEN = "a-token-of-the-test"
+"""What a push must come with."""
 
 
 @dataclass
@@ -36,12 +42,19 @@ class Repository:
 
 
 class Hub(ThreadingHTTPServer):
-    """`repositories`: user/repo → Repository; `asked`: files whose content went out."""
+    """`repositories`: user/repo → Repository; `asked`: files whose content went out. What was pushed: `files`, name →
+    content of the last commit; `blobs`, LFS contents by SHA-256; `calls`, paths posted to; `created`; `validated`.
+    """
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.repositories: dict[str, Repository] = {}
         self.asked: list[str] = []
+        self.files: dict[str, bytes] = {}
+        self.blobs: dict[str, bytes] = {}
+        self.calls: list[str] = []
+        self.created: dict[str, Any] = {}
+        self.validated = ""
 
     @property
     def url(self) -> str:
@@ -60,6 +73,62 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self._answer(head=False)
+
+    def do_PUT(self) -> None:
+        content = self._body()
+        sha = self.path.rpartition("/")[2]
+        self.server.blobs[sha] = content
+        self._tell({}, 200 if hashlib.sha256(content).hexdigest() == sha else 400)
+
+    def do_POST(self) -> None:
+        body = self._body()
+        self.server.calls.append(self.path)
+        if self.headers.get("authorization") != f"Bearer {TOKEN}":
+            self._tell({"error": "Invalid credentials"}, 401)
+        elif self.path == "/api/repos/create":
+            self.server.created = json.loads(body)
+            self._tell({"url": f"{self.server.url}/me/small"})
+        elif self.path == "/api/validate-yaml":
+            self.server.validated = json.loads(body)["content"]
+            self._tell({"errors": [], "warnings": []})
+        elif "/preupload/" in self.path:
+            modes = [
+                {"path": one["path"], "shouldIgnore": False, "uploadMode": _mode(one["path"])}
+                for one in json.loads(body)["files"]
+            ]
+            self._tell({"files": modes})
+        elif self.path.endswith("/objects/batch"):
+            objects = [
+                {**one, "actions": {"upload": {"href": f"{self.server.url}/lfs/{one['oid']}"}}}
+                for one in json.loads(body)["objects"]
+            ]
+            self._tell({"objects": objects, "transfer": "basic"})
+        elif "/commit/" in self.path:
+            self._commit(body)
+        else:
+            self._tell({"error": "not found"}, 404)
+
+    def _commit(self, body: bytes) -> None:
+        for line in map(json.loads, body.splitlines()):
+            value = line["value"]
+            if line["key"] == "file":
+                self.server.files[value["path"]] = base64.b64decode(value["content"])
+            elif line["key"] == "lfsFile":
+                self.server.files[value["path"]] = self.server.blobs[value["oid"]]
+        self._tell({"commitUrl": f"{self.server.url}/me/small/commit/1", "commitOid": "1", "success": True})
+
+    def _body(self) -> bytes:
+        if "chunked" in self.headers.get("transfer-encoding", ""):
+            pieces = []
+            while size := int(self.rfile.readline().strip() or b"0", 16):
+                pieces.append(self.rfile.read(size))
+                self.rfile.readline()
+            self.rfile.readline()
+            return b"".join(pieces)
+        return self.rfile.read(int(self.headers.get("content-length") or 0))
+
+    def _tell(self, content: Any, status: int = 200) -> None:
+        self._send(status, {}, json.dumps(content).encode(), head=False)
 
     def _answer(self, head: bool) -> None:
         path = urllib.parse.unquote(self.path.partition("?")[0])
@@ -107,6 +176,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if not head:
             self.wfile.write(body)
+
+
+def _mode(path: str) -> str:
+    return "lfs" if path.endswith((".safetensors", ".gguf")) else "regular"
 
 
 @contextmanager
