@@ -97,6 +97,7 @@ def contrast(a: Quality, b: Quality, items: Sequence[str] | None = None) -> Cont
         if counted
         else statistics.items_to_separate(first - second),
         assumption=ASSUMED["mcnemar" if counted else "sign flips"],
+        too_few=found.too_few,
     )
 
 

@@ -56,11 +56,13 @@ class Contrast:
     """What `items_needed` rests on."""
     p_at_best: float | None = None
     """Totals alone: the least p-value that paired outcomes with these totals could give."""
+    too_few: str = ""
+    """Why so few items cannot tell two models apart, whatever `p_value` is; empty where they can."""
 
     @property
     def better(self) -> Literal["a", "b"] | None:
         """The better model, if the two can be told apart."""
-        if self.p_value > ALPHA or self.difference == 0:
+        if self.too_few or self.p_value > ALPHA or self.difference == 0:
             return None
         return "a" if (self.difference > 0) == (self.metric != "bits_per_byte") else "b"
 

@@ -63,7 +63,8 @@ class FormCost:
         low, high = (f"{scale * end:+.{digits}f}" for end in self.ends)
         amount = f"{'gains' if self.cost < 0 else 'costs'} {scale * abs(self.cost):.{digits}f} {unit}"
         word = "distinguishable" if self.contrast.better else "not distinguishable"
-        test = f"{self.contrast.items} shared items, p = {self.contrast.p_value:.2g}"
+        few = f"; {self.contrast.too_few}" if self.contrast.too_few else f", p = {self.contrast.p_value:.2g}"
+        test = f"{self.contrast.items} shared items{few}"
         return (
             f"{WORDS.get(self.form, self.form)} {amount} (95 % interval of the cost {low} to {high}), {word}: "
             f"{self.model} against {self.against} on {test}.{self._engines}"

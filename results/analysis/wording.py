@@ -107,6 +107,8 @@ def verdict(a: str, b: str, benchmark: str, found: Contrast | None) -> str:
     if found.better:
         winner, loser = (a, b) if found.better == "a" else (b, a)
         return f"{winner} is better than {loser}: {head}; difference {gap}; {test}."
+    if found.too_few:
+        return f"{a} and {b} cannot be told apart yet: {found.too_few}. {head}; difference {gap}. {needed(found)}"
     best_case = ""
     if found.p_at_best is not None and found.p_at_best > ALPHA:
         best_case = (

@@ -328,9 +328,10 @@ def _quality_figure(quality: Quality, common: Sequence[str]) -> Figure | None:
     if quality.yes_or_no:
         low, high = statistics.wilson_interval(round(total.value * total.n), total.n)
     elif quality.items and len(common) > 1:
-        spread = statistics.mean_interval([quality.items[item] for item in common])
-        factor = total.value / spread.value if spread.value else 0.0
-        low, high = spread.low * factor, spread.high * factor
+        values = [quality.items[item] for item in common]
+        rows = None if quality.higher_is_better else [quality.weights[item] for item in common]
+        spread = statistics.graded_interval(values) if rows is None else statistics.bits_per_byte(values, rows)
+        low, high = spread.low, spread.high
     evaluation = quality.evaluation
     return Figure(
         total.metric, total.value, low, high, total.n, evaluation.subset, evaluation.id, evaluation.origin,

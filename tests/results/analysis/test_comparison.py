@@ -98,6 +98,15 @@ def test_bits_per_byte_are_paired_by_row(store: Store) -> None:
     assert found.low < found.difference < found.high and found.low > 0
 
 
+def test_five_tasks_that_all_fall_one_way_tell_nobody_apart(store: Store) -> None:
+    a, b = add_model(store, "a"), add_model(store, "b")
+    add_humaneval(store, a, [True] * 5 + [False] * 45)
+    add_humaneval(store, b, [False] * 50)
+    found = compare(store, a, b)
+    assert found.quality is not None and found.quality.too_few and found.quality.better is None
+    assert "cannot be told apart yet: the two differ on 5 of 50 items" in found.verdict and "p =" not in found.verdict
+
+
 def test_totals_alone_are_unpaired_and_conservative() -> None:
     found = contrast_counts(75, 164, 60, 164)
     assert found.method == "newcombe" and found.p_value == pytest.approx(0.0922, abs=1e-3) and found.better is None

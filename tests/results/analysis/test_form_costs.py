@@ -31,7 +31,10 @@ def test_the_cost_is_paired_with_the_adapter_at_the_root(store: Store) -> None:
     assert cost.cost == pytest.approx(3 / 164) and cost.ends[0] <= cost.cost <= cost.ends[1]
     assert cost.contrast.only_a == 0 and cost.contrast.only_b == 3
     assert cost.sentence.startswith("Q4_0 costs 1.8 points (95 % interval of the cost ")
-    assert ", not distinguishable: tuned-q4_0 against tuned on 164 shared items, p = 0.25." in cost.sentence
+    assert (
+        ", not distinguishable: tuned-q4_0 against tuned on 164 shared items; the two differ on 3 of 164 items"
+        in cost.sentence
+    )
     assert cost.as_json()["sentence"] == cost.sentence
 
 
