@@ -24,6 +24,10 @@ class Message(TypedDict):
     """What an assistant's turn called; for engines that take tools (`engines.demands`)."""
     tool_call_id: NotRequired[str]
     """Which call a tool's turn answers."""
+    name: NotRequired[str]
+    """Who speaks, or which tool answers; shown by templates that know it."""
+    reasoning_content: NotRequired[str]
+    """What was thought before an answer; shown by templates that know it."""
 
 
 TURNS: list[Message] = [{"role": "user", "content": "Say yes."}, {"role": "assistant", "content": "Yes."}]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -97,12 +98,40 @@ def answered(
         shape["preserved_tokens"] = [style.marker]
         prepare = _noted(lambda: engine.fitted(engine.render(asked, demands.tools)), note)
         stream = LlamaStream(engine, prepare, sampling, shape)
-        return ToolStream(stream, style, demands) if demands.tools else stream
+        if not demands.tools:
+            return stream
+        return ToolStream(stream, style, demands, _held(engine, asked, sampling, demands, shape))
     _alone(demands, sampling, "tool_choice")
     chosen = [tool for tool in demands.tools if demands.tool_choice in ("required", tool["function"]["name"])]
     shape["grammar"] = proven(engine, _call_grammar(chosen, style), "tools")
     prepare = _noted(lambda: engine.fitted(engine.render(asked, demands.tools) + style.opening), note)
     return ForcedCall(LlamaStream(engine, prepare, sampling, shape), style)
+
+
+def _held(
+    engine: ShapedAnswerer,
+    asked: Sequence[Message],
+    sampling: Sampling,
+    demands: Demands,
+    shape: Mapping[str, Any],
+) -> Callable[[str, int], ForcedCall] | None:
+    """What begins a call that is held to its schema, after a text and so many tokens; None: no function is strict.
+
+    Raises: EngineError where llama.cpp cannot hold a call to the schemas.
+    """
+    if not any(tool["function"].get("strict") for tool in demands.tools):
+        return None
+    _alone(demands, sampling, "tools")
+    style = _style(engine)
+    grammar = proven(engine, _call_grammar(demands.tools, style), "tools")
+
+    def begin(said: str, tokens: int) -> ForcedCall:
+        rest = replace(sampling, max_tokens=max(1, sampling.max_tokens - tokens))
+        prompt = engine.render(asked, demands.tools) + said + style.opening
+        stream = LlamaStream(engine, lambda: engine.fitted(prompt), rest, {**shape, "grammar": grammar})
+        return ForcedCall(stream, style)
+
+    return begin
 
 
 def _noted(prepare: Callable[[], tuple[list[int], str]], note: str) -> Callable[[], tuple[list[int], str]]:

@@ -111,8 +111,16 @@ class Underlying(AnswerStream, Protocol):
     """The answer in which calls are read: an `engines.llamacpp.stream.LlamaStream`."""
 
     on_wait: Callable[[int], None] | None
-    waited_seconds: float
-    tokens: int
+
+    @property
+    def waited_seconds(self) -> float:
+        """Seconds until a slot was free."""
+        ...
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of the answer so far."""
+        ...
 
     @property
     def prompt_tokens(self) -> int:
@@ -184,12 +192,35 @@ class ForcedCall(_Reading):
 
 
 class ToolStream(_Reading):
-    """An answer in which the model may call tools; what is written like a call and is none stays text."""
+    """An answer in which the model may call tools; what is written like a call and is none stays text.
 
-    def __init__(self, stream: Underlying, style: CallStyle, demands: Demands) -> None:
+    Where a function is strict, a call is generated anew from where it began, held to the functions' schemas.
+    """
+
+    def __init__(
+        self,
+        stream: Underlying,
+        style: CallStyle,
+        demands: Demands,
+        held: Callable[[str, int], ForcedCall] | None = None,
+    ) -> None:
+        """`held`: what begins a held call after a text and so many tokens; None: no function is strict."""
         super().__init__(stream, style)
         self._names = [str(tool["function"]["name"]) for tool in demands.tools]
         self._parallel = demands.parallel
+        self._held = held
+        self._before = 0
+        self._closed = False
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of the answer so far, of a call that was generated anew too."""
+        return self._before + self._stream.tokens
+
+    def close(self) -> None:
+        """Stop the generation."""
+        self._closed = True
+        super().close()
 
     def _read(self) -> Iterator[Chunk]:
         filtered, whole, shown, note = StopFilter([self._form.marker]), "", 0, ""
@@ -197,19 +228,38 @@ class ToolStream(_Reading):
             whole += chunk.text
             text = filtered.feed(chunk.text)
             shown += len(text)
-            if chunk.finish_reason is None:
+            sure = filtered.stopped and self._form.marker != "{"  # else it may be text yet
+            if chunk.finish_reason is None and not (sure and self._held):
                 if text or chunk.chances or chunk.note:
                     yield Chunk(text, chunk.tokens, None, chunk.note, chunk.chances)
                 continue
             rest = whole[shown:]
             body = rest.removeprefix(self._form.marker) if self._form.marker != "{" else rest
             found = calls_in(body, self._form, self._names) if filtered.stopped else []
+            if self._held and (sure or found):
+                yield Chunk(text, chunk.tokens, None, chunk.note, chunk.chances)
+                yield from self._again(whole[:shown], self._held)
+                return
             if not self._parallel and len(found) > 1:
                 note, found = f"{len(found) - 1} further calls were left out: parallel_tool_calls is false.", found[:1]
             calls = tuple(_call(number, *one) for number, one in enumerate(found))
             told = f"{chunk.note} {note}".strip()
+            ended = chunk.finish_reason or "stop"
             if calls:
-                ended: FinishReason = "tool_calls" if chunk.finish_reason == "stop" else chunk.finish_reason
+                ended = "tool_calls" if ended == "stop" else ended
                 yield Chunk(text, chunk.tokens, ended, told, chunk.chances, calls)
             else:
-                yield Chunk(text + rest, chunk.tokens, chunk.finish_reason, told, chunk.chances)
+                yield Chunk(text + rest, chunk.tokens, ended, told, chunk.chances)
+
+    def _again(self, said: str, held: Callable[[str, int], ForcedCall]) -> Iterator[Chunk]:
+        """The call that follows a text, held to the schemas."""
+        self._stream.close()
+        self._before = self._stream.tokens
+        self._stream = stream = held(said, self._before)
+        if self._closed:  # whoever did so did not find this stream yet
+            stream.close()
+        yield Chunk("", 0, None, STRICT_NOTE)
+        yield from stream
+
+
+STRICT_NOTE = "A strict function was called: the call is held to its schema, and is the only one of this answer."

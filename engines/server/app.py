@@ -89,7 +89,8 @@ def _answering(app: FastAPI, lender: Lender) -> None:
     async def chat(body: ChatRequest, request: Request) -> Response:
         found = await run_in_threadpool(_find, lender, body.model)
         makers, turns = Makers.of(found.details, body.given()), body.turns()
-        asked, demands, notes = makers.turns(turns), makers.demands(body.demands()), makers.notes(turns)
+        asked, demands = makers.turns(turns), makers.demands(body.demands())
+        notes = [*makers.notes(turns), *body.notes()]
         answerings = [
             Answering(lender, found, asked, makers.sampling(body.sampling(number), number), demands, notes)
             for number in range(body.n)

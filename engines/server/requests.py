@@ -7,14 +7,23 @@ What some engines can do and others cannot (`engines.demands`) is taken here and
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, model_validator
-from pydantic_core import PydanticCustomError
 
 from engines.demands import Demands
 from engines.interface import Message, Sampling
+from engines.server.request_parts import (
+    Chosen,
+    ResponseFormat,
+    StreamOptions,
+    Tool,
+    Turn,
+    is_empty,
+    none_is,
+    refusal,
+)
 
 DEFAULT_TOKENS = 512
 """max_tokens where a request has none."""
@@ -52,20 +61,6 @@ INSTEAD = {
     "options": "send temperature, top_p, seed, stop and max_tokens themselves",
 }  # fmt: skip
 """What to send for a refused parameter, where there is something."""
-
-
-def refusal(kind: str, message: str, parameter: str) -> PydanticCustomError:
-    """The error of a parameter; `kind` becomes the protocol's error code. Braces in the message stay as they are."""
-    return PydanticCustomError("refused", "{said}", {"said": message, "code": kind, "param": parameter})
-
-
-def _empty(value: Any) -> bool:
-    return value is None or value is False or value in (0, "", [], {})
-
-
-def _none_is(default: Any) -> BeforeValidator:
-    """Clients send null for what they do not set."""
-    return BeforeValidator(lambda value: default if value is None else value)
 
 
 def _broken_text(value: Any, place: str = "") -> Iterator[str]:
@@ -125,61 +120,9 @@ class _Body(BaseModel):
             hint = f": {INSTEAD[name]}" if name in INSTEAD else ""
             if name not in NEUTRAL:
                 raise refusal("unknown_parameter", f"{name[:60]!r} is not known here{hint}.", name[:60])
-            if not (_empty(value) or value in NEUTRAL[name]):
+            if not (is_empty(value) or value in NEUTRAL[name]):
                 raise refusal("unsupported_parameter", f"{name} is not supported here{hint}.", name)
         return self
-
-
-def _parts(value: Any) -> Any:
-    """Content as text. Raises: PydanticCustomError for a part that is none."""
-    if isinstance(value, str) or value is None:
-        return value or ""
-    if not isinstance(value, list):
-        raise refusal("invalid_type", "content is text, or a list of text parts.", "messages")
-    for part in value:
-        kind = part.get("type") if isinstance(part, dict) else type(part).__name__
-        if kind not in ("text", "input_text") or not isinstance(part.get("text"), str):
-            raise refusal("invalid_value", f"Parts of type {str(kind)[:40]!r} are not taken: text only.", "messages")
-    return "".join(part["text"] for part in value)
-
-
-class CalledFunction(BaseModel, frozen=True, extra="ignore"):
-    """The function of an earlier call."""
-
-    name: str
-    arguments: str
-
-
-class Called(BaseModel, frozen=True, extra="ignore"):
-    """A call that an earlier answer made."""
-
-    id: str = ""
-    type: Literal["function"] = "function"
-    function: CalledFunction
-
-
-class Turn(BaseModel, frozen=True, extra="ignore"):
-    """One message."""
-
-    role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: Annotated[str, BeforeValidator(_parts)] = ""
-    tool_calls: Annotated[list[Called], FailFast(), _none_is(())] = []
-    tool_call_id: str | None = None
-
-    def message(self) -> Message:
-        """The message as the engines have it."""
-        made: Message = {"role": "system" if self.role == "developer" else self.role, "content": self.content}
-        if self.tool_calls:
-            made["tool_calls"] = [call.model_dump() for call in self.tool_calls]
-        if self.tool_call_id is not None:
-            made["tool_call_id"] = self.tool_call_id
-        return made
-
-
-class StreamOptions(BaseModel, frozen=True, extra="ignore"):
-    """Options of a streamed answer."""
-
-    include_usage: Annotated[bool, _none_is(False)] = False
 
 
 def _few(value: Any) -> Any:
@@ -190,7 +133,7 @@ def _few(value: Any) -> Any:
 
 
 Bias = Annotated[dict[Annotated[int, Field(ge=0)], Annotated[float, Field(ge=-100, le=100)]], BeforeValidator(_few)]
-Penalty = Annotated[float, Field(ge=-2, le=2), _none_is(0.0)]
+Penalty = Annotated[float, Field(ge=-2, le=2), none_is(0.0)]
 Turns = Annotated[list[Turn], Field(min_length=1, max_length=MOST_TURNS), FailFast()]
 
 
@@ -204,13 +147,13 @@ class _SamplingRequest(_Body):
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     seed: int | None = None
     stop: str | Annotated[list[str], Field(max_length=64)] | None = None
-    n: Annotated[int, Field(ge=1, le=MOST_CHOICES), _none_is(1)] = 1
-    stream: Annotated[bool, _none_is(False)] = False
+    n: Annotated[int, Field(ge=1, le=MOST_CHOICES), none_is(1)] = 1
+    stream: Annotated[bool, none_is(False)] = False
     stream_options: StreamOptions | None = None
     logit_bias: Bias = {}
     presence_penalty: Penalty = 0.0
     frequency_penalty: Penalty = 0.0
-    ignore_eos: Annotated[bool, _none_is(False)] = False
+    ignore_eos: Annotated[bool, none_is(False)] = False
     """Beyond the protocol, as vLLM and llama-server have it."""
 
     @property
@@ -235,71 +178,16 @@ class _SamplingRequest(_Body):
         )
 
 
-class JsonSchema(BaseModel, frozen=True, extra="ignore"):
-    """A schema with the name that the protocol wants."""
-
-    model_config = ConfigDict(populate_by_name=True)
-
-    form: dict[str, Any] = Field(alias="schema")
-
-
-class ResponseFormat(BaseModel, frozen=True, extra="ignore"):
-    """The form of an answer."""
-
-    type: Literal["text", "json_object", "json_schema"]
-    json_schema: JsonSchema | None = None
-
-    @model_validator(mode="after")
-    def _given(self) -> Self:
-        if self.type == "json_schema" and self.json_schema is None:
-            raise refusal("missing_required_parameter", "json_schema.schema is missing.", "response_format")
-        return self
-
-    def schema_of(self) -> Mapping[str, Any] | None:
-        """The schema that an answer must match; None: none."""
-        if self.type == "text":
-            return None
-        return self.json_schema.form if self.json_schema and self.type == "json_schema" else {"type": "object"}
-
-
-class ToolFunction(BaseModel, frozen=True, extra="ignore"):
-    """A function that may be called."""
-
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
-    description: Annotated[str, _none_is("")] = ""
-    parameters: Annotated[dict[str, Any], _none_is({})] = {}
-
-
-class Tool(BaseModel, frozen=True, extra="ignore"):
-    """A tool: functions are the only kind."""
-
-    type: Literal["function"]
-    function: ToolFunction
-
-
-class ChosenFunction(BaseModel, frozen=True, extra="ignore"):
-    """The function that is to be called."""
-
-    name: str
-
-
-class Chosen(BaseModel, frozen=True, extra="ignore"):
-    """The tool that is to be called."""
-
-    type: Literal["function"] = "function"
-    function: ChosenFunction
-
-
 class ChatRequest(_SamplingRequest):
     """POST /v1/chat/completions."""
 
     messages: Turns
     response_format: ResponseFormat | None = None
-    tools: Annotated[list[Tool], Field(max_length=128), FailFast(), _none_is([])] = []
+    tools: Annotated[list[Tool], Field(max_length=128), FailFast(), none_is([])] = []
     tool_choice: Literal["none", "auto", "required", "any"] | Chosen | None = None
     parallel_tool_calls: bool | None = None
-    logprobs: Annotated[bool, _none_is(False)] = False
-    top_logprobs: Annotated[int, Field(ge=0, le=20), _none_is(0)] = 0
+    logprobs: Annotated[bool, none_is(False)] = False
+    top_logprobs: Annotated[int, Field(ge=0, le=20), none_is(0)] = 0
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -316,10 +204,16 @@ class ChatRequest(_SamplingRequest):
         """The conversation."""
         return [turn.message() for turn in self.messages]
 
+    def notes(self) -> list[str]:
+        """What of the request is taken and shown to no model, a sentence each."""
+        schema = self.response_format.json_schema if self.response_format else None
+        described = schema is not None and bool(schema.description)
+        return ["The description of response_format is not shown to the model."] if described else []
+
     def demands(self) -> Demands:
         """What is asked beyond sampling. tool_choice "none": the model is not shown the tools."""
         chosen = self.tool_choice.function.name if isinstance(self.tool_choice, Chosen) else self.tool_choice or "auto"
-        shown = () if chosen == "none" else tuple(tool.model_dump() for tool in self.tools)
+        shown = () if chosen == "none" else tuple(tool.shown() for tool in self.tools)
         return Demands(
             schema=self.response_format.schema_of() if self.response_format else None,
             tools=shown,
@@ -380,7 +274,7 @@ class TokenizeRequest(_Body):
     prompt: str | None = None
     add_special: bool | None = None
     add_special_tokens: bool | None = None
-    parse_special: Annotated[bool, _none_is(True)] = True
+    parse_special: Annotated[bool, none_is(True)] = True
 
     @model_validator(mode="after")
     def _given(self) -> Self:
