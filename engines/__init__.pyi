@@ -59,6 +59,7 @@ from .hardware.speeds import (
     places as places,
     this_gpus as this_gpus,
 )
+from .hardware.torch_threads import own_threads as own_threads
 from .huggingface.engine import (
     PROBE as PROBE,
     HuggingFaceEngine as HuggingFaceEngine,

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
+from engines.hardware.torch_threads import own_threads
 from engines.huggingface.batching import BatchedDecoder
 from engines.huggingface.requests import Generated, Request, in_order
 
@@ -43,7 +44,7 @@ def answers(decoders: Sequence[BatchedDecoder], requests: Sequence[Request]) -> 
     share = max(1, threads_before // len(decoders))
 
     def strand(number: int) -> None:
-        torch.set_num_threads(share)
+        own_threads(share)
         own = order[number :: len(decoders)]
         try:
             # All events, not only answers: a stop is noticed at the next piece of text.

@@ -94,6 +94,8 @@ class Answering:
         except Exception as problem:
             put(problem)
         finally:
+            if self._stream is not None:  # a cancelled one that is left where it stands would keep its place
+                self._stream.close()
             put(None)
 
     def _start(self, engine: Engine, put: Callable[[Any], None]) -> AnswerStream:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from engines.gguf_format.header import Header
-from engines.interface import Completion, Engine, Message, Sampling
+from engines.interface import Chunk, Completion, CountedStream, Engine, Message, Sampling
 from engines.llamacpp.engine import LlamaCppEngine
+from engines.llamacpp.scheduler import BASE, Scheduler
 from engines.llamacpp.server_process import DEFAULT_CONTEXT, LlamaServer, expected_bytes
 from engines.openai_endpoint import OpenAIEngine
 from engines.processes.child_process import ChildProcess
@@ -102,6 +105,7 @@ class WorkerHost:
         self._workspace = workspace
         self.expected_bytes = int(1.3 * model.bytes) + (600 << 20)  # torch itself takes about half a gigabyte
         self._children: Succession[ChildProcess] | None = None
+        self._turns = Scheduler(1)
 
     def load(self) -> None:
         self._children = Succession(self._model.name, self._start)
@@ -116,7 +120,7 @@ class WorkerHost:
 
     def engine(self, model: Model) -> WorkerEngine:
         assert self._children is not None, "load comes first"
-        return WorkerEngine(self._children, model)
+        return WorkerEngine(self._children, model, self._turns)
 
     def memory_bytes(self) -> int:
         return self._children.memory_bytes(self.on_gpu) if self._children else 0
@@ -129,18 +133,23 @@ class WorkerHost:
 class WorkerEngine:
     """The model in a worker process and its successors. Thread-safe."""
 
-    def __init__(self, children: Succession[ChildProcess], model: Model) -> None:
+    def __init__(self, children: Succession[ChildProcess], model: Model, turns: Scheduler) -> None:
+        """`turns`: who may ask the worker, which answers one at a time."""
         self.children = children
+        self._turns = turns
         self.identity = model.identity
         self._name = model.name
 
-    def stream(self, messages: Sequence[Message], sampling: Sampling) -> Stream[ChildProcess]:
+    def stream(self, messages: Sequence[Message], sampling: Sampling) -> WorkerStream:
         """Answer a conversation."""
-        return Stream(self.children, lambda child: self._of(child).stream(messages, sampling))
+        return self._queued(lambda child: self._of(child).stream(messages, sampling))
 
-    def stream_text(self, prompt: str, sampling: Sampling) -> Stream[ChildProcess]:
+    def stream_text(self, prompt: str, sampling: Sampling) -> WorkerStream:
         """Continue a raw prompt."""
-        return Stream(self.children, lambda child: self._of(child).stream_text(prompt, sampling))
+        return self._queued(lambda child: self._of(child).stream_text(prompt, sampling))
+
+    def _queued(self, ask: Callable[[ChildProcess], CountedStream]) -> WorkerStream:
+        return WorkerStream(Stream(self.children, ask), self._turns)
 
     def complete(
         self, prompts: Sequence[str], sampling: Sampling, progress: Progress | None = None
@@ -171,6 +180,58 @@ class WorkerEngine:
         return OpenAIEngine(
             f"http://{child.address}/v1", self._name, child.key, identity=self.identity, crashed=child.reason
         )
+
+
+class WorkerStream(Iterator[Chunk]):
+    """An answer of a worker, which makes one at a time: until it is this one's turn, its place in the queue is told.
+
+    Iterate it once; `close` from any thread stops it.
+    """
+
+    def __init__(self, answer: Stream[ChildProcess], turns: Scheduler) -> None:
+        self._answer = answer
+        self._turns = turns
+        self._cancelled = False
+        self._pieces = self._read()
+        self.on_wait: Callable[[int], None] | None = None
+        """Called with the place in the queue (1 is next) while another answer is made."""
+        self.waited_seconds = 0.0
+        """Seconds until it was this one's turn."""
+
+    def __iter__(self) -> WorkerStream:
+        return self
+
+    def __next__(self) -> Chunk:
+        return next(self._pieces)
+
+    def _read(self) -> Generator[Chunk]:
+        began = time.perf_counter()
+        turn = self._turns.take_slot(BASE, (), lambda: self._cancelled, self.on_wait)
+        if turn is None:
+            return
+        self.waited_seconds = time.perf_counter() - began
+        try:
+            yield from self._answer
+        finally:
+            self._answer.close()
+            self._turns.give_slot(turn, BASE, [])
+
+    def close(self) -> None:
+        """Stop. From another thread it takes effect with the next piece."""
+        self._cancelled = True
+        self._answer.close()
+        with contextlib.suppress(ValueError):  # it is read in another thread, which now finds itself cancelled
+            self._pieces.close()
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of the answer so far."""
+        return self._answer.tokens
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Tokens of the prompt, once the process has said so."""
+        return self._answer.prompt_tokens
 
 
 class RemoteHost:

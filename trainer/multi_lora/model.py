@@ -21,6 +21,7 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
+from engines import own_threads
 from trainer.data.examples import Example
 from trainer.data.token_rows import Rows
 from trainer.experiment.schema import Experiment
@@ -203,7 +204,7 @@ def _at_once(calls: Sequence[Callable[[], T]]) -> list[T]:
     cores = torch.get_num_threads()
     at_once = min(len(calls), cores)
     try:
-        with ThreadPoolExecutor(at_once, initializer=torch.set_num_threads, initargs=(cores // at_once,)) as pool:
+        with ThreadPoolExecutor(at_once, initializer=own_threads, initargs=(cores // at_once,)) as pool:
             return [future.result() for future in [pool.submit(call) for call in calls]]
     finally:
         torch.set_num_threads(cores)  # threads to come take over what the last one set

@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -323,6 +324,28 @@ def test_an_adapter_registered_later_is_served(workspace: Workspace, adapters: l
         residency.close()
 
 
+def told_their_places(url: str, model: str, pid: int) -> None:
+    """While one answer is made, which a process that is stopped still makes, the next two are told their places."""
+    body = {**ASK, "model": model, "max_tokens": 400, "stream": True, "ignore_eos": True}
+    with ExitStack() as answers:
+
+        def asked() -> Iterator[dict[str, Any]]:
+            answer = answers.enter_context(httpx.stream("POST", f"{url}/v1/chat/completions", json=body, timeout=900))
+            return (json.loads(line[6:]) for line in answer.iter_lines() if line.startswith("data: {"))
+
+        first = asked()  # kept, as all three are: what is dropped is closed, and its answer ended
+        next(one for one in first if one["choices"] and one["choices"][0]["delta"].get("content"))
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            second = asked()
+            waiting = next(one["bakeoff"] for one in second if one.get("bakeoff", {}).get("state") == "waiting")
+            assert waiting["queue_position"] == 1
+            third = asked()
+            assert any(one.get("bakeoff", {}).get("queue_position") == 2 for one in third)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+
 def test_transformers_models_are_served_from_a_worker(miniature: Callable[[str], Path], tmp_path: Path) -> None:
     place = Workspace(tmp_path)
     with place.store() as store:
@@ -335,11 +358,12 @@ def test_transformers_models_are_served_from_a_worker(miniature: Callable[[str],
             assert first[-1]["usage"]["prompt_tokens"] > 5 and first[-1]["usage"]["completion_tokens"] == 12
             again = stream(url, {**ASK, "model": "whole"})
             assert said(first) == said(again) != ""
+            (resident,) = residency._resident.values()
+            told_their_places(url, "whole", resident.host._children.child().pid)  # type: ignore[attr-defined]
             raw = httpx.post(
                 f"{url}/v1/completions", json={"model": "whole", "prompt": "Hello", "max_tokens": 4}, timeout=120
             )
             assert raw.status_code == 200 and raw.json()["usage"]["completion_tokens"] <= 4
-            (resident,) = residency._resident.values()
             os.kill(resident.host._children.child().pid, signal.SIGKILL)  # type: ignore[attr-defined]
             assert said(stream(url, {**ASK, "model": "whole"})) == said(first)  # a new worker answers
         finally:
