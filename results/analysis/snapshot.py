@@ -6,14 +6,16 @@ asks for nothing new.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from results.records import Evaluation, Model, Outcome, Report, RunSummary
 
 if TYPE_CHECKING:
     from results.store.store import Store
+
+T = TypeVar("T")
 
 
 class Reading:
@@ -22,6 +24,7 @@ class Reading:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._outcomes: dict[str, Sequence[Outcome]] = {}
+        self._kept: dict[tuple[str, str], Any] = {}
 
     @classmethod
     def of(cls, store: Store | Reading) -> Reading:
@@ -69,3 +72,14 @@ class Reading:
         if evaluation_id not in self._outcomes:
             self._outcomes[evaluation_id] = self._store.evaluations.outcomes(evaluation_id)
         return self._outcomes[evaluation_id]
+
+    def verdicts(self, evaluation_id: str) -> Sequence[tuple[str, str | None]]:
+        """(item, verdict) of an evaluation's outcomes, in the order they came."""
+        return self._store.evaluations.verdicts(evaluation_id)
+
+    def kept(self, what: str, of: str, make: Callable[[], T]) -> T:
+        """What `make` computes from this moment of the store, once for each `what` and `of`."""
+        if (what, of) not in self._kept:
+            self._kept[what, of] = make()
+        found: T = self._kept[what, of]
+        return found

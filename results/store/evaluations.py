@@ -73,6 +73,12 @@ class Evaluations:
                 _found(connection, evaluation_id)
             return outcomes
 
+    def verdicts(self, evaluation_id: str) -> list[tuple[str, str | None]]:
+        """(item, verdict) of each outcome, in the order they came, without the answers: a tenth of the time."""
+        query = sa.select(OutcomeRow.item, OutcomeRow.verdict).where(OutcomeRow.evaluation_id == evaluation_id)
+        with self._database.read() as connection:
+            return [(item, verdict) for item, verdict in connection.execute(query.order_by(OutcomeRow.position))]
+
     def finish(
         self,
         evaluation_id: str,

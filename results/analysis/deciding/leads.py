@@ -118,7 +118,7 @@ def _lead(
 
 
 def _row(quality: Quality, common: Sequence[str]) -> NDArray[np.float64]:
-    return np.array([quality.items[item] for item in common], dtype=np.float64)
+    return np.fromiter(map(quality.items.__getitem__, common), np.float64, len(common))
 
 
 def _sizes(shelf: Shelf) -> NDArray[np.float64] | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from results.analysis.deciding.choice import Choice, Cost, choose
@@ -48,6 +48,8 @@ def decided(table: Table, margin: float = 0.03, names: Sequence[str] = "abcdefgh
 @given(tables())
 def test_a_model_that_fails_everything_a_name_and_an_order_change_no_verdict(table: Table) -> None:
     found, (passed, costs) = decided(table), table
+    alike = {(row.tobytes(), cost) for row, cost in zip(passed, costs, strict=True)}
+    assume(len(alike) == len(costs))  # of two that are alike in all that is known, identity chooses
     for cost in (1.0, 1e12):
         more = np.vstack([passed, np.zeros((1, passed.shape[1]), bool)])
         if passed.any(axis=1).all():
