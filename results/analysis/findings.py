@@ -302,7 +302,7 @@ class Decision:
     question: Question = Question()
     """What was asked, with all that it left to the experiment filled in."""
     family: int = 0
-    """Models of which a tie was asked: the bounds are adjusted over them."""
+    """Cheaper models of which a tie was asked: their bounds are adjusted over them."""
     best_behind_at_most: float | None = None
     """The most that another may be ahead of the best measured, as in a tie; None where it was not asked."""
     items_needed: int | None = None

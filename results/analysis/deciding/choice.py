@@ -13,8 +13,8 @@ model that is worse than another by more than the margin is shipped as tied in a
 - Better than each other is an intersection of hypotheses (Berger 1982): each comparison at ALPHA, none adjusted. A
   model that fails everything is beaten by whoever beats anybody, so adding it changes nothing.
 - Tied is shown by non-inferiority to *every* other, one-sided at ALPHA / 2, so that the two-sided interval that is
-  printed ends within the margin. Of the models it might be shown for, the best and all that are cheaper, one is taken
-  after looking at all: Bonferroni over them, without those that are shown to be worse than the margin.
+  printed ends within the margin. It is asked of the best at that level; of the cheaper ones one is taken after looking
+  at all: Bonferroni over them, without those that are shown to be worse than the margin.
 - Behind the best is judged step by step: the one with the smallest p against all pairs of models, then without it.
 """
 
@@ -109,7 +109,7 @@ class Choice:
     """The margin in the measure's unit: a share of 1 for passes, bits for bits per byte."""
     places: Mapping[str, Place] = field(default_factory=dict)
     family: int = 1
-    """Models of which the tie was asked: the bounds are adjusted over them."""
+    """Cheaper models of which the tie was asked: their bounds are adjusted over them."""
     items_needed: int | None = None
     """Items in all after which a tie with the best could be shown with chance POWER; None where none is open."""
 
@@ -132,24 +132,25 @@ def choose(
     if not others:
         return Choice("only one", best, best, margin, {best: Place(within=True)})
     to_best = {one: lead(best, one) for one in others}
-    asked = [best]
-    for one in others:
-        if (any_cost or costs[one].below(costs[best])) and to_best[one].p_at_most(margin) > ALPHA / 2:
-            asked.append(one)
-    tail = ALPHA / 2 / len(asked)
-    within = [one for one in asked if _within(one, order, lead, margin, tail)]
+    cheaper = [
+        one for one, found in to_best.items()
+        if (any_cost or costs[one].below(costs[best])) and found.p_at_most(margin) > ALPHA / 2
+    ]  # fmt: skip
+    family = max(1, len(cheaper))
+    tails = {best: ALPHA / 2, **dict.fromkeys(cheaper, ALPHA / 2 / family)}
+    within = [one for one, tail in tails.items() if _within(one, order, lead, margin, tail)]
     places = {best: Place(), **_places(to_best)}
     for one in within:
-        bound, _ = _behind_at_most(one, order, lead, tail)
+        bound, _ = _behind_at_most(one, order, lead, tails[one])
         places[one] = dataclasses.replace(places[one], within=True, behind_at_most=bound)
     if all(places[one].behind for one in others):
-        return Choice("ship", best, best, margin, places, len(asked))
+        return Choice("ship", best, best, margin, places, family)
     if within:
-        return Choice("tie", best, _cheapest(within, costs), margin, places, len(asked))
-    bound, hardest = _behind_at_most(best, order, lead, tail)
+        return Choice("tie", best, _cheapest(within, costs), margin, places, family)
+    bound, hardest = _behind_at_most(best, order, lead, tails[best])
     places[best] = Place(behind_at_most=bound)
-    needed = _needed(to_best[hardest], margin, tail) if hardest else 0
-    return Choice("not enough data", best, None, margin, places, len(asked), needed or None)
+    needed = _needed(to_best[hardest], margin, tails[best]) if hardest else 0
+    return Choice("not enough data", best, None, margin, places, family, needed or None)
 
 
 def _within(one: str, order: Sequence[str], lead: Callable[[str, str], Lead], margin: float, tail: float) -> bool:

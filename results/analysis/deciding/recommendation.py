@@ -204,7 +204,7 @@ def _tie(decision: Decision, best: Candidate, score: str) -> list[str]:
     bound = _bound(decision, chosen.model_id)
     said = [f"The highest score is {best.model}'s: {score}."] if chosen.model_id != best.model_id else [f"{score}."]
     ahead = f"No other is better than {chosen.model} by {margin_text(decision)}: by {bound} at most"
-    said.append(f"{ahead} (at 97.5 %{_over(decision)}).")
+    said.append(f"{ahead} (at 97.5 %{_over(decision) if chosen.model_id != best.model_id else ''}).")
     if any(one.broke for one in decision.beside):
         return said
     if chosen.model_id != best.model_id:
@@ -304,7 +304,7 @@ def _bound(decision: Decision, model_id: str) -> str:
 
 
 def _over(decision: Decision) -> str:
-    return f", adjusted over the {decision.family} models that might be shipped" if decision.family > 1 else ""
+    return f", adjusted over the {decision.family} cheaper ones" if decision.family > 1 else ""
 
 
 def _share(decision: Decision, margin: float) -> str:
