@@ -10,7 +10,11 @@ from .bases.loading import (
 from .bases.miniatures import miniature as miniature
 from .data.examples import Example as Example, PreparedData as PreparedData
 from .planning.plan import base_shape as base_shape
-from .data.pipeline import prepare as prepare, validation_rows as validation_rows
+from .data.pipeline import (
+    prepare as prepare,
+    training_overlap as training_overlap,
+    validation_rows as validation_rows,
+)
 from .data.report_words import data_words as data_words, removed_words as removed_words
 from .data.shown_rows import Preview as Preview, Shown as Shown, previews as previews
 from .errors import TrainerError as TrainerError

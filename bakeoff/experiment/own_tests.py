@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from results import BakeoffError, Form, Progress, Workspace
+from results import BakeoffError, Form, Progress, Report, Store, Workspace
 
 if TYPE_CHECKING:
     from evaluator import QuestionSet
@@ -115,3 +115,34 @@ def _name_of_rows(test: Mapping[str, Any]) -> str:
     kind = check.get("kind") if isinstance(check, Mapping) else check
     words = "-".join(str(kind).split()) if kind else ""
     return str(test.get("name") or ("validation-" + words if words else "validation"))
+
+
+def compare_with_training(
+    test: OwnTest, experiment: Experiment, store: Store, workspace: Workspace, progress: Progress | None = None
+) -> str:
+    """Find the test's items in each run's training rows, and report it as contamination; a sentence, empty for none.
+
+    Items that a run was trained on are told in its scores (pass@1_clean) and count for nobody in a decision.
+    """
+    import trainer
+
+    if not experiment.data.sources:
+        return ""
+    texts = {item.id: f"{item.text}\n{item.right}" for item in test.questions.items}
+    name, entries = test.questions.name, dict[str, dict[str, Any]]()
+    for variant in trainer.variants(experiment):
+        data = variant.experiment.data
+        key = data.model_dump_json()
+        if key not in entries:
+            entries[key] = trainer.training_overlap(data, workspace, name, texts, progress)
+        report = store.reports.get(variant.id, "contamination")
+        known = [] if report is None else [report.payload, *(report.payload.get("others") or ())]
+        others = [
+            {part: value for part, value in one.items() if part != "others"}
+            for one in known
+            if one.get("benchmark") not in (None, name)
+        ]
+        first, *rest = [*others, entries[key]]
+        store.reports.put(Report(variant.id, "contamination", {**first, "others": rest}))
+    most = max((len(entry["items"]) for entry in entries.values()), default=0)
+    return f"{name}: {most} of {len(texts)} items are in the training rows, and count for nobody" if most else ""

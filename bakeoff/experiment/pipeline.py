@@ -15,7 +15,7 @@ from typing import Any
 from bakeoff.experiment.dequantizing import over_both_bases
 from bakeoff.experiment.elsewhere import added, bases_of
 from bakeoff.experiment.failures import Failure, each_measured
-from bakeoff.experiment.own_tests import check_tests, own_tests
+from bakeoff.experiment.own_tests import check_tests, compare_with_training, own_tests
 from results import BakeoffError, Evaluation, Form, Model, Progress, Report, Run, Store, Workspace
 from trainer import Experiment
 
@@ -280,6 +280,8 @@ def measured(
         settings = _without_forms(wanted.stopping)
         measure("stopping", wanted.stopping, partial(evaluator.evaluate_stopping, settings=settings, **common))
     for test in own_tests(experiment, workspace, progress):
+        if found_in_training := compare_with_training(test, experiment, store, workspace, progress):
+            say(found_in_training)
         call = partial(evaluator.evaluate_questions, questions=test.questions, settings=test.settings, **common)
         measure(test.questions.name, {"forms": test.forms}, call)
     if wanted.latency is not None:

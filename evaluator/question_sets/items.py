@@ -106,6 +106,18 @@ class Item:
         return "\n\n".join(turn["content"] for turn in self.messages)
 
     @property
+    def right(self) -> str:
+        """A right answer in words; empty where its checks have none."""
+        for check in self.checks:
+            if check.kind == "choice":
+                return str(self.choices[check.wanted])
+            if check.kind == "number":
+                return f"{check.wanted:.15g}"
+            if isinstance(check.wanted, list) and not check.negated:
+                return str(check.wanted[0])
+        return ""
+
+    @property
     def graded(self) -> bool:
         """Whether its answer gets a share where others pass or fail."""
         return any(check.graded for check in self.checks)

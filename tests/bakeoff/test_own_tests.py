@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from bakeoff.experiment.own_tests import check_tests, own_tests
+from bakeoff.experiment.own_tests import check_tests, compare_with_training, own_tests
 from bakeoff.experiment.pipeline import run_experiment, whole
 from bakeoff.main import app
-from results import BakeoffError, Workspace
-from trainer import Experiment, load_experiment, miniature
+from results import BakeoffError, Report, Workspace
+from trainer import Experiment, load_experiment, miniature, validation_rows, variants
 from trainer.errors import ExperimentInvalid
 
 ROWS = [{"prompt": f"What is {n} + {n}?", "completion": str(2 * n)} for n in range(40)]
@@ -72,6 +72,32 @@ def test_held_out_rows_need_rows(tmp_path: Path) -> None:
     what = experiment(tmp_path, {"from": "validation"})
     with pytest.raises(BakeoffError, match="names none"):
         check_tests(what.evaluate, rows=False)
+
+
+def test_items_that_a_run_was_trained_on_are_found_and_told(tmp_path: Path) -> None:
+    what = experiment(tmp_path, "mine.csv", {"from": "validation", "check": "number"})
+    trained = next(row for row in ROWS if row["prompt"] not in _held_out(what, tmp_path))
+    (tmp_path / "mine.csv").write_text(
+        f"question,answer\nWhat colour is Mars?,red\n{trained['prompt']},{trained['completion']}\n"
+    )
+    workspace = Workspace(tmp_path / "workspace")
+    with workspace.store() as store:
+        (variant,) = variants(what)
+        store.reports.put(Report(variant.id, "contamination", {"benchmark": "humaneval", "items": ["HumanEval/1"]}))
+        mine, rows = own_tests(what, workspace)
+        for _ in range(2):
+            said = [compare_with_training(test, what, store, workspace) for test in (mine, rows)]
+        assert said == ["mine: 1 of 2 items are in the training rows, and count for nobody", ""]
+        report = store.reports.get(variant.id, "contamination")
+        assert report is not None
+        assert [one["benchmark"] for one in (report.payload, *report.payload["others"])] == [
+            "humaneval", "mine", "validation-number",
+        ]  # fmt: skip
+        assert report.payload["others"][0]["items"] == ["2"]
+
+
+def _held_out(what: Experiment, folder: Path) -> set[str]:
+    return {row.messages[0]["content"] for row in validation_rows(what, Workspace(folder / "workspace"))}
 
 
 def test_dry_run_says_what_would_be_asked_and_asks_nothing(tmp_path: Path) -> None:

@@ -61,11 +61,17 @@ class Overlap:
 def overlap(
     rows: Sequence[Conversation], benchmark: str, progress: Progress | None = None
 ) -> tuple[Overlap, frozenset[int]]:
-    """Measure the overlap of each task, and find the indices of the rows that contaminate one.
+    """Measure the overlap of each task of a benchmark, and find the indices of the rows that contaminate one.
 
     Raises: DataInvalid when the benchmark cannot be read.
     """
-    tasks = benchmark_tasks(benchmark)
+    return overlap_with(rows, Path(benchmark).stem, benchmark_tasks(benchmark), progress)
+
+
+def overlap_with(
+    rows: Sequence[Conversation], benchmark: str, tasks: Mapping[str, str], progress: Progress | None = None
+) -> tuple[Overlap, frozenset[int]]:
+    """The same for tasks that are at hand: id → what of it a row may hold."""
     grams_of = {task: ngrams(text) for task, text in tasks.items()}
     tasks_of: dict[str, list[str]] = defaultdict(list)
     for task, grams in grams_of.items():
@@ -77,14 +83,14 @@ def overlap(
         for task, count in counts.items():
             shares[task].append((count / len(grams_of[task]), number))
         if progress and (number % 500 == 499 or number + 1 == len(rows)):
-            progress(f"comparing with {Path(benchmark).stem}", number + 1, len(rows))
+            progress(f"comparing with {benchmark}", number + 1, len(rows))
     found = {
         task: (max(share for share, _ in hits), tuple(at for _, at in sorted(hits, key=_most_first)[:ROWS_SHOWN]))
         for task in tasks
         if (hits := shares.get(task))
     }
     dirty = frozenset(at for hits in shares.values() for share, at in hits if share >= THRESHOLD)
-    return Overlap(Path(benchmark).stem, found, len(tasks)), dirty
+    return Overlap(benchmark, found, len(tasks)), dirty
 
 
 def _most_first(hit: tuple[float, int]) -> tuple[float, int]:

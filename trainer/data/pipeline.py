@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from results.records import Progress, digest
 from trainer.bases.tokenizer import Tokenizer
 from trainer.data.cache import cached_reading, keep_reading
 from trainer.data.chat_masks import Masked, mask_conversations
-from trainer.data.contamination import overlap
+from trainer.data.contamination import overlap, overlap_with
 from trainer.data.examples import Example, PreparedData
 from trainer.data.quality import filtered
 from trainer.errors import DataInvalid
@@ -65,6 +65,17 @@ def validation_rows(experiment: Experiment, workspace: Workspace) -> Sequence[Co
     """The held-out conversations: untokenised, so the same for every base and model of the experiment."""
     reading = read_conversations(experiment.data, workspace)
     return split(reading.rows, experiment.data)[1]
+
+
+def training_overlap(
+    data: Data, workspace: Workspace, benchmark: str, tasks: Mapping[str, str], progress: Progress | None = None
+) -> dict[str, Any]:
+    """What of a test's items the training rows of a data section hold, as the report "contamination" says it.
+
+    tasks: id → what of it a row may hold.
+    """
+    rows = split(read_conversations(data, workspace).rows, data)[0]
+    return overlap_with(rows, benchmark, tasks, progress)[0].report(rows)
 
 
 def read_conversations(data: Data, workspace: Workspace, progress: Progress | None = None) -> Reading:
