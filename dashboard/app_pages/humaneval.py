@@ -6,6 +6,7 @@ from dashboard import charts, escaping
 from dashboard.views import data, humaneval
 from dashboard.widgets import answers, chart, page, selection
 from dashboard.widgets.selection import URL, present_names
+from results import left_out_words
 
 st.title("HumanEval")
 evaluations = selection.listed(data.newest("humaneval"))
@@ -47,6 +48,9 @@ st.caption(
     )
 )
 for one in evaluations:
+    left_out = left_out_words(known[one.model_id].name, one.details) if one.model_id in frames else ""
+    if left_out:
+        st.caption(escaping.label(left_out, 600))
     if one.status != "finished" and one.model_id in frames:
         st.warning(
             escaping.label(

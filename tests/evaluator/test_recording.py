@@ -136,3 +136,17 @@ def test_limits_are_calibrated_once_for_all_models(store: Store, workspace: Work
         assert one.details["limits"]["cpu_limit_seconds"] >= 3
         said.append(name)
     assert "calibrating" not in said[said.index("a") :]
+
+
+def test_what_its_maker_has_a_model_run_with_is_left_out_by_name(
+    base: Path, store: Store, workspace: Workspace
+) -> None:
+    own = {"system": "Sing.", "temperature": 0.7}
+    store.models.add(Model("sung-1", "sung", "base", "mini", "c" * 64, 1, str(base), details={"sampling": own}))
+    plain = store.models.add(Model("base-1", "base", "base", "mini", "b" * 64, 1, str(base)))
+    words = ["evaluate", "sung", "base", "--benchmark", "stopping", "--max-tokens", "4"]
+    told = CliRunner().invoke(app, [*words, "--workspace", str(workspace.path)], catch_exceptions=False).stdout
+    assert "sung: asked as every other model, without what its maker has it run with: system Sing., temperature" in told
+    found = {one.model_id: one for one in store.evaluations.list()}
+    assert found["sung-1"].details["makers_settings_left_out"] == own
+    assert found["sung-1"].scores == found[plain.id].scores, "both are asked alike"
