@@ -5,6 +5,9 @@ rounded in between. Here one loop reads bf16 or fp32, computes in fp32 and round
 at the same time (`nogil`), and machine code is kept beside this file, so only the first training compiles.
 
 Kernels take contiguous tensors and see them as flat arrays: fp32, or bf16 as the uint16 that holds its bits.
+
+A loop that sums stores nothing. One that does both is vectorized only where what it writes lies far from what it reads,
+so the order of its sum, and the last bits, would depend on where threads' memory happens to lie.
 """
 
 from __future__ import annotations
@@ -227,6 +230,7 @@ def cross_entropy(logits: Numbers, targets: NDArray[np.int64], losses: NDArray[n
         total = float32(0.0)
         for j in range(width):
             kept[j] = _exp(_get(row, j) - most)
+        for j in range(width):
             total += kept[j]
         losses[place] = math.log(total) + most - _get(row, target)
         if learn:
@@ -324,6 +328,7 @@ def causal_softmax(scores: Numbers, heads: int, length: int, seen: int, window: 
             total = float32(0.0)
             for j in range(row.size):
                 values[j] = _exp((_get(row, j) - most) * factor)
+            for j in range(row.size):
                 total += values[j]
             part = float32(1.0) / total
             for j in range(row.size):
@@ -346,6 +351,7 @@ def split_gradients(
                 product = float32(0.0)
                 for j in range(width):
                     product += _get(row, j) * _get(mixed, j)
+                for j in range(width):
                     to[j] = row[j]
                 _put(to, width, -product)
                 _put(to, width + 1, -product - _get(to, width))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 import torch
@@ -128,3 +130,17 @@ def test_what_is_not_a_number_stays_so(dtype: torch.dtype, error: float, bad: fl
     assert losses.isfinite().tolist() == [False, True]
     assert scores[0, 20:].isfinite()[:, :21].all(1).tolist() == [False] + [True] * 19
     assert not output[5].isfinite()
+
+
+def test_a_loop_that_sums_stores_nothing() -> None:
+    """Else it is vectorized or not by how near in memory what it writes lies: the last bits would be the heap's."""
+    tree = ast.parse(Path(kernels.__file__).read_text(encoding="utf-8"))
+    loops = [one for one in ast.walk(tree) if isinstance(one, ast.For)]
+    innermost = [loop for loop in loops if not any(isinstance(one, ast.For) for one in list(ast.walk(loop))[1:])]
+    assert len(innermost) > 15
+    for loop in innermost:
+        inside = [one for part in loop.body for one in ast.walk(part)]
+        sums = any(isinstance(one, ast.AugAssign) and isinstance(one.target, ast.Name) for one in inside)
+        stores = any(isinstance(one, ast.Subscript) and isinstance(one.ctx, ast.Store) for one in inside)
+        puts = any(isinstance(one, ast.Call) and ast.unparse(one.func) == "_put" for one in inside)
+        assert not (sums and (stores or puts)), ast.unparse(loop)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -217,6 +218,31 @@ def test_rows_on_two_cores_teach_what_they_teach_on_one(small: Small, dropout: f
             continue  # another number of cores draws other masks
         assert beside[0] == pytest.approx(alone[0], abs=1e-5)
         torch.testing.assert_close(beside[1], alone[1], rtol=1e-3, atol=1e-6)
+
+
+def test_what_other_threads_choose_changes_no_bit(small: Small) -> None:
+    """torch has one number of threads for the process, which a thread used to take over in the midst of a step."""
+    cores, rows, done = torch.get_num_threads(), examples((30, 12, 25, 9)), threading.Event()
+    torch.set_num_threads(2)
+
+    def choose() -> None:
+        while not done.wait(0.0005):
+            torch.set_num_threads(2)
+
+    other = threading.Thread(target=choose)
+    other.start()
+    try:
+        shared_base = SharedBase(model_of(small("llama")), rows, rows, pass_tokens=50)
+        found = []
+        for _ in range(20):
+            trainees = [Learner(shaken(shared_base, rank=rank, dropout=0.0)) for rank in (2, 4, 8)]
+            shared_base.step(trainees)  # type: ignore[arg-type]
+            found.append(torch.cat([learner.gradient for learner in trainees]))
+    finally:
+        done.set()
+        other.join()
+        torch.set_num_threads(cores)
+    assert all(torch.equal(one, found[0]) for one in found)
 
 
 def test_small_passes_change_nothing_but_the_order_of_sums(small: Small) -> None:
