@@ -124,18 +124,22 @@ def experiments(reading: Reading) -> dict[str, frozenset[str]]:
 def measures_of(reading: Reading, models: Sequence[Model]) -> tuple[str, ...]:
     """The benchmarks that measured the quality of `models`, the first to decide by first.
 
-    Most models first, then one's own tests, then HumanEval and its like, held-out loss last.
+    Most models first, then one's own tests, the one with the most items first, then HumanEval and its like, held-out
+    loss last.
     """
     wanted = {model.id for model in models}
     having: dict[str, set[str]] = {}
+    items: dict[str, int] = {}
     for one in reading.evaluations():
-        if one.model_id in wanted and one.status == "finished" and score_of(one, metric_of(one.benchmark, one)):
+        score = score_of(one, metric_of(one.benchmark, one))
+        if one.model_id in wanted and one.status == "finished" and score:
             having.setdefault(one.benchmark, set()).add(one.model_id)
+            items[one.benchmark] = max(items.get(one.benchmark, 0), score.n)
     code = ("humaneval", "humaneval+", "mbpp", "mbpp+")
 
-    def place(name: str) -> tuple[int, int, int, str]:
+    def place(name: str) -> tuple[int, int, int, int, str]:
         rank = 2 if name in QUALITY and name != "humaneval" else 1 if name in code else 0
-        return -min(2, len(having[name])), rank, -len(having[name]), name
+        return -min(2, len(having[name])), rank, -len(having[name]), -items[name], name
 
     return tuple(sorted(having, key=place))
 

@@ -101,6 +101,16 @@ def test_replies_become_verdicts_scores_and_comparisons(
     assert len(endpoint.asked) == before
 
 
+def test_the_test_of_ones_own_with_the_most_items_decides(
+    store: Store, workspace: Workspace, endpoint: Any, mine: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "also.jsonl").write_bytes(lines(ROWS[1]))
+    both = [model(store, endpoint, name, France="Paris", Two="4", Three="6", hot="B") for name in ("one", "other")]
+    for path in (tmp_path / "also.jsonl", mine):
+        evaluate_questions(both, read_question_set(path), store, workspace)
+    assert decide(store, Question()).benchmark == "mine"
+
+
 def test_an_interrupted_set_goes_on_with_what_is_left(
     store: Store, workspace: Workspace, endpoint: Any, mine: Path
 ) -> None:
