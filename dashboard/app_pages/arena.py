@@ -44,10 +44,16 @@ def standings() -> None:
         return
     left, right = st.columns(2, vertical_alignment="bottom")
     judge = left.selectbox("Judged by", judges, key="judge", bind=URL, format_func=lambda name: name or "people")
+    kinds = {vote.blind for vote in data.votes() if vote.judge == judge}
+    sighted = kinds == {False} or (
+        len(kinds) > 1 and st.toggle("Votes with the names in sight", key="sighted", bind=URL, help="Cast in Chat")
+    )
     equal = right.toggle("Adjust for answer length", key="equal", bind=URL, help="Voters tend to prefer longer answers")
-    ranking = data.ranking(judge, equal)
+    ranking = data.ranking(judge, equal, blind=not sighted)
     if ranking is None:
         return
+    seen = "with the names in sight: they tell of the names too" if sighted else "blind"
+    st.caption(f"{ranking.votes} votes, {seen}. {ranking.standing}")
     table = tables.ranking(ranking, names)
     listed = table["model_id"].isin([model.id for model in data.models()])
     if not listed.all() and not st.toggle("Show archived models", key="archived", bind=URL):

@@ -168,10 +168,10 @@ def rechecks() -> list[tuple[DecisionRecord, results.Recheck | None]]:
 
 
 @kept.until_written(16, shared=True)
-def ranking(judge: str = "", equal_length: bool = False) -> results.Ratings | None:
-    """The ranking by votes of people, or of one judging model; None without a vote."""
-    cast = [vote for vote in votes() if vote.judge == judge]
-    return results.rate(cast, judge, equal_length) if cast else None
+def ranking(judge: str = "", equal_length: bool = False, blind: bool = True) -> results.Ratings | None:
+    """The ranking by votes of people, or of one judging model, the blind ones or the others; None without a vote."""
+    cast = [vote for vote in votes() if vote.judge == judge and vote.blind == blind]
+    return results.rate(cast, judge, equal_length, blind) if cast else None
 
 
 @kept.until_written(16)

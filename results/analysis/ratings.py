@@ -1,12 +1,15 @@
 """A ranking from pairwise votes: Bradley–Terry, with intervals, and with the length of the answers held equal.
 
-Votes of people and of judging models are never pooled: `rate` takes the votes of one kind, chosen by `judge`.
+Votes of people and of judging models are never pooled, nor blind votes and those with the names in sight: `rate` takes
+the votes of one kind, chosen by `judge` and `blind`. Who knows whose answer it is votes on the name too.
 Not covered: which pair to show next (`uncertain_pairs` gives the order) and how votes are cast (the dashboard).
 
     strength(a) - strength(b) = log odds that a's answer is preferred to b's answer
 
-A tie, and "both bad", count as half a win for either. A weak pull towards equal strengths (a prior of half a tie per
-pair of models) keeps the fit finite for a model that has won every vote.
+A tie, and "both bad", count as half a win for either. A weak pull towards equal strengths (a prior of one tie a model,
+against all others together) keeps the fit finite for a model that has won every vote. Intervals are of fits to weights
+drawn for every vote and for either half of each prior tie: of two models that is exactly Jeffreys' interval of the
+share of wins, which covers from the first vote on. Where a ranking may be read as one is told by `Ratings.settled`.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from results.analysis.statistics import votes_to_separate
 from results.errors import NotFound
@@ -29,10 +33,13 @@ ENDS = (0.025, 0.975)
 """The ends of a 95 % interval, as quantiles."""
 
 RESAMPLES = 500
-"""Bootstrap resamples of the votes: each is a whole fit."""
+"""Weights drawn for the votes: each makes a whole fit."""
 
-PRIOR_VOTES = 0.5
-"""Weight of the prior tie between every two models; source: the same role as alpha in choix (Maystre 2015)."""
+PRIOR_VOTES = 1.0
+"""Prior ties of a model, shared out over all others; source: half a win and half a loss, as in Jeffreys' interval."""
+
+FEWEST_VOTES = 6
+"""Votes of a model below which there is no ranking: of five that all fall one way no test tells two apart."""
 
 SHARES = {"a": 1.0, "b": 0.0, "tie": 0.5, "both_bad": 0.5}
 
@@ -46,7 +53,7 @@ class Rating:
     """Natural-log odds against the mean of all models, which is 0."""
     low: float
     high: float
-    """95 % bootstrap interval over votes."""
+    """95 % interval over votes."""
     votes: int
     rank: int
     """1 for the best."""
@@ -84,6 +91,8 @@ class Ratings:
 
     judge: str
     """Empty for people."""
+    blind: bool
+    """Whether the voters did not see the names."""
     votes: int
     ratings: tuple[Rating, ...]
     pairs: tuple[PairRating, ...]
@@ -91,6 +100,30 @@ class Ratings:
     """Log odds per doubling of an answer's length against the other's; None if the fit holds no length equal."""
     length_low: float | None
     length_high: float | None
+    settled: int | None = None
+    """How many places from the top on are settled: each of those models is preferred to each below it, at 5 % for all
+    pairs together. None where a model has fewer than FEWEST_VOTES votes: then there is no ranking yet."""
+
+    @property
+    def standing(self) -> str:
+        """What may be read from the ranking, in a sentence."""
+        fewest = min(self.ratings, key=lambda one: one.votes)
+        places = len(self.ratings)
+        if self.settled is None:
+            return (
+                f"No ranking yet: a model has {fewest.votes} vote{'' if fewest.votes == 1 else 's'}, and each needs at "
+                f"least {FEWEST_VOTES}."
+            )
+        if self.settled == 0:
+            leader, rival = self.ratings[0].model_id, self.ratings[1].model_id
+            need = next(one.votes_needed for one in self.pairs if {one.model_a, one.model_b} == {leader, rival})
+            more = f": the first two are told apart by about {need:,} votes between them" if need else ""
+            return f"Not settled: the first place is open{more}."
+        if self.settled >= places - 1:
+            return "Settled: each model is preferred to each below it."
+        return (
+            f"Settled for the first {'place' if self.settled == 1 else f'{self.settled} places'}; those below are open."
+        )
 
     @property
     def length_chance(self) -> float | None:
@@ -99,34 +132,62 @@ class Ratings:
 
 
 def rate(
-    votes: Iterable[Vote], judge: str = "", equal_length: bool = False, resamples: int = RESAMPLES, seed: int = 0
+    votes: Iterable[Vote],
+    judge: str = "",
+    equal_length: bool = False,
+    blind: bool = True,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
 ) -> Ratings:
-    """Rank the models from the votes of people (`judge` empty) or of one judging model.
+    """Rank the models by the votes of people (`judge` empty) or of one judging model: the `blind` ones, or the others.
 
     `equal_length` adds the log2 ratio of the answers' lengths as a covariate: strengths are then those at equal length.
     Raises: NotFound without a vote of that kind.
     """
-    kept = [vote for vote in votes if vote.judge == judge and vote.model_a != vote.model_b]
+    kept = [one for one in votes if one.judge == judge and one.blind == blind and one.model_a != one.model_b]
     if not kept:
-        raise NotFound(f"No votes by {judge or 'people'} yet. Cast some in the dashboard: bakeoff dashboard")
+        kind = "blind votes" if blind else "votes with the names in sight"
+        raise NotFound(f"No {kind} by {judge or 'people'} yet. Cast some in the dashboard: bakeoff dashboard")
     models = sorted({vote.model_a for vote in kept} | {vote.model_b for vote in kept})
     place = {model: index for index, model in enumerate(models)}
     sides = np.array([(place[vote.model_a], place[vote.model_b]) for vote in kept])
     shares = np.array([SHARES[vote.winner] for vote in kept])
     lengths = np.array([_length_ratio(vote) for vote in kept]) if equal_length else None
-    fitted = _fit(sides, shares, lengths, np.ones(len(kept)), len(models))
-    drawn = _bootstrap(sides, shares, lengths, fitted, len(models), resamples, seed)
+    fitted = _fit(sides, shares, lengths, np.ones(len(kept)), _prior(len(models)))
+    drawn = _drawn(sides, shares, lengths, fitted, len(models), resamples, seed)
     low, high = _differences(drawn[:, : len(models)])
     effect = (None, None, None) if lengths is None else (fitted[-1], *_ends(drawn[:, -1]))
+    ratings = _ranked(models, fitted, drawn, sides, low, high)
     return Ratings(
         judge=judge,
+        blind=blind,
         votes=len(kept),
-        ratings=_ranked(models, fitted, drawn, sides, low, high),
+        ratings=ratings,
         pairs=_pairs(models, fitted, sides, shares, low, high),
         length_effect=effect[0],
         length_low=effect[1],
         length_high=effect[2],
+        settled=_settled(fitted[: len(models)], drawn[:, : len(models)], min(one.votes for one in ratings)),
     )
+
+
+def _prior(models: int) -> Floats:
+    """(models, models): weight of a prior win of each over each."""
+    return np.full((models, models), PRIOR_VOTES / 2 / max(1, models - 1)) * (1 - np.eye(models))
+
+
+def _settled(strengths: Floats, drawn: Floats, fewest: int) -> int | None:
+    """Places from the top on that are settled (`Ratings.settled`); strengths (models,), drawn (resamples, models)."""
+    if fewest < FEWEST_VOTES:
+        return None
+    order, models = np.argsort(-strengths, kind="stable"), len(strengths)
+    z = -float(special.ndtri(0.025 / (models * (models - 1) / 2)))
+    for place, one in enumerate(order):
+        below = order[place + 1 :]
+        errors = (drawn[:, [one]] - drawn[:, below]).std(axis=0)
+        if (strengths[one] - strengths[below] < z * errors).any():
+            return place
+    return models
 
 
 def uncertain_pairs(ranking: Ratings, models: Sequence[str]) -> list[tuple[str, str]]:
@@ -151,14 +212,15 @@ def _fit(
     shares: Floats,
     lengths: Floats | None,
     weights: Floats,
-    models: int,
+    prior: Floats,
     start: Floats | None = None,
 ) -> Floats:
     """Strengths (models,) with mean 0 [and the length effect last], by Newton's method on the penalised likelihood.
 
-    Sums go over votes and over pairs of models: a design matrix with a row a pair takes minutes at a hundred models.
+    prior (models, models): weight of a win of each over each that nobody cast. Sums go over votes and over pairs of
+    models: a design matrix with a row a pair takes minutes at a hundred models.
     """
-    a, b = sides.T
+    (a, b), models = sides.T, len(prior)
     found = np.zeros(models + (lengths is not None)) if start is None else start.copy()
     strengths = found[:models]  # a view
     # the likelihood does not change when all strengths shift together: a tiny ridge makes the curvature invertible
@@ -167,9 +229,10 @@ def _fit(
         ridge[-1] = 1e-3
     for _ in range(60):
         gradient, curvature = -ridge * found, np.diag(ridge)
-        prior = _chances(strengths[:, None] - strengths)
-        gradient[:models] += PRIOR_VOTES * (0.5 - prior).sum(axis=1)
-        between = PRIOR_VOTES * prior * (1 - prior)
+        expected = _chances(strengths[:, None] - strengths)
+        ties = prior + prior.T
+        gradient[:models] += (prior - ties * expected).sum(axis=1)
+        between = ties * expected * (1 - expected)
         chance = _chances(strengths[a] - strengths[b] + (0.0 if lengths is None else lengths * found[-1]))
         pull, bend = weights * (shares - chance), weights * chance * (1 - chance)
         gradient[:models] += np.bincount(a, pull, models) - np.bincount(b, pull, models)
@@ -195,7 +258,7 @@ def _chances(log_odds: Floats) -> Floats:
     return 1 / (1 + np.exp(-np.clip(log_odds, -30, 30)))
 
 
-def _bootstrap(
+def _drawn(
     sides: NDArray[np.int64],
     shares: Floats,
     lengths: Floats | None,
@@ -204,20 +267,23 @@ def _bootstrap(
     resamples: int,
     seed: int,
 ) -> Floats:
-    """(resamples, models [+ 1]) fits to votes drawn with replacement; equal votes are one weighted row.
+    """(resamples, models [+ 1]) fits to votes of drawn weights (Rubin 1981); equal votes are one weighted row.
 
-    Length ratios are rounded to a quarter of a doubling here, so that thousands of votes are a few hundred rows.
+    Each vote weighs an exponential number, each prior win a gamma number of its own weight on average. Length ratios
+    are rounded to a quarter of a doubling here, so that thousands of votes are a few hundred rows.
     """
     columns = [sides.astype(np.float64), shares[:, None]]
     if lengths is not None:
         columns.append(np.round(4 * lengths[:, None]) / 4)
     distinct, counts = np.unique(np.hstack(columns), axis=0, return_counts=True)
-    total = int(counts.sum())
     pairs = distinct[:, :2].astype(np.int64)
     ratio = None if lengths is None else distinct[:, 3]
-    generator = np.random.default_rng(seed)
-    drawn = generator.multinomial(total, counts / total, resamples).astype(np.float64)
-    return np.array([_fit(pairs, distinct[:, 2], ratio, weights, models, fitted) for weights in drawn])
+    generator, wins = np.random.default_rng(seed), _prior(models)
+    fits = []
+    for _ in range(resamples):
+        prior = np.maximum(generator.gamma(np.maximum(wins, 1e-12)), 1e-9) * (wins > 0)
+        fits.append(_fit(pairs, distinct[:, 2], ratio, generator.gamma(counts.astype(np.float64)), prior, fitted))
+    return np.array(fits)
 
 
 def _ranked(

@@ -113,6 +113,21 @@ def test_pages_list_the_format_that_ships_of_each_fine_tune_first(
 
 
 @pytest.mark.slow
+def test_the_ranking_keeps_blind_votes_apart_and_says_whether_it_is_settled(
+    small: Workspace, serving: AnswerServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with small.store() as store:
+        blind = store.votes.list()
+        for vote in blind[:3]:
+            store.votes.add(dataclasses.replace(vote, id=f"{vote.id}-sighted", blind=False))
+    page = shown("arena", small.path, monkeypatch)
+    assert any(one.value.startswith(f"{len(blind)} votes, blind.") for one in page.caption)
+    page = next(one for one in page.toggle if one.key == "sighted").set_value(True).run()
+    told = next(one.value for one in page.caption if one.value.startswith("3 votes, with the names in sight"))
+    assert "No ranking yet" in told and not page.exception
+
+
+@pytest.mark.slow
 def test_a_form_says_what_it_costs(small: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     with small.store() as store:
         adapter, form = store.models.find("demo-rank16"), store.models.find("demo-rank16-q4_0")

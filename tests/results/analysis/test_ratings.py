@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import choix
 import numpy as np
 import pytest
+from scipy import stats
 
 from results import NotFound, Vote, rate, uncertain_pairs
 from results.analysis.ratings import PRIOR_VOTES, SHARES
@@ -30,7 +32,7 @@ def votes(count: int, seed: int = 0, length_effect: float = 0.0, judge: str = ""
 
 def test_strengths_are_choixs() -> None:
     cast = votes(400)
-    wins = PRIOR_VOTES / 2 * (1 - np.eye(4))
+    wins = PRIOR_VOTES / 2 / 3 * (1 - np.eye(4))
     for vote in cast:
         one, two = "abcd".index(vote.model_a), "abcd".index(vote.model_b)
         wins[one, two] += SHARES[vote.winner]
@@ -87,10 +89,37 @@ def test_strength_and_length_are_told_as_how_often_one_is_preferred() -> None:
     assert rate(votes(50), resamples=20).length_chance is None
 
 
+@pytest.mark.parametrize(("won", "cast"), [(1, 1), (3, 3), (9, 10)])
+def test_the_first_votes_have_the_interval_of_their_share(won: int, cast: int) -> None:
+    found = rate([Vote(str(one), "p", "a", "b", "", "", "a" if one < won else "b") for one in range(cast)])
+    pair = found.pairs[0]
+    assert (pair.low, pair.high) == pytest.approx(stats.beta(won + 0.5, cast - won + 0.5).ppf([0.025, 0.975]), abs=0.06)
+    assert pair.low < pair.probability < pair.high
+
+
+def test_a_ranking_says_when_it_is_one() -> None:
+    def told(won: int, cast: int) -> str:
+        return rate([Vote(str(one), "p", "a", "b", "", "", "a" if one < won else "b") for one in range(cast)]).standing
+
+    assert told(1, 1) == "No ranking yet: a model has 1 vote, and each needs at least 6."
+    assert told(5, 9).startswith("Not settled: the first place is open: the first two are told apart by about ")
+    assert told(40, 50) == "Settled: each model is preferred to each below it."
+    some = rate(votes(600), resamples=100)
+    assert some.settled in (1, 2) and some.standing.startswith("Settled for the first ")
+
+
+def test_blind_votes_and_those_with_the_names_in_sight_are_never_pooled() -> None:
+    cast = votes(50) + [replace(one, blind=False) for one in votes(30, seed=3)]
+    blind, sighted = rate(cast, resamples=5), rate(cast, blind=False, resamples=5)
+    assert (blind.votes, blind.blind, sighted.votes, sighted.blind) == (50, True, 30, False)
+    with pytest.raises(NotFound, match="No votes with the names in sight by people"):
+        rate(votes(5), blind=False)
+
+
 def test_people_and_judges_are_never_pooled() -> None:
     cast = [*votes(50), *votes(70, seed=1, judge="gpt")]
     assert rate(cast, resamples=5).votes == 50 and rate(cast, judge="gpt", resamples=5).votes == 70
-    with pytest.raises(NotFound, match="No votes by people"):
+    with pytest.raises(NotFound, match="No blind votes by people"):
         rate(votes(5, judge="gpt"))
 
 
