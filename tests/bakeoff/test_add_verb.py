@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,3 +74,21 @@ def test_a_name_that_would_read_as_a_format_is_refused(bakeoff: Call, zoo: Zoo) 
     with pytest.raises(EngineError, match="has an @"):
         bakeoff("add", zoo.root / "named", "--name", "bot@q4_0")
     assert json.loads(bakeoff("models", "--json").stdout) == []
+
+
+@pytest.mark.slow
+def test_on_a_terminal_a_taken_name_is_asked_for_and_elsewhere_refused(bakeoff: Call, zoo: Zoo, tmp_path: Path) -> None:
+    first, second = zoo.adapter("first/bot", r=2).folder, zoo.adapter("second/bot", r=8).folder
+    assert bakeoff("add", first).exit_code == 0
+    refused = bakeoff("add", second)  # nobody is there to answer
+    assert refused.exit_code == 1 and "✗ name" in refused.stdout and "--replace" in refused.stdout
+    command = [sys.executable, "-m", "bakeoff", "add", str(second), "--workspace", str(tmp_path / "workspace")]
+    for answer, status, archived in (("n", 1, []), ("y", 0, ["bot@"])):
+        keyboard, terminal = pty.openpty()
+        os.write(keyboard, f"{answer}\n".encode())  # typed ahead
+        done = subprocess.run(command, stdin=terminal, capture_output=True, text=True, timeout=900, check=False)
+        os.close(terminal)
+        os.close(keyboard)
+        assert done.returncode == status and f"added from {first}" in done.stdout, done.stdout + done.stderr
+        listed = json.loads(bakeoff("models", "--json", "--archived").stdout)
+        assert [one["name"][:4] for one in listed if one["archived"]] == archived
