@@ -51,6 +51,7 @@ from .analysis.deciding.recommendation import (
     standing as standing,
 )
 from .analysis.snapshot import Reading as Reading
+from .analysis.tags import TagContrast as TagContrast, contrasts_by_tag as contrasts_by_tag
 from .analysis.wording import (
     comparison_markdown as comparison_markdown,
     verdict as verdict,

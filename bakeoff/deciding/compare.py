@@ -16,7 +16,9 @@ COUNTS = re.compile(r"(\d{1,9})/(\d{1,9})")
 def compare(
     model_a: Annotated[str, typer.Argument(help="A fine-tune, a format such as demo-rank8@q4_0, or counts: 75/164.")],
     model_b: Annotated[str, typer.Argument(help="The other one.")],
-    benchmark: Annotated[str, typer.Option(help="humaneval or heldout.")] = "humaneval",
+    benchmark: Annotated[
+        str, typer.Option(help="humaneval, heldout, or a test of your own by its name.")
+    ] = "humaneval",
     machine: Annotated[
         str | None, typer.Option(help="Machine whose latencies count. Default: the one with the most measurements.")
     ] = None,
@@ -27,12 +29,14 @@ def compare(
 
     bakeoff compare demo-rank8 demo-rank32 · bakeoff compare 75/164 73/164
     """
+    from bakeoff.listing import spelt_out
     from results import (
         BakeoffError,
         Workspace,
         compare,
         comparison_markdown,
         contrast_counts,
+        contrasts_by_tag,
         formats_compared,
         verdict,
     )
@@ -48,4 +52,11 @@ def compare(
     with Workspace.open(workspace).store() as store:
         pair = formats_compared(store, model_a, model_b, benchmark)
         comparison = compare(store, *pair, benchmark=benchmark, machine_id=machine)
-    print(json.dumps(comparison.as_json()) if json_ else comparison_markdown(comparison))
+        tags = contrasts_by_tag(store, *pair, benchmark)
+    if json_:
+        print(json.dumps({**comparison.as_json(), "tags": [one.as_json() for one in tags]}))
+        return
+    print(comparison_markdown(comparison))
+    if tags:
+        print(f"\nBy tag (Holm-adjusted over {len(tags)} tags):\n")
+        print(*(f"- {spelt_out(one.sentence)}" for one in tags), sep="\n")

@@ -13,7 +13,7 @@ import pytest
 
 from engines import EngineError
 from evaluator import BenchmarkUnreadable, ModelUnmeasurable, evaluate_questions, read_question_set, sandbox_available
-from results import Model, Question, Store, Workspace, compare, decide
+from results import Model, Question, Store, Workspace, compare, contrasts_by_tag, decide
 from tests.evaluator.question_sets.files import lines
 
 
@@ -96,6 +96,10 @@ def test_replies_become_verdicts_scores_and_comparisons(
     contrast = compare(store, good, poor, "mine").quality
     assert contrast is not None and (contrast.method, contrast.only_a, contrast.items) == ("mcnemar", 4, 4)
     assert decide(store, Question(measures=("mine",))).best == "good"
+    tags = {one.tag: one for one in contrasts_by_tag(store, good, poor, "mine")}
+    assert {tag: one.contrast.items for tag, one in tags.items()} == {"cities": 1, "sums": 2}
+    assert tags["sums"].contrast.only_a == 2 and tags["sums"].p_adjusted >= tags["sums"].contrast.p_value
+    assert tags["sums"].sentence.startswith("sums: 1.000 against 0.000 on 2 items, +100.0 points")
     before = len(endpoint.asked)
     assert evaluate_questions([good, poor], questions, store, workspace) == [first, second]
     assert len(endpoint.asked) == before
