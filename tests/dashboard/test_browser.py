@@ -129,10 +129,11 @@ def test_every_page_is_drawn_wide_and_narrow_light_and_dark(name: str, address: 
 
 
 def test_the_ten_minutes(address: str, page: Any) -> None:
-    """Limits in, recommendation out; curves; a comparison; the chat; a vote; a link to send."""
+    """A question in, the verdict out; curves; a comparison; the chat; a vote; a link to send."""
     visit(page, address)
-    advice = page.locator('[data-testid="stAlert"]').first
-    assert "Ship demo-rank16" in advice.inner_text()
+    assert "Not enough data to choose" in page.locator('[data-testid="stAlert"]').first.inner_text()
+    visit(page, f"{address}/?by=Held-out+bits+per+byte")
+    assert "Ship demo-rank16" in page.locator('[data-testid="stAlert"]').first.inner_text()
     with page.expect_download() as download:
         page.get_by_role("button", name="Markdown").click()
     assert "What would change it" in Path(download.value.path()).read_text()
