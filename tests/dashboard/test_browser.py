@@ -136,7 +136,7 @@ def test_the_ten_minutes(address: str, page: Any) -> None:
     assert "Ship demo-rank16" in page.locator('[data-testid="stAlert"]').first.inner_text()
     with page.expect_download() as download:
         page.get_by_role("button", name="Markdown").click()
-    assert "What would change it" in Path(download.value.path()).read_text()
+    assert "Asked about" in Path(download.value.path()).read_text()
 
     page.get_by_role("link", name="HumanEval").click()
     page.get_by_role("heading", name="Every task").wait_for()
