@@ -49,6 +49,7 @@ class ChildProcess:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 it lives as long as the process
         self._last_words = ""
         self._stopping = threading.Lock()
+        self._oom_kills = _oom_kills()
         began = time.perf_counter()
         self._process = subprocess.Popen(
             [sys.executable, "-m", module],
@@ -127,7 +128,9 @@ class ChildProcess:
         if status is None:
             return "it closed the connection but still runs"
         ended = f"signal {-status}" if status < 0 else f"exit status {status}"
-        if status == -signal.SIGKILL:
+        if status == -signal.SIGKILL and _oom_kills() > self._oom_kills:
+            ended += ": the system ended it because memory ran out"
+        elif status == -signal.SIGKILL:
             ended += ": somebody killed it, or the system did because memory ran out"
         lines = (self._last_words or self._tail()).strip().splitlines()
         return f"it ended with {ended}" + (f" ({lines[-1][:200]})" if lines else "")
@@ -177,3 +180,12 @@ class ChildProcess:
             self._log.seek(max(0, size - 2000))
             return self._log.read().decode("utf-8", "replace")
         return ""
+
+
+def _oom_kills() -> int:
+    """How many processes the kernel has ended for want of memory since it started; 0 where it does not say."""
+    with contextlib.suppress(OSError, ValueError):
+        for line in Path("/proc/vmstat").read_text(encoding="ascii").splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return 0

@@ -7,11 +7,12 @@ A read sees one moment, whatever is written meanwhile.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,9 @@ class Database:
             self.file = Path(str(self.url.database)).absolute()
             options = {"connect_args": {"timeout": WAIT_SECONDS, "check_same_thread": False}}
         self.engine = sa.create_engine(self.url, **options)
-        self._inode = 0
+        self._inode = self._log = 0
+        self.on_replaced: Callable[[], object] = lambda: None
+        """Called when another file has taken the SQLite file's place, before anything is read of it."""
         sa.event.listen(self.engine, "begin", _begin)
         if self.file is not None:
             sa.event.listen(self.engine, "connect", _prepare_sqlite)
@@ -77,6 +80,8 @@ class Database:
             options = {"bakeoff_lock": lock, "bakeoff_wait": wait_seconds}
             with self.engine.connect().execution_options(**options) as connection, connection.begin():
                 yield connection
+            if self.is_sqlite and not self._log:
+                self._log = self._log_now()[0]
 
     def upsert(
         self, connection: sa.Connection, table: type[Any], rows: Sequence[Mapping[str, Any]], once: Sequence[str] = ()
@@ -106,7 +111,31 @@ class Database:
             self.engine.dispose()
             if not inode:
                 raise StoreError(f"the store {self.file} is gone; put it back, or start again to make a new one")
-        self._inode = inode
+            self._inode = -1  # the next call looks again, unless all is well
+            self._check_log()
+            self._inode = inode
+            try:
+                self.on_replaced()
+            except StoreError as error:
+                self._inode = -1
+                raise type(error)(f"another file has taken the place of the store: {error}") from error
+        self._inode, self._log = inode, self._log_now()[0]
+
+    def _log_now(self) -> tuple[int, int]:
+        """Inode and bytes of SQLite's write-ahead log; zeros without one."""
+        with contextlib.suppress(OSError):
+            found = Path(f"{self.file}-wal").stat()
+            return found.st_ino, found.st_size
+        return 0, 0
+
+    def _check_log(self) -> None:
+        """Raise StoreError where the earlier file's log lies beside another, whose pages SQLite would take from it."""
+        inode, size = self._log_now()
+        if size and inode == self._log:
+            raise StoreError(
+                f"another file has taken the place of the store {self.file}, and the earlier one's log lies beside it: "
+                f"end what uses the store, remove {self.file}-wal and {self.file}-shm, and start again"
+            )
 
     @contextmanager
     def errors(self) -> Iterator[None]:
@@ -119,6 +148,10 @@ class Database:
                 raise StoreBusy(f"the store {self.masked} is busy or unreachable: {reason}; try again") from error
             remedy = "is the folder there and writable, and the disk not full?"
             raise StoreError(f"the store {self.masked} cannot be used: {reason}; {remedy}") from error
+        except sa.exc.TimeoutError as error:
+            raise StoreBusy(
+                f"the store {self.masked} is busy: all connections of this process are in use; try again"
+            ) from error
         except sa.exc.StatementError as error:
             if isinstance(error.orig, BakeoffError):  # raised by a column type
                 raise error.orig from None

@@ -50,6 +50,7 @@ class Store:
             except OSError as error:
                 raise StoreError(f"cannot make the folder {file.parent}: {error.strerror}; choose another") from error
         migrate(self._database)
+        self._database.on_replaced = lambda: migrate(self._database)
         folder = spool or (file.with_name(file.name + ".spool") if file else Path("workspace", "spool"))
         self._spool = Spool(folder)
         self.machines = Machines(self._database)

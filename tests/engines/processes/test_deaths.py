@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +215,49 @@ class Log(io.BytesIO):
         time.sleep(0.05)
         super().close()
         self._free.release()
+
+
+@contextmanager
+def short_of_memory(pid: int) -> Iterator[None]:
+    """The kernel ends this process when it wants another page (a memory cgroup of either kind). Skips without one."""
+    for root, limit in (
+        (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"),
+        (Path("/sys/fs/cgroup"), "memory.max"),
+    ):
+        cage = root / f"bakeoff-test-{pid}"
+        try:
+            cage.mkdir()
+            if not (cage / limit).exists():  # a plain folder
+                raise FileNotFoundError(limit)
+            (cage / limit).write_text(str(1 << 18))
+            (cage / "cgroup.procs").write_text(str(pid))
+            break
+        except OSError:
+            with suppress(OSError):
+                cage.rmdir()
+    else:
+        pytest.skip("no memory cgroup can be made here")
+    try:
+        yield
+    finally:
+        for _ in range(100):  # it may be dying yet
+            with suppress(OSError):
+                cage.rmdir()
+                break
+            time.sleep(0.1)
+
+
+def test_a_process_that_the_system_ends_for_want_of_memory_is_named_so(engine: LlamaCppEngine, wanted: str) -> None:
+    """Its unfinished request fails by name, one that had not begun is answered anew: no answer is made of it."""
+    child = engine.server.child()
+    said: set[str] = set()
+    with short_of_memory(child.pid):
+        while child.alive:
+            text, problem = answered(engine.stream(HELLO, LONG))
+            said.add(text if problem is None else str(problem))
+    assert child.reason() == "it ended with signal 9: the system ended it because memory ran out"
+    assert all(one == wanted or child.reason() in one for one in said) and said
+    assert answered(engine.stream(HELLO, LONG)) == (wanted, None)
 
 
 def test_every_request_that_a_death_breaks_off_may_end_the_process(engine: LlamaCppEngine) -> None:
