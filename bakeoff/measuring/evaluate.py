@@ -198,6 +198,12 @@ def _print(
     ]
     apart = (left_out_words(known[one.model_id].name, one.details) for one in found if one.benchmark != "heldout")
     unscored += [words for words in apart if words]
+    unscored += [
+        f"{known[one.model_id].name}: {near} wrong answers hold the right one among other words, "
+        "which --check contains would count"
+        for one in found
+        if (near := one.details.get("near_misses"))
+    ]
     for sentence in () if as_json else [*(cost.sentence for cost in costs.values()), *unscored]:
         output().print(spelt_out(sentence), markup=False, highlight=False)
 

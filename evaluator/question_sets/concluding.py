@@ -17,6 +17,7 @@ from evaluator.extraction.extract import extract_code
 from evaluator.humaneval.pass_at_k import scores_of
 from evaluator.humaneval.scoring import Scorer
 from evaluator.question_sets.checking.programs import task_of
+from evaluator.question_sets.checking.replies import plain
 from evaluator.question_sets.checking.verdicts import judged
 from evaluator.question_sets.items import Check, Item, QuestionSet
 from evaluator.tasks.contamination import clean_tasks
@@ -115,6 +116,7 @@ def conclude(evaluation_id: str, questions: QuestionSet, store: Store, more: Map
         "left_out": [f"{bad.where}: {bad.reason}" for bad in questions.bad][:MOST_NAMED],
         "contamination": contaminated,
         "tags": by_tag(outcomes),
+        "near_misses": near_misses(outcomes, questions),
         "tokens": sum(int(outcome.details.get("tokens", 0)) for outcome in outcomes),
         "cut_off": sum(outcome.details.get("finish_reason") == "length" for outcome in outcomes),
     }
@@ -158,6 +160,21 @@ def _mean(values: Sequence[float]) -> list[Score]:
     found = share_interval(values)
     low, high = (bound if math.isfinite(bound) else None for bound in (found.low, found.high))
     return [Score("mean_share", found.value, low, high, len(values))]
+
+
+def near_misses(outcomes: Sequence[Outcome], questions: QuestionSet) -> int:
+    """Wrong answers by exact that hold a right one: what `--check contains` would count."""
+    wanted = {
+        item.id: check.wanted
+        for item in questions.items
+        for check in item.checks
+        if check.kind == "exact" and not check.negated
+    }
+    return sum(
+        outcome.verdict in ("wrong", "truncated")
+        and any(plain(one) in plain(str(outcome.details.get("answer", ""))) for one in wanted.get(outcome.item, ()))
+        for outcome in outcomes
+    )
 
 
 def by_tag(outcomes: Sequence[Outcome]) -> dict[str, dict[str, float]]:

@@ -8,6 +8,7 @@ Every row is an item or a bad one; nothing is left out in silence.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -63,6 +64,13 @@ def read_question_set(path: str | Path, wishes: Wishes | None = None, name: str 
     if len(gathering.items) > MOST_ITEMS:
         raise BenchmarkUnreadable(
             f"{path} holds {len(gathering.items):,} questions, more than {MOST_ITEMS:,}; split it"
+        )
+    grouped = Counter(item.group for item in gathering.items if item.group)
+    if any(count > 1 for count in grouped.values()):
+        gathering.note(
+            f"items of {len(grouped)} groups are related, and intervals and p-values take each as one of its own: "
+            "they are narrower than they should be",
+            item=False,
         )
     return QuestionSet(
         name or set_name(path), told, tuple(gathering.items), tuple(gathering.bad), gathering.said(), stop, most,

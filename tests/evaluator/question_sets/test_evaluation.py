@@ -81,16 +81,17 @@ def test_replies_become_verdicts_scores_and_comparisons(
     store: Store, workspace: Workspace, endpoint: Any, mine: Path
 ) -> None:
     good = model(store, endpoint, "good", France="Paris.", Two="It is 4.", Three="6", hot="B")
-    poor = model(store, endpoint, "poor", France="Lyon", Two="four", Three="no idea", hot="A")
+    poor = model(store, endpoint, "poor", France="Lyon, not Paris", Two="four", Three="no idea", hot="A")
     questions = read_question_set(mine)
     first, second = evaluate_questions([good, poor], questions, store, workspace)
     assert first.benchmark == "mine" and first.status == second.status == "finished"
     assert {score.metric: score.value for score in first.scores} == {"pass@1": 1.0, "no_answer_share": 0.0}
     assert {score.metric: score.value for score in second.scores} == {"pass@1": 0.0, "no_answer_share": 0.5}
     assert second.details["verdicts"] == {"wrong": 2, "no_answer": 2}
+    assert (first.details["near_misses"], second.details["near_misses"]) == (0, 1)
     assert first.details["tags"]["sums"]["value"] == 1.0 and first.details["tags"]["sums"]["n"] == 2
     outcome = next(one.details for one in store.evaluations.outcomes(second.id) if one.item == "1")
-    assert (outcome["answer"], outcome["found"], outcome["wanted"]) == ("Lyon", "lyon", ["Paris"])
+    assert (outcome["answer"], outcome["found"], outcome["wanted"]) == ("Lyon, not Paris", "lyon, not paris", ["Paris"])
     shown = next(turns for turns in endpoint.asked if "hot" in turns[-1]["content"])[-1]["content"]
     assert shown == "Which is hot?\n\nA) ice\nB) fire\n\nAnswer with the letter of the right choice."
     contrast = compare(store, good, poor, "mine").quality

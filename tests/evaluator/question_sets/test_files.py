@@ -64,6 +64,7 @@ def test_turns_choices_templates_and_stops_arrive_whole(tmp_path: Path) -> None:
     assert [one.text for one in foo[:4]] == [
         "Translate to French: dog", "In French, DOG:", "Translate to Spanish: dog", "In Spanish, DOG:",
     ]  # fmt: skip
+    assert any("items of 2 groups are related" in note for note in read(by_name("foo.yaml"), tmp_path).notes)
     assert foo[0].group == foo[1].group and len({one.id for one in foo}) == len(foo)
 
 
