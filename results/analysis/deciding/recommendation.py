@@ -202,7 +202,11 @@ def _tie(decision: Decision, best: Candidate, score: str) -> list[str]:
     """Why the chosen one of those that are shown to be as good."""
     chosen = decision.candidate(decision.chosen or best.model_id)
     bound = _bound(decision, chosen.model_id)
-    said = [f"The highest score is {best.model}'s: {score}."] if chosen.model_id != best.model_id else [f"{score}."]
+    said = (
+        [f"The highest score is {best.model}'s: {score}."]
+        if chosen.model_id != best.model_id
+        else [f"{best.model}: {score}."]
+    )
     ahead = f"No other is better than {chosen.model} by {margin_text(decision)}: by {bound} at most"
     said.append(f"{ahead} (at 97.5 %{_over(decision) if chosen.model_id != best.model_id else ''}).")
     if any(one.broke for one in decision.beside):
@@ -228,9 +232,8 @@ def _open(decision: Decision, best: Candidate, score: str) -> list[str]:
     behind = len(decision.ties) - len(tied)
     said = [f"{best.model}: {score}."]
     if tied:
-        said.append(
-            f"It is not shown to be better than {listed(tied)}, nor as good as each to within {margin_text(decision)}."
-        )
+        ahead = f"that no other is better than it by {margin_text(decision)}"
+        said.append(f"Not shown is that it is better than {listed(tied)}, nor {ahead}.")
     if behind:
         said.append(f"{behind} {'is' if behind == 1 else 'are'} shown to be behind it.")
     return [*said, _more(decision)]
