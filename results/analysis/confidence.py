@@ -17,12 +17,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg, optimize, special
+from scipy import optimize, special
 
 Floats = NDArray[np.float64]
 
@@ -98,7 +98,7 @@ class Subsets:
     """
 
     ratios: Floats
-    """(nonempty subsets,) sorted."""
+    """(nonempty subsets,) in no order."""
     empty: int
     """Subsets without an item: their ratio is unknown."""
     residuals: Residuals
@@ -113,7 +113,7 @@ class Subsets:
         counts = _subset_counts(len(values))
         below = counts if weights is None else _subset_sums(sizes)
         full = counts > 0
-        ratios = np.sort(_subset_sums(values)[full] / below[full])
+        ratios = _subset_sums(values)[full] / below[full]
         tolerance = max(1e-150, 1e-9 * float(np.abs(values / sizes).max()))
         return cls(ratios, int((~full).sum()), Residuals.of(values, sizes), tolerance)
 
@@ -125,7 +125,8 @@ class Subsets:
     @property
     def within(self) -> tuple[float, float]:
         """A hundred times as far from the value as any item's ratio: few items do not bound it by their own range."""
-        reach = 100 * max(self.value - float(self.ratios[0]), float(self.ratios[-1]) - self.value, self.tolerance)
+        least, most = float(self.ratios.min()), float(self.ratios.max())
+        reach = 100 * max(self.value - least, most - self.value, self.tolerance)
         return self.value - reach, self.value + reach
 
     def below(self, shift: float) -> float:
@@ -144,17 +145,30 @@ class Subsets:
 
     def sides(self, shifts: Floats) -> tuple[Floats, Floats]:
         """(largest, smallest) p-values of "at most shift", (shifts,) each: between are ties and empty subsets."""
+        lower, upper = self._counted(shifts)
         total = len(self.ratios) + self.empty
-        most = (np.searchsorted(self.ratios, shifts + self.tolerance, "right") + self.empty) / total
-        least = np.searchsorted(self.ratios, shifts - self.tolerance, "left") / total
-        return self._with_tails(most, least, shifts, 1)
+        return self._with_tails((upper + self.empty) / total, lower / total, shifts, 1)
 
     def opposite_sides(self, shifts: Floats) -> tuple[Floats, Floats]:
         """The same of "at least shift"."""
-        total, filled = len(self.ratios) + self.empty, len(self.ratios)
-        most = (filled - np.searchsorted(self.ratios, shifts - self.tolerance, "left") + self.empty) / total
-        least = (filled - np.searchsorted(self.ratios, shifts + self.tolerance, "right")) / total
-        return self._with_tails(most, least, shifts, -1)
+        lower, upper = self._counted(shifts)
+        filled, total = len(self.ratios), len(self.ratios) + self.empty
+        return self._with_tails((filled - lower + self.empty) / total, (filled - upper) / total, shifts, -1)
+
+    def _counted(self, shifts: Floats) -> tuple[Floats, Floats]:
+        """(below, below or tied): subsets, for each shift. One shift alone is counted without sorting them."""
+        if len(shifts) == 1 and "_ordered" not in self.__dict__:
+            counts = [np.count_nonzero(self.ratios < shifts - self.tolerance)]
+            counts.append(np.count_nonzero(self.ratios <= shifts + self.tolerance))
+            return np.array(counts[:1], np.float64), np.array(counts[1:], np.float64)
+        below = np.searchsorted(self._ordered, shifts - self.tolerance, "left")
+        return below.astype(np.float64), np.searchsorted(self._ordered, shifts + self.tolerance, "right").astype(
+            np.float64
+        )
+
+    @cached_property
+    def _ordered(self) -> Floats:
+        return np.sort(self.ratios)
 
     def _with_tails(self, most: Floats, least: Floats, shifts: Floats, sign: int) -> tuple[Floats, Floats]:
         """Counted p-values, bounded by TAIL where counting is too coarse; the larger and their mean at least Hall's."""
@@ -299,31 +313,37 @@ def shares(some: int, items: int) -> tuple[Floats, Floats]:
     return smaller, larger
 
 
-@lru_cache(maxsize=64)
 def _labels(items: int) -> NDArray[np.int64]:
     """Which of the 2**BITS subsets an item is in: those r for which label & r has an odd number of bits."""
-    units = 1 << np.arange(min(items, BITS))
-    generator = np.random.default_rng(items)
-    others = np.setdiff1d(np.arange(1, 1 << BITS), units)
-    more = items - len(units)
-    drawn = generator.permutation(others)[:more] if more <= len(others) else generator.choice(others, more)
-    return np.concatenate([units, drawn])
+    known = _distinct_labels()
+    if items <= len(known):
+        return known[:items]
+    return np.concatenate([known, np.random.default_rng(items).choice(known, items - len(known))])
 
 
 @lru_cache(maxsize=1)
-def _walsh() -> Floats:
-    return np.asarray(linalg.hadamard(1 << BITS // 2), dtype=np.float64)
+def _distinct_labels() -> NDArray[np.int64]:
+    """All labels but 0, those of one bit first: up to BITS items have every subset."""
+    units = 1 << np.arange(BITS)
+    others = np.setdiff1d(np.arange(1, 1 << BITS), units)
+    return np.concatenate([units, np.random.default_rng(0).permutation(others)])
 
 
 def _subset_sums(values: Floats) -> Floats:
-    """(2**BITS,) sums of `values` (items,) over the items of each subset, by a Walsh–Hadamard transform."""
+    """(2**BITS,) sums of `values` (items,) over the items of each subset, by a fast Walsh–Hadamard transform."""
     side = 1 << BITS // 2
     table = np.bincount(_labels(len(values)), values, side * side).reshape(side, side)
-    flipped = (_walsh() @ table @ _walsh()).ravel()
-    return np.asarray((values.sum() - flipped) / 2)
+    for _ in range(2):  # the upper bits, then the lower
+        step = side // 2
+        while step:
+            halves = table.reshape(-1, 2, step, side)
+            table = np.stack([halves[:, 0] + halves[:, 1], halves[:, 0] - halves[:, 1]], axis=1).reshape(side, side)
+            step //= 2
+        table = np.ascontiguousarray(table.T)
+    return np.asarray((values.sum() - table.ravel()) / 2)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _subset_counts(items: int) -> Floats:
     counts: Floats = np.round(_subset_sums(np.ones(items)))
     return counts

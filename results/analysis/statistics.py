@@ -323,7 +323,8 @@ def _least(holds: Callable[[int], bool], without: int, with_: int) -> int:
 def items_to_separate(differences: ArrayLike, power: float = 0.8, alpha: float = 0.05, family: int = 1) -> int | None:
     """Items after which a paired test finds the mean of `differences` (n,) with chance `power`; None for 0 or n < 2.
 
-    The power of a t test, at alpha / `family` comparisons; at least as many as let FEWEST_DIFFERING of them differ.
+    The power of a t test, at alpha / `family` comparisons, and z²/4 more items, which the transformed t costs where few
+    are needed (simulated); at least as many as let FEWEST_DIFFERING of them differ.
     Assumes that new items behave as the old: the same mean, the same spread.
     """
     sample = _finite(differences)
@@ -341,7 +342,8 @@ def items_to_separate(differences: ArrayLike, power: float = 0.8, alpha: float =
         wanted = float(special.stdtrit(items - 1, 1 - alpha / family / 2))
         return float(stats.nct.sf(wanted, items - 1, effect * math.sqrt(items))) >= power
 
-    return max(least, _least(found, 1, 2 * rough + 100))
+    more = math.ceil(float(special.ndtri(1 - alpha / family / 2)) ** 2 / 4)
+    return max(least, _least(found, 1, 2 * rough + 100) + more)
 
 
 def votes_to_separate(win_share: float, power: float = 0.8, alpha: float = 0.05) -> int | None:
