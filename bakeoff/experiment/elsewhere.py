@@ -167,7 +167,11 @@ def bases_of(models: Sequence[Model], store: Store, workspace: Workspace) -> lis
 def refusal(one: Added) -> str:
     """Why a model was not added, and what to do, in one line."""
     failed = [check for check in one.checks if check.state == "failed"]
-    return " ".join(f"{check.name}: {check.detail} {check.remedy}".strip() for check in failed)
+    own = f"Give it one of its own in the file: {{source: {one.found.path or one.found.source}, name: NAME}}"
+    remedies = [own if check.name == "name" else check.remedy for check in failed]
+    return " ".join(
+        f"{check.name}: {check.detail} {remedy}".strip() for check, remedy in zip(failed, remedies, strict=True)
+    )
 
 
 def told(one: Added) -> str:

@@ -112,10 +112,7 @@ class _Adding:
         progress("checking", len(found), len(found))
         known = {id(plan): self.known(plan) for plan in plans if not plan.checklist.failed}
         for plan in plans:
-            there = None if plan.checklist.failed else known[id(plan)]
-            if there and self.to_copy(there):
-                plan.name, known[id(plan)] = there.name, None
-            elif not plan.checklist.failed and not there:
+            if not (plan.checklist.failed or known[id(plan)] or plan.continued):
                 check_name(plan, self.called(plan), self.store, self.wishes.replace)
         new = [plan for plan in plans if not plan.checklist.failed and not known[id(plan)]]
         beside = [plan for plan in new if plan.form == "adapter"]
@@ -173,15 +170,26 @@ class _Adding:
             plan.checklist.refused("quantization", refused)
 
     def known(self, plan: Plan) -> Model | None:
-        """The model of the store that these files are already, where its own files are still there."""
+        """The model of the store that these files are already.
+
+        One whose files are gone, or are to be copied, is gone on with: the plan is its record anew.
+        """
         if plan.merged or plan.rewritten:
             made = made_from(plan, self.wishes)
             same = [one for one in self.shelves.models if one.details.get("made_from") == made]
         else:
             identity = self.recorded(plan).identity
             same = [one for one in self.shelves.models if one.identity == identity]
-        here = [one for one in same if one.form == "remote" or self.workspace.resolve(one.path).exists()]
-        return next((one for one in here if not one.archived), None)
+        present = [one for one in same if not one.archived]
+        here = [one for one in present if one.form == "remote" or self.workspace.resolve(one.path).exists()]
+        if here and not self.to_copy(here[0]):
+            return here[0]
+        if present:
+            plan.continued = (here or present)[0]
+            plan.name = plan.continued.name
+            if not here:
+                plan.checklist.note("name", f"The files of {plan.name} were at {plan.continued.path}: they have moved.")
+        return None
 
     def to_copy(self, model: Model) -> bool:
         """Whether a model of the store has its files elsewhere, and they are to be copied."""
@@ -328,6 +336,8 @@ class _Adding:
     def registered(self, plan: Plan, model: Model) -> Added:
         """Put a model into the store with its base and its checklist."""
         checklist = plan.checklist
+        if stored := plan.continued:
+            model = replace(model, id=stored.id, name=stored.name, fine_tune=stored.fine_tune)
         models = self.store.models.list()
         if plan.base is not None:
             self.register_base(plan.base, models)

@@ -22,8 +22,9 @@ def check_name(plan: Plan, name: str, store: Store, replace: bool) -> None:
                 "name", f"{name} was the earlier name of {holder.name}; from now on it is this model's."
             )
         return None
-    if came_from(holder) == plan.found.source:
-        return plan.checklist.note("name", f"{plan.found.source} has changed since {name} was added.")
+    place = str(plan.found.path or plan.found.source)
+    if place == holder.path or came_from(holder) == plan.found.source:
+        return plan.checklist.note("name", f"{place} has changed since {name} was added.")
     if replace:
         return None
     return plan.checklist.fail(

@@ -74,6 +74,10 @@ def test_models_are_added_exported_measured_and_only_what_is_missing_is_tried_ag
         there = added(experiment("second"), store, workspace, silent, lines.append)
         assert [one.name for one in there.models] == ["second"] and not there.failures
         assert [one.name for one in bases_of(there.models, store, workspace)] == ["base"]
+        taken = added(
+            experiment(str(adapter(base, tmp_path / "more" / "later", 16))), store, workspace, silent, lines.append
+        )
+        assert "Another model is called later" in taken.failures[0].reason and "name: NAME}" in taken.failures[0].reason
         changed = added(experiment({"source": "second", "base": str(base)}), store, workspace, silent, lines.append)
         assert "is in the store, where name, base and template are what they are" in changed.failures[0].reason
 

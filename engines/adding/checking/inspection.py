@@ -18,7 +18,7 @@ from engines.adding.checking.tokenizers import compare, load
 from engines.adding.found import Found
 from engines.errors import FileRefused
 from engines.gguf_format.unpacking import unpacked
-from results import BakeoffError, Form
+from results import BakeoffError, Form, Model
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,8 @@ class Plan:
     rewritten: tuple[Path, ...] = ()
     """The parts of a GGUF that becomes another file in the workspace: a split one, or one with another template."""
     parameters: int = 0
+    continued: Model | None = None
+    """The record that this is written over, its files having moved; None for a new model."""
 
     @property
     def path(self) -> Path:

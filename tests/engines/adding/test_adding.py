@@ -93,6 +93,21 @@ def test_a_name_of_another_model_is_asked_for_and_never_taken_in_silence(
     assert any(older.name in check.detail for check in fourth.checks)
 
 
+def test_files_that_have_moved_are_the_model_that_they_were_under_the_name_that_it_has(
+    zoo: Zoo, workspace: Workspace, store: Store
+) -> None:
+    animal = zoo.adapter("moving")
+    (first,) = added(animal.folder, workspace, store)
+    assert first.model
+    store.models.rename("moving", "house")
+    place = animal.folder.rename(animal.folder.with_name("moved"))
+    (again,) = added(place, workspace, store)
+    copied, *_ = added(place, workspace, store, copy=True)
+    assert again.model and copied.model and {again.model.id, copied.model.id} == {first.model.id}
+    assert (again.model.path, store.models.find("moving").name) == (str(place), "house")
+    assert [one.name for one in store.models.list() if one.form == "adapter"] == ["house"]
+
+
 def test_files_that_were_archived_come_back_under_their_name(zoo: Zoo, workspace: Workspace, store: Store) -> None:
     one, two = zoo.adapter("back/bot", r=2).folder, zoo.adapter("forth/bot", r=8).folder
     added(one, workspace, store)
