@@ -146,6 +146,7 @@ def listed_gpu(tmp_path: Path) -> str:
     return f"{program.parent}:/usr/bin:/bin"
 
 
+@pytest.mark.slow
 def test_doctor_says_that_torch_cannot_use_a_gpu_and_what_to_install(listed_gpu: str, tmp_path: Path) -> None:
     done = bakeoff("doctor", "--json", workspace=tmp_path, programs=listed_gpu)
     found = {finding["subject"]: finding for finding in json.loads(done.stdout)}["GPU"]

@@ -59,7 +59,7 @@ def test_a_part_that_goes_wrong_is_reported_and_keeps_what_it_had_found(script: 
             script.Part(f"broken.{name}", 5, most, ("x",) if name == "tells" else ()), tmp_path, left, False
         )
 
-    fine, raised, hung, dead, late = run("tells"), run("raises"), run("hangs", most=3.0), run("dies"), run("tells", 2.0)
+    fine, raised, hung, dead, late = run("tells"), run("raises"), run("hangs", most=1.0), run("dies"), run("tells", 2.0)
     assert (fine.outcome, fine.found) == ("ok", [{"miniature": False, "words": ["x"]}])
     assert (raised.outcome, raised.found[0]) == ("failed", {"before": 1})
     assert raised.error == "RuntimeError: the device fell off the bus, and nobody knows why"

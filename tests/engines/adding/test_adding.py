@@ -31,6 +31,7 @@ def states(one: Added) -> dict[str, str]:
     return {check.name: check.state for check in one.checks}
 
 
+@pytest.mark.slow
 def test_an_adapter_is_added_where_it_lies_and_answers_as_peft_does(
     zoo: Zoo, workspace: Workspace, store: Store
 ) -> None:
