@@ -126,10 +126,11 @@ def conclude(evaluation_id: str, questions: QuestionSet, store: Store, more: Map
 def _scores(outcomes: Sequence[Outcome], graded: bool, clean: Collection[str] | None) -> list[Score]:
     """The main score first; then how many replies held no answer, and what the likeliest choices by byte come to."""
     scores = _shares(outcomes) if graded else scores_of(outcomes, (1,), clean)
-    if told := sum(outcome.verdict != "error" for outcome in outcomes):
+    by_bytes = [bool(one.details["passed_by_bytes"]) for one in outcomes if "passed_by_bytes" in one.details]
+    if (told := sum(outcome.verdict != "error" for outcome in outcomes)) and not by_bytes:  # those choose in any case
         absent = sum(outcome.verdict == "no_answer" for outcome in outcomes)
         scores.append(Score("no_answer_share", absent / told, *wilson_interval(absent, told), told))
-    if by_bytes := [bool(one.details["passed_by_bytes"]) for one in outcomes if "passed_by_bytes" in one.details]:
+    if by_bytes:
         right, n = sum(by_bytes), len(by_bytes)
         scores.append(Score("pass@1_by_bytes", right / n, *wilson_interval(right, n), n))
     return scores

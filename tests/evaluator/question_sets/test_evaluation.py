@@ -228,7 +228,7 @@ def test_the_likeliest_choice_is_the_answer_of_an_adapter_and_of_a_gguf_file(
             assert nats == pytest.approx(own, abs=0.05)  # the engine computes in bfloat16
         place = min(range(3), key=lambda one: outcome.details["nats_of_choices"][one])
         assert (outcome.verdict == "passed") == (place == row["answer"])
-    assert {score.metric for score in first.scores} == {"pass@1", "no_answer_share", "pass@1_by_bytes"}
+    assert {score.metric for score in first.scores} == {"pass@1", "pass@1_by_bytes"}
     other = {one.item: one.details["nats_of_choices"] for one in store.evaluations.outcomes(second.id)}
     for outcome in outcomes:
         assert other[outcome.item] == pytest.approx(outcome.details["nats_of_choices"], abs=0.05)
