@@ -9,8 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from results import NotFound, Report, Store, compare, comparison_markdown, contrast_counts, verdict
-from tests.results.shelves import THERE, add_heldout, add_humaneval, add_latency, add_model
+from results import (
+    Evaluation,
+    NotFound,
+    Outcome,
+    Report,
+    Score,
+    Store,
+    compare,
+    comparison_markdown,
+    contrast_counts,
+    verdict,
+)
+from tests.results.shelves import HERE, THERE, add_heldout, add_humaneval, add_latency, add_model
 
 
 @pytest.fixture
@@ -76,6 +87,35 @@ def test_contaminated_tasks_are_also_left_out(store: Store) -> None:
     assert found.quality is not None and found.quality.difference == pytest.approx(0.25)
     assert found.clean is not None and (found.clean.items, found.clean.better) == (20, "b")
     assert "Without the items found in training data: b is better than a" in comparison_markdown(found)
+
+
+@pytest.mark.parametrize("warmed", [0, 2])
+def test_the_ratio_of_times_is_taken_prompt_by_prompt_without_the_first_request(store: Store, warmed: int) -> None:
+    store.machines.add(HERE)
+    a, b = add_model(store, "a"), add_model(store, "b")
+    for model, factor in ((a, 3.0), (b, 1.0)):
+        seconds = [(prompt, place, length * factor * (1 + 0.02 * (place % 3))) for prompt, length in
+                   (("short", 0.1), ("long", 2.0)) for place in range(6)]  # fmt: skip
+        first = 3.0 if model is a and not warmed else 1.0
+        outcomes = [
+            Outcome(
+                prompt, place, None, 1.0, {"ttft_seconds": one * (first if place == 0 else 1), "tpot_seconds": 0.02}
+            )
+            for prompt, place, one in seconds
+        ]
+        begun = store.evaluations.begin(
+            Evaluation(f"timed-{model.id}", model.id, "latency", {"concurrency": 1}, HERE.id)
+        )
+        store.evaluations.add_outcomes(begun.id, outcomes)
+        store.evaluations.finish(
+            begun.id, [Score("ttft_seconds_p50", 1.0, None, None, 12)], {"warm_up_dropped": warmed}
+        )
+    found = compare(store, a, b)
+    ratio = next(one for one in found.latency if one.metric == "ttft_seconds")
+    assert ratio.ratio == pytest.approx(3.0) and 2.8 < ratio.low <= ratio.high < 3.3
+    assert ratio.median_a / ratio.median_b == pytest.approx(ratio.ratio)
+    assert ratio.n_a == (12 if warmed else 10)
+    assert any("first request of each prompt is left out" in one for one in found.problems) == (not warmed)
 
 
 def test_latency_ratios_have_intervals(store: Store) -> None:

@@ -11,7 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from results.analysis.paired import PairedDifference, paired_numbers, paired_ratios, paired_verdicts
+from results.analysis.paired import (
+    PairedDifference,
+    paired_numbers,
+    paired_ratios,
+    paired_verdicts,
+    verdict_p_values,
+)
 from results.analysis.statistics import FEWEST_DIFFERING
 
 COUNTS = st.tuples(*[st.integers(0, 60)] * 4).filter(lambda counts: sum(counts) > 0)
@@ -127,6 +133,28 @@ def test_two_models_that_agree_on_every_task_are_close_but_not_known_to_be_equal
     found = paired_verdicts(400, 0, 0, 100)
     assert found.too_few
     assert -0.02 < found.low < 0 < found.high < 0.02
+
+
+@pytest.mark.parametrize(("n", "share", "margin"), [(40, 0.1, 0.1), (25, 0.2, 0.1), (164, 0.04, 0.03), (80, 0.3, 0.03)])
+def test_a_model_worse_by_the_margin_passes_in_at_most_five_of_a_hundred_worlds(
+    n: int, share: float, margin: float
+) -> None:
+    chances = np.zeros((n + 1, n + 1))
+    for differing in range(n + 1):
+        wins = np.arange(differing + 1)
+        one = stats.binom.pmf(differing, n, share) * stats.binom.pmf(wins, differing, (1 - margin / share) / 2)
+        chances[wins, differing - wins] = one
+    wins, losses = np.nonzero(chances > 1e-9)
+    passed = verdict_p_values(wins, losses, n, -margin) <= 0.05
+    assert 0.005 < chances[wins, losses][passed].sum() <= 0.05
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.lists(st.tuples(*[st.integers(0, 40)] * 2), min_size=1, max_size=8), st.sampled_from([0.0, -0.03, 0.05]))
+def test_many_pairs_at_once_have_the_p_values_of_each(pairs: list[tuple[int, int]], shift: float) -> None:
+    found = verdict_p_values([a for a, _ in pairs], [b for _, b in pairs], 100, shift)
+    each = [paired_verdicts(100 - a - b, a, b, 0).p_at_most(shift) for a, b in pairs]
+    assert found == pytest.approx(np.array(each), abs=1e-12)
 
 
 def test_scores_beyond_a_share_have_no_bounds_and_few_of_them_no_interval() -> None:
