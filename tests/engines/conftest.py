@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -163,6 +164,9 @@ def build(family: str, folder: Path) -> Path:
             parameter.add_(torch.randn_like(parameter) * (0.1 if "norm" in name else 0.05))
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    del model
+    gc.collect()
+    gc.freeze()  # what libraries made of themselves lives for ever; each engine that is closed looked through it all
     return folder
 
 
