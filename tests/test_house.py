@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -122,6 +123,11 @@ def test_files_and_functions_are_short(room: str) -> None:
         if "migrations" not in path.parts  # the first schema is a list of tables, and history
     }
     over("lines", lengths, MOST_LINES["function"], room)
+
+
+def test_no_benchmark_hides_a_module_of_pythons_own() -> None:
+    """A script's folder comes first where it looks for modules: a benchmark called `statistics` felled three others."""
+    assert not {path.stem for path in (ROOT / "benchmarks").glob("*.py")} & set(sys.stdlib_module_names)
 
 
 @pytest.mark.parametrize("room", (*ROOMS, *BESIDE))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -48,8 +49,9 @@ def downwards(made: go.Figure, names: Sequence[str]) -> None:
 
 
 def interval(value: pd.Series, low: pd.Series, high: pd.Series, colour: str) -> dict[str, object]:
-    """Error bars from the ends of intervals; a point without one has none."""
-    below, above = (side.astype(float).fillna(0.0).to_numpy() for side in (value - low, high - value))
+    """Error bars from the ends of intervals; a point without one has none, nor has a side without a bound."""
+    sides = ((side.astype(float)).replace([np.inf, -np.inf], np.nan) for side in (value - low, high - value))
+    below, above = (side.fillna(0.0).to_numpy() for side in sides)
     ends = {"array": above, "arrayminus": below}
     return {"type": "data", "symmetric": False, **ends, "color": colour, "thickness": 2}
 

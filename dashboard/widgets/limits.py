@@ -100,4 +100,4 @@ def table(decision: Decision) -> pd.DataFrame:
             for one in decision.candidates
         ]
     )
-    return found.dropna(axis=1, how="all").round(3)
+    return found.replace([math.inf, -math.inf], None).dropna(axis=1, how="all").round(3)

@@ -205,7 +205,7 @@ class Residuals:
 
     def tail(self, shifts: Floats, sign: int) -> Floats:
         """No sign-flip test's one-sided p-value is larger than this: TAIL times the normal tail."""
-        x, (squares, products, sizes) = shifts - self.value, self.squares
+        x, (squares, products, sizes) = np.clip(shifts - self.value, -1e150, 1e150), self.squares
         z = -sign * x * self.weight / np.sqrt(np.maximum(squares - 2 * x * products + x**2 * sizes, 1e-300))
         return np.asarray(TAIL * special.ndtr(-np.clip(z, -38, 38)))
 
@@ -213,7 +213,7 @@ class Residuals:
         """One-sided p-value of Hall's transformed t statistic with items - 1 degrees of freedom; 0 for one item."""
         if self.items < 2 or self.deviation == 0:
             return np.zeros_like(shifts)
-        t, skewness = sign * (self.value - shifts) / self.deviation, sign * self.skewness
+        t, skewness = np.clip(sign * (self.value - shifts) / self.deviation, -1e9, 1e9), sign * self.skewness
         t = t + skewness * t**2 / 3 + skewness**2 * t**3 / 27 + skewness / (6 * self.items)
         return np.asarray(special.stdtr(self.items - 1, -t * math.sqrt(self.items - 1)))
 

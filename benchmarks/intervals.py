@@ -1,7 +1,7 @@
 """Whether the statistics keep their word: coverage, false alarms and power of every interval and test that is shown.
 
-    PYTHONPATH=. python benchmarks/statistics.py --worlds 2000
-    PYTHONPATH=. python benchmarks/statistics.py --only power
+    PYTHONPATH=. python benchmarks/intervals.py --worlds 2000
+    PYTHONPATH=. python benchmarks/intervals.py --only power
 
 An interval covers a world where the test that it inverts does not reject the truth at 2.5 % on either side; asked like
 that, a world costs a millisecond. Verdicts are not drawn: every outcome is enumerated with its chance. Misses stay in
