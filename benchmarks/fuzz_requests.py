@@ -341,9 +341,10 @@ def fuzz(count: int, seed: int, folder: Path) -> Found:
                 print(
                     f"{number + 1} requests, {len(found.slow)} slow, {found.most_bytes / 1e6:.0f} MB", file=sys.stderr
                 )
-        found.tracebacks = log.read_text("utf-8", "replace").count("Traceback")
-        if found.tracebacks:
-            print(log.read_text("utf-8", "replace")[-6000:], file=sys.stderr)
+        _, *tracebacks = log.read_text("utf-8", "replace").split("Traceback")
+        found.tracebacks = len(tracebacks)
+        for one in tracebacks:
+            print(f"Traceback{one[:4000]}", file=sys.stderr)
     return found
 
 

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from engines.server.refusals import refused
 from results import host_name, own_origin
@@ -21,6 +22,17 @@ MAX_BODY_BYTES = 8 << 20
 METHODS = "GET, HEAD, POST, OPTIONS"
 PREFLIGHT_SECONDS = 600
 """How long a browser may remember that a page is allowed."""
+
+
+class PatientProtocol(H11Protocol):
+    """uvicorn's HTTP, without its traceback where a client speaks no HTTP after its answer has begun."""
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer 400, or end the connection where another answer is on its way."""
+        try:
+            super().send_400_response(msg)
+        except LocalProtocolError:
+            self.transport.close()
 
 
 class Guard:

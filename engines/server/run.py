@@ -8,6 +8,7 @@ import uvicorn
 
 from engines.server.address import Address
 from engines.server.app import create_app
+from engines.server.guard import PatientProtocol
 from engines.server.residency import Residency
 from results import Store, Workspace, end_with_starter
 
@@ -33,7 +34,9 @@ def serve(
     residency = Residency(store, workspace, budget_bytes, slots=slots, context=context)
     app = create_app(residency, address.key, address.origins)
     server = uvicorn.Server(
-        uvicorn.Config(app, log_level="warning", access_log=False, ws="none", timeout_graceful_shutdown=2)
+        uvicorn.Config(
+            app, http=PatientProtocol, ws="none", log_level="warning", access_log=False, timeout_graceful_shutdown=2
+        )
     )
     end_with_starter()
     ready(address.url(listener))
