@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import cast
 
 import pandas as pd
 import streamlit as st
@@ -40,7 +39,7 @@ def sliders(values: dict[str, list[float]]) -> Limits:
 
     values: figures by metric.
     """
-    limits = dict.fromkeys([dial.field for dial in DIALS], cast("float | None", None))
+    limits: dict[str, float] = {}
     for dial, column in zip(DIALS, st.columns(len(DIALS)), strict=True):
         known = sorted({value / dial.unit for value in values.get(dial.metric, []) if math.isfinite(value)})
         with column:
@@ -58,9 +57,8 @@ def sliders(values: dict[str, list[float]]) -> Limits:
             )  # fmt: skip
             if chosen != loose:
                 limits[dial.field] = chosen * dial.unit
-    return Limits(
-        limits["ttft_seconds_p90"], limits["tokens_per_second"], limits["peak_rss_bytes"], limits["bytes"]
-    )  # fmt: skip
+    get = limits.get
+    return Limits(get("ttft_seconds_p90"), get("tokens_per_second"), get("peak_rss_bytes"), get("bytes"))
 
 
 def candidates(decision: Decision) -> pd.DataFrame:

@@ -75,7 +75,7 @@ def contrast(a: Quality, b: Quality, items: Sequence[str] | None = None) -> Cont
         return None
     first, second = (np.array([side.items[item] for item in shared]) for side in (a, b))
     sizes = None if higher else np.array([a.weights[item] for item in shared])
-    found = _paired(a, b, first, second, sizes)
+    found = paired(a, b, first, second, sizes)
     scale = 1.0 if sizes is None else len(sizes) / (sizes.sum() * math.log(2))
     counted = a.yes_or_no and b.yes_or_no
     both, only_a, only_b, neither = _passed(first, second) if counted else (None, None, None, None)
@@ -101,20 +101,7 @@ def contrast(a: Quality, b: Quality, items: Sequence[str] | None = None) -> Cont
     )
 
 
-def p_value(a: Quality, b: Quality, items: Sequence[str] | None = None) -> float | None:
-    """The p-value of `contrast` alone, without its interval."""
-    if not a.items or not b.items:
-        found = contrast(a, b)
-        return found.p_value if found else None
-    shared = sorted(a.items.keys() & b.items.keys()) if items is None else list(items)
-    if not shared:
-        return None
-    first, second = (np.array([side.items[item] for item in shared]) for side in (a, b))
-    sizes = None if a.higher_is_better else np.array([a.weights[item] for item in shared])
-    return _paired(a, b, first, second, sizes).p_value
-
-
-def _paired(a: Quality, b: Quality, first: Floats, second: Floats, sizes: Floats | None) -> PairedDifference:
+def paired(a: Quality, b: Quality, first: Floats, second: Floats, sizes: Floats | None) -> PairedDifference:
     """a minus b, by the test that fits: first, second (items,) and, of rows of bits per byte, their bytes (rows,)."""
     if sizes is not None:
         return paired_ratios(first, second, sizes)

@@ -118,21 +118,32 @@ def newcombe_interval(passed_a: int, n_a: int, passed_b: int, n_b: int, level: f
     return rate_a - rate_b - down, rate_a - rate_b + up
 
 
+def newcombe_p_at_most(passed_a: int, n_a: int, passed_b: int, n_b: int, shift: float = 0.0) -> float:
+    """One-sided p-value of "rate a minus rate b is at most `shift`": half of what `newcombe_interval` leaves out there.
+
+    Raises: ValueError unless 0 <= passed <= n, n > 0.
+    """
+    nearest, widest = 1e-9, 1 - 1e-12
+
+    def gap(level: float) -> float:
+        """How far `shift` lies outside of the interval; below 0 inside."""
+        low, high = newcombe_interval(passed_a, n_a, passed_b, n_b, level)
+        return max(low - shift, shift - high)
+
+    if gap(nearest) <= 0:
+        return 0.5
+    above = passed_a / n_a - passed_b / n_b >= shift
+    level = widest if gap(widest) > 0 else float(optimize.brentq(gap, nearest, widest, xtol=1e-13))
+    return (1 - level) / 2 if above else (1 + level) / 2
+
+
 def newcombe_p_value(passed_a: int, n_a: int, passed_b: int, n_b: int) -> float:
     """p-value of equal pass rates from totals: 1 minus the level at which `newcombe_interval` reaches 0.
 
     Raises: ValueError unless 0 <= passed <= n, n > 0.
     """
-    difference = passed_a / n_a - passed_b / n_b if min(n_a, n_b) > 0 else 0.0
-    side = 0 if difference > 0 else 1
-
-    def beyond(level: float) -> float:
-        return newcombe_interval(passed_a, n_a, passed_b, n_b, level)[side] * (1 - 2 * side)
-
-    widest = 1 - 1e-12
-    if difference == 0 or beyond(1e-9) <= 0:
-        return 1.0
-    return 1 - widest if beyond(widest) > 0 else 1 - float(optimize.brentq(beyond, 1e-9, widest, xtol=1e-13))
+    at_most = newcombe_p_at_most(passed_a, n_a, passed_b, n_b)
+    return 2 * min(at_most, 1 - at_most)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

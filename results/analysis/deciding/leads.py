@@ -8,18 +8,16 @@ totals     no outcomes of one of the two           `TotalsLead`, unpaired: conse
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize
 
 from results.analysis import statistics
+from results.analysis.comparison import paired
 from results.analysis.deciding.choice import Lead
 from results.analysis.measurements import Quality, Shelf
-from results.analysis.paired import paired_numbers, paired_ratios, paired_verdicts
 
 
 @dataclass(frozen=True)
@@ -53,15 +51,11 @@ class TotalsLead:
     @property
     def p_value(self) -> float:
         """Two-sided, of equal rates: 1 minus the level of the interval that ends at 0."""
-        return min(1.0, 2 * min(self.p_at_most(0.0), 1 - self.p_at_most(0.0)))
+        return statistics.newcombe_p_value(*self._counts)
 
     def interval(self, level: float) -> tuple[float, float]:
         """(low, high) of the difference, two-sided."""
-        rate_a, rate_b = self.passed_a / self.n_a, self.passed_b / self.n_b
-        low_a, high_a = statistics.wilson_interval(self.passed_a, self.n_a, level)
-        low_b, high_b = statistics.wilson_interval(self.passed_b, self.n_b, level)
-        down, up = math.hypot(rate_a - low_a, high_b - rate_b), math.hypot(high_a - rate_a, rate_b - low_b)
-        return self.value - down, self.value + up
+        return statistics.newcombe_interval(*self._counts, level)
 
     def lies_above(self, shift: float, tail: float) -> bool:
         """Whether the interval that leaves out `tail` on either side lies above `shift`."""
@@ -69,17 +63,11 @@ class TotalsLead:
 
     def p_at_most(self, shift: float) -> float:
         """One-sided p of a difference of `shift` at most."""
-        side = 0 if self.value >= shift else 1
+        return statistics.newcombe_p_at_most(*self._counts, shift)
 
-        def beyond(level: float) -> float:
-            return self.interval(level)[side] - shift
-
-        nearest, widest, sign = 1e-9, 1 - 1e-12, 1 - 2 * side
-        if sign * beyond(nearest) <= 0:
-            return 0.5
-        level = widest if sign * beyond(widest) > 0 else float(optimize.brentq(beyond, nearest, widest, xtol=1e-13))
-        tail = (1 - level) / 2
-        return tail if side == 0 else 1 - tail
+    @property
+    def _counts(self) -> tuple[int, int, int, int]:
+        return self.passed_a, self.n_a, self.passed_b, self.n_b
 
 
 def leads(shelf: Shelf) -> Callable[[str, str], Lead]:
@@ -108,13 +96,9 @@ def _lead(
         if one is None or two is None:
             raise ValueError(f"{a.model.name} and {b.model.name} have neither common items nor totals")
         return TotalsLead(round(one.value * one.n), one.n, round(two.value * two.n), two.n)
-    if sizes is not None:
-        return paired_ratios(row_b, row_a, sizes)
-    if a.yes_or_no and b.yes_or_no:
-        both, only_a = int((row_a * row_b).sum()), int((row_a * (1 - row_b)).sum())
-        only_b = int(((1 - row_a) * row_b).sum())
-        return paired_verdicts(both, only_a, only_b, len(row_a) - both - only_a - only_b)
-    return paired_numbers(row_a, row_b)
+    if sizes is not None:  # fewer bits are ahead
+        return paired(b, a, row_b, row_a, sizes)
+    return paired(a, b, row_a, row_b, None)
 
 
 def _row(quality: Quality, common: Sequence[str]) -> NDArray[np.float64]:
