@@ -1,25 +1,22 @@
-"""Question sets: ask every question, check the replies, store each as it comes, aggregate.
+"""Question sets as tests: how a question is put, what a reply becomes, and when it is complete.
 
-As HumanEval (`evaluator.humaneval.evaluate`): models that share weights are asked together, each in the engine of its
-format; an interrupted evaluation goes on with what is left; an error of ours counts nowhere and is tried again.
-
-Not here: files (`reading`), checks (`verdicts`), choices by likelihood (`likelihood`).
+Not here: asking and storing, which all tests share (`evaluator.asking.measurement`), files (`reading`), checks
+(`verdicts`), choices by likelihood (`likelihood`), checking stored replies again (`rescoring`).
 Try: bakeoff evaluate demo-rank8 --benchmark mine.csv --dry-run
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from engines import EngineError, Generated, Sampling
+from engines import Generated, Sampling
 from evaluator import recording
-from evaluator.asking.backends import Group, groups
+from evaluator.asking.measurement import Asking, Judge, measure_by
 from evaluator.asking.prompts import Prompting
-from evaluator.asking.questions import Asked, Question
+from evaluator.asking.questions import Question
 from evaluator.errors import BenchmarkUnreadable
 from evaluator.humaneval.scoring import Scorer, ScoringSettings
 from evaluator.question_sets.checking.programs import task_of
@@ -40,34 +37,8 @@ from evaluator.sandbox.bubblewrap import sandbox_available
 from evaluator.tasks.subsets import choose_tasks
 from results import Evaluation, Model, Outcome, Progress, Report, Store, Workspace
 
-STORED_TOGETHER = 16
-"""Replies that are checked and stored at once: what a kill at the wrong moment costs."""
-
 BAD_NAMED = 5
 """Bad items that a refusal names."""
-
-
-@dataclass
-class _Measurement:
-    """One model's evaluation under way."""
-
-    one: recording.Open
-    prompting: Prompting
-    open: list[tuple[int, Item, int]]
-    """(place in the set, item, sample) without an answer."""
-    waiting: list[tuple[_Job, Generated, str]] = field(default_factory=list)
-    refused: list[str] = field(default_factory=list)
-    """Why the engine did not answer, by question."""
-
-
-@dataclass(frozen=True)
-class _Job:
-    """One answer that is wanted."""
-
-    each: _Measurement
-    item: Item
-    sample: int
-    question: Question
 
 
 def evaluate_questions(
@@ -92,32 +63,72 @@ def evaluate_questions(
     if chosen.choices == "likelihood":
         return evaluate_likelihood(models, (questions, items, label), (store, workspace), chosen, progress, anew)
 
-    def stored(group: Group) -> dict[str, dict[str, Any]]:
-        modes = group.prompting(chosen.prompting)
-        return {id_: stored_settings(chosen, questions, mode, group.engine) for id_, mode in modes.items()}
+    return measure_by(Questions(questions, tuple(items), label, chosen), models, store, workspace, progress, anew)
 
-    measurements = recording.Measurements(questions.name, store, anew, label)
-    for group, left in measurements.each_open(groups(models, workspace, chosen.engine), stored):
-        work = [
-            _Measurement(one, one.evaluation.settings["prompting"], _left(one.evaluation, items, chosen, store))
-            for one in left
-        ]
-        jobs = [
-            _Job(each, item, sample, _question(each, (place, item, sample), questions, chosen))
-            for each in work
-            for place, item, sample in each.open
-        ]
-        details: dict[str, Any] = {}
-        if jobs:
-            with group.opened([job.question for job in jobs]) as asked:
-                recording.self_test((each.one for each in work if each.open), asked.check, store)
-                started = time.perf_counter()
-                _answer(asked, jobs, (questions, chosen), store, progress)
-            seconds = time.perf_counter() - started
-            details = {"batch": {"seconds": seconds, "models": len(work), "answers": len(jobs)}, **group.details()}
-        for each in work:
-            measurements.found[each.one.model.id] = _completed(each.one, questions, items, store, details)
-    return measurements.of(models)
+
+@dataclass(frozen=True)
+class Questions:
+    """A question set as a test."""
+
+    set: QuestionSet
+    items: tuple[Item, ...]
+    """Those that are asked."""
+    subset: str
+    chosen: QuestionSettings
+
+    @property
+    def benchmark(self) -> str:
+        return self.set.name
+
+    @property
+    def asking(self) -> Asking:
+        chosen = self.chosen
+        return Asking(chosen.samples, chosen.seed, chosen.prompting, chosen.engine, chosen.slots)
+
+    def settings(self, prompting: Prompting, engine: str) -> dict[str, Any]:
+        return stored_settings(self.chosen, self.set, prompting, engine)
+
+    def question(self, model: Model, prompting: Prompting, item: Item, seed: int) -> Question:
+        chosen = self.chosen
+        sampling = Sampling(most_tokens(chosen, self.set), chosen.temperature, chosen.top_p, seed)
+        end = ending(item, stops(chosen, self.set, prompting), prompting)
+        turns = turns_of_chat(item, chosen) if prompting == "chat" else ()
+        return Question(model, continued(item, chosen), turns, sampling, end, item.id)
+
+    def outcome(self, item: Item, sample: int, generated: Generated, prompt: str, prompting: Prompting) -> Outcome:
+        del prompting  # checks look at what is said, however it was asked for
+        return outcome_of(item, sample, generated, prompt)
+
+    @contextmanager
+    def judging(self) -> Iterator[Judge]:
+        """What runs the programs that are asked for."""
+        with sandboxed(self.items) as run_programs:
+            yield run_programs or list
+
+    def completed(self, evaluation: Evaluation, store: Store, details: Mapping[str, Any]) -> Evaluation:
+        """The evaluation with its scores; set aside where programs wait for a sandbox."""
+        waiting = [outcome for outcome in store.evaluations.outcomes(evaluation.id) if waits(outcome)]
+        if waiting:
+            available, why = sandbox_available()
+            if not available:
+                reason = f"replies stored, not scored: {why} Score them where there is a sandbox, by the same command"
+                return store.evaluations.set_aside(evaluation.id, reason, {**details, "unscored": why})
+            with self.judging() as judge:
+                recording.add(store, evaluation.id, judge(waiting))
+        return conclude(evaluation.id, replace(self.set, items=self.items), store, details)
+
+
+@contextmanager
+def sandboxed(items: Sequence[Item]) -> Iterator[Callable[[Sequence[Outcome]], list[Outcome]] | None]:
+    """What gives outcomes that wait the verdicts on their programs; None where no item asks for one, or nothing can be
+    run in isolation."""
+    tasks = [task_of(item, check) for item in items for check in item.checks if check.kind == "code"]
+    if not tasks or not sandbox_available()[0]:
+        yield None
+        return
+    by_id = {item.id: item for item in items}
+    with Scorer(tasks, ScoringSettings(before_solution="imports", calibrate=False)) as scorer:
+        yield lambda outcomes: run(outcomes, by_id, scorer)
 
 
 def measured_items(questions: QuestionSet, chosen: QuestionSettings) -> tuple[list[Item], str]:
@@ -153,98 +164,3 @@ def remember(questions: QuestionSet, store: Store) -> None:
                 {**payload, "sha256": questions.digest, "wishes": dict(questions.wishes)},
             )
         )
-
-
-def _left(
-    begun: Evaluation, items: Sequence[Item], chosen: QuestionSettings, store: Store
-) -> list[tuple[int, Item, int]]:
-    """What is not answered yet; our own errors are tried again."""
-    done = {
-        (outcome.item, outcome.sample) for outcome in store.evaluations.outcomes(begun.id) if outcome.verdict != "error"
-    }
-    return [
-        (place, item, sample)
-        for place, item in enumerate(items)
-        for sample in range(chosen.samples)
-        if (item.id, sample) not in done
-    ]
-
-
-def _question(
-    each: _Measurement, of: tuple[int, Item, int], questions: QuestionSet, chosen: QuestionSettings
-) -> Question:
-    place, item, sample = of
-    # 4,096 samples of one item are more than anybody draws: seeds do not meet.
-    seed = chosen.seed * 1_000_003 + place * 4096 + sample
-    sampling = Sampling(most_tokens(chosen, questions), chosen.temperature, chosen.top_p, seed)
-    end = ending(item, stops(chosen, questions, each.prompting), each.prompting)
-    turns = turns_of_chat(item, chosen) if each.prompting == "chat" else ()
-    return Question(each.one.model, continued(item, chosen), turns, sampling, end, item.id)
-
-
-def _answer(
-    asked: Asked,
-    jobs: Sequence[_Job],
-    of: tuple[QuestionSet, QuestionSettings],
-    store: Store,
-    progress: Progress | None,
-) -> None:
-    """Answer everything that is open, in one batch, and check it on the way."""
-    questions, chosen = of
-    measurements = list({job.each.one.model.id: job.each for job in jobs}.values())
-    by_id = {item.id: item for item in questions.items}
-    with _sandboxed(questions.items) as scorer:
-        try:
-            answers = asked.answers([job.question for job in jobs], chosen.slots)
-            for done, (index, answer) in enumerate(answers, 1):
-                each = jobs[index].each
-                each.waiting.append((jobs[index], answer, asked.prompt(jobs[index].question)))
-                if len(each.waiting) >= STORED_TOGETHER:
-                    _store_waiting(each, by_id, scorer, store)
-                if progress is not None:
-                    progress(f"answers to {questions.name}", done, len(jobs))
-        except EngineError as error:
-            for each in measurements:
-                _store_waiting(each, by_id, scorer, store)
-                store.evaluations.fail(each.one.evaluation.id, str(error))
-            raise
-        for each in measurements:
-            _store_waiting(each, by_id, scorer, store)
-            if len(each.refused) == len(each.open):
-                store.evaluations.fail(each.one.evaluation.id, each.refused[0])
-                raise EngineError(f"{each.one.model.name} answered nothing: {each.refused[0]}")
-
-
-def _store_waiting(each: _Measurement, items: Mapping[str, Item], scorer: Scorer | None, store: Store) -> None:
-    outcomes = [outcome_of(job.item, job.sample, generated, prompt) for job, generated, prompt in each.waiting]
-    each.refused += [str(one.details["message"]) for one in outcomes if one.details.get("finish_reason") == "error"]
-    each.waiting.clear()
-    recording.add(store, each.one.evaluation.id, run(outcomes, items, scorer) if scorer else outcomes)
-
-
-@contextmanager
-def _sandboxed(items: Sequence[Item]) -> Iterator[Scorer | None]:
-    """A scorer of the programs that are asked for; None where none is, or nothing can be run in isolation."""
-    tasks = [task_of(item, check) for item in items for check in item.checks if check.kind == "code"]
-    if not tasks or not sandbox_available()[0]:
-        yield None
-        return
-    with Scorer(tasks, ScoringSettings(before_solution="imports", calibrate=False)) as scorer:
-        yield scorer
-
-
-def _completed(
-    one: recording.Open, questions: QuestionSet, items: Sequence[Item], store: Store, details: Mapping[str, Any]
-) -> Evaluation:
-    """The evaluation with its scores; set aside where programs wait for a sandbox."""
-    identity = one.evaluation.id
-    waiting: list[Outcome] = [outcome for outcome in store.evaluations.outcomes(identity) if waits(outcome)]
-    if waiting:
-        available, why = sandbox_available()
-        if not available:
-            reason = f"replies stored, not scored: {why} Score them where there is a sandbox, by the same command"
-            return store.evaluations.set_aside(identity, reason, {**details, "unscored": why})
-        with _sandboxed(items) as scorer:
-            assert scorer is not None
-            recording.add(store, identity, run(waiting, {item.id: item for item in items}, scorer))
-    return conclude(identity, replace(questions, items=tuple(items)), store, details)

@@ -92,7 +92,7 @@ def test_humaneval_from_weights_to_scores(store: Store, workspace: Workspace, we
     assert {score.metric: score.n for score in base.scores} == {"pass@1": 3}
     assert {score.metric: score.n for score in tuned.scores} == {"pass@1": 3, "pass@1_clean": 2}
     assert tuned.details["contamination"]["items"] == [task]
-    assert seen[-1] == ("HumanEval answers", 6, 6)
+    assert seen[-1] == ("answers to humaneval", 6, 6)
     answers = [[one.details["answer"] for one in store.evaluations.outcomes(each.id)] for each in (base, tuned)]
     assert answers[0] != answers[1]
     seen.clear()

@@ -123,7 +123,7 @@ def test_the_same_call_scores_them_where_there_is_a_sandbox(
     sandbox_description.cache_clear()
     said: list[str] = []
     (scored,) = evaluate_humaneval([model], store, workspace, FEW, lambda what, *_: said.append(what))
-    assert (scored.id, scored.status) == (waiting.id, "finished") and "HumanEval answers" not in said
+    assert (scored.id, scored.status) == (waiting.id, "finished") and "answers to humaneval" not in said
     assert scored.details["batch"]["answers"] == 3 and "unscored" not in scored.details
 
 

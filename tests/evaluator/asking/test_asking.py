@@ -105,7 +105,7 @@ def test_an_endpoint_that_goes_away_costs_nothing_that_was_answered(
     far = remote(store, url)
 
     def gone_after_two(what: str, done: int, total: int) -> None:
-        if what == "HumanEval answers" and done == 2:
+        if what == "answers to humaneval" and done == 2:
             stop()
 
     eight = {"tasks": 20, "max_tokens": 16}

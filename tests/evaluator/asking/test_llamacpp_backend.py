@@ -139,7 +139,7 @@ def killing(at: int) -> Callable[[str, int, int], None]:
     """Ends llama.cpp's process by a signal once so many answers are there."""
 
     def progress(what: str, done: int, total: int) -> None:
-        if what == "HumanEval answers" and done == at:
+        if what == "answers to humaneval" and done == at:
             for process in servers():
                 process.send_signal(signal.SIGSEGV)
 
@@ -163,7 +163,7 @@ def test_an_engine_that_stays_away_fails_the_measurement_and_no_model(
     settings = {"tasks": 20, "max_tokens": 16, "slots": 1}
 
     def gone(what: str, done: int, total: int) -> None:
-        if what == "HumanEval answers" and done == 3:
+        if what == "answers to humaneval" and done == 3:
             os.rename(file, tmp_path / "away.gguf")
         killing(3)(what, done, total)
 
