@@ -1,0 +1,239 @@
+"""Who goes on, who leaves and why, and when a race is decided. Pure: the same outcomes give the same race again.
+
+Models are asked the same items in one order. After each block
+
+    worse      a model leaves when it is shown that some other is better. Against "no other is better than it" bets are
+               laid on the difference to whoever led before the block (`betting`); capital / (models not yet shown to be
+               worse) is compared with 1 / ALPHA: step by step as by Holm, which bets that are looked at after every
+               item allow (Vovk and Wang 2021, doi:10.1214/20-AOS2020). That any model leaves that no other is better
+               than happens in at most one race of twenty, whatever their number.
+    budget     with a stated number of answers the lowest leaves at the end of each phase: synchronized successive
+               rejects (Lyu et al. 2026, arXiv 2606.07726, after Audibert, Bubeck and Munos 2010). With K models and B
+               answers, phase k of K - 1 ends after (B - K) / (L (K + 1 - k)) items, L = 1/2 + 1/2 + 1/3 + … + 1/K.
+               That shows nothing: the model that is left is a choice by budget.
+    tie        the race ends when the leader and every other one that is in are shown to differ by less than the
+               margin: no confidence sequence, each at ALPHA / models, reaches it.
+
+Not covered: asking (`evaluator.racing`), the verdict on what was measured (`results.analysis.deciding`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy import special
+
+from results.analysis.confidence import Floats, interval
+from results.analysis.findings import ALPHA, MARGIN
+from results.analysis.racing.betting import SHARES, Bets, shares
+
+FIRST_BLOCK = 16
+"""Items of the first block: of fewer no gap below some 40 points can be shown."""
+
+GROWTH = 1.25
+"""A block ends after so many times as many items as the one before, and at least FIRST_BLOCK more."""
+
+Why = Literal["worse", "budget"]
+End = Literal["one left", "tie", "budget", "no more items", "still open"]
+"""one left: every other is shown to be worse than some model. tie: all that are in lie within the margin. budget: one
+is left, and not all others are shown to be worse. no more items: all are asked. still open: it goes on."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What is fixed before a race."""
+
+    most: int
+    """Items that there are."""
+    margin: float = MARGIN
+    """The smallest difference that matters, a share of 1."""
+    budget: int | None = None
+    """Answers of all models together, at most."""
+
+
+@dataclass(frozen=True)
+class Departure:
+    """One model that left."""
+
+    model: str
+    items: int
+    """Items it was asked."""
+    why: Why
+    p_value: float
+    """That of "no other is better than it", adjusted over the models that were not shown to be worse."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A race after some items."""
+
+    inside: tuple[str, ...]
+    """Who is in, the highest score first."""
+    left: tuple[Departure, ...]
+    """Who left, in that order."""
+    items: int
+    """Items that all who are in were asked."""
+    scores: Mapping[str, float]
+    """The mean of each model's scores on the items that it was asked."""
+    end: End
+    lead: tuple[float, float, float] | None = None
+    """How far the first is ahead of the second that is in: (value, low, high) at 95 %, valid at every look."""
+
+    @property
+    def over(self) -> bool:
+        """Whether nobody is asked any more."""
+        return self.end != "still open"
+
+
+def looks(terms: Terms, models: int) -> tuple[int, ...]:
+    """After how many items the race is looked at, ascending: the ends of blocks, and of phases of a budget."""
+    ends, last = set[int](), 0
+    while last < terms.most:
+        last = min(terms.most, max(last + FIRST_BLOCK, math.ceil(last * GROWTH)))
+        ends.add(last)
+    phases = phase_ends(terms, models)
+    if phases:  # a look that saves next to nothing costs a batch of its own
+        apart = FIRST_BLOCK // 2
+        ends = {end for end in ends if end < phases[-1] and min(abs(end - phase) for phase in phases) >= apart}
+    return tuple(sorted(ends | set(phases)))
+
+
+def phase_ends(terms: Terms, models: int) -> tuple[int, ...]:
+    """(models - 1,) items after which the lowest leaves; empty without a budget.
+
+    Raises: ValueError for a budget that does not ask each model one item.
+    """
+    if terms.budget is None or models < 2:
+        return ()
+    if terms.budget < 2 * models:
+        raise ValueError(
+            f"a budget of {terms.budget} answers is too little for {models} models: 2 answers each, at least"
+        )
+    scale = 0.5 + sum(1 / place for place in range(2, models + 1))
+    free = terms.budget - models
+    ends = [max(1, math.ceil(free / (scale * (models + 1 - phase)))) for phase in range(1, models)]
+    return tuple(min(terms.most, end) for end in ends)
+
+
+def stand(names: Sequence[str], scores: Floats, terms: Terms, at: Sequence[int] | None = None) -> Standing:
+    """The race so far, looked at after each of `at` items (default: `looks`) that all who are in have.
+
+    names (models,), distinct; scores (models, items) in [0, 1] in the order that they are asked. NaN: not asked, or an
+    error of ours, which counts for nobody. Equal scores are told apart by name where one must leave, never to show
+    anything. Raises: ValueError for a budget that is too little (`phase_ends`).
+    """
+    race = _Race(names, scores, terms)
+    for look in looks(terms, len(names)) if at is None else at:
+        if look > scores.shape[1] or race.end != "still open":
+            break
+        race.advance(look)
+    return race.standing()
+
+
+class _Race:
+    """The replay: capital of the bets against "no other is better than it", model by model."""
+
+    def __init__(self, names: Sequence[str], scores: Floats, terms: Terms) -> None:
+        self._names, self._scores, self._terms = tuple(names), scores, terms
+        self._capital = np.zeros((len(names), SHARES))
+        """(models, shares) logarithms."""
+        self._in = list(range(len(names)))
+        self._left: list[Departure] = []
+        self._items = 0
+        self._phases = list(phase_ends(terms, len(names)))
+        self.end: End = "still open" if len(names) > 1 else "one left"
+
+    def advance(self, look: int) -> None:
+        """Take the items up to `look`, and judge."""
+        self._bet(look)
+        self._items = look
+        self._worse()
+        while self._phases and self._phases[0] <= look:
+            self._phases.pop(0)
+            if len(self._in) > len(self._phases) + 1:
+                self._lowest()
+        self.end = self._ended()
+
+    def _bet(self, look: int) -> None:
+        """Each model that is in against the mean of the best others before these items; all, where none is ahead."""
+        block, before = self._scores[:, self._items : look], self._scores[:, : self._items]
+        means = self._means(before)
+        staked = shares(self._terms.most)[:, None]
+        for model in self._in:
+            others = [other for other in self._in if other != model]
+            top = max(means[other] for other in others)
+            rivals = [other for other in others if means[other] >= top - 1e-12]
+            ahead = block[rivals].mean(axis=0) - block[model]
+            known = ahead[~np.isnan(ahead)]
+            self._capital[model] += np.log1p(staked * known).sum(axis=1)
+
+    def _means(self, asked: Floats) -> Floats:
+        """(models,) mean scores; 0 of no items."""
+        counts = (~np.isnan(asked)).sum(axis=1)
+        return np.asarray(np.nansum(asked, axis=1) / np.maximum(counts, 1))
+
+    def _p_value(self, model: int) -> float:
+        """That of "no other is better than it", adjusted over those not shown to be worse."""
+        open_ = len(self._names) - sum(one.why == "worse" for one in self._left)
+        capital = float(special.logsumexp(self._capital[model])) - math.log(SHARES)
+        return min(1.0, open_ * math.exp(-min(700.0, capital)))
+
+    def _worse(self) -> None:
+        while len(self._in) > 1:
+            model = min(self._in, key=lambda one: (self._p_value(one), self._names[one]))
+            if self._p_value(model) > ALPHA:
+                return
+            self._leave(model, "worse")
+
+    def _lowest(self) -> None:
+        means = self._means(self._scores[:, : self._items])
+        self._leave(min(self._in, key=lambda one: (means[one], self._p_value(one), self._names[one])), "budget")
+
+    def _leave(self, model: int, why: Why) -> None:
+        self._left.append(Departure(self._names[model], self._items, why, self._p_value(model)))
+        self._in.remove(model)
+
+    def _ended(self) -> End:
+        if len(self._in) == 1:
+            return "one left" if all(one.why == "worse" for one in self._left) else "budget"
+        if self._within_margin():
+            return "tie"
+        return "no more items" if self._items >= self._terms.most else "still open"
+
+    def _within_margin(self) -> bool:
+        """Whether each that is in is shown to differ from the leader by less than the margin."""
+        asked, tail = self._scores[:, : self._items], ALPHA / len(self._names)
+        leader, *others = self._ranked()
+        for other in reversed(others):
+            bets = self._bets(asked, leader, other)
+            if bets.above(self._terms.margin) > tail or bets.below(-self._terms.margin) > tail:
+                return False
+        return True
+
+    def _ranked(self) -> list[int]:
+        means = self._means(self._scores[:, : self._items])
+        return sorted(self._in, key=lambda one: (-means[one], self._names[one]))
+
+    def _bets(self, asked: Floats, a: int, b: int) -> Bets:
+        ahead = asked[a] - asked[b]
+        return Bets.of(ahead[~np.isnan(ahead)], self._terms.most)
+
+    def standing(self) -> Standing:
+        """What there is to say."""
+        ranked, asked = self._ranked(), self._scores[:, : self._items]
+        lead = None
+        if len(ranked) > 1 and self._items:
+            bets = self._bets(asked, ranked[0], ranked[1])
+            means = self._means(asked)
+            lead = (float(means[ranked[0]] - means[ranked[1]]), *interval(bets, 0.95))
+        own = {one.model: one.items for one in self._left}
+        scores = {
+            name: float(self._means(self._scores[place : place + 1, : own.get(name, self._items)])[0])
+            for place, name in enumerate(self._names)
+        }
+        inside = tuple(self._names[one] for one in ranked)
+        return Standing(inside, tuple(self._left), self._items, scores, self.end, lead)
