@@ -32,6 +32,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
@@ -59,6 +60,8 @@ FAULTS = (*ON_FILES, *ON_POSTGRES)
 """Each kind of store has its chains; the signals meet SQLite alone."""
 
 WAIT_SECONDS = 300.0
+LONGEST_SECONDS = 0.5
+"""A fault waits no longer than this, and less where a stage is over sooner."""
 ORPHAN_SECONDS = 30.0
 
 
@@ -120,9 +123,9 @@ def campaign(folder: Path, chains: list[list[tuple[str, str]]], draws: random.Ra
     os.environ["BAKEOFF_CACHE"] = str(folder / "cache")
     file = experiment(folder)
     preload()
-    whole, began = Place(folder / "whole", ""), time.monotonic()
-    assert Run(file, whole).wait() == 0, "the undisturbed run failed"
-    print(f"undisturbed: {time.monotonic() - began:.0f} s", flush=True)
+    whole = Place(folder / "whole", "")
+    spans = undisturbed(file, whole)
+    print(f"undisturbed: {sum(spans.values()):.1f} s from the first stage on", flush=True)
     expected = state(whole)
     server = Postgres() if any(fault in ON_POSTGRES for chain in chains for _, fault in chain) else None
     try:
@@ -131,7 +134,7 @@ def campaign(folder: Path, chains: list[list[tuple[str, str]]], draws: random.Ra
             place = Place(folder / f"workspace-{number}", url)
             for stage, fault in chain:
                 one = Found(number, stage, fault)
-                disturb(one, file, place, server, draws.random())
+                disturb(one, file, place, server, draws.random() * min(LONGEST_SECONDS, 0.7 * spans[stage]))
                 yield _told(one)
             end = Found(number, "end", "")
             resume(end, file, place)
@@ -143,6 +146,17 @@ def campaign(folder: Path, chains: list[list[tuple[str, str]]], draws: random.Ra
     finally:
         if server:
             server.stop()
+
+
+def undisturbed(file: Path, place: Place) -> dict[str, float]:
+    """Run to the end; for each stage the seconds until the next one begins, by which a fault waits on this machine."""
+    run, began = Run(file, place), {}
+    for stage in STAGES:
+        assert begun(run, stage, place.folder), f"{stage} never began"
+        began[stage] = time.monotonic()
+    assert run.wait() == 0, "the undisturbed run failed"
+    moments = pairwise([*began.values(), time.monotonic()])
+    return {stage: after - before for stage, (before, after) in zip(STAGES, moments, strict=True)}
 
 
 def _told(one: Found) -> Found:
@@ -293,11 +307,11 @@ def _complete(line: str) -> bool:
     return done.isdigit() and done == total.split(",")[0]
 
 
-def disturb(one: Found, file: Path, place: Place, server: Postgres | None, luck: float) -> None:
-    """Run until the stage, let the fault happen a random moment later, and look at how it ends."""
+def disturb(one: Found, file: Path, place: Place, server: Postgres | None, delay: float) -> None:
+    """Run until the stage, let the fault happen `delay` seconds later, and look at how it ends."""
     run = Run(file, place)
     one.reached = begun(run, one.stage, place.folder)
-    until = time.monotonic() + luck * {"checkpoint": 0.01, "train": 0.3, "decide": 0.05}.get(one.stage, 0.5)
+    until = time.monotonic() + delay
     while time.monotonic() < until and not run.over():
         run.hear(0.005)
     one.reached = one.reached and not run.over()

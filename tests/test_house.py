@@ -189,7 +189,7 @@ READERS = {
     "trainer.hub.push": OURS,
     "results.artifacts": OURS + ", or uploaded",
     "results.curves.spool": OURS,
-    "results.store.liveness": OURS,
+    "results.files.locks": OURS,
     "results.store.machines": SYSTEM,
     "results.process": SYSTEM,
     "dashboard.jobs.jobs": OURS,

@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Literal
 
-from results import Workspace, now
+from results import Workspace, lock_is_held, now, take_lock
 
 State = Literal["running", "finished", "stopped", "failed", "was killed"]
 ENDS: dict[int | None, State] = {None: "was killed", 0: "finished", 130: "stopped", -2: "stopped"}
@@ -43,15 +43,7 @@ class Job:
     @property
     def running(self) -> bool:
         """Whether its process lives."""
-        path = self.folder / "lock"
-        if not path.exists():
-            return False
-        with path.open() as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: who looks does not disturb who else looks
-            except BlockingIOError:
-                return True
-        return False
+        return lock_is_held(self.folder / "lock")
 
     @property
     def title(self) -> str:
@@ -131,12 +123,9 @@ class Job:
 def _taken(lock: IO[str]) -> bool:
     """Take a job's lock. False when it runs; somebody who only looks at it is waited for."""
     for _ in range(20):
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(0.02)
-        else:
+        if take_lock(lock):
             return True
+        time.sleep(0.02)
     return False
 
 

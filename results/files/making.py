@@ -15,7 +15,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+
+from results.files.locks import take_lock
 
 PREFIX = ".making-"
 LOCK = ".lock"
@@ -45,18 +46,9 @@ def _clear(place: Path) -> None:
         if not folder.is_dir():
             continue
         with suppress(OSError), _lock_of(folder).open("wb") as lock:
-            if _taken(lock):
+            if take_lock(lock):
                 shutil.rmtree(folder, ignore_errors=True)
                 _lock_of(folder).unlink(missing_ok=True)
-
-
-def _taken(lock: IO[bytes]) -> bool:
-    """Whether nobody held the lock, and it is held now."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def _lock_of(folder: Path) -> Path:

@@ -24,6 +24,7 @@ from typing import IO, Protocol
 import sqlalchemy as sa
 
 from results.errors import StoreError
+from results.files.locks import lock_is_held
 from results.schema.database import Database
 
 KEEP_SECONDS = 2.0
@@ -77,7 +78,7 @@ class _Files:
             try:
                 self._folder.mkdir(parents=True, exist_ok=True)
                 for left in self._of(key):
-                    if not _is_locked(left):
+                    if not lock_is_held(left):
                         left.unlink(missing_ok=True)
                 file = (self._folder / f"{_digest(key).hex()}-{os.getpid()}-{next(_number)}").open("wb")
                 fcntl.flock(file, fcntl.LOCK_EX)  # waits for one who looks, a moment
@@ -92,11 +93,11 @@ class _Files:
                 file.close()
 
     def held(self, keys: Iterable[str]) -> set[str]:
-        return {key for key in keys if any(map(_is_locked, self._of(key)))}
+        return {key for key in keys if any(map(lock_is_held, self._of(key)))}
 
     def mark(self) -> str:
         with suppress(OSError):
-            return ",".join(sorted(file.name for file in self._folder.iterdir() if _is_locked(file)))
+            return ",".join(sorted(file.name for file in self._folder.iterdir() if lock_is_held(file)))
         return ""
 
     def close(self) -> None:
@@ -105,17 +106,6 @@ class _Files:
 
     def _of(self, key: str) -> list[Path]:
         return list(self._folder.glob(f"{_digest(key).hex()}-*"))
-
-
-def _is_locked(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:  # removed a moment ago
-        return False
-    return False
 
 
 class _Sessions:

@@ -11,7 +11,6 @@ whole, or the disk has lied, which the hashes tell. Nothing here is pickled, so 
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -23,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from results import take_lock
 from trainer.errors import CheckpointInvalid
 
 MARKER = "COMPLETE"
@@ -120,7 +120,7 @@ def lock(folder: Path) -> Iterator[IO[str]]:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("a+") as file:
         patience = time.monotonic() + ORPHAN_SECONDS
-        while not _locked(file):
+        while not take_lock(file):
             file.seek(0)
             holder = file.read().strip()
             if not _gone(holder) or time.monotonic() > patience:
@@ -132,14 +132,6 @@ def lock(folder: Path) -> Iterator[IO[str]]:
         file.write(str(os.getpid()))
         file.flush()
         yield file
-
-
-def _locked(file: IO[str]) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def _gone(process_id: str) -> bool:
