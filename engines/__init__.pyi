@@ -2,6 +2,7 @@
 
 from .adding.adding import Added as Added, add as add
 from .adding.checking.base_names import four_bit as four_bit
+from .adding.checking.bases import Registry as Registry
 from .adding.checking.checks import Check as Check
 from .adding.found import Found as Found, Kind as Kind
 from .adding.checking.inspection import Wishes as Wishes

@@ -8,6 +8,7 @@ from .bases.loading import (
     load_base as load_base,
 )
 from .bases.miniatures import miniature as miniature
+from .bases.registry import packaged_base as packaged_base
 from .data.examples import Example as Example, PreparedData as PreparedData
 from .planning.plan import base_shape as base_shape
 from .data.pipeline import (

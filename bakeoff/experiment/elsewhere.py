@@ -143,10 +143,15 @@ def over_dequantized(
     template = Path(entry.template) if entry.template else None
     wishes = Wishes(f"{model.name}-nf4", model.base, template, "nf4")
     found = engines.find(str(workspace.resolve(model.path)))
-    (one,) = engines.add(found, wishes, workspace, store, trainer.base_path, progress)
+    (one,) = engines.add(found, wishes, workspace, store, registry(), progress)
     if one.model is None:
         raise BakeoffError(refusal(one))
     return one.model
+
+
+def registry() -> engines.Registry:
+    """What the trainer knows of names of bases, for adding."""
+    return engines.Registry(trainer.base_path, trainer.packaged_base)
 
 
 def bases_of(models: Sequence[Model], store: Store, workspace: Workspace) -> list[Model]:
@@ -193,4 +198,4 @@ def _add(
     template = Path(entry.template) if entry.template else None
     quantization = "nf4" if entry.base_quantization == "nf4" else "none"
     wishes = Wishes(entry.name, entry.base, template, quantization, False, dry_run)
-    return engines.add(found, wishes, workspace, store, trainer.base_path, progress)
+    return engines.add(found, wishes, workspace, store, registry(), progress)

@@ -57,7 +57,7 @@ def add(
     bakeoff add ./outputs/my-lora · bakeoff add my-model-Q4_K_M.gguf · bakeoff add ./outputs --dry-run
     """
     import engines
-    import trainer
+    from bakeoff.experiment.elsewhere import registry
     from bakeoff.progress import drawn
     from results import Workspace
 
@@ -68,10 +68,11 @@ def add(
     wishes = engines.Wishes(name, base, template, base_quantization, copy, dry_run, replace)
     with place.store() as store:
         with drawn() as progress:
-            added = engines.add(found, wishes, place, store, trainer.base_path, progress)
+            added = engines.add(found, wishes, place, store, registry(), progress)
         if sys.stdin.isatty() and not (yes or dry_run or json_) and (agreed := _agreed(added)):
             with drawn() as progress:
-                again = engines.add(agreed, dataclasses.replace(wishes, replace=True), place, store, None, progress)
+                wishes = dataclasses.replace(wishes, replace=True)
+                again = engines.add(agreed, wishes, place, store, registry(), progress)
             made = {id(one): new for one, new in zip(agreed, again, strict=True)}
             added = [made.get(id(one.found), one) for one in added]
     if json_:

@@ -10,13 +10,13 @@ other out.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from engines.adding.checking.base_names import short_name
-from engines.adding.checking.bases import Base, Shelves
+from engines.adding.checking.bases import Base, Registry, Shelves
 from engines.adding.checking.checks import Check
 from engines.adding.checking.gguf_files import inspect_gguf, inspect_lora, rewrite
 from engines.adding.checking.inspection import Plan, Wishes, inspect_adapter
@@ -76,12 +76,12 @@ def add(
     wishes: Wishes,
     workspace: Workspace,
     store: Store,
-    named_base: Callable[[str], Path] | None = None,
+    registry: Registry | None = None,
     progress: Progress | None = None,
 ) -> list[Added]:
     """Check and register models, in the order in which they were found.
 
-    named_base: what makes a path of the name that `wishes.base` is, where it is none of the store or this machine.
+    registry: what knows further names of bases; None for those of the store and this machine alone.
     Raises: EngineError for one name for several models, or with an @.
     """
     if wishes.name and len(found) > 1:
@@ -90,17 +90,15 @@ def add(
         raise EngineError(
             f"{wishes.name!r} has an @, behind which a fine-tune's formats stand. Choose a name without it."
         )
-    return _Adding(wishes, workspace, store, named_base).all(told_apart(found), progress or (lambda *_: None))
+    return _Adding(wishes, workspace, store, registry).all(told_apart(found), progress or (lambda *_: None))
 
 
 class _Adding:
     """One call of `add`."""
 
-    def __init__(
-        self, wishes: Wishes, workspace: Workspace, store: Store, named_base: Callable[[str], Path] | None
-    ) -> None:
+    def __init__(self, wishes: Wishes, workspace: Workspace, store: Store, registry: Registry | None) -> None:
         self.wishes, self.workspace, self.store = wishes, workspace, store
-        self.shelves = Shelves(tuple(store.models.list(as_stored=True)), workspace, named_base)
+        self.shelves = Shelves(tuple(store.models.list(as_stored=True)), workspace, registry)
 
     def all(self, found: Sequence[Found], progress: Progress) -> list[Added]:
         from engines.adding.checking.loading import check_adapters

@@ -138,6 +138,22 @@ def short_names() -> str:
     return ", ".join(found.name for found in ENTRIES)
 
 
+def packaged_base(name: str) -> tuple[str, Path] | None:
+    """What the base that comes as a wheel is called and where it is, by its short name, Hub id or file's name.
+
+    None for any other name, and where the wheel is not installed.
+    """
+    try:
+        path = packaged_path(PACKAGED)
+    except BaseUnavailable:
+        return None
+    last = name.rstrip("/").replace("\\", "/").rpartition("/")[2].lower()
+    known = entry(name)
+    if path and ((known and known.name == PACKAGED) or last in (PACKAGED, path.name.lower())):
+        return PACKAGED, path
+    return None
+
+
 def packaged_path(name: str) -> Path | None:
     """The GGUF file of the base that comes as a wheel; None for any other name.
 

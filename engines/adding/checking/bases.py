@@ -1,7 +1,8 @@
 """The base of an adapter: from the name that the adapter has for it to weights on this machine.
 
-Looked for, in this order: what the person names, what the source has itself, the path or name in the adapter, models
-in the store, the Hub's local cache. Nothing is downloaded. A quantized copy's name stands for what it was made of.
+Looked for, in this order: what the person names, what the source has itself, the path or name in the adapter, bases
+of the store and of the models in it, the registry's own, the Hub's local cache. Nothing is downloaded unless the person
+names it. A quantized copy's name stands for what it was made of.
 """
 
 from __future__ import annotations
@@ -13,12 +14,16 @@ from pathlib import Path
 from engines.adding.checking.base_names import same_weights, short_name, sixteen_bit
 from engines.adding.found import Found
 from engines.adding.settings import read_settings
-from engines.errors import EngineError, FileRefused
+from engines.errors import FileRefused
 from engines.gguf_format.header import read_header
-from results import Model, Workspace
+from results import FileUnreadable, Model, Workspace, read_text
 
 SIXTEEN = (0, 1, 30)
 """GGUF tensor types of 16 bits and more: F32, F16, BF16."""
+
+
+LONGEST_REFERENCE = 1000
+"""Bytes of a file that names a commit."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +52,23 @@ class Base:
 
 
 @dataclass(frozen=True)
+class Registry:
+    """What a list of known bases says of a name: the trainer's, which this room does not import."""
+
+    fetched: Callable[[str], Path]
+    """Where the base of a name is, downloaded when it has to be. Raises: BakeoffError with the remedy."""
+    here: Callable[[str], tuple[str, Path] | None]
+    """What a base that comes with Bakeoff is called, and where it is; None for any other name."""
+
+
+@dataclass(frozen=True)
 class Shelves:
     """Where bases are looked for."""
 
     models: tuple[Model, ...]
     """The store's."""
     workspace: Workspace
-    named_base: Callable[[str], Path] | None = None
-    """What makes a path of a name that the person gives (a registry's, a Hub id that may be downloaded)."""
+    registry: Registry | None = None
 
 
 def locate(found: Found, given: str, shelves: Shelves) -> Base:
@@ -91,28 +105,39 @@ def _given(given: str, found: Found, shelves: Shelves) -> Base:
         raise FileRefused(f"There is no base at {path.absolute()}. Name a folder, GGUF file or model: --base NAME")
     if (cached := in_hub_cache(given)) is not None:
         return Base(cached, given, "named with --base, in the Hub's cache", found.base)
-    if shelves.named_base is None:
+    if shelves.registry is None:
         raise FileRefused(f"There is no base {given!r} in the store or on this machine. Fetch it: hf download {given}")
-    return Base(shelves.named_base(given), given, "named with --base", found.base)
+    return Base(shelves.registry.fetched(given), given, "named with --base", found.base)
 
 
 def _candidates(found: Found, shelves: Shelves) -> Iterator[Base]:
-    """Bases that the adapter's name for its base may mean, the likeliest first."""
+    """Bases that the adapter's name for its base may mean and that are here, the likeliest first."""
     for name in dict.fromkeys((sixteen_bit(found.base), found.base)):
         if not name:
             continue
         stands = f"for {found.base}" if name != found.base else "by its name"
         for place in _folders(name, found):
             yield Base(place, _name_of(place), f"a folder of this machine, {stands}", found.base)
-        for model in _newest_first(shelves):
-            called = model.base if model.form == "base" else model.name
-            if model.form in ("base", "merged") and same_weights(called, name):
-                yield _of_model(model, shelves, f"in the store, {stands}", found.base)
+        yield from (one for one in _stored(name, stands, found, shelves) if one.path.exists())
         if (cached := in_hub_cache(name)) is not None:
             yield Base(cached, name, f"in the Hub's cache, {stands}", found.base)
         for repository in _cached_repositories():
             if same_weights(repository, name) and (cached := in_hub_cache(repository)) is not None:
                 yield Base(cached, repository, f"in the Hub's cache, {stands}", found.base)
+        if shelves.registry is not None and (own := shelves.registry.here(name)) is not None:
+            yield Base(own[1], own[0], f"the one that comes with Bakeoff, {stands}", found.base)
+
+
+def _stored(name: str, stands: str, found: Found, shelves: Shelves) -> Iterator[Base]:
+    """Bases of a name among the store's models, then those that its adapters stand on."""
+    for model in _newest_first(shelves):
+        called = model.base if model.form == "base" else model.name
+        if model.form in ("base", "merged") and same_weights(called, name):
+            yield _of_model(model, shelves, f"in the store, {stands}", found.base)
+    for model in reversed(shelves.models):
+        if model.base_path and same_weights(model.base, name):
+            place = shelves.workspace.resolve(model.base_path)
+            yield Base(place, model.base, f"the base of {model.name} in the store, {stands}", found.base)
 
 
 def _folders(name: str, found: Found) -> Iterator[Path]:
@@ -134,18 +159,29 @@ def _of_model(model: Model, shelves: Shelves, how: str, named: str) -> Base:
 
 
 def in_hub_cache(repository: str) -> Path | None:
-    """The snapshot of a repository in the Hub's local cache, with its weights; None where it is not whole there."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+    """A snapshot of a repository in the Hub's local cache, with its weights; None where none is whole there.
+
+    The one that `main` means here, else the newest.
+    """
+    from huggingface_hub.constants import HF_HUB_CACHE
 
     if repository.count("/") != 1 or repository.startswith((".", "/", "~")):
         return None
+    place = Path(HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}"
+    snapshots = sorted(place.glob("snapshots/*"), key=lambda folder: folder.stat().st_mtime, reverse=True)
     try:
-        folder = Path(snapshot_download(repository, local_files_only=True))
-    except (LocalEntryNotFoundError, HFValidationError, OSError):
-        return None
-    whole = (folder / "config.json").is_file() and any(folder.glob("*.safetensors"))
-    return folder if whole else None
+        main = read_text(place / "refs" / "main", LONGEST_REFERENCE).strip()
+    except FileUnreadable:
+        main = ""
+    return next((one for one in sorted(snapshots, key=lambda one: one.name != main) if _whole(one)), None)
+
+
+def _whole(folder: Path) -> bool:
+    """Whether a folder has a configuration and all the weights that its index names."""
+    index = read_settings(folder / "model.safetensors.index.json").get("weight_map")
+    shards = {str(name) for name in index.values()} if isinstance(index, dict) else set()
+    present = {file.name for file in folder.glob("*.safetensors") if file.is_file()}
+    return (folder / "config.json").is_file() and bool(present) and shards <= present
 
 
 def _cached_repositories() -> list[str]:
@@ -170,11 +206,3 @@ def _name_of(path: Path) -> str:
         if part.startswith("models--") and part.count("--") == 2:
             return part.removeprefix("models--").replace("--", "/")
     return str(path)
-
-
-def check_usable(base: Base) -> None:
-    """Raises FileRefused or EngineError for a base whose files nothing here loads."""
-    if not base.path.exists():
-        raise FileRefused(f"{base.path}, the base, is gone. Put it back, or name another: --base NAME")
-    if base.path.is_file() and base.path.suffix != ".gguf":
-        raise EngineError(f"{base.path} is no base: give its folder, or a .gguf file")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,9 @@ from engines.errors import EngineError
 
 if TYPE_CHECKING:
     from engines.huggingface.engine import HuggingFaceEngine
+
+SMALL = 1_000_000_000
+"""Parameters of a model of which one pass over a few words is over before a second thread is of use."""
 
 BASE = ""
 """The row of the bare base (`engines.huggingface.lora_bank.BASE`)."""
@@ -22,17 +26,31 @@ def check_adapters(plans: Sequence[Plan]) -> None:
 
     base = plans[0].base
     assert base is not None
+    with _few_threads(plans[0].parameters):
+        try:
+            engine = HuggingFaceEngine(base.path)
+        except EngineError as refused:
+            for plan in plans:
+                plan.checklist.refused("base", refused)
+            return
+        try:
+            for place, plan in enumerate(plans):
+                _check_adapter(engine, plan, str(place))
+        finally:
+            engine.close()
+
+
+@contextmanager
+def _few_threads(parameters: int) -> Iterator[None]:
+    """One thread for a small model: on a machine with other work, threads that wait for each other take most time."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1 if parameters < SMALL else before)
     try:
-        engine = HuggingFaceEngine(base.path)
-    except EngineError as refused:
-        for plan in plans:
-            plan.checklist.refused("base", refused)
-        return
-    try:
-        for place, plan in enumerate(plans):
-            _check_adapter(engine, plan, str(place))
+        yield
     finally:
-        engine.close()
+        torch.set_num_threads(before)
 
 
 def _check_adapter(engine: HuggingFaceEngine, plan: Plan, row: str) -> None:
@@ -56,16 +74,17 @@ def check_whole(plan: Plan, folder: Path) -> None:
     """Load a whole model and check that it answers and that its answers end."""
     from engines.huggingface.engine import PROBE, HuggingFaceEngine
 
-    try:
-        engine = HuggingFaceEngine(folder)
-    except EngineError as refused:
-        return plan.checklist.refused("layout", refused)
-    try:
-        if not bool(engine.mixed_logits(PROBE, [BASE]).isfinite().all()):
-            return plan.checklist.fail("active", "Its logits are not finite.", "Save it in bfloat16 or float32")
-        return _check_turn(engine, plan, BASE)
-    finally:
-        engine.close()
+    with _few_threads(plan.parameters):
+        try:
+            engine = HuggingFaceEngine(folder)
+        except EngineError as refused:
+            return plan.checklist.refused("layout", refused)
+        try:
+            if not bool(engine.mixed_logits(PROBE, [BASE]).isfinite().all()):
+                return plan.checklist.fail("active", "Its logits are not finite.", "Save it in bfloat16 or float32")
+            return _check_turn(engine, plan, BASE)
+        finally:
+            engine.close()
 
 
 def _check_turn(engine: HuggingFaceEngine, plan: Plan, row: str) -> None:

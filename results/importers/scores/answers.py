@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from results.analysis import statistics
 from results.importers.names import Called, called_after
 from results.importers.parcels import (
     ImportedEvaluation,
@@ -66,6 +65,8 @@ def scores_of(outcomes: Sequence[Outcome]) -> tuple[Score, ...]:
             tasks.setdefault(one.item, []).append(one.verdict == "passed")
     if not tasks:
         return ()
+    from results.analysis import statistics  # scipy: a second for those who import no scores
+
     fewest, found = min(len(answers) for answers in tasks.values()), []
     for k in (1, 10, 100):
         if k > fewest:

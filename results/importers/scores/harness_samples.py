@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from results.analysis import statistics
 from results.importers.parcels import canonical
 from results.importers.reading import number, read_lines
 from results.importers.refusals import refused
@@ -118,6 +117,8 @@ def _details(row: Mapping[str, Any], programs: bool) -> dict[str, Any]:
 
 
 def _mean(label: str, values: Sequence[float]) -> Score:
+    from results.analysis import statistics  # scipy: a second for those who import no scores
+
     if all(value in (0, 1) for value in values):
         return Score(
             label, sum(values) / len(values), *statistics.wilson_interval(int(sum(values)), len(values)), len(values)

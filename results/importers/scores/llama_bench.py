@@ -17,7 +17,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from results.analysis import statistics
 from results.importers.names import Called, called_after, is_usual, path_names, short
 from results.importers.parcels import (
     ImportedEvaluation,
@@ -222,6 +221,8 @@ def _measured(path: Path, row: Mapping[str, Any]) -> tuple[Score, list[Outcome]]
     values = [found for one in speeds or () if (found := number(one)) is not None and math.isfinite(found)]
     low, high = None, None
     if len(values) > 1:
+        from results.analysis import statistics  # scipy: a second for those who import no scores
+
         spread = statistics.mean_interval(values)
         low, high = (max(0.0, end) if math.isfinite(end) else None for end in (spread.low, spread.high))
     outcomes = []
