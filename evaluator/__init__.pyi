@@ -49,7 +49,7 @@ from .question_sets.evaluate import (
 )
 from .question_sets.checking.rules import check_rule as check_rule
 from .question_sets.files.held_out import questions_of_rows as questions_of_rows
-from .question_sets.files.finding import question_set as question_set
+from .question_sets.files.finding import named_questions as named_questions, question_set as question_set
 from .question_sets.items import BadItem as BadItem, Check as Check, Item as Item, QuestionSet as QuestionSet
 from .question_sets.files.reading import read_question_set as read_question_set
 from .question_sets.files.rows import Wishes as Wishes

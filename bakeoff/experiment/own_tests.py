@@ -104,7 +104,7 @@ def _read_file(test: Mapping[str, Any], settings: Mapping[str, Any]) -> Question
     import evaluator
 
     wishes = evaluator.Wishes(str(test.get("question") or ""), str(test.get("answer") or ""), test.get("check"))
-    questions = evaluator.read_question_set(str(test["file"]), wishes, str(test.get("name") or ""))
+    questions = evaluator.named_questions(str(test["file"]), wishes, str(test.get("name") or ""))
     evaluator.measured_items(questions, evaluator.question_settings(settings))
     return questions
 

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 BenchmarkOption = Annotated[
     str,
     typer.Option(
-        help="humaneval, humaneval+, mbpp, mbpp+, heldout, stopping, a file of HumanEval's or MBPP's shape, or one of "
-        "your own questions: CSV, JSON Lines, Parquet, promptfoo's or lm-eval's YAML."
+        help="humaneval, humaneval+, mbpp, mbpp+, pubmedqa, boolq, mmlu, openbookqa, commonsenseqa, asdiv, heldout, "
+        "stopping, a file of HumanEval's or MBPP's shape, or one of your own questions: CSV, JSON Lines, Parquet, "
+        "promptfoo's or lm-eval's YAML."
     ),
 ]
 CheckOption = Annotated[
@@ -196,6 +197,8 @@ def _print(
         for one in found
         if (failed := one.details.get("limits", {}).get("failed_references"))
     ]
+    sets = {one.benchmark: one.details["published"] for one in found if "published" in one.details}
+    unscored += [f"{name}: licence {of['licence']}; {of['source']}" for name, of in sets.items()]
     apart = (left_out_words(known[one.model_id].name, one.details) for one in found if one.benchmark != "heldout")
     unscored += [words for words in apart if words]
     unscored += [

@@ -72,6 +72,7 @@ def description(questions: QuestionSet, settings: Mapping[str, Any], models: Seq
         "choices": chosen.choices,
         "notes": list(questions.notes),
         "bad": [{"where": bad.where, "reason": bad.reason} for bad in questions.bad],
+        "published": dict(questions.published),
         "models": [model.name for model in models],
         "prompts": [
             {
@@ -100,7 +101,9 @@ def lines(found: Mapping[str, Any]) -> list[str]:
         told += [f"    right: {check['wanted']!r} by {check['check']}"[:500] for check in one["checks"]]
     models = ", ".join(found["models"]) or "no model: name some"
     told.append(f"\nNothing was asked. To be asked {found['measured']} items: {models}")
-    if found["bad"]:
+    if found["bad"] and found["published"]:
+        told.append(f"{len(found['bad'])} items cannot be read, as they were published: they are left out")
+    elif found["bad"]:
         told.append(f"{len(found['bad'])} items cannot be read: mend them, or measure without them: --skip-bad")
     return told
 

@@ -113,6 +113,7 @@ def conclude(evaluation_id: str, questions: QuestionSet, store: Store, more: Map
         "file": questions.path,
         "checks": questions.checks,
         "notes": list(questions.notes),
+        **({"published": dict(questions.published)} if questions.published else {}),
         "left_out": [f"{bad.where}: {bad.reason}" for bad in questions.bad][:MOST_NAMED],
         "contamination": contaminated,
         "tags": by_tag(outcomes),

@@ -137,7 +137,7 @@ def measured_items(questions: QuestionSet, chosen: QuestionSettings) -> tuple[li
     Raises: BenchmarkUnreadable for bad items, unless they are to be skipped, and for a set without any item.
     """
     bad = questions.bad
-    if bad and not chosen.skip_bad:
+    if bad and not chosen.skip_bad and not questions.published:
         named = "; ".join(f"{one.where}: {one.reason}" for one in bad[:BAD_NAMED])
         more = f"; and {len(bad) - BAD_NAMED} more" if len(bad) > BAD_NAMED else ""
         raise BenchmarkUnreadable(
@@ -156,6 +156,7 @@ def measured_items(questions: QuestionSet, chosen: QuestionSettings) -> tuple[li
 def remember(questions: QuestionSet, store: Store) -> None:
     """Keep where a set lies, so that it is found by its name."""
     payload = {"file": questions.path, "format": questions.format, "items": len(questions.items)}
+    payload |= {"published": dict(questions.published)} if questions.published else {}
     if questions.path:
         store.reports.put(
             Report(

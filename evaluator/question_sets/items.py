@@ -156,6 +156,9 @@ class QuestionSet:
     """The file; empty for held-out rows."""
     wishes: Mapping[str, Any] = field(default_factory=dict)
     """How a person wanted it to be read (`rows.Wishes`)."""
+    published: Mapping[str, str] = field(default_factory=dict)
+    """The `name`, `licence` and `source` of a set that others published, and the `sha256` of its file. Nobody here can
+    mend its bad items, so they are left out without being asked for."""
 
     @property
     def digest(self) -> str:

@@ -21,7 +21,7 @@ from typing import Any
 from evaluator.errors import BenchmarkUnreadable
 from evaluator.jsonlines import read_rows
 from evaluator.tasks import evalplus, mbpp
-from evaluator.tasks.published import NAMES, published_file
+from evaluator.tasks.published import NAMES, QUESTIONS, published_file
 from evaluator.tasks.task import LARGE_CHARACTERS, Task, parsed, string
 
 
@@ -35,7 +35,7 @@ def load_benchmark(source: str | Path) -> list[Task]:
     if name not in NAMES and not path.exists():
         raise BenchmarkUnreadable(
             f"Cannot read {path}: there is no such file, nor a benchmark of that name. By name: {', '.join(NAMES)}; "
-            "to evaluate also heldout and stopping"
+            f"to evaluate also {', '.join(QUESTIONS)}, heldout and stopping"
         )
     tasks = [_task(row, where) for where, row in read_rows(path, BenchmarkUnreadable)]
     if not tasks:

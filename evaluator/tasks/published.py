@@ -55,6 +55,9 @@ _SOURCES = {
 NAMES = ("humaneval", *_SOURCES)
 """Benchmarks of programs that have a name of their own."""
 
+QUESTIONS = ("pubmedqa", "boolq", "mmlu", "openbookqa", "commonsenseqa", "asdiv")
+"""Published tests that are no programs (`evaluator.question_sets.files.published`)."""
+
 
 def published_file(name: str) -> Path:
     """Path of a benchmark's file.

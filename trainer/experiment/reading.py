@@ -205,8 +205,14 @@ def _from_folder(experiment: Experiment, folder: Path) -> Experiment:
     )
     bases = tuple(resolved(base) for base in experiment.bases)
     tests = tuple(
-        {**test, "file": str((folder / Path(str(test["file"])).expanduser()).resolve())} if "file" in test else test
+        {**test, "file": _test(str(test["file"]), folder)} if "file" in test else test
         for test in experiment.evaluate.tests
     )
     evaluate = experiment.evaluate.model_copy(update={"tests": tests})
     return experiment.model_copy(update={"data": data, "bases": bases, "models": models, "evaluate": evaluate})
+
+
+def _test(said: str, folder: Path) -> str:
+    """The path of a test's file; the name of a published test, which has no ending, as it is."""
+    path = (folder / Path(said).expanduser()).resolve()
+    return str(path) if Path(said).suffix or "/" in said or path.exists() else said

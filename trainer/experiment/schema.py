@@ -280,9 +280,9 @@ class Evaluate(Section):
     latency: Mapping[str, Any] | None = None
     stopping: Mapping[str, Any] | None = None
     tests: tuple[Mapping[str, Any], ...] = ()
-    """Tests of your own: a file of questions (mine.csv, or {file: mine.csv, …}), or the held-out rows as questions
-    ({from: validation, check: exact}). Further keys: name, check, question, answer, forms, and how it is asked: tasks,
-    max_tokens, system, choices, skip_bad, …"""
+    """Tests of your own: a file of questions (mine.csv, or {file: mine.csv, …}), a published test by its name (boolq),
+    or the held-out rows as questions ({from: validation, check: exact}). Further keys: name, check, question, answer,
+    forms, and how it is asked: tasks, max_tokens, system, choices, skip_bad, …"""
     forms: tuple[Form, ...] = ("adapter",)
     """Forms every fine-tune is exported to and measured in. adapter: as training left it."""
     lora_base: Literal["gguf-q8_0", "gguf-q4_0", "gguf-f16"] = "gguf-q8_0"

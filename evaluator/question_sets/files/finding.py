@@ -6,11 +6,13 @@ Not here: reading (`evaluator.question_sets.files.reading`).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from evaluator.errors import BenchmarkUnreadable
 from evaluator.jsonlines import read_values
+from evaluator.question_sets.files.published import PUBLISHED, read_published
 from evaluator.question_sets.files.reading import is_question_file, read_question_set
 from evaluator.question_sets.files.rows import Wishes
 from evaluator.question_sets.items import QuestionSet
@@ -26,6 +28,8 @@ def question_set(benchmark: str, wishes: Wishes | None = None, store: Store | No
     """
     if benchmark in TAKEN:
         return None
+    if benchmark in PUBLISHED:
+        return read_published(benchmark, wishes)
     path = Path(benchmark).expanduser()
     if not is_there(path):
         return _remembered(benchmark, wishes, store)
@@ -34,17 +38,31 @@ def question_set(benchmark: str, wishes: Wishes | None = None, store: Store | No
     return read_question_set(path, wishes)
 
 
+def named_questions(said: str, wishes: Wishes, name: str = "") -> QuestionSet:
+    """The questions of a published test's name or of a file. name: what they are stored under, if not as usual.
+
+    Raises: BenchmarkUnreadable.
+    """
+    if said not in PUBLISHED:
+        return read_question_set(said, wishes, name)
+    found = read_published(said, wishes)
+    return replace(found, name=name) if name else found
+
+
 def _remembered(name: str, wishes: Wishes | None, store: Store | None) -> QuestionSet | None:
     report = store.reports.get(name, "question_set") if store is not None else None
     if report is None:
         return None
+    told = report.payload.get("wishes")
+    wishes = wishes or (Wishes(**told) if isinstance(told, Mapping) else None)
+    if isinstance(of := report.payload.get("published"), Mapping):
+        return named_questions(str(of.get("name")), wishes or Wishes(), name)
     path = Path(str(report.payload.get("file")))
     if not is_there(path):
         raise BenchmarkUnreadable(
             f"The questions of {name} were in {path}, which is not there any more: name their file"
         )
-    told = report.payload.get("wishes")
-    return read_question_set(path, wishes or (Wishes(**told) if isinstance(told, Mapping) else None), name)
+    return read_question_set(path, wishes, name)
 
 
 def _is_of_programs(path: Path) -> bool:

@@ -22,6 +22,7 @@ from evaluator.question_sets.files.rows import Rows, Wishes
 from evaluator.question_sets.files.tables import table_rows
 from evaluator.question_sets.items import BadItem, BadQuestion, Gathering, QuestionSet
 from evaluator.tasks.benchmarks import TAKEN
+from evaluator.tasks.published import QUESTIONS
 from results import FileUnreadable, open_file, parse_json, read_yaml, text_lines
 
 TABLES, LINES, YAML = (".csv", ".tsv"), (".jsonl", ".ndjson", ".json", ".parquet"), (".yaml", ".yml")
@@ -83,7 +84,7 @@ def set_name(path: Path) -> str:
     stem = path.name
     for ending in (".gz", *ENDINGS):
         stem = stem[: -len(ending)] if stem.lower().endswith(ending) and len(stem) > len(ending) else stem
-    return f"{stem} (a file)" if stem.lower() in TAKEN else stem
+    return f"{stem} (a file)" if stem.lower() in (*TAKEN, *QUESTIONS) else stem
 
 
 _Found = tuple[Gathering, str, tuple[str, ...], int | None]

@@ -52,7 +52,7 @@ def test_turns_choices_templates_and_stops_arrive_whole(tmp_path: Path) -> None:
     assert "A) ice\nB) fire" in shown(arc, QuestionSettings())
     alpaca = read(by_name("alpaca.json"), tmp_path).items[0]
     assert alpaca.text == "Translate\n\ndog"
-    boolq = read(by_name("boolq.jsonl"), tmp_path).items[0]
+    boolq = read(by_name("boolq_rows.jsonl"), tmp_path).items[0]
     assert boolq.text.startswith("The sky is blue.\n\n") and boolq.checks[0].wanted == ["true", "yes"]
     own = read(by_name("own.csv"), tmp_path).items[0]
     assert own.text == "The sky is blue.\n\nColour?"
