@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard import charts
-from dashboard.widgets import login, page
+from dashboard.widgets import frame, login, page
 from results.errors import BakeoffError
 
 FOLDER = Path(__file__).parent
@@ -17,37 +17,50 @@ st.set_page_config(page_title="Bakeoff", page_icon=FOLDER / "icon.png", layout="
 # Streamlit's colour for these parts of code has less contrast than WCAG asks for, and no theme option reaches it.
 st.html(
     "<style>.token.atrule, .token.operator, .token.entity, .token.number, .token.boolean, .token.decorator"
-    f" {{ color: inherit !important; }} {charts.CSS}</style>"
+    f" {{ color: inherit !important; }} {charts.CSS}"
+    ".stMain h2 { font-size: 1.4rem; }"
+    "@media (min-width: 700px) { .stMainBlockContainer { padding-left: 2.5rem; padding-right: 2.5rem; } }</style>"
 )
 
 
-def listed(name: str, title: str, icon: str, default: bool = False) -> Any:
+DECIDES = frozenset(("by", "margin", "machine", "ttft_seconds_p90", "tokens_per_second", "peak_rss_bytes", "bytes"))
+"""What the address of a decision says: until Home was the first page, such a link had no page's name in it."""
+
+
+def listed(name: str, title: str, icon: str, **more: Any) -> Any:
     """One page of `app_pages/`."""
-    return st.Page(PAGES / f"{name}.py", title=title, icon=f":material/{icon}:", default=default)
+    return st.Page(PAGES / f"{name}.py", title=title, icon=f":material/{icon}:", **more)
 
 
 if not login.admitted():
     st.stop()
 
 # One list, without sections: Streamlit's sections put headings into the list, which screen readers stumble over.
+HOME = listed("home", "Home", "home", default=True)
+DECIDE = listed("decide", "Decide", "verified")
 chosen = st.navigation(
     [
-        listed("decide", "Decide", "verified", default=True),
-        listed("runs", "Runs", "table_rows"),
-        listed("loss_curves", "Loss curves", "show_chart"),
-        listed("latency", "Latency", "timer"),
+        HOME,
+        DECIDE,
         listed("humaneval", "HumanEval", "code"),
+        listed("latency", "Latency", "timer"),
+        listed("loss_curves", "Loss curves", "show_chart"),
         listed("chat", "Chat", "forum"),
         listed("arena", "Arena", "swords"),
-        listed("prompt_sets", "Prompt sets", "checklist"),
-        listed("studies", "Studies", "menu_book"),
-        listed("add_models", "Add models", "library_add"),
         listed("new_run", "New run", "rocket_launch"),
+        # Reached from other pages, and by their old addresses.
+        listed("runs", "Runs", "table_rows", visibility="hidden"),
+        listed("prompt_sets", "Prompt sets", "checklist", visibility="hidden"),
+        listed("studies", "Studies", "menu_book", visibility="hidden"),
+        listed("add_models", "Add models", "library_add", visibility="hidden"),
     ],
     expanded=True,
 )
 login.way_out()
 try:
+    frame.sidebar()
+    if chosen is HOME and DECIDES.intersection(st.query_params):
+        st.switch_page(DECIDE, query_params=dict(st.query_params))
     chosen.run()
 except BakeoffError as error:
     page.failed(error)

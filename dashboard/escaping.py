@@ -41,19 +41,20 @@ class Part(NamedTuple):
 
 def label(text: str, limit: int = 120) -> str:
     """A foreign text as one line of Markdown that reads as itself: every special character is escaped."""
-    line = _line(text, limit)
+    line = plain(text, limit)
     line = ADDRESS.sub(lambda found: JOINER + found.group() + JOINER, line)
     return MARKDOWN.sub(r"\\\1", line)
 
 
-def _line(text: object, limit: int) -> str:
+def plain(text: object, limit: int = 120) -> str:
+    """A foreign text as one line for what shows text as text: a script's `textContent`, a table's cell."""
     line = upright(" ".join(str(text).split()))
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
 def chart_label(text: str, limit: int = 60) -> str:
     """A foreign text for Plotly, which reads a few HTML tags and, between dollar signs, LaTeX."""
-    line = _line(text, limit)
+    line = plain(text, limit)
     return html.escape(line, quote=False).replace("$", "&#36;")
 
 

@@ -50,6 +50,11 @@ from .analysis.deciding.recommendation import (
     question_text as question_text,
     standing as standing,
 )
+from .analysis.deciding.scoreboard import (
+    Scored as Scored,
+    own_scores as own_scores,
+    scored as scored,
+)
 from .analysis.snapshot import Reading as Reading
 from .analysis.tags import TagContrast as TagContrast, contrasts_by_tag as contrasts_by_tag
 from .analysis.wording import (

@@ -195,6 +195,7 @@ READERS = {
     "dashboard.jobs.jobs": OURS,
     "dashboard.jobs.batch": OURS,
     "dashboard.app_server": PARTS,
+    "dashboard.widgets.scoreboard.board": PARTS,
     "bakeoff.streams": SYSTEM,
     "engines.hardware.devices": SYSTEM,
     "engines.processes.child_process": SYSTEM,

@@ -49,7 +49,7 @@ if check or add:
         (place / "template.jinja").write_bytes(template.getvalue())
         options += ["--template", str(place / "template.jinja")]
     jobs.create(place, [sys.executable, "-m", "bakeoff", "add", *options, "--", source]).start()
-job_list.show("add", height=420)
+job_list.show("add", lines=40)
 
 added = [model for model in reversed(data.models()) if model.details.get("added")]
 if added:

@@ -52,6 +52,11 @@ class Job:
         return f"{words[-1]}, {self.started:%d %b %H:%M} UTC"
 
     @property
+    def kind(self) -> str:
+        """What it does, as `folder` was told."""
+        return (self.name.split("-", 4) + [""] * 5)[3]
+
+    @property
     def exit_status(self) -> int | None:
         """The exit status of its last time; None while it runs, or when it was killed."""
         path = self.folder / "status"

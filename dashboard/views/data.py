@@ -7,6 +7,7 @@ each at a person's click.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -115,6 +116,11 @@ def evaluations(benchmark: str | None = None, model_id: str | None = None) -> li
     return kept.store().evaluations.list(model_id=model_id, benchmark=benchmark)
 
 
+def answered(evaluation: Evaluation) -> int:
+    """Answers that an evaluation has so far."""
+    return len(kept.store().evaluations.verdicts(evaluation.id))
+
+
 @kept.until_written(16)
 def contaminated(benchmark: str) -> list[str]:
     """Items of a benchmark that some model's training data is known to hold."""
@@ -143,16 +149,42 @@ def decision(question: results.Question) -> results.Decision:
     return results.decide(snapshot(), question)
 
 
+@kept.until_written(64, shared=True)
+def scored(question: results.Question, benchmark: str, baseline: tuple[str, ...]) -> dict[str, results.Scored]:
+    """Score of every model by a test, by id: on shared items those that the question is about, the others' own.
+
+    baseline: ids of the formats of what they are held against.
+    """
+    asked = {one.model_id for one in decision(question).candidates} | set(baseline)
+    every = models()
+    among = results.scored(snapshot(), [one for one in every if one.id in asked], benchmark, baseline)
+    rest = results.own_scores(snapshot(), [one for one in every if one.id not in asked], benchmark)
+    return rest | among
+
+
+@kept.until_written(4)
+def votes_by_model() -> dict[str, int]:
+    """How many votes each model was part of, by id."""
+    return dict(Counter(id_ for vote in votes() for id_ in (vote.model_a, vote.model_b)))
+
+
 @kept.until_written(4)
 def experiments() -> list[str]:
-    """Names of the experiments that have models here."""
-    return list(results.experiments(snapshot()))
+    """Names of the experiments that have models here which are not archived."""
+    present = {model.id for model in models()}
+    return [name for name, members in results.experiments(snapshot()).items() if members & present]
 
 
 @kept.until_written(4)
 def measures() -> list[str]:
     """Benchmarks that some model's quality was measured by, the first to decide by first."""
     return list(results.measures_of(snapshot(), models()))
+
+
+@kept.until_written(4)
+def decisions() -> list[DecisionRecord]:
+    """Every frozen decision."""
+    return kept.store().decisions.list()
 
 
 @kept.until_written(16, shared=True)
@@ -196,8 +228,9 @@ def settings_of(run_ids: Sequence[str]) -> dict[str, dict[str, str]]:
 def figures(machine: str | None) -> dict[str, list[float]]:
     """What limits can bound: figures by metric, of all models on one machine (None: on any), and the models' bytes."""
     found: dict[str, list[float]] = {"bytes": [float(model.bytes) for model in models()]}
+    present = {model.id for model in models()}
     for row in every_score():
-        if row.benchmark == "latency" and machine in (None, row.machine_id):
+        if row.model_id in present and row.benchmark == "latency" and machine in (None, row.machine_id):
             found.setdefault(row.metric, []).append(row.value)
     return found
 
@@ -357,6 +390,15 @@ def present_name(name: str) -> str:
         return name
 
 
+def present_fine_tune(name: str) -> str:
+    """The fine-tune that a link means by its name or earlier name, by a format's, or by a model's id."""
+    try:
+        found = kept.store().models.find(name)
+    except results.NotFound:
+        return name
+    return found.fine_tune or found.name
+
+
 def base_name(names: Sequence[str]) -> str | None:
     """The untouched base among those served: the first that no run made and nobody added."""
     served = [model for model in models() if model.name in names]
@@ -367,6 +409,11 @@ def base_name(names: Sequence[str]) -> str | None:
 def edit_run(run_id: str, **changes: Any) -> None:
     """Rename, tag, note or archive a run: what people may change of a finished one."""
     kept.store().runs.edit(run_id, **changes)
+
+
+def rename(fine_tune: str, name: str) -> None:
+    """Call a fine-tune that no run made otherwise, in all its formats. Raises NotFound, NameTaken."""
+    kept.store().models.rename(fine_tune, name)
 
 
 def add_vote(vote: Vote) -> None:

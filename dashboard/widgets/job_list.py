@@ -1,4 +1,4 @@
-"""The jobs of a kind on a page, with their logs."""
+"""The jobs of a kind on a page: state, the end of the log, stop, resume, where the result is."""
 
 from __future__ import annotations
 
@@ -6,24 +6,55 @@ import streamlit as st
 
 from dashboard import escaping
 from dashboard.jobs import jobs
+from dashboard.jobs.jobs import Job
 from dashboard.views import kept
+from dashboard.widgets import page
+
+LOG_LINES, ENDED_LINES = 16, 150
+"""The end of the log that is shown while a job runs, and afterwards: no box to scroll in, the newest line is last."""
+RESULTS = {
+    "run": ("app_pages/home.py", "See result"),
+    "measure": ("app_pages/home.py", "See scores"),
+    "export": ("app_pages/home.py", "See the formats"),
+    "import": ("app_pages/runs.py", "See the runs"),
+    "demo": ("app_pages/decide.py", "See which to ship"),
+    "add": ("app_pages/chat.py", "Chat"),
+    "prompts": ("app_pages/prompt_sets.py", "See the answers"),
+}
+"""Where what each kind of job made is to be seen, by its page, and what the link says."""
 
 
-def show(kind: str, height: int = 240) -> None:
-    """The jobs of a kind with their logs, of so many pixels; while one runs they refresh themselves."""
+def show(kind: str, lines: int = LOG_LINES) -> None:
+    """The jobs of a kind with the ends of their logs; while one runs they refresh themselves."""
     live = any(job.running for job in jobs.find(kept.workspace(), kind))
-    st.fragment(_jobs, run_every=1.0 if live else None)(kind, live, height)
+    st.fragment(_jobs, run_every=1.0 if live else None)(kind, live, lines)
 
 
-def _jobs(kind: str, was_live: bool, height: int) -> None:
+def _jobs(kind: str, was_live: bool, lines: int) -> None:
     found = jobs.find(kept.workspace(), kind)[:10]
     if was_live and not any(job.running for job in found):
         st.rerun()
     for position, job in enumerate(found):
-        with st.expander(escaping.label(f"{job.title}: {job.words()}"), expanded=position == 0):
-            st.code(job.log() or "No output yet.", language=None, wrap_lines=True, height=height)
+        one(job, expanded=position == 0, lines=lines)
+
+
+def one(job: Job, *, expanded: bool, lines: int = LOG_LINES) -> None:
+    """A job, in a fragment: what it says last, and what can be done about it."""
+    with st.expander(escaping.label(f"{job.title}: {job.words()}"), expanded=expanded):
+        log, lines = job.log().rstrip("\n").split("\n"), lines if job.running else ENDED_LINES
+        if len(log) > lines:
+            st.caption(f"The last {lines} lines")
+        st.code("\n".join(log[-lines:]) or "No output yet.", language=None, wrap_lines=True)
+        with st.container(horizontal=True):
             if job.running:
                 st.button("Stop", key=f"stop-{job.name}", icon=":material/stop:", on_click=job.stop)
             elif job.exit_status != 0 and st.button("Resume", key=f"go-{job.name}", icon=":material/play_arrow:"):
                 job.start()
                 st.rerun()
+            elif job.exit_status == 0 and (place := RESULTS.get(job.kind)):
+                page.link(*place, icon=":material/arrow_forward:")
+            if len(log) > lines:
+                st.download_button(
+                    "Whole log", job.log, f"{job.name}.txt", key=f"log-{job.name}", icon=":material/download:",
+                    on_click="ignore", type="tertiary",
+                )  # fmt: skip

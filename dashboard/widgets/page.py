@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pandas as pd
 import streamlit as st
+from streamlit.errors import StreamlitPageNotFoundError
 
 from dashboard import escaping
 from results.errors import BakeoffError
@@ -21,6 +22,14 @@ def empty(what: str, command: str) -> None:
 def failed(error: BakeoffError) -> None:
     """A failure in one sentence, as its message says it; no traceback."""
     st.error(escaping.label(str(error), 600), icon=":material/error:")
+
+
+def link(to: str, label: str, icon: str | None = None, **query: str) -> None:
+    """A link to another page, with what its address shall say; only its words where the page is run alone."""
+    try:
+        st.page_link(to, label=label, icon=icon, query_params=query or None)
+    except StreamlitPageNotFoundError:
+        st.caption(label)
 
 
 def download(make: Callable[[], pd.DataFrame], name: str) -> None:

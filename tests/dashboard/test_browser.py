@@ -22,6 +22,7 @@ from tests.dashboard.drawn import SETTLED
 pytestmark = pytest.mark.slow
 PAGES = [
     "",
+    "decide",
     "runs",
     "loss_curves",
     "latency",
@@ -33,7 +34,7 @@ PAGES = [
     "add_models",
     "new_run",
 ]
-HEADINGS = {"": "Decide", "humaneval": "HumanEval"}
+HEADINGS = {"": "Home", "humaneval": "HumanEval"}
 SHOTS = Path(__file__).resolve().parents[2] / "docs" / "screenshots"
 FIRST_PICTURE = """(() => { const look = () => {
     const picture = document.querySelector('.still img')
@@ -95,25 +96,28 @@ def shoot(page: Any, name: str) -> None:
         page.screenshot(path=str(SHOTS / f"{name}.png"))
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_every_page_is_drawn_wide_and_narrow_light_and_dark(name: str, address: str, page: Any) -> None:
+def serious_faults(page: Any) -> dict[str, list[str]]:
+    """What axe finds serious or critical, by its rule: the elements."""
     from axe_playwright_python.sync_playwright import Axe
 
+    return {
+        one["id"]: [node["html"][:160] for node in one["nodes"][:3]]
+        for one in Axe().run(page).response["violations"]
+        if one["impact"] in ("serious", "critical")
+    }
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_is_drawn_wide_and_narrow_light_and_dark(name: str, address: str, page: Any) -> None:
     visit(page, f"{address}/{name}")
     heading = HEADINGS.get(name, name.replace("_", " ").capitalize())
     assert page.get_by_role("heading", name=heading, level=1).is_visible()
     assert page.locator('[data-testid="stException"]').count() == 0
     assert page.broken == []
     assert elsewhere(page, address) == []
-    shoot(page, name or "decide")
+    shoot(page, name or "home")
 
-    found = Axe().run(page).response["violations"]
-    serious = {
-        one["id"]: [node["html"][:160] for node in one["nodes"][:3]]
-        for one in found
-        if one["impact"] in ("serious", "critical")
-    }
-    assert serious == {}
+    assert serious_faults(page) == {}
 
     page.set_viewport_size({"width": 400, "height": 900})
     page.emulate_media(color_scheme="dark")
@@ -124,13 +128,13 @@ def test_every_page_is_drawn_wide_and_narrow_light_and_dark(name: str, address: 
     page.wait_for_function(f"{charts}.every(right => right <= 401)")
     # The charts follow the system into the dark: no ground of their own, words in the page's colour.
     page.wait_for_function(f"{COLOURS}.every(colour => colour === 'rgba(0, 0, 0, 0)' || colour === {INK})")
-    if name in ("", "loss_curves", "humaneval"):
-        shoot(page, f"{name or 'decide'}-narrow-dark")
+    if name in ("", "decide", "loss_curves", "humaneval"):
+        shoot(page, f"{name or 'home'}-narrow-dark")
 
 
 def test_the_ten_minutes(address: str, page: Any) -> None:
     """A question in, the verdict out; curves; a comparison; the chat; a vote; a link to send."""
-    visit(page, address)
+    visit(page, f"{address}/decide")
     assert "Not enough data to choose" in page.locator('[data-testid="stAlert"]').first.inner_text()
     visit(page, f"{address}/?by=Held-out+bits+per+byte")
     assert "Ship demo-rank16" in page.locator('[data-testid="stAlert"]').first.inner_text()
@@ -181,7 +185,7 @@ def test_a_link_shows_the_same_view_to_a_colleague(address: str, page: Any, cont
     colleague.close()
 
 
-@pytest.mark.parametrize(("name", "word"), [("loss_curves", "demo-rank8-seed1"), ("", "demo-rank16-q4_0")])
+@pytest.mark.parametrize(("name", "word"), [("loss_curves", "demo-rank8-seed1"), ("decide", "demo-rank16-q4_0")])
 def test_a_chart_is_seen_before_plotly_is_loaded(name: str, word: str, address: str, browser: Any) -> None:
     opened = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
     opened.set_default_timeout(180_000)
@@ -207,7 +211,7 @@ def test_a_chart_is_seen_before_plotly_is_loaded(name: str, word: str, address: 
     opened.context.close()
 
 
-@pytest.mark.parametrize("name", ["", "loss_curves", "humaneval"])
+@pytest.mark.parametrize("name", ["decide", "loss_curves", "humaneval"])
 def test_plotly_is_asked_for_only_when_a_picture_has_been_painted(name: str, address: str, browser: Any) -> None:
     opened = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
     opened.set_default_timeout(180_000)
@@ -270,7 +274,7 @@ def test_a_closed_tab_stops_its_generation(address: str, context: Any, server: A
 
 def test_model_text_runs_nothing_and_fetches_nothing(hostile_address: str, page: Any) -> None:
     seen = ""
-    for name in ["", "runs", "humaneval", "chat?panes=1&model1=hostile-one", "loss_curves", "prompt_sets"]:
+    for name in ["", "decide", "runs", "humaneval", "chat?panes=1&model1=hostile-one", "loss_curves", "prompt_sets"]:
         page.goto(f"{hostile_address}/{name}")
         page.locator("h1").first.wait_for()
         # Not until the script rests: a run in training keeps some of these pages refreshing.

@@ -40,12 +40,12 @@ def test_with_a_login_configured_a_stranger_sees_a_button_and_nothing_else(
     assert not page.exception
 
 
-def test_without_a_login_configured_the_first_page_is_the_decision(
+def test_without_a_login_configured_the_first_page_is_home(
     workspaces: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BAKEOFF_WORKSPACE", str(workspaces["small"]))
     page = AppTest.from_file(APP, default_timeout=900).run()
-    assert page.title[0].value.startswith("Decide")
+    assert page.title[0].value == "Home"
 
 
 def test_a_port_in_use_is_refused_with_the_way_out() -> None:

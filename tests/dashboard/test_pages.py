@@ -35,8 +35,8 @@ def shown(name: str, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> AppTes
     return AppTest.from_file(str(PAGES / f"{name}.py"), default_timeout=300).run()
 
 
-def test_all_eleven_pages_are_there() -> None:
-    assert len(NAMES) == 11
+def test_all_twelve_pages_are_there() -> None:
+    assert len(NAMES) == 12
 
 
 @pytest.mark.slow
@@ -52,7 +52,7 @@ def test_a_page_runs_alone_and_changes_nothing(
     assert content(workspaces[store]) == before
 
 
-@pytest.mark.parametrize("name", ["decide", "runs", "loss_curves", "latency", "humaneval"])
+@pytest.mark.parametrize("name", ["home", "decide", "runs", "loss_curves", "latency", "humaneval"])
 def test_an_empty_store_says_what_to_run(
     name: str, workspaces: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,7 +89,7 @@ def test_models_of_archived_runs_are_on_no_page_until_they_are_asked_for(
         assert gone.name not in page.multiselect(key="model").options
         page = next(one for one in page.toggle if one.key == "archived").set_value(True).run()
         assert gone.name in page.multiselect(key="model").options
-    for name in ("arena", "decide", "studies", "chat", "prompt_sets", "add_models"):
+    for name in ("home", "arena", "decide", "studies", "chat", "prompt_sets", "add_models"):
         page = shown(name, small.path, monkeypatch)
         assert not page.exception
         tables = [str(frame.value) for frame in page.dataframe]

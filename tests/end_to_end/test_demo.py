@@ -23,7 +23,9 @@ from results import Store, Workspace
 from tests.dashboard.test_browser import settle
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PAGES = ("Decide", "Runs", "Loss curves", "Latency", "HumanEval", "Chat", "Arena", "Prompt sets", "Studies", "New run")
+PAGES = ("Decide", "HumanEval", "Latency", "Loss curves", "Chat", "Arena", "New run", "Home")
+LED_ON = {"runs": "Runs", "prompt_sets": "Prompt sets", "studies": "Studies", "add_models": "Add models"}
+"""Addresses of pages that are in no list, and their headings."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
@@ -167,6 +169,11 @@ def test_every_page_opens_without_an_error(address: str, browser: Any, tmp_path:
         settle(page)
         assert page.locator('[data-testid="stException"]').count() == 0, title
         page.screenshot(path=str(tmp_path / f"{title}.png"))
+    for name, title in LED_ON.items():
+        page.goto(f"{address}/{name}")
+        page.get_by_role("heading", name=title).first.wait_for(timeout=180_000)
+        settle(page)
+        assert page.locator('[data-testid="stException"]').count() == 0, title
     page.close()
 
 

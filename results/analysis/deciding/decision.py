@@ -308,7 +308,7 @@ def _with_quality(candidate: Candidate, shelf: Shelf) -> Candidate:
             return candidate
         missing = (*candidate.missing, why) if why.run else candidate.missing
         return dataclasses.replace(candidate, reasons=(*candidate.reasons, why.reason), missing=missing)
-    figure = _quality_figure(quality, shelf.common)
+    figure = quality_figure(quality, shelf.common)
     stored = score_of(quality.evaluation, quality.metric)
     everything = None
     if stored is not None and figure is not None and stored.n != figure.n:
@@ -320,7 +320,8 @@ def _with_quality(candidate: Candidate, shelf: Shelf) -> Candidate:
     return dataclasses.replace(candidate, quality=figure, quality_all=everything)
 
 
-def _quality_figure(quality: Quality, common: Sequence[str]) -> Figure | None:
+def quality_figure(quality: Quality, common: Sequence[str]) -> Figure | None:
+    """A model's score with its interval on the items that all share; None without one."""
     total = quality.total(common if quality.items else None)
     if total is None:
         return None

@@ -1,0 +1,84 @@
+"""Home: what do I have? Reads: models, scores, runs, jobs. Writes: jobs, at a click; names, tags, archive of a run."""
+
+import streamlit as st
+
+from dashboard import escaping
+from dashboard.views import board, data, durations, scoreboard
+from dashboard.widgets import actions, addressed, page, question
+from dashboard.widgets.scoreboard import board as table
+from dashboard.widgets.scoreboard import fine_tune, under_way, welcome
+from results import Question
+
+st.title("Home")
+models, by_id = data.models(), data.models_by_id()
+if not models:
+    welcome.steps()
+    under_way.show()
+    st.stop()
+before, families = data.evaluations(), scoreboard.families(models)
+named = {formats[0].fine_tune or formats[0].name: formats for formats in families}
+
+first, second, third, fourth = st.columns([3, 3, 2, 4], vertical_alignment="bottom")
+asked = Question(experiment=question.pick(first))
+decision = data.decision(asked)
+usual = scoreboard.usual_baseline(models, decision)
+options = {"": f"Usual: {usual}" if usual else "None", **{name: name for name in named}}
+baseline = addressed.one(
+    second, "Baseline", options, "baseline", meant=data.present_fine_tune, help="What gains and losses are held against"
+)
+baseline = baseline or usual
+every = board.columns(data.measures())
+with third.popover("Columns", icon=":material/view_column:"):
+    chosen = addressed.several(
+        st, "Columns", {one.key: one.title for one in every}, "columns", placeholder="The usual ones"
+    )
+with fourth.container(horizontal=True, horizontal_alignment="right"):
+    page.link("app_pages/add_models.py", "Add models", ":material/library_add:")
+    page.link("app_pages/new_run.py", "New run", ":material/rocket_launch:")
+    welcome.bring()
+
+shown = [one for one in every if one.key in (chosen or board.usual(every))]
+against = tuple(one.id for one in named.get(baseline, ()))
+scores = {one.key: data.scored(asked, one.key, against) for one in shown if one.is_test}
+rows = scoreboard.rows(models, decision, scores, data.votes_by_model(), baseline)
+
+
+def fills(row: scoreboard.Row, column: board.Column) -> str:
+    """What the button of a missing figure says; empty where nothing can measure it."""
+    found = scoreboard.measured_by(row, column.key, by_id, before)
+    return f"Measure{durations.about(found[1])}" if found else ""
+
+
+def measure(id_: str, key: str) -> None:
+    """Start what a button of the table says."""
+    row = next((one for one in rows if one.id == id_), None)
+    found = scoreboard.measured_by(row, key, by_id, before) if row else None
+    if row and found:
+        actions.start(found[0], f"{row.name} by {key}")
+
+
+def opens(id_: str) -> None:
+    """Open a row, or close the one that is open."""
+    addressed.keep("open", "" if addressed.kept("open") in members.get(id_, ()) else id_)
+
+
+members = {row.id: row.members for row in rows}
+sort = board.sorted_by(addressed.kept("sort"), every)
+family = next((row for row in rows if addressed.kept("open") in row.members), None)
+if decision.verdict:
+    st.markdown(f"**{escaping.label(decision.verdict, 300)}**")
+table.show(
+    board.payload(
+        scoreboard.ordered(rows, *sort), shown, data.styles(), measure=fills, sort=sort,
+        opened=family.id if family else "",
+    ),
+    opens, lambda key: addressed.keep("sort", board.next_sort(addressed.kept("sort"), key, every)), measure,
+)  # fmt: skip
+with st.container(horizontal=True):
+    page.download(lambda: board.frame(rows, shown), "scoreboard")
+    page.link("app_pages/runs.py", "All runs and their settings", ":material/table_rows:")
+    page.link("app_pages/prompt_sets.py", "Prompt sets", ":material/checklist:")
+    page.link("app_pages/studies.py", "Reference figures", ":material/menu_book:")
+if family:
+    fine_tune.show(family, [by_id[one] for one in against])
+under_way.show()

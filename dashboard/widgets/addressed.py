@@ -1,0 +1,85 @@
+"""Choices that the address keeps by id, whatever they are called: a renamed model's link still shows that model.
+
+Streamlit's own binding writes the option as it is shown; a link then breaks at the first renaming. Older links, which
+name what they mean, are still understood, and one that means nothing here is told so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import streamlit as st
+
+from dashboard import escaping
+
+
+def one(
+    place: Any, label: str, options: Mapping[str, str], key: str, *, meant: Callable[[str], str] = str, **more: Any
+) -> str:
+    """A choice of one. options: what is shown, by id; the first is the default. meant: an older link's word as an id.
+
+    `place` is where it is drawn, e.g. a column. Raises: ValueError without options.
+    """
+    if not options:
+        raise ValueError(f"{label}: nothing to choose from")
+    _seeded(key, options, meant, several=False)
+    chosen = place.selectbox(
+        label, list(options), format_func=_shown(options), key=key, persist_state="session", **more
+    )
+    _write(key, [] if chosen == next(iter(options)) else [chosen])
+    return str(chosen)
+
+
+def several(
+    place: Any, label: str, options: Mapping[str, str], key: str, *, meant: Callable[[str], str] = str, **more: Any
+) -> list[str]:
+    """A choice of any number, by id; none is the default."""
+    _seeded(key, options, meant, several=True)
+    chosen = place.multiselect(label, list(options), format_func=_shown(options), key=key, **more)
+    _write(key, chosen)
+    return [str(one) for one in chosen]
+
+
+def _shown(options: Mapping[str, str]) -> Callable[[str], str]:
+    return lambda id_: options.get(id_, id_)
+
+
+def _seeded(key: str, options: Mapping[str, str], meant: Callable[[str], str], *, several: bool) -> None:
+    """Let the address say what is chosen when a page is first drawn; say which of its words mean nothing here."""
+    state = st.session_state
+    if key in state:
+        present = state[key] if several else [state[key]]
+        left = [one for one in present if one in options]
+        if left != list(present):
+            state[key] = left if several else (left[0] if left else next(iter(options)))
+        return
+    by_name = {name: id_ for id_, name in options.items()}
+    found: list[str] = []
+    unknown: list[str] = []
+    for word in st.query_params.get_all(key):
+        id_ = next((one for one in (word, by_name.get(word), meant(word)) if one in options), None)
+        (unknown if id_ is None else found).append(word if id_ is None else id_)
+    if found:
+        state[key] = found if several else found[0]
+    if unknown:
+        said = ", ".join(escaping.label(word, 60) for word in unknown[:5])
+        st.warning(f"The link names {said}, which is not here: it is left out.", icon=":material/link_off:")
+
+
+def _write(key: str, chosen: list[str]) -> None:
+    if st.query_params.get_all(key) != chosen:
+        if chosen:
+            st.query_params[key] = chosen
+        else:
+            st.query_params.pop(key, None)
+
+
+def kept(key: str) -> str:
+    """What the address keeps for a key that no widget has; empty without it."""
+    return str(st.query_params.get(key) or "")
+
+
+def keep(key: str, value: str) -> None:
+    """Have the address keep a value; an empty one is no longer kept."""
+    _write(key, [value] if value else [])
