@@ -50,6 +50,8 @@ class Foreseen:
     problems: tuple[str, ...]
     standing: tuple[Standing, ...] = ()
     """Those that are on this machine already."""
+    untold: tuple[str, ...] = ()
+    """Those of which nobody here knows what rows they were trained on."""
 
 
 def added(
@@ -88,14 +90,16 @@ def added(
 
 def foreseen(experiment: Experiment, store: Store, workspace: Workspace, progress: Progress) -> Foreseen:
     """What would become of the models of the file: checked, nothing registered and nothing downloaded."""
-    lines, problems, standing = [], [], list[Standing]()
+    lines, problems, standing, untold = [], [], list[Standing](), list[str]()
     for entry in experiment.models:
         try:
             if model := in_store(entry, store):
                 lines.append(f"{model.name}: in the store, {model.form} of {model.base}")
                 standing.append(Standing(model.form, workspace.resolve(model.base_path or model.path)))
+                untold += [] if model.form == "base" or trained_here(model, store) else [model.name]
             elif fetched := engines.to_fetch(entry.source):
                 lines.append(f"{fetched}; it is checked then")
+                untold.append(entry.name or entry.source)
             else:
                 for one in _add(entry, engines.find(entry.source), store, workspace, progress, dry_run=True):
                     where = one.found.path or one.found.source
@@ -107,9 +111,16 @@ def foreseen(experiment: Experiment, store: Store, workspace: Workspace, progres
                     elif one.form and one.weights:
                         standing.append(Standing(one.form, one.weights))
                     lines += [f"  {check.detail}" for check in one.checks if check.state == "note"]
+                    untold.append(one.name)
         except BakeoffError as error:
             problems.append(f"models: {' '.join(str(error).split())}")
-    return Foreseen(tuple(lines), tuple(problems), tuple(one for one in standing if one.form != "remote"))
+    here = tuple(one for one in standing if one.form != "remote")
+    return Foreseen(tuple(lines), tuple(problems), here, tuple(untold))
+
+
+def trained_here(model: Model, store: Store) -> bool:
+    """Whether the run behind a model was made by Bakeoff, so that its training rows are known."""
+    return model.run_id is not None and store.runs.get(model.run_id).origin == "measured"
 
 
 def in_store(entry: MadeElsewhere, store: Store) -> Model | None:

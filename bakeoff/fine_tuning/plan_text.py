@@ -46,9 +46,10 @@ def models_text(foreseen: Foreseen, experiment: Experiment) -> list[str]:
     lines = ["models made elsewhere:", *(f"  {line}" for line in foreseen.lines)]
     lines.append(f"  adapters and whole models in the formats {', '.join(wanted.forms)}; others as they are")
     lines.append(f"  measured by {', '.join(STAGES[name] for name in named) or 'nothing: name a measurement'}")
-    if "heldout" in wanted.measurements:
-        unknown = "whether others trained theirs on these held-out rows is not known here"
-        lines.append(f"  {unknown if experiment.data.sources else WITHOUT_ROWS}")
+    if "heldout" in wanted.measurements and not experiment.data.sources:
+        lines.append(f"  {WITHOUT_ROWS}")
+    elif "heldout" in wanted.measurements and foreseen.untold:
+        lines.append(f"  not known here: whether {', '.join(foreseen.untold)} was trained on these held-out rows")
     return lines
 
 

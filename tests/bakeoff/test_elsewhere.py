@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 
 from bakeoff.experiment.elsewhere import added, bases_of, foreseen
 from bakeoff.experiment.pipeline import fits, run_experiment
+from bakeoff.fine_tuning.plan_text import models_text
 from bakeoff.main import app
-from results import Model, Store, Workspace
+from results import Model, Run, Store, Workspace
 from tests.results import foreign
 from trainer import Experiment, miniature
 from trainer.experiment.reading import experiment_of
@@ -126,6 +127,21 @@ def test_a_plan_says_what_would_be_added_and_writes_nothing(tmp_path: Path) -> N
         assert line in done.stdout, done.stdout
     with Workspace(tmp_path / "workspace").store() as store:
         assert store.models.list() == [] and store.runs.list() == []
+
+
+def test_a_plan_names_the_models_of_which_nobody_knows_the_training_rows_and_no_others(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "workspace")
+    with workspace.store() as store:
+        for origin in ("measured", "imported"):
+            store.runs.add(Run(f"run-{origin}", origin, "e", "b", {}, 1, status="finished", origin=origin))
+            store.models.add(model(f"{origin}-one", "adapter", run_id=f"run-{origin}"))
+        store.models.add(model("b", "base"))
+        found = foreseen(experiment("measured-one", "imported-one", "b"), store, workspace, silent)
+        known = foreseen(experiment("measured-one", "b"), store, workspace, silent)
+    assert found.untold == ("imported-one",)
+    rows = experiment("measured-one", heldout={})
+    assert any("whether imported-one was trained on" in line for line in models_text(found, rows))
+    assert not any("trained on" in line for line in models_text(known, rows))
 
 
 @pytest.mark.slow

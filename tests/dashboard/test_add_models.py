@@ -29,7 +29,7 @@ def test_a_fine_tune_is_checked_added_and_chatted_with(
 ) -> None:
     folder = adapter(trainer.miniature("llama", tmp_path / "base"), tmp_path / "demo-rank8", 2)
     visit(page, f"{empty_address}/add_models")
-    assert page.get_by_role("button", name="Add", exact=True).is_disabled()
+    page.get_by_role("button", name="Add", exact=True, disabled=True).wait_for()  # drawn later than the heading
 
     ask(page, str(tmp_path / "nothing"), "Check")
     assert "There is nothing at" in newest(page, "failed")

@@ -86,7 +86,7 @@ def inspect_adapter(plan: Plan, wishes: Wishes, shelves: Shelves) -> None:
     except BakeoffError as refused:
         return checklist.refused("base", refused)
     plan.base, plan.parameters = base, layers.parameters
-    _check_base(base, wishes, checklist)
+    _check_base(base, wishes, checklist, plan.found.source)
     fit(adapter, layers, base.name, checklist)
     checklist.ok("scale", adapter.scale)
     try:
@@ -101,7 +101,7 @@ def inspect_adapter(plan: Plan, wishes: Wishes, shelves: Shelves) -> None:
     return None
 
 
-def _check_base(base: Base, wishes: Wishes, checklist: Checklist) -> None:
+def _check_base(base: Base, wishes: Wishes, checklist: Checklist, source: str) -> None:
     """How the base was found, whether it is the one that the adapter names, and what its bits are."""
     plain = sixteen_bit(base.named)
     if base.packed and base.path.is_dir() and wishes.base_quantization == "none":
@@ -123,7 +123,8 @@ def _check_base(base: Base, wishes: Wishes, checklist: Checklist) -> None:
         checklist.note(
             "quantization",
             f"It was trained over a 4-bit copy, {base.named}; the 16-bit base is used.",
-            "For the dequantized one: --base-quantization nf4",
+            "For the dequantized one: --base-quantization nf4. To have both measured on rows of yours and the better "
+            f"said: bakeoff run FILE, with `models: [{source}]` and `data: {{sources: [ROWS]}}` in it",
         )
 
 
