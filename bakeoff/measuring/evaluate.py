@@ -85,7 +85,7 @@ def evaluate(
     engine: EngineOption = None,
     forms: FormsOption = None,
     url: UrlOption = "",
-    rescore: Annotated[bool, typer.Option(help="Run the stored answers (again) and generate none.")] = False,
+    rescore: Annotated[bool, typer.Option(help="Judge the stored answers (again) and ask no model.")] = False,
     extract: ExtractOption = False,
     before_solution: BeforeOption = None,
     check: CheckOption = None,
@@ -139,22 +139,22 @@ def _evaluate(
 ) -> None:  # fmt: skip
     """Choose the models, measure them and print their scores; or show what would be asked."""
     import evaluator
-    from bakeoff.measuring.question_sets import asked_for, show_questions
+    from bakeoff.measuring.question_sets import asked_for, rescored, show_questions
     from bakeoff.progress import drawn
     from bakeoff.writing import writable
     from results import form_costs
 
     place = writable(workspace)
     with place.store() as store, drawn() as progress:
-        questions = asked_for(
-            told.benchmark, told.wishes, store, told.dry_run or told.own != _USUAL, told.rule is not None
-        )
+        questions = asked_for(told.benchmark, told.wishes, store, told.dry_run or told.own != _USUAL)
         chosen = evaluator.choose_models(store, place, names, () if told.dry_run else forms, url)
         benchmark = questions.name if questions else told.benchmark
         if questions is not None and told.dry_run:
             show_questions(questions, {**settings, **told.own}, chosen, told.json)
             return
-        if questions is not None:
+        if questions is not None and told.rule is not None:
+            found = rescored(chosen, questions, store, bool(told.own["skip_bad"]), told.json)
+        elif questions is not None:
             own = {**settings, **told.own}
             found = evaluator.evaluate_questions(chosen, questions, store, place, own, progress)
         elif told.rule is not None:
@@ -166,7 +166,7 @@ def _evaluate(
         known = {one.id: one for one in store.models.list()}
         costs = {one.model: one for one in form_costs(store, benchmark, chosen)} if forms else {}
     _print(found, known, costs, told.json)
-    if told.rule is not None and not told.json:
+    if told.rule is not None and questions is None and not told.json:
         _print_rules(found, known)
 
 
@@ -238,8 +238,8 @@ def _rows(
     for one in found:
         name = known[one.model_id].name
         about = {"model": name, "subset": one.subset, "engine": engine_words(known[one.model_id], one)}
-        about |= {key: one.details[key] for key in ("extraction", "labels", "notes") if key in one.details}
-        if one.status == "unscored":
+        about |= {key: one.details[key] for key in ("extraction", "labels", "notes", "changes") if key in one.details}
+        if one.status in ("unscored", "failed"):
             rows.append({**about, **dict.fromkeys(SCORE), "status": one.status, "reason": one.reason})
         for score in one.scores:
             row = {**about, **dataclasses.asdict(score)}

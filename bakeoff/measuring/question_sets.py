@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from evaluator import QuestionSet, Wishes
-    from results import Model, Store
+    from results import Evaluation, Model, Store
 
 PROMPTS_SHOWN = 3
 BAD_SHOWN = 20
@@ -20,9 +20,7 @@ def wishes_of(question: str, answer: str, check: str | None) -> Wishes | None:
     return evaluator.Wishes(question, answer, check) if question or answer or check else None
 
 
-def asked_for(
-    benchmark: str, wishes: Wishes | None, store: Store, own_options: bool, rescore: bool
-) -> QuestionSet | None:
+def asked_for(benchmark: str, wishes: Wishes | None, store: Store, own_options: bool) -> QuestionSet | None:
     """The question set that a benchmark is; None for any other, for which the options of question sets are refused.
 
     Raises: ModelUnmeasurable, BenchmarkUnreadable.
@@ -35,9 +33,44 @@ def asked_for(
             f"{benchmark} is no file of your own questions: --check, --question, --answer, --choices, --dry-run and "
             "--skip-bad are for those"
         )
-    if questions is not None and rescore:
-        raise evaluator.ModelUnmeasurable(f"{benchmark} is checked as it is asked: leave --rescore out")
     return questions
+
+
+def rescored(
+    models: Sequence[Model], questions: QuestionSet, store: Store, skip_bad: bool, as_json: bool
+) -> list[Evaluation]:
+    """Check the stored replies again; says what changed, item by item, to people here, else in the details."""
+    import dataclasses
+
+    import evaluator
+    from bakeoff.listing import output, printable
+
+    found = evaluator.rescore_questions(models, questions, store, skip_bad)
+    names = {model.id: model.name for model in models}
+    for one in () if as_json else found:
+        changes = [
+            f"  {change.item}{f' sample {change.sample}' if change.sample else ''}: {change.was} → {change.now}: "
+            f"{' '.join(change.answer.split())[:ANSWER_SHOWN]}"
+            for change in one.changes[:CHANGES_SHOWN]
+        ]
+        if len(one.changes) > CHANGES_SHOWN:
+            changes.append(f"  and {len(one.changes) - CHANGES_SHOWN} more: --json lists all")
+        for line in (f"{names[one.evaluation.model_id]}: {one.sentence}", *changes):
+            output().print(printable(line), markup=False, highlight=False, soft_wrap=True)
+    return [
+        dataclasses.replace(
+            one.evaluation,
+            details={**one.evaluation.details, "changes": [dataclasses.asdict(change) for change in one.changes]},
+        )
+        for one in found
+    ]
+
+
+CHANGES_SHOWN = 20
+"""Changed verdicts that are printed."""
+
+ANSWER_SHOWN = 80
+"""Characters of an answer beside its changed verdict."""
 
 
 def show_questions(questions: QuestionSet, settings: Mapping[str, Any], models: Sequence[Model], as_json: bool) -> None:

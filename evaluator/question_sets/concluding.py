@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -15,11 +16,12 @@ from engines import Generated
 from evaluator import recording
 from evaluator.extraction.extract import extract_code
 from evaluator.humaneval.pass_at_k import scores_of
-from evaluator.humaneval.scoring import Scorer
+from evaluator.humaneval.scoring import Scorer, ScoringSettings
 from evaluator.question_sets.checking.programs import task_of
 from evaluator.question_sets.checking.replies import plain
 from evaluator.question_sets.checking.verdicts import judged
 from evaluator.question_sets.items import Check, Item, QuestionSet
+from evaluator.sandbox.bubblewrap import sandbox_available
 from evaluator.tasks.contamination import clean_tasks
 from evaluator.tasks.samples import Answer
 from results import Evaluation, Outcome, Score, Store, short_repr
@@ -97,6 +99,19 @@ def run(outcomes: Sequence[Outcome], items: Mapping[str, Item], scorer: Scorer) 
         told = {"message": one.message, "cpu_seconds": one.cpu_seconds, "code": answer.code}
         found[place] = replace(outcome, verdict=verdict, details={**outcome.details, **told})
     return found
+
+
+@contextmanager
+def sandboxed(items: Sequence[Item]) -> Iterator[Callable[[Sequence[Outcome]], list[Outcome]] | None]:
+    """What gives outcomes that wait the verdicts on their programs; None where no item asks for one, or nothing can be
+    run in isolation."""
+    tasks = [task_of(item, check) for item in items for check in item.checks if check.kind == "code"]
+    if not tasks or not sandbox_available()[0]:
+        yield None
+        return
+    by_id = {item.id: item for item in items}
+    with Scorer(tasks, ScoringSettings(before_solution="imports", calibrate=False)) as scorer:
+        yield lambda outcomes: run(outcomes, by_id, scorer)
 
 
 def conclude(evaluation_id: str, questions: QuestionSet, store: Store, more: Mapping[str, Any]) -> Evaluation:

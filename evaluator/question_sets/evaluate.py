@@ -7,7 +7,7 @@ Try: bakeoff evaluate demo-rank8 --benchmark mine.csv --dry-run
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,12 +17,10 @@ from evaluator import recording
 from evaluator.asking.measurement import Asking, Judge, measure_by
 from evaluator.asking.prompts import Prompting
 from evaluator.asking.questions import Question
-from evaluator.errors import BenchmarkUnreadable
-from evaluator.humaneval.scoring import Scorer, ScoringSettings
-from evaluator.question_sets.checking.programs import task_of
-from evaluator.question_sets.concluding import conclude, outcome_of, run, waits
+from evaluator.question_sets.concluding import conclude, outcome_of, sandboxed, waits
 from evaluator.question_sets.items import Item, QuestionSet
 from evaluator.question_sets.likelihood import evaluate_likelihood
+from evaluator.question_sets.measured import measured_items, remember
 from evaluator.question_sets.settings import (
     QuestionSettings,
     continued,
@@ -34,11 +32,7 @@ from evaluator.question_sets.settings import (
     turns_of_chat,
 )
 from evaluator.sandbox.bubblewrap import sandbox_available
-from evaluator.tasks.subsets import choose_tasks
-from results import Evaluation, Model, Outcome, Progress, Report, Store, Workspace
-
-BAD_NAMED = 5
-"""Bad items that a refusal names."""
+from results import Evaluation, Model, Outcome, Progress, Store, Workspace
 
 
 def evaluate_questions(
@@ -116,52 +110,3 @@ class Questions:
             with self.judging() as judge:
                 recording.add(store, evaluation.id, judge(waiting))
         return conclude(evaluation.id, replace(self.set, items=self.items), store, details)
-
-
-@contextmanager
-def sandboxed(items: Sequence[Item]) -> Iterator[Callable[[Sequence[Outcome]], list[Outcome]] | None]:
-    """What gives outcomes that wait the verdicts on their programs; None where no item asks for one, or nothing can be
-    run in isolation."""
-    tasks = [task_of(item, check) for item in items for check in item.checks if check.kind == "code"]
-    if not tasks or not sandbox_available()[0]:
-        yield None
-        return
-    by_id = {item.id: item for item in items}
-    with Scorer(tasks, ScoringSettings(before_solution="imports", calibrate=False)) as scorer:
-        yield lambda outcomes: run(outcomes, by_id, scorer)
-
-
-def measured_items(questions: QuestionSet, chosen: QuestionSettings) -> tuple[list[Item], str]:
-    """The items to measure, and what is said of them where not all are.
-
-    Raises: BenchmarkUnreadable for bad items, unless they are to be skipped, and for a set without any item.
-    """
-    bad = questions.bad
-    if bad and not chosen.skip_bad and not questions.published:
-        named = "; ".join(f"{one.where}: {one.reason}" for one in bad[:BAD_NAMED])
-        more = f"; and {len(bad) - BAD_NAMED} more" if len(bad) > BAD_NAMED else ""
-        raise BenchmarkUnreadable(
-            f"{len(bad)} of {len(bad) + len(questions.items)} items of {questions.name} cannot be read: {named}{more}. "
-            "Mend them, or measure without them: --skip-bad (skip_bad: true)"
-        )
-    if not questions.items:
-        raise BenchmarkUnreadable(f"{questions.name} has no item that can be read")
-    items, label = choose_tasks(questions.items, chosen.tasks)
-    label = label.replace("tasks", "items")
-    if bad:
-        label = f"{label or f'{len(items)} items'}, without {len(bad)} that cannot be read"
-    return items, label
-
-
-def remember(questions: QuestionSet, store: Store) -> None:
-    """Keep where a set lies, so that it is found by its name."""
-    payload = {"file": questions.path, "format": questions.format, "items": len(questions.items)}
-    payload |= {"published": dict(questions.published)} if questions.published else {}
-    if questions.path:
-        store.reports.put(
-            Report(
-                questions.name,
-                "question_set",
-                {**payload, "sha256": questions.digest, "wishes": dict(questions.wishes)},
-            )
-        )

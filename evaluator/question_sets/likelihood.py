@@ -105,7 +105,7 @@ def _measure(
         outcomes = []
         for item, (prompt, pairs) in zip(batch, read, strict=True):
             nats = [float(next(losses)[-count:].double().sum()) for _, count in pairs]
-            outcomes.append(_outcome(item, prompt, nats))
+            outcomes.append(chosen_of(item, prompt, nats))
         recording.add(store, evaluation.id, outcomes)
         yield len(items) - len(left) + start + len(batch)
 
@@ -138,7 +138,7 @@ def _ids(engine: HuggingFaceEngine, text: str) -> list[int]:
     return ids
 
 
-def _outcome(item: Item, prompt: str, nats: Sequence[float]) -> Outcome:
+def chosen_of(item: Item, prompt: str, nats: Sequence[float]) -> Outcome:
     wanted = item.checks[0].wanted
     rounded = [round(one, 6) for one in nats]
     details: dict[str, Any] = {"prompt": prompt, "nats_of_choices": rounded, "choices": list(item.choices)}

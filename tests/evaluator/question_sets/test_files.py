@@ -129,7 +129,7 @@ def test_files_outside_of_the_folder_are_not_read(tmp_path: Path) -> None:
 
 
 def test_a_set_that_was_measured_is_found_by_its_name(tmp_path: Path) -> None:
-    from evaluator.question_sets.evaluate import remember
+    from evaluator.question_sets.measured import remember
 
     store = Store(f"sqlite:///{tmp_path / 'results.db'}")
     path = by_name("plain.csv").write(tmp_path)
