@@ -8,14 +8,13 @@ Not here: which fields a row must have (`evaluator.tasks.benchmarks`, `evaluator
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from results import json_lines, open_file, parse_json, read_bytes, read_text, text_lines
+from results import LARGEST_BYTES, json_lines, open_file, parquet_batches, parse_json, read_bytes, read_text, text_lines
 from results.errors import BakeoffError, FileUnreadable
 
 SHAPE = "The file is read as JSON Lines (one object on each line) or as one JSON array"
@@ -98,10 +97,15 @@ def _is_json(line: str, path: Path) -> bool:
 
 def _parquet_rows(path: Path, refusal: type[BakeoffError]) -> Iterator[tuple[str, Any]]:
     import pyarrow
-    import pyarrow.parquet
 
+    number = size = 0
     try:
-        rows = pyarrow.parquet.read_table(io.BytesIO(read_bytes(path))).to_pylist()
-    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        for batch in parquet_batches(path, read_bytes(path)):
+            if (size := size + batch.nbytes) > LARGEST_BYTES:
+                raise refusal(f"{path} unpacks to more than {LARGEST_BYTES >> 20} MiB: split it")
+            batch.validate(full=True)  # damaged offsets would be followed into foreign memory
+            for row in batch.to_pylist():
+                number += 1
+                yield f"{path}, row {number}", row
+    except (FileUnreadable, pyarrow.ArrowException, ValueError, OverflowError) as error:
         raise refusal(f"Cannot read {path} as Parquet: {str(error).splitlines()[0][:200]}") from error
-    yield from ((f"{path}, row {number}", row) for number, row in enumerate(rows, 1))

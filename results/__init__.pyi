@@ -79,7 +79,9 @@ from .export import FORMATS as FORMATS, export_table as export_table, neutral as
 from .files.documents import json_lines as json_lines, read_json as read_json, read_yaml as read_yaml
 from .files.locks import lock_is_held as lock_is_held, take_lock as take_lock
 from .files.making import making as making
+from .files.parquet import parquet_batches as parquet_batches
 from .files.reading import (
+    LARGEST_BYTES as LARGEST_BYTES,
     below as below,
     file_start as file_start,
     is_there as is_there,

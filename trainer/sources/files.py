@@ -7,11 +7,11 @@ What a row means is `trainer.sources.formats`' business, what a file is written 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from results import FileUnreadable, file_start
+from results import FileUnreadable, file_start, parquet_batches
 from trainer.errors import DataInvalid
 from trainer.experiment.schema import Source
 from trainer.sources.documents import (
@@ -227,13 +227,11 @@ def _why(text: str) -> str:
 
 def _parquet_rows(path: Path) -> Rows:
     import pyarrow as pa
-    import pyarrow.parquet as parquet
 
     try:
-        file = parquet.ParquetFile(path)
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise DataInvalid(f"{path} is not a Parquet file: {_one_line(error)}") from error
-    yield from _batches(path, file.iter_batches(1024), pa)
+        yield from _rows_of(path, parquet_batches(path), pa)
+    except FileUnreadable as error:
+        raise DataInvalid(str(error)) from error
 
 
 def _arrow_rows(path: Path) -> Rows:
@@ -242,12 +240,12 @@ def _arrow_rows(path: Path) -> Rows:
     try:
         with pa.OSFile(str(path)) as file:
             reader = pa.ipc.open_stream(file)
-            yield from _batches(path, iter(reader), pa)
+            yield from _rows_of(path, reader, pa)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise DataInvalid(f"{path} is not an Arrow stream: {_one_line(error)}") from error
 
 
-def _batches(path: Path, batches: Iterator[Any], pa: Any) -> Rows:
+def _rows_of(path: Path, batches: Iterable[Any], pa: Any) -> Rows:
     """Yield the rows of Arrow batches."""
     number = 0
     try:
