@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from results.analysis import statistics, wording
-from results.analysis.findings import Comparison, Contrast, LatencyRatio
+from results.analysis.findings import Comparison, Contrast, LatencyRatio, Method
 from results.analysis.measurements import (
     QUALITY,
     Quality,
@@ -29,6 +29,7 @@ from results.analysis.measurements import (
     quality_shelf,
 )
 from results.analysis.paired import PairedDifference, paired_numbers, paired_ratios, paired_verdicts
+from results.analysis.racing.betting import raced_numbers, raced_verdicts
 from results.analysis.snapshot import Reading
 from results.errors import NotFound
 from results.records import Evaluation, Model
@@ -43,6 +44,7 @@ Timings = Mapping[str, Sequence[tuple[int, Mapping[str, float]]]]
 ASSUMED = {
     "mcnemar": "new tasks behave as these did: the same difference, the same share that just one model passes",
     "sign flips": "new items behave as these did: the same mean difference, the same spread",
+    "bets": "new items behave as these did, and are looked at once, when all are answered",
     "newcombe": "the two are independent of one another; fine-tunes of one base agree more often and need fewer tasks",
 }
 
@@ -78,10 +80,11 @@ def contrast(a: Quality, b: Quality, items: Sequence[str] | None = None) -> Cont
     found = paired(a, b, first, second, sizes)
     scale = 1.0 if sizes is None else len(sizes) / (sizes.sum() * math.log(2))
     counted = a.yes_or_no and b.yes_or_no
+    method: Method = "bets" if _most(a, b) else "mcnemar" if counted else "sign flips"
     both, only_a, only_b, neither = _passed(first, second) if counted else (None, None, None, None)
     return Contrast(
         metric=QUALITY["heldout"] if not higher else "pass@1" if counted else a.metric,
-        method="mcnemar" if counted else "sign flips",
+        method=method,
         items=len(shared),
         value_a=float(first.mean() * scale),
         value_b=float(second.mean() * scale),
@@ -96,18 +99,35 @@ def contrast(a: Quality, b: Quality, items: Sequence[str] | None = None) -> Cont
         items_needed=statistics.tasks_to_separate(found.value, found.differing / len(shared))
         if counted
         else statistics.items_to_separate(first - second),
-        assumption=ASSUMED["mcnemar" if counted else "sign flips"],
+        assumption=ASSUMED[method],
         too_few=found.too_few,
     )
 
 
 def paired(a: Quality, b: Quality, first: Floats, second: Floats, sizes: Floats | None) -> PairedDifference:
-    """a minus b, by the test that fits: first, second (items,) and, of rows of bits per byte, their bytes (rows,)."""
+    """a minus b, by the test that fits: first, second (items,) and, of rows of bits per byte, their bytes (rows,).
+
+    Where a race may have stopped either, by one that holds at every look.
+    """
     if sizes is not None:
         return paired_ratios(first, second, sizes)
-    if a.yes_or_no and b.yes_or_no:
-        return paired_verdicts(*_passed(first, second))
-    return paired_numbers(first, second)
+    counted, most = a.yes_or_no and b.yes_or_no, _most(a, b)
+    if most:
+        counts = _passed(first, second) if counted else None
+        return raced_verdicts(*counts, most=most) if counts else raced_numbers(first, second, most)
+    return paired_verdicts(*_passed(first, second)) if counted else paired_numbers(first, second)
+
+
+def _most(a: Quality, b: Quality) -> int:
+    """The most items of a race that either ran, which may have stopped for what was seen; 0 where neither did."""
+    return max((entry.most for entry in (a.entry, b.entry) if entry is not None), default=0)
+
+
+def shared_with_left(a: Quality, b: Quality) -> list[str] | None:
+    """The items that both have, sorted, where either left a race and has fewer than all; None for any other pair."""
+    if not (a.left or b.left) or not a.items or not b.items:
+        return None
+    return sorted(a.items.keys() & b.items.keys())
 
 
 def _passed(first: Floats, second: Floats) -> tuple[int, int, int, int]:

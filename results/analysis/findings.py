@@ -13,7 +13,7 @@ from results.analysis.json_values import plain
 ALPHA = 0.05
 """Two models are told apart by a p-value of at most this."""
 
-Method = Literal["mcnemar", "sign flips", "newcombe"]
+Method = Literal["mcnemar", "sign flips", "newcombe", "bets"]
 
 EVERYTHING = "*"
 """Stands for the experiment of a question that is about all models of the store."""
@@ -202,6 +202,22 @@ class Missing:
 
 
 @dataclass(frozen=True)
+class Raced:
+    """What a race made of one model: `results.analysis.racing`."""
+
+    items: int
+    """Items that it was asked."""
+    most: int
+    """Items of the race at most."""
+    models: int
+    """How many raced."""
+    left: Literal["worse", "budget"] | None
+    """Why it left before the end: shown to be worse than another, or lowest when a share of the budget was spent."""
+    p_value: float
+    """That of "no other is better than it", adjusted over the race, when it left."""
+
+
+@dataclass(frozen=True)
 class Candidate:
     """A model, its figures, and what became of it."""
 
@@ -226,6 +242,8 @@ class Candidate:
     on_front: bool = False
     tied: bool = False
     """Whether it is tied with the best; true of the best itself."""
+    raced: Raced | None = None
+    """The race that it was measured in; None where all that was asked for was measured."""
 
 
 @dataclass(frozen=True)

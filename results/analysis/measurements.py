@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from results.analysis.findings import Missing
+from results.analysis.racing.entry import Entry
 from results.analysis.snapshot import Reading
 from results.records import Evaluation, Model, Outcome, Score, ScoreRow, Verdict
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 FREE_SETTINGS = frozenset(
     [
         *("batch_size", "cache", "device", "dtype", "engine", "parallel", "slots", "threads", "workers"),
-        *("benchmark_sha256", "k", "limit", "repetitions", "subset", "tasks"),
+        *("benchmark_sha256", "k", "limit", "race", "repetitions", "subset", "tasks"),
     ]
 )
 """Settings that may differ between comparable evaluations: how it was computed (the form that ships decides the
@@ -98,6 +99,17 @@ class Quality:
         """What answered, in words; empty where it was not recorded."""
         return engine_words(self.model, self.evaluation)
 
+    @property
+    def entry(self) -> Entry | None:
+        """The race that it was measured in, if any."""
+        return Entry.of(self.evaluation)
+
+    @property
+    def left(self) -> bool:
+        """Whether it left a race before the end: what it was not asked is no gap in it."""
+        entry = self.entry
+        return entry is not None and entry.left is not None
+
 
 @dataclass(frozen=True)
 class Shelf:
@@ -109,7 +121,7 @@ class Shelf:
     missing: Mapping[str, Missing]
     """Why the others have nothing to compare, by model id."""
     common: tuple[str, ...] = ()
-    """Items that all of `found` with outcomes share, sorted."""
+    """Items that all of `found` with outcomes share, sorted; without those who left a race, which have a part."""
 
     @property
     def metric(self) -> str:
@@ -344,16 +356,19 @@ def _with_common(shelf: Shelf) -> Shelf:
     for model_id, size in sizes.items():
         if not size:
             set_aside(model_id, "has neither outcomes nor a score: ")
-        elif size < most / 2:
+        elif size < most / 2 and not found[model_id].left:
             set_aside(model_id, f"measured on {size} items where others have {most}: ")
-    own = [one.items.keys() for one in found.values() if one.items]
-    if all(keys == own[0] for keys in own):  # the usual case, in a hundredth of the time
+    stayed = {id_: one for id_, one in found.items() if not one.left} or found
+    own = [one.items.keys() for one in stayed.values() if one.items]
+    if all(keys == own[0] for keys in own) and len(stayed) == len(found):  # usual, and a hundredth of the time
         return Shelf(shelf.benchmark, found, missing, tuple(sorted(own[0])) if own else ())
-    items = {id_: frozenset(one.items) for id_, one in found.items() if one.items}
+    items = {id_: frozenset(one.items) for id_, one in stayed.items() if one.items}
     for model_id in _apart(items):
         set_aside(model_id, f"shares too few of its {len(items[model_id])} items with the others: ")
     sets = [items[id_] for id_ in found if id_ in items]
     common = frozenset.intersection(*sets) if sets else frozenset()
+    for model_id in [id_ for id_ in found if id_ not in stayed and not common & found[id_].items.keys()]:
+        set_aside(model_id, "shares none of its items with the others: ")
     return Shelf(shelf.benchmark, found, missing, tuple(sorted(common)))
 
 

@@ -120,17 +120,23 @@ def choose(
     costs: Mapping[str, Cost],
     margin: float,
     any_cost: bool = False,
+    beaten: Mapping[str, float] | None = None,
 ) -> Choice:
     """The verdict over models in `order`, best score first; `lead(a, b)` tells how far a is ahead of b.
 
     `margin` is in the unit of the leads. any_cost: a tie is asked of dearer models too, because something other than
-    cost will choose among those that tie. Raises: ValueError without models or for a margin that is not positive.
+    cost will choose among those that tie. beaten: who a race has shown not to be the best, last in `order`, and the
+    adjusted p-value: they are behind, and need no more comparing.
+    Raises: ValueError without models or for a margin that is not positive.
     """
     if not order or not margin > 0:
         raise ValueError(f"a choice needs models and a margin above 0: {list(order)}, {margin}")
+    lost = {one: Place(True, p_value) for one, p_value in (beaten or {}).items() if one in order[1:]}
+    everyone, order = len(order), [one for one in order if one not in lost]
     best, others = order[0], list(order[1:])
     if not others:
-        return Choice("only one", best, best, margin, {best: Place(within=True)})
+        kind: Kind = "ship" if lost else "only one"
+        return Choice(kind, best, best, margin, {best: Place(within=True), **lost})
     to_best = {one: lead(best, one) for one in others}
     cheaper = [
         one for one, found in to_best.items()
@@ -139,7 +145,7 @@ def choose(
     family = max(1, len(cheaper))
     tails = {best: ALPHA / 2, **dict.fromkeys(cheaper, ALPHA / 2 / family)}
     within = [one for one, tail in tails.items() if _within(one, order, lead, margin, tail)]
-    places = {best: Place(), **_places(to_best)}
+    places = {best: Place(), **_places(to_best, everyone), **lost}
     for one in within:
         bound, _ = _behind_at_most(one, order, lead, tails[one])
         places[one] = dataclasses.replace(places[one], within=True, behind_at_most=bound)
@@ -171,8 +177,8 @@ def _behind_at_most(one: str, order: Sequence[str], lead: Callable[[str, str], L
     return bound, hardest
 
 
-def _places(to_best: Mapping[str, Lead]) -> dict[str, Place]:
-    """Who is behind the best.
+def _places(to_best: Mapping[str, Lead], models: int) -> dict[str, Place]:
+    """Who is behind the best of so many models.
 
     All are if each comparison alone says so. Else step by step: the smallest p times the number of pairs of models,
     then without that model: the best was picked after looking at all, which amounts to comparing all with all.
@@ -180,7 +186,7 @@ def _places(to_best: Mapping[str, Lead]) -> dict[str, Place]:
     if all(_ahead(found) and found.p_value <= ALPHA for found in to_best.values()):
         return {one: Place(True, found.p_value) for one, found in to_best.items()}
     places: dict[str, Place] = {}
-    left, running, shown = len(to_best) + 1, 0.0, True
+    left, running, shown = models, 0.0, True
     for one in sorted(to_best, key=lambda name: to_best[name].p_value):
         found = to_best[one]
         running = max(running, min(1.0, found.p_value * left * (left - 1) / 2))

@@ -20,10 +20,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from results.analysis import statistics
-from results.analysis.comparison import contrast, contrast_counts
+from results.analysis.comparison import contrast, contrast_counts, shared_with_left
 from results.analysis.deciding import recommendation
 from results.analysis.deciding.choice import Choice, Cost, choose
-from results.analysis.deciding.leads import TotalsLead, leads
+from results.analysis.deciding.leads import TotalsLead, beaten, leads
 from results.analysis.deciding.question import asked, measures_of
 from results.analysis.findings import (
     MARGIN,
@@ -36,6 +36,7 @@ from results.analysis.findings import (
     Limits,
     Missing,
     Question,
+    Raced,
     Tie,
 )
 from results.analysis.measurements import (
@@ -49,6 +50,7 @@ from results.analysis.measurements import (
     quality_shelf,
     score_of,
 )
+from results.analysis.racing.betting import raced_mean
 from results.analysis.snapshot import Reading
 from results.records import Evaluation, Model
 
@@ -163,11 +165,13 @@ def _judged(
         return _Judged(shelf, len(dirty), None, {})
     best = next(one for one in compared if one.model_id == order[0])
     costs = {id_: Cost(costed[id_].bytes, costed[id_].answer_seconds) for id_ in order}
-    choice = choose(order, leads(shelf), costs, _margin(margin, benchmark, best.quality), any_cost)
+    allowed = _margin(margin, benchmark, best.quality)
+    choice = choose(order, leads(shelf), costs, allowed, any_cost, beaten(reading, shelf))
     contrasts = {}
     for one in order[1:]:
         a, b = shelf.found[order[0]], shelf.found[one]
-        found = contrast(a, b, shelf.common if a.items and b.items else None)
+        common = shared_with_left(a, b) or shelf.common
+        found = contrast(a, b, common if a.items and b.items else None)
         if found is not None:
             contrasts[one] = found
     return _Judged(shelf, len(dirty), choice, contrasts)
@@ -236,9 +240,11 @@ def _ordered(candidates: Iterable[Candidate], benchmark: str) -> list[str]:
     return [one.model_id for one in sorted(candidates, key=lambda one: _rank(one, benchmark))]
 
 
-def _rank(one: Candidate, benchmark: str) -> tuple[bool, float, float, float, str]:
+def _rank(one: Candidate, benchmark: str) -> tuple[bool, bool, float, float, float, str]:
+    """Who left a race comes after those that stayed: its score is one of fewer items."""
     goodness = _goodness(one.quality.value, benchmark) if one.quality else 0.0
-    return one.quality is None, -goodness, one.bytes or math.inf, one.answer_seconds or math.inf, one.identity
+    gone = one.raced is not None and one.raced.left is not None
+    return one.quality is None, gone, -goodness, one.bytes or math.inf, one.answer_seconds or math.inf, one.identity
 
 
 def _measured(
@@ -308,7 +314,8 @@ def _with_quality(candidate: Candidate, shelf: Shelf) -> Candidate:
             return candidate
         missing = (*candidate.missing, why) if why.run else candidate.missing
         return dataclasses.replace(candidate, reasons=(*candidate.reasons, why.reason), missing=missing)
-    figure = quality_figure(quality, shelf.common)
+    entry = quality.entry
+    figure = quality_figure(quality, sorted(quality.items) if quality.left else shelf.common)
     stored = score_of(quality.evaluation, quality.metric)
     everything = None
     if stored is not None and figure is not None and stored.n != figure.n:
@@ -317,7 +324,8 @@ def _with_quality(candidate: Candidate, shelf: Shelf) -> Candidate:
             stored.metric, stored.value, stored.low, stored.high, stored.n, evaluation.subset, evaluation.id,
             evaluation.origin,
         )  # fmt: skip
-    return dataclasses.replace(candidate, quality=figure, quality_all=everything)
+    raced = Raced(entry.items, entry.most, entry.models, entry.left, entry.p_value) if entry else None
+    return dataclasses.replace(candidate, quality=figure, quality_all=everything, raced=raced)
 
 
 def quality_figure(quality: Quality, common: Sequence[str]) -> Figure | None:
@@ -326,7 +334,10 @@ def quality_figure(quality: Quality, common: Sequence[str]) -> Figure | None:
     if total is None:
         return None
     low, high = total.low, total.high
-    if quality.yes_or_no:
+    if quality.entry is not None and quality.items:
+        spread = raced_mean([quality.items[item] for item in common], quality.entry.most)
+        low, high = spread.low, spread.high
+    elif quality.yes_or_no:
         low, high = statistics.wilson_interval(round(total.value * total.n), total.n)
     elif quality.items and len(common) > 1:
         values = [quality.items[item] for item in common]

@@ -4,6 +4,7 @@ verdicts   one answer an item, right or wrong      `paired.paired_verdicts`
 shares     several answers, or graded ones         `paired.paired_numbers`
 nats       held-out rows                           `paired.paired_ratios`, turned round: fewer bits are ahead
 totals     no outcomes of one of the two           `TotalsLead`, unpaired: conservative for shared items
+raced      either may have stopped for what was seen  `racing.betting`, on the items that both were asked
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from results.analysis import statistics
-from results.analysis.comparison import paired
+from results.analysis.comparison import paired, shared_with_left
 from results.analysis.deciding.choice import Lead
 from results.analysis.measurements import Quality, Shelf
+from results.analysis.racing.entry import Entry
+from results.analysis.snapshot import Reading
 
 
 @dataclass(frozen=True)
@@ -73,18 +76,49 @@ class TotalsLead:
 def leads(shelf: Shelf) -> Callable[[str, str], Lead]:
     """The function that tells how far one model of the shelf is ahead of another, each pair computed once.
 
-    a, b are ids of `shelf.found`. Common items are the shelf's; a pair without outcomes is judged by totals.
+    a, b are ids of `shelf.found`. Common items are the shelf's, or, of one that left a race, those that the pair has; a
+    pair without outcomes is judged by totals.
     """
-    rows = {id_: _row(quality, shelf.common) for id_, quality in shelf.found.items() if quality.items}
+    rows = {id_: _row(one, shelf.common) for id_, one in shelf.found.items() if one.items and not one.left}
     sizes = _sizes(shelf)
     known: dict[tuple[str, str], Lead] = {}
 
     def lead(a: str, b: str) -> Lead:
         if (a, b) not in known:
-            known[a, b] = _lead(shelf.found[a], shelf.found[b], rows.get(a), rows.get(b), sizes)
+            one, two = shelf.found[a], shelf.found[b]
+            known[a, b] = _of_own(one, two) or _lead(one, two, rows.get(a), rows.get(b), sizes)
         return known[a, b]
 
     return lead
+
+
+def beaten(reading: Reading, shelf: Shelf) -> dict[str, float]:
+    """Who is shown by a race not to be the best of `shelf`, and the adjusted p-value, by model id.
+
+    A race shows that *some* other of it is better. It says so of the models asked about where it is over and they hold
+    all of its models that it did not show to be worse.
+    """
+    entries = {id_: entry for id_, one in shelf.found.items() if (entry := one.entry)}
+    worse = {id_: entry for id_, entry in entries.items() if entry.left == "worse"}
+    if not worse:
+        return {}
+    races: dict[str, dict[str, Entry]] = {}
+    for evaluation in reading.evaluations(benchmark=shelf.benchmark):
+        entry = Entry.of(evaluation) if evaluation.status == "finished" else None
+        if entry is not None:
+            races.setdefault(entry.race, {})[evaluation.model_id] = entry
+    settled = {
+        race for race, of in races.items()
+        if len(of) == next(iter(of.values())).models
+        and all(id_ in shelf.found for id_, entry in of.items() if entry.left != "worse")
+    }  # fmt: skip
+    return {id_: entry.p_value for id_, entry in worse.items() if entry.race in settled}
+
+
+def _of_own(a: Quality, b: Quality) -> Lead | None:
+    """The lead where either left a race, on the items that both were asked; None for all other pairs."""
+    shared = shared_with_left(a, b)
+    return None if shared is None else paired(a, b, _row(a, shared), _row(b, shared), None)
 
 
 def _lead(

@@ -10,6 +10,7 @@ import shlex
 from typing import Any
 
 from results.analysis.deciding.choice import POWER
+from results.analysis.deciding.raced_words import gone, least_certain, race_text, raced_standing, shown_worse
 from results.analysis.findings import MARGIN, Candidate, Change, Decision, Question, Standing, Tie
 from results.analysis.measurements import engines_said
 from results.analysis.wording import NAMES, escaped, figure_text, interval, limit_text, listed, points, quantity, spread
@@ -52,7 +53,8 @@ def reasons(decision: Decision) -> tuple[str, ...]:
     if len(front) > 1 and not decision.published:
         cheaper = "faster" if any(one.answer_seconds for one in decision.candidates) else "smaller"
         said.append(f"Nobody is both better and {cheaper} than any of these: {', '.join(front)}.")
-    said += [_standing(decision, tie, best) for tie in decision.ties]
+    said += race_text(decision)
+    said += [raced_standing(decision, tie, best) or _standing(decision, tie, best) for tie in decision.ties]
     said += [_beside_text(decision, index) for index in range(len(decision.beside))]
     return tuple(said)
 
@@ -142,7 +144,7 @@ def _sentences(decision: Decision) -> list[str]:
     score = f"{name(decision)} {figure_text(best.quality)}" if best.quality else ""
     if decision.kind == "ship":
         others = f"each of the {len(decision.ties)} others" if len(decision.ties) > 1 else "the other"
-        said.append(f"It is better than {others}: {score}; {_nearest(decision)}.")
+        said.append(f"It is better than {others}: {score}; {least_certain(decision) or _nearest(decision)}.")
         said += _cheaper_as_good(decision, best)
     elif decision.kind == "only one":
         said.append(f"Nothing else was measured comparably, so it is the only choice and not the better one: {score}.")
@@ -150,6 +152,7 @@ def _sentences(decision: Decision) -> list[str]:
         said += _tie(decision, best, score)
     else:
         said += _open(decision, best, score)
+    said += race_text(decision)
     said += [_beside_text(decision, index) for index in range(len(decision.beside))]
     if decision.limits:
         qualified = sum(one.qualifies for one in decision.candidates)
@@ -195,6 +198,7 @@ def _equals(one: Candidate, best: Candidate) -> bool:
         and one.quality is not None
         and best.quality is not None
         and one.quality.value == best.quality.value
+        and not gone(one)
     )
 
 
@@ -278,7 +282,8 @@ def _standing(decision: Decision, tie: Tie, best: Candidate) -> str:
 
 def _nearest(decision: Decision) -> str:
     """The smallest lead of the best."""
-    tie = max(decision.ties, key=lambda one: one.contrast.p_value)
+    alone = [one for one in decision.ties if not shown_worse(decision.candidate(one.model_id))]
+    tie = max(alone, key=lambda one: one.contrast.p_value)
     found, who = tie.contrast, decision.candidate(tie.model_id).model
     low, high = sorted((found.low, found.high))
     gap = f"against {who} {points(found, found.difference)}"

@@ -19,7 +19,9 @@ Try: python -c "from results.analysis.racing.betting import raced_verdicts as r;
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -30,12 +32,16 @@ from scipy import special
 from results.analysis.confidence import Floats, interval
 from results.analysis.paired import PairedDifference
 from results.analysis.statistics import Estimate
+from results.records import Score
 
 SHARES = 20
 """Shares of the capital that are bet side by side. Against 100 of them the items needed differ by less than 1 %."""
 
 LARGEST_SHARE = 0.98
 """Nobody stakes all: one bad value would end it."""
+
+MEANS = ("pass@1", "mean_share")
+"""Metrics that are means of one score an item."""
 
 METHOD = "bets, valid at every look"
 """What a difference by bets says of itself."""
@@ -45,9 +51,10 @@ METHOD = "bets, valid at every look"
 def shares(most: int) -> Floats:
     """(SHARES,) shares that are bet in a race of `most` items: fixed before it, so that looking does not choose them.
 
-    The smallest is half of what would be best for a gap that only all of the items can show: sqrt(2 log(40) / most).
+    The smallest is what would be best for a gap that only all of the items can show, of two models that differ on two
+    items of five: sqrt(2 log(40) / (0.4 most)). Those that differ on fewer are told apart by larger ones.
     """
-    smallest = min(0.5, math.sqrt(2 * math.log(40) / max(most, 1)) / 2)
+    smallest = min(0.5, math.sqrt(2 * math.log(40) / (0.4 * max(most, 1))))
     return np.geomspace(smallest, LARGEST_SHARE, SHARES)
 
 
@@ -134,6 +141,23 @@ def raced_mean(scores: ArrayLike, most: int) -> Estimate:
         raise ValueError("a mean needs at least one score")
     low, high = interval(Bets.of(given, most, 0.0, 1.0), 0.95)
     return Estimate(float(given.mean()), low, high)
+
+
+def raced_scores(scores: Sequence[Score], values: Sequence[float], most: int) -> list[Score]:
+    """Scores of an evaluation that a race may have stopped: intervals hold at every look, or there are none.
+
+    values (items,): what each item counts, in [0, 1]; most: items of the race at most. Those of MEANS get the
+    interval of `raced_mean`.
+    """
+    if not values:
+        return [dataclasses.replace(score, low=None, high=None) for score in scores]
+    mean = raced_mean(values, most)
+    return [
+        dataclasses.replace(score, low=mean.low, high=mean.high)
+        if score.metric in MEANS and abs(score.value - mean.value) < 1e-9
+        else dataclasses.replace(score, low=None, high=None)
+        for score in scores
+    ]
 
 
 def _difference(bets: Bets, value: float, items: int) -> PairedDifference:

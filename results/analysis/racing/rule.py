@@ -30,14 +30,14 @@ from scipy import special
 from results.analysis.confidence import Floats, interval
 from results.analysis.findings import ALPHA, MARGIN
 from results.analysis.racing.betting import SHARES, Bets, shares
+from results.analysis.racing.entry import Why
 
 FIRST_BLOCK = 16
 """Items of the first block: of fewer no gap below some 40 points can be shown."""
 
-GROWTH = 1.25
+GROWTH = 1.15
 """A block ends after so many times as many items as the one before, and at least FIRST_BLOCK more."""
 
-Why = Literal["worse", "budget"]
 End = Literal["one left", "tie", "budget", "no more items", "still open"]
 """one left: every other is shown to be worse than some model. tie: all that are in lie within the margin. budget: one
 is left, and not all others are shown to be worse. no more items: all are asked. still open: it goes on."""
@@ -160,41 +160,46 @@ class _Race:
 
     def _bet(self, look: int) -> None:
         """Each model that is in against the mean of the best others before these items; all, where none is ahead."""
-        block, before = self._scores[:, self._items : look], self._scores[:, : self._items]
-        means = self._means(before)
+        block, means = self._scores[:, self._items : look], self._means(self._scores[:, : self._items])
+        inside = np.array(self._in)
+        best = inside[means[inside] >= means[inside].max() - 1e-12]
+        others = inside[~np.isin(inside, best)]
+        rivals = np.broadcast_to(block[best].mean(axis=0), (len(inside), block.shape[1])).copy()
+        if len(best) > 1:  # each of the best against the rest of them
+            own = np.isin(inside, best)
+            rivals[own] = (block[best].sum(axis=0) - block[best]) / (len(best) - 1)
+        elif len(others):
+            second = others[means[others] >= means[others].max() - 1e-12]
+            rivals[inside == best[0]] = block[second].mean(axis=0)
+        ahead = np.nan_to_num(rivals - block[inside])
         staked = shares(self._terms.most)[:, None]
-        for model in self._in:
-            others = [other for other in self._in if other != model]
-            top = max(means[other] for other in others)
-            rivals = [other for other in others if means[other] >= top - 1e-12]
-            ahead = block[rivals].mean(axis=0) - block[model]
-            known = ahead[~np.isnan(ahead)]
-            self._capital[model] += np.log1p(staked * known).sum(axis=1)
+        self._capital[inside] += np.log1p(staked * ahead[:, None, :]).sum(axis=2)
 
     def _means(self, asked: Floats) -> Floats:
         """(models,) mean scores; 0 of no items."""
         counts = (~np.isnan(asked)).sum(axis=1)
         return np.asarray(np.nansum(asked, axis=1) / np.maximum(counts, 1))
 
-    def _p_value(self, model: int) -> float:
-        """That of "no other is better than it", adjusted over those not shown to be worse."""
+    def _p_values(self) -> Floats:
+        """(models,) p-values of "no other is better than it", adjusted over those not shown to be worse."""
         open_ = len(self._names) - sum(one.why == "worse" for one in self._left)
-        capital = float(special.logsumexp(self._capital[model])) - math.log(SHARES)
-        return min(1.0, open_ * math.exp(-min(700.0, capital)))
+        capital = special.logsumexp(self._capital, axis=1) - math.log(SHARES)
+        return np.asarray(np.minimum(1.0, open_ * np.exp(-np.minimum(700.0, capital))))
 
     def _worse(self) -> None:
         while len(self._in) > 1:
-            model = min(self._in, key=lambda one: (self._p_value(one), self._names[one]))
-            if self._p_value(model) > ALPHA:
+            found = self._p_values()
+            model = min(self._in, key=lambda one: (found[one], self._names[one]))
+            if found[model] > ALPHA:
                 return
             self._leave(model, "worse")
 
     def _lowest(self) -> None:
-        means = self._means(self._scores[:, : self._items])
-        self._leave(min(self._in, key=lambda one: (means[one], self._p_value(one), self._names[one])), "budget")
+        means, found = self._means(self._scores[:, : self._items]), self._p_values()
+        self._leave(min(self._in, key=lambda one: (means[one], found[one], self._names[one])), "budget")
 
     def _leave(self, model: int, why: Why) -> None:
-        self._left.append(Departure(self._names[model], self._items, why, self._p_value(model)))
+        self._left.append(Departure(self._names[model], self._items, why, float(self._p_values()[model])))
         self._in.remove(model)
 
     def _ended(self) -> End:

@@ -108,7 +108,7 @@ def test_graded_scores_have_the_p_of_every_sign_flip(pairs: list[tuple[float, fl
     assert of_grades(pairs).p_at_most(0.0) >= one_sided - 1e-3
     # what goes beyond the flips is Hall's allowance for skewness, which is none where the differences are symmetric
     mirrored = of_grades([*pairs, *((b, a) for a, b in pairs)])
-    assert mirrored.p_at_most(0.0) == pytest.approx(0.5, abs=0.02)
+    assert mirrored.p_at_most(0.0) == pytest.approx(0.5, abs=0.04)  # beyond 14 items a subgroup of the flips
 
 
 @settings(deadline=None)

@@ -1,0 +1,61 @@
+"""What a decision says of the race that its outcomes come from: who left when and why, and what figures then mean."""
+
+from __future__ import annotations
+
+from results.analysis.findings import Candidate, Decision, Tie
+from results.analysis.wording import listed, points, spread
+
+
+def gone(one: Candidate) -> bool:
+    """Whether a model left a race before the end: its score is one of fewer items."""
+    return one.raced is not None and one.raced.left is not None
+
+
+def shown_worse(one: Candidate) -> bool:
+    """Whether a race showed that some other is better."""
+    return one.raced is not None and one.raced.left == "worse"
+
+
+def race_text(decision: Decision) -> list[str]:
+    """That the items were raced over, and who left; nothing where none were."""
+    raced = [one for one in decision.candidates if one.raced is not None and one.quality is not None]
+    if not raced:
+        return []
+    most = max(one.raced.most for one in raced if one.raced)
+    said = [
+        f"Measured until decided: {decision.items:,} of {most:,} items, in an order that was drawn before; all "
+        "intervals and p-values hold at every look."
+    ]
+    worse = [f"{one.model} after {one.raced.items:,}" for one in raced if one.raced and one.raced.left == "worse"]
+    if worse:
+        said.append(f"Shown to be worse than another and asked no more: {listed(worse)}.")
+    cut = [f"{one.model} after {one.raced.items:,}" for one in raced if one.raced and one.raced.left == "budget"]
+    if cut:
+        said.append(f"The lowest when a share of the budget was spent, which shows nothing: {listed(cut)}.")
+    return said
+
+
+def raced_standing(decision: Decision, tie: Tie, best: Candidate) -> str | None:
+    """How a model that left a race stands, in one sentence; None for one that did not."""
+    one = decision.candidate(tie.model_id)
+    if one.raced is None or one.raced.left is None:
+        return None
+    low, high = sorted((-tie.contrast.low, -tie.contrast.high))
+    gap = f"{points(tie.contrast, -tie.contrast.difference)} against {best.model}"
+    ends = spread(tie.contrast, low, high)
+    on = f"on the {tie.contrast.items:,} items that both were asked {gap}, 95 % interval {ends}"
+    after = f"{one.model} left the race after {one.raced.items:,} of {one.raced.most:,} items"
+    if one.raced.left == "budget":
+        return f"{after}, the lowest when a share of the budget was spent; {on}."
+    models = f"over its {one.raced.models} models"
+    return f"{after}: some other is shown to be better (p = {one.raced.p_value:.2g}, adjusted {models}); {on}."
+
+
+def least_certain(decision: Decision) -> str | None:
+    """What "better than each other" rests on where a race showed all others to be worse; None where it did not."""
+    others = [decision.candidate(tie.model_id) for tie in decision.ties]
+    if not others or not all(shown_worse(one) for one in others):
+        return None
+    last = max(others, key=lambda one: one.raced.p_value if one.raced else 0.0)
+    assert last.raced is not None
+    return f"of each other a race showed that it is not the best, at p = {last.raced.p_value:.2g} at most, adjusted"
