@@ -76,7 +76,7 @@ TENSORBOARD_SLIDER = "mat-slider[aria-labelledby=scalars-smoothing-label] input"
 MLFLOW_SLIDER = "[role=slider]"
 MLFLOW_DRAWN = "() => document.querySelectorAll('.main-svg .trace, .main-svg path.js-line').length > 0"
 WIDGETS = {
-    "decide": ("slider", "First token at most (p90), s"),
+    "decide": ("slider", "First token ≤ (p90), s"),
     "runs": ("combobox", "Run"),
     "latency": ("combobox", "Show"),
     "humaneval": ("combobox", "Model B"),

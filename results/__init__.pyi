@@ -29,6 +29,7 @@ from .analysis.deciding.freezing import (
     find_record as find_record,
     freeze as freeze,
     recheck as recheck,
+    whoever as whoever,
 )
 from .analysis.makers_settings import (
     LEFT_OUT as LEFT_OUT,

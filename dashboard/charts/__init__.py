@@ -3,11 +3,13 @@
 from dashboard.charts.latency import by_prompt, distributions, split_seconds
 from dashboard.charts.layout import CONFIG, figure
 from dashboard.charts.losses import STEPS, Axis, grouped_losses, loss_curves, published_curve
+from dashboard.charts.printed import printed
 from dashboard.charts.scores import effects, scores_with_intervals, task_matrix
 from dashboard.charts.still import CSS, still
-from dashboard.charts.tradeoff import ranking, tradeoff
+from dashboard.charts.tradeoff import Axes, ranking, tradeoff
 
 __all__ = [
+    "Axes",
     "Axis",
     "CONFIG",
     "CSS",
@@ -19,6 +21,7 @@ __all__ = [
     "grouped_losses",
     "loss_curves",
     "published_curve",
+    "printed",
     "ranking",
     "scores_with_intervals",
     "split_seconds",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from dashboard.charts.labels import Point, places
 from dashboard.charts.layout import downwards, figure, interval, looks
 from dashboard.escaping import chart_label
 from dashboard.palette import Style
@@ -19,12 +21,31 @@ SHIPPED = ("ship", "highest score, a guess")
 """How the model that the verdict names stands; it is drawn largest."""
 
 
-def tradeoff(rows: pd.DataFrame, styles: Mapping[str, Style], *, x: str, y: str, percent: bool) -> go.Figure:
-    """A point a model with its intervals; the front joined.
+HEIGHT, INNER = 460, 376
+"""Pixels of the chart, and of the plot inside it."""
+
+
+@dataclass(frozen=True)
+class Axes:
+    """What the trade-off is drawn along."""
+
+    x: str
+    y: str
+    """Titles, with units."""
+    percent: bool
+    """Whether quality is a share, shown as per cent; else less of it is better."""
+    bound: float | None = None
+    """The limit along x, in x's unit; what does not meet it is shaded."""
+    at_most: bool = True
+
+
+def tradeoff(rows: pd.DataFrame, styles: Mapping[str, Style], axes: Axes) -> go.Figure:
+    """A point a model with its intervals; the front joined, the limit's wrong side shaded; a legend of what is drawn.
 
     rows: model_id, name, x, y, y_low, y_high, on_front, standing.
     """
-    made = figure(x, y, height=460)
+    made = figure(axes.x, axes.y, height=HEIGHT)
+    _legend(made, rows)
     front = rows[rows["on_front"]].sort_values("x")
     if len(front) > 1:
         made.add_scatter(
@@ -35,13 +56,8 @@ def tradeoff(rows: pd.DataFrame, styles: Mapping[str, Style], *, x: str, y: str,
             line={"color": "#808080", "width": 1, "dash": "dot", "shape": "hv"},
             hoverinfo="skip",
         )
-    middle = rows["x"].max() / 2  # the axis begins at zero
-    names = rows["name"].map(chart_label)
-    named = (rows["on_front"] | (rows["standing"].isin(SHIPPED)) | (len(rows) <= NAMED)).to_numpy(bool)
     drawn = looks(rows, styles).assign(
-        label=names,
-        beside=np.where(named, [f"\u2002{chart_label(name, 28)}\u2002" for name in rows["name"]], ""),
-        side=["middle left" if x > middle else "middle right" for x in rows["x"]],  # beside its interval, not across
+        label=rows["name"].map(chart_label),
         faint=rows["standing"] == "fails a limit",
         size=[18 if standing in SHIPPED else 12 for standing in rows["standing"]],
         ring=[3 if standing in (*SHIPPED, "as good", "not told apart") else 1 for standing in rows["standing"]],
@@ -50,9 +66,7 @@ def tradeoff(rows: pd.DataFrame, styles: Mapping[str, Style], *, x: str, y: str,
         made.add_scatter(
             x=some["x"],
             y=some["y"],
-            mode="markers+text" if some["beside"].any() else "markers",
-            text=some["beside"],
-            textposition=some["side"],
+            mode="markers",
             opacity=0.35 if faint else 1.0,
             showlegend=False,
             error_y=interval(some["y"], some["y_low"], some["y_high"], str(colour)),
@@ -66,10 +80,67 @@ def tradeoff(rows: pd.DataFrame, styles: Mapping[str, Style], *, x: str, y: str,
             customdata=some[["label", "standing"]],
             hovertemplate="%{customdata[0]}<br>%{customdata[1]}<extra></extra>",
         )
-    if percent:
-        made.update_yaxes(tickformat=".0%")
-    made.update_xaxes(rangemode="tozero")
+    ends = _ends(rows)
+    made.update_yaxes(range=ends[1], **({"tickformat": ".0%"} if axes.percent else {}))
+    made.update_xaxes(range=ends[0])
+    _names(made, rows, ends)
+    if axes.bound is not None:
+        edges = (axes.bound, max(ends[0][1], axes.bound)) if axes.at_most else (0.0, axes.bound)
+        made.add_vrect(*edges, fillcolor="#808080", opacity=0.15, line_width=0)
+        made.update_xaxes(range=[0.0, max(ends[0][1], 1.05 * axes.bound)])
     return made
+
+
+def _legend(made: go.Figure, rows: pd.DataFrame) -> None:
+    """What size and paleness say, where any point has them; each sign drawn without a place."""
+    standings = set(rows["standing"])
+    signs = (
+        ("to be shipped" if "ship" in standings else "highest score, a guess", standings & set(SHIPPED), 18, 1.0),
+        ("fails a limit", standings & {"fails a limit"}, 12, 0.35),
+        ("others", standings - {*SHIPPED, "fails a limit"}, 12, 1.0),
+    )
+    for name, there, size, opacity in signs:
+        if there and (there != standings or name != "others"):
+            made.add_scatter(
+                x=[None], y=[None], mode="markers", name=name, opacity=opacity, hoverinfo="skip",
+                marker={"color": "#808080", "size": size, "opacity": 1.0},
+            )  # fmt: skip
+
+
+def _ends(rows: pd.DataFrame) -> tuple[list[float], list[float]]:
+    """The ranges of both axes: from zero along x; along y all intervals, with a margin."""
+    ends = [rows[name].astype(float).replace([np.inf, -np.inf], np.nan) for name in ("y", "y_low", "y_high")]
+    low, high = min(one.min() for one in ends), max(one.max() for one in ends)
+    margin = 0.08 * (high - low) or 0.05
+    return [0.0, 1.08 * float(rows["x"].max()) or 1.0], [float(low - margin), float(high + margin)]
+
+
+def _names(made: go.Figure, rows: pd.DataFrame, ends: tuple[list[float], list[float]]) -> None:
+    """The names beside their points, none over another; those of what ships and of the front first."""
+    (left, right), (bottom, top) = ends
+    shipped = rows["standing"].isin(SHIPPED)
+    order = rows.assign(first=~shipped, then=~rows["on_front"]).sort_values(["first", "then"], kind="stable")
+    named = order[(shipped | rows["on_front"] | (len(rows) <= NAMED)).loc[order.index]]
+    points = [
+        Point((x - left) / (right - left), (y - bottom) / (top - bottom), chart_label(name, 28))
+        for x, y, name in zip(named["x"], named["y"], named["name"], strict=True)
+    ]
+    for right_side in (True, False):
+        found = [
+            (x, bottom + place.up * (top - bottom), point.name)
+            for x, point, place in zip(named["x"], points, places(points, INNER), strict=True)
+            if place is not None and place.right == right_side
+        ]
+        if found:
+            made.add_scatter(
+                x=[x for x, _, _ in found],
+                y=[y for _, y, _ in found],
+                text=[f"\u2002{name}\u2002" for _, _, name in found],
+                mode="text",
+                textposition="middle right" if right_side else "middle left",
+                showlegend=False,
+                hoverinfo="skip",
+            )
 
 
 def ranking(rows: pd.DataFrame, styles: Mapping[str, Style]) -> go.Figure:

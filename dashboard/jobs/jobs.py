@@ -151,7 +151,9 @@ def folder(workspace: Workspace, kind: str, name: str) -> Path:
 
 def create(place: Path, command: Sequence[str]) -> Job:
     """A job that runs `command`; start it next."""
-    (place / "command.json").write_text(json.dumps(list(command)), encoding="utf-8")
+    half = place / "command.half"  # a page that looks meanwhile sees the whole command or no job
+    half.write_text(json.dumps(list(command)), encoding="utf-8")
+    half.replace(place / "command.json")
     return Job(place)
 
 

@@ -6,7 +6,7 @@ import html
 
 from markdown_it import MarkdownIt
 
-from results import Decision, DecisionRecord, decision_markdown
+from results import Decision, DecisionRecord, decision_markdown, now, this_machine, whoever
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a; }
@@ -24,8 +24,19 @@ def signed(kept: DecisionRecord) -> str:
     return " ".join(part for part in parts if part) + "."
 
 
-def page(decision: Decision, title: str, signature: str = "") -> str:
-    """The decision record as a page of its own; text from the store stays text: no HTML, links or images."""
+def signature() -> str:
+    """Who writes a record now, when and where, in a line."""
+    machine, author = this_machine(), whoever()
+    who = f" by {author}" if author else ""
+    where = f"{machine.cpu}, {machine.cores} cores, {machine.system}"
+    return f"Written {now():%Y-%m-%d %H:%M} UTC{who} on {where}."
+
+
+def page(decision: Decision, title: str, signature: str = "", link: str = "", picture: str = "") -> str:
+    """The decision record as a page of its own; text from the store stays text: no HTML, links or images.
+
+    picture: an `<svg>` of `charts.printed`, whose texts are escaped.
+    """
     renderer = (
         MarkdownIt("commonmark", {"html": False}).enable("table").disable(["link", "image", "autolink", "html_inline"])
     )
@@ -35,5 +46,5 @@ def page(decision: Decision, title: str, signature: str = "") -> str:
         '<!doctype html><html lang="en"><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
         f"<title>{html.escape(title)}</title><style>{STYLE}</style><h1>{html.escape(title)}</h1>"
-        f"<p>{html.escape(signature)}</p>{body}</html>"
+        f"<p>{html.escape(signature)}</p><p>{html.escape(link)}</p>{picture}{body}</html>"
     )

@@ -135,12 +135,18 @@ def test_every_page_is_drawn_wide_and_narrow_light_and_dark(name: str, address: 
 def test_the_ten_minutes(address: str, page: Any) -> None:
     """A question in, the verdict out; curves; a comparison; the chat; a vote; a link to send."""
     visit(page, f"{address}/decide")
-    assert "Not enough data to choose" in page.locator('[data-testid="stAlert"]').first.inner_text()
+    assert "Not enough data" in page.locator('[data-testid="stAlert"]').first.inner_text()
     visit(page, f"{address}/?by=Held-out+bits+per+byte")
+    assert "by=heldout" in page.url
     assert "Ship demo-rank16" in page.locator('[data-testid="stAlert"]').first.inner_text()
+    page.get_by_role("button", name="Record").click()
     with page.expect_download() as download:
-        page.get_by_role("button", name="Markdown").click()
-    assert "Asked about" in Path(download.value.path()).read_text()
+        page.get_by_role("button", name="HTML").click()
+    record = Path(download.value.path()).read_text()
+    for said in ("Asked about", "Written 20", "SHA-256", "/decide?by=heldout", "<svg", ">demo-rank16</text>"):
+        assert said in record, said
+    assert not re.search(r"<script|<img|src=|@import|url\(", record)
+    page.keyboard.press("Escape")
 
     page.get_by_role("link", name="HumanEval").click()
     page.get_by_role("heading", name="Every task").wait_for()

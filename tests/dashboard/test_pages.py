@@ -71,9 +71,41 @@ def test_a_tighter_limit_changes_the_recommendation(
     page = shown("decide", workspaces["small"], monkeypatch)
     loose = told(page)
     assert "demo" in loose
-    smallest = next(slider for slider in page.slider if slider.key == "bytes")
-    page = smallest.set_value(smallest.min).run()
-    assert told(page) != loose and "meet the limits" in told(page)
+    files = next(field for field in page.number_input if field.key == "bytes")
+    page = files.set_value(0.1).run()
+    assert told(page) != loose and any("of 4 meet the limits" in one.value for one in page.markdown)
+    assert any("relax files to" in one.value.replace("\\", "") for one in page.markdown)
+
+
+@pytest.mark.slow
+def test_a_limit_is_typed_slid_or_linked_and_any_value_stays(
+    workspaces: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BAKEOFF_WORKSPACE", str(workspaces["small"]))
+    page = AppTest.from_file(str(PAGES / "decide.py"), default_timeout=300)
+    page.query_params["ttft_seconds_p90"] = "12.5"  # far from all that was measured
+    page = page.run()
+    assert next(one for one in page.number_input if one.key == "ttft_seconds_p90").value == 12.5
+    slider = next(one for one in page.slider if one.key == "ttft_seconds_p90-slid")
+    assert slider.value == slider.max >= 12.5
+    page = slider.set_value(0.3).run()
+    assert next(one for one in page.number_input if one.key == "ttft_seconds_p90").value == 0.3
+    slider = next(one for one in page.slider if one.key == "ttft_seconds_p90-slid")
+    assert slider.value == pytest.approx(0.3) and slider.max < 12.5
+    assert not page.exception
+
+
+@pytest.mark.slow
+def test_a_frozen_decision_is_seen_at_once(small: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BAKEOFF_WORKSPACE", str(small.path))
+    page = AppTest.from_file(str(PAGES / "decide.py"), default_timeout=300)
+    page.query_params["by"] = "heldout"
+    page = page.run()
+    assert "Frozen decisions" not in [one.value for one in page.header]
+    page.text_input(key="freeze-name").set_value("spring")
+    page = page.button(key="freeze").click().run()
+    assert "Frozen decisions" in [one.value for one in page.header]
+    assert any(one.label.startswith("spring") for one in page.expander) and not page.exception
 
 
 @pytest.mark.slow

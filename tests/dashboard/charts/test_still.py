@@ -145,7 +145,7 @@ def test_an_interval_without_a_bound_is_drawn_as_a_point_without_one() -> None:
     """Three rows bound nothing: the chart and the picture before it stand all the same."""
     ends = {"y_low": [-np.inf, 0.4], "y_high": [np.inf, 0.6], "on_front": True, "standing": "not told apart"}
     rows = pd.DataFrame({"model_id": ["a", "b"], "name": ["a", "b"], "x": [1.0, 2.0], "y": [0.5, 0.5], **ends})
-    made = charts.tradeoff(rows, {}, x="Seconds", y="Quality", percent=True)
+    made = charts.tradeoff(rows, {}, charts.Axes("Seconds", "Quality", percent=True))
     bars = [bar for trace in made.data if trace.error_y.array is not None for bar in trace.error_y.array]
     assert sorted(round(float(bar), 3) for bar in bars) == [0.0, 0.1]
     assert picture(charts.still(made)) is not None

@@ -1,0 +1,1 @@
+"""The parts of Decide: the limits, the verdict card, the record and what was frozen."""
