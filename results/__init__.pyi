@@ -6,6 +6,7 @@ from .analysis.comparison import (
     formats_compared as formats_compared,
 )
 from .analysis.deciding.decision import decide as decide, decide_counts as decide_counts
+from .analysis.durations import duration as duration, seconds_to_measure as seconds_to_measure
 from .analysis.findings import (
     EVERYTHING as EVERYTHING,
     MARGIN as MARGIN,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from bakeoff.experiment.elsewhere import Foreseen
 from bakeoff.experiment.foretelling import Whole
 from bakeoff.experiment.pipeline import WITHOUT_ROWS
+from results import duration
 from trainer import Experiment, Group, Plan, removed_words
 
 STAGES = {
@@ -67,11 +68,11 @@ def _group_lines(group: Group) -> list[str]:
         fits = "fits" if need.fits else f"does not fit {need.device_bytes / 1e9:.0f} GB"
         how = f", in micro-batches of {need.micro_batch}" if need.micro_batch else ""
         how += ", recomputing activations" if need.checkpointing else ""
-        duration = f", about {duration_text(need.seconds)} of training" if need.seconds else ""
+        trained = f", about {duration(need.seconds)} of training" if need.seconds else ""
         beside = f", {need.at_once} runs at once" if need.at_once > 1 else ""
         lines.append(
             f"  {need.device:<{width}} about {need.memory_bytes / 1e9:.1f} of {need.device_bytes / 1e9:.0f} GB "
-            f"({need.dtype}, {fits}{how}){duration}{beside}"
+            f"({need.dtype}, {fits}{how}){trained}{beside}"
         )
         if need.note:
             lines.append(f"  {'':<{width}} {need.note}")
@@ -85,14 +86,7 @@ def _whole(whole: Whole) -> str:
         stages.setdefault(part.stage, []).append((part.form, part.seconds))
     named = []
     for stage, forms in stages.items():
-        total = duration_text(sum(seconds for _, seconds in forms))
-        each = ", ".join(f"{form} {duration_text(seconds)}" for form, seconds in forms if form)
+        total = duration(sum(seconds for _, seconds in forms))
+        each = ", ".join(f"{form} {duration(seconds)}" for form, seconds in forms if form)
         named.append(f"{STAGES[stage]} {total}" + (f" ({each})" if len(forms) > 1 else ""))
-    return f"about {duration_text(whole.seconds)}: {', '.join(named)}"
-
-
-def duration_text(seconds: float) -> str:
-    """Seconds, minutes or hours, whichever a person would say."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    return f"about {duration(whole.seconds)}: {', '.join(named)}"

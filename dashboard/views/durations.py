@@ -1,54 +1,12 @@
-"""How long a measurement would take, judged by those that the store holds. Pure."""
+"""How the dashboard says how long something would take."""
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Sequence
-
-from results.records import Evaluation
-
-LEAST_SECONDS = 5.0
-"""Loading a model takes so long whatever is asked of it."""
-
-
-def seconds_of(benchmark: str, before: Sequence[Evaluation], items: int | None = None) -> float | None:
-    """Seconds that one model takes; None where nothing was measured by it here.
-
-    before: the store's evaluations. items: how many, where not as many as the one that is gone by.
-    A batch measures several models in one go: the time of each is its share of those that ran beside it.
-    """
-    done = [one for one in before if one.benchmark == benchmark and one.status == "finished" and _length(one) > 0]
-    if not done:
-        return None
-    found = []
-    for one in done[-20:]:
-        share = _length(one) / max(1, sum(_beside(one, other) for other in done))
-        count = max((score.n for score in one.scores), default=0)
-        scale = items / count if items and count else 1.0
-        found.append(share * scale)
-    return max(LEAST_SECONDS, statistics.median(found))
-
-
-def _length(one: Evaluation) -> float:
-    if one.started_at is None or one.finished_at is None:
-        return 0.0
-    return (one.finished_at - one.started_at).total_seconds()
-
-
-def _beside(one: Evaluation, other: Evaluation) -> bool:
-    """Whether two ran in one batch: the later began in the first tenth of the earlier, on the same machine."""
-    if one.machine_id != other.machine_id or one.started_at is None or other.started_at is None:
-        return False
-    apart = abs((one.started_at - other.started_at).total_seconds())
-    return apart <= 0.1 * min(_length(one), _length(other))
+from results import duration
 
 
 def about(seconds: float | None) -> str:
-    """` (about 4 min)`, or nothing where it is not known."""
+    """` (about 4 min)`, or nothing where it is not known; short ones to the nearest 5 s."""
     if seconds is None:
         return ""
-    if seconds < 90:
-        return f" (about {max(5, 5 * round(seconds / 5))} s)"
-    if seconds < 5400:
-        return f" (about {round(seconds / 60)} min)"
-    return f" (about {seconds / 3600:.1f} h)"
+    return f" (about {duration(seconds if seconds >= 90 else max(5, 5 * round(seconds / 5)))})"

@@ -11,8 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dashboard.jobs import commands
-from dashboard.views.durations import seconds_of
-from results import Decision, Evaluation, Model, Scored, by_shipping, standing
+from results import Decision, Evaluation, Model, Scored, by_shipping, seconds_to_measure, standing
 
 ELSEWHERE = "another question"
 """How a model stands that the question is not about."""
@@ -173,11 +172,11 @@ def measured_by(
     formats = [models[one] for one in row.members]
     if test in COSTS:
         files = [one for one in formats if one.path.endswith(".gguf") or one.form in ("lora-gguf", "ggml")]
-        return (commands.latency([files[0].name]), seconds_of("latency", before)) if files else None
+        return (commands.latency([files[0].name]), seconds_to_measure("latency", before)) if files else None
     like = next((one for one in reversed(before) if one.benchmark == test and one.status == "finished"), None)
     if like is None or test == "heldout":  # held-out rows belong to an experiment and its file
         return None
-    return commands.evaluate([models[row.id].name], test, like), seconds_of(test, before)
+    return commands.evaluate([models[row.id].name], test, like), seconds_to_measure(test, before)
 
 
 KEYS = ("standing", "name", "first_token", "speed", "bytes", "votes")

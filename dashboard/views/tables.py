@@ -8,7 +8,7 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 
-from results import Ratings
+from results import Ratings, duration
 from results.records import RunSummary
 
 RUN_COLUMNS = (
@@ -54,15 +54,6 @@ def eta(row: RunSummary, at: datetime) -> str:
         return "unknown"
     pace = (at - run.started_at).total_seconds() / row.steps
     return duration(pace * (run.total_steps - row.steps))
-
-
-def duration(seconds: float) -> str:
-    """`48 s`, `12 min`, `3.5 h`."""
-    if seconds < 90:
-        return f"{max(seconds, 0):.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
 
 
 def interval(value: float, low: float | None, high: float | None, percent: bool = False) -> str:

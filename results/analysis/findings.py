@@ -325,6 +325,8 @@ class Decision:
     """The most that another may be ahead of the best measured, as in a tie; None where it was not asked."""
     items_needed: int | None = None
     """Where the data do not suffice: items in all after which a tie could be shown with chance 0.8."""
+    seconds_needed: float | None = None
+    """How long all models still open would take for the items that are not asked yet; None where nobody knows."""
     margin_shown: float | None = None
     """Where the data do not suffice: the margin, as stated, at which the best would be shipped."""
     beside: tuple[Beside, ...] = ()

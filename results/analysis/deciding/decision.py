@@ -25,6 +25,7 @@ from results.analysis.deciding import recommendation
 from results.analysis.deciding.choice import Choice, Cost, choose
 from results.analysis.deciding.leads import TotalsLead, beaten, leads
 from results.analysis.deciding.question import asked, measures_of
+from results.analysis.durations import seconds_to_measure
 from results.analysis.findings import (
     MARGIN,
     Beside,
@@ -95,7 +96,16 @@ def decide(store: Store | Reading, question: Question | None = None) -> Decision
         beside=tuple(beside),
         **_stood(first, candidates),
     )
-    return recommendation.worded(decision)
+    return recommendation.worded(dataclasses.replace(decision, seconds_needed=_seconds_needed(reading, decision)))
+
+
+def _seconds_needed(reading: Reading, decision: Decision) -> float | None:
+    """Seconds for what is still to be asked of the models that are not shown to be behind."""
+    size = recommendation.SIZES.get(decision.benchmark, math.inf)
+    if decision.items_needed is None or (more := min(decision.items_needed, size) - decision.items) <= 0:
+        return None
+    each = seconds_to_measure(decision.benchmark, reading.evaluations(), int(more))
+    return each * sum(one.qualifies and one.tied for one in decision.candidates) if each is not None else None
 
 
 def decide_counts(

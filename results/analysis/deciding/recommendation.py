@@ -11,6 +11,7 @@ from typing import Any
 
 from results.analysis.deciding.choice import POWER
 from results.analysis.deciding.raced_words import gone, least_certain, race_text, raced_standing, shown_worse
+from results.analysis.durations import duration
 from results.analysis.findings import MARGIN, Candidate, Change, Decision, Question, Standing, Tie
 from results.analysis.measurements import engines_said
 from results.analysis.wording import NAMES, escaped, figure_text, interval, limit_text, listed, points, quantity, spread
@@ -249,13 +250,15 @@ def _more(decision: Decision) -> str:
     if need is None:
         return f"More {unit} are needed ({decision.items:,} now)."
     about = f"about {need:,} {unit} in all ({decision.items:,} now), if new ones behave as these did"
+    spent = decision.seconds_needed
+    long = "" if spent is None else f" Asking for the rest takes about {duration(spent)} at the pace so far."
     if size is not None and need > size:
         most = f"{_measure(decision)} has {size}" if decision.items < size else f"{_measure(decision)} has no more"
         return (
             f"To show a tie within {margin_text(decision)} with chance {POWER:g} takes {about}; {most}: "
             "decide by a test with more items, or state a wider margin."
         )
-    return f"To show a tie within {margin_text(decision)} with chance {POWER:g} takes {about}."
+    return f"To show a tie within {margin_text(decision)} with chance {POWER:g} takes {about}.{long}"
 
 
 def _more_command(decision: Decision) -> str:

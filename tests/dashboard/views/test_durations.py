@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dashboard.views.durations import about, seconds_of
+from dashboard.views.durations import about
+from results import seconds_to_measure
 from results.records import Evaluation, Score
 
 START = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
@@ -21,17 +22,17 @@ def measured(name: str, begins: float, seconds: float, items: int = 40, status: 
 
 
 def test_one_model_takes_what_one_model_took() -> None:
-    assert seconds_of("sums", [measured("a", 0, 240)]) == 240
-    assert seconds_of("humaneval", [measured("a", 0, 240)]) is None
-    assert seconds_of("sums", [measured("a", 0, 240, status="failed")]) is None
+    assert seconds_to_measure("sums", [measured("a", 0, 240)]) == 240
+    assert seconds_to_measure("humaneval", [measured("a", 0, 240)]) is None
+    assert seconds_to_measure("sums", [measured("a", 0, 240, status="failed")]) is None
 
 
 def test_a_batch_of_three_is_shared_by_the_three() -> None:
-    assert seconds_of("sums", [measured(name, at / 100, 240) for at, name in enumerate("abc")]) == 80
+    assert seconds_to_measure("sums", [measured(name, at / 100, 240) for at, name in enumerate("abc")]) == 80
 
 
 def test_more_items_take_longer() -> None:
-    assert seconds_of("sums", [measured("a", 0, 240)], items=120) == 720
+    assert seconds_to_measure("sums", [measured("a", 0, 240)], items=120) == 720
 
 
 @pytest.mark.parametrize(
