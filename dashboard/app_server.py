@@ -12,6 +12,7 @@ import contextlib
 import gc
 import mimetypes
 import os
+import secrets
 import socket
 import stat
 import threading
@@ -21,14 +22,17 @@ from functools import cache
 from pathlib import Path
 
 import streamlit as st
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dashboard.widgets.login import COOKIE
 from results import end_with_starter, host_name, own_origin, quell
 
 FOLDER = Path(__file__).parent
+YEARS = 2 * 365 * 24 * 3600
+"""Seconds for which a browser keeps its number."""
 STATIC = Path(st.__file__).parent / "static"
 
 
@@ -85,6 +89,30 @@ class OwnPages:
                 await _refuse(scope, receive, send)
                 return
         await self.app(scope, receive, send)
+
+
+class Visitors:
+    """Gives each browser a number of its own, so that its conversations are found again and are nobody else's."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        asked = scope["type"] == "http" and scope["method"] == "GET"
+        if not asked or COOKIE in Headers(scope=scope).get("cookie", ""):
+            await self.app(scope, receive, send)
+            return
+
+        async def marked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                words = f"{COOKIE}={secrets.token_urlsafe(24)}; Path=/; Max-Age={YEARS}; HttpOnly; SameSite=Lax"
+                headers = MutableHeaders(raw=message["headers"])
+                if headers.get("content-type", "").startswith("text/html"):
+                    headers.append("set-cookie", words)
+            await send(message)
+
+        await self.app(scope, receive, marked)
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
@@ -160,4 +188,6 @@ async def lifespan(app: st.App) -> AsyncIterator[None]:  # noqa: ARG001
     yield
 
 
-app = st.App(FOLDER / "app.py", lifespan=lifespan, middleware=[Middleware(OwnPages), Middleware(Scripts)])
+app = st.App(
+    FOLDER / "app.py", lifespan=lifespan, middleware=[Middleware(OwnPages), Middleware(Visitors), Middleware(Scripts)]
+)

@@ -5,10 +5,12 @@ import streamlit as st
 from dashboard import charts
 from dashboard.errors import ServerSilent
 from dashboard.views import data, tables
-from dashboard.widgets import arena, chart, page, panes
+from dashboard.widgets import answers, arena, chart, page, panes
 from dashboard.widgets.selection import URL
 
 st.title("Arena")
+page.refusal()
+st.html(f"<style>{answers.CSS}</style>")
 st.caption("Two models answer the same prompt. Vote on what you read; their names are shown afterwards.")
 names = data.model_names()
 try:

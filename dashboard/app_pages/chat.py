@@ -1,4 +1,4 @@
-"""Chat. Reads: models, the model server. Writes: a vote, at a click."""
+"""Chat. Reads: models, the model server, conversations. Writes: conversations; a vote, at a click."""
 
 import json
 
@@ -7,19 +7,26 @@ import streamlit as st
 from dashboard import escaping
 from dashboard.chat import client, conversation
 from dashboard.errors import ServerSilent
-from dashboard.views import data
-from dashboard.widgets import page, panes
+from dashboard.views import chatting, data
+from dashboard.widgets import answers, page, panes, talks
 
 st.title("Chat")
+st.html(f"<style>{answers.CSS}</style>")
+page.refusal()
+talk = talks.present()
+talks.listing(talk)
 try:
     names = data.served()
 except ServerSilent as silent:
+    names = []
     page.failed(silent)
-    page.empty("The model server is not running: the models answer over HTTP.", "bakeoff serve")
-if not names:
+    if not talk.turns:
+        page.empty("The model server is not running: the models answer over HTTP.", "bakeoff serve")
+    st.button("Look again", icon=":material/refresh:")
+if not (names or talk.turns):
     page.empty("The model server has no model yet.", "bakeoff demo")
-talk = st.session_state.setdefault("conversation", conversation.Conversation())
-chosen = panes.chosen(names, data.base_name(names))
+seats = [name for name in talk.models if name in names] or chatting.seats(names)[:2]
+chosen = panes.chosen(names, seats, data.base_name(names)) if names else []
 talk.system = panes.system_prompt()
 
 streaming = talk.active  # of this run of the page
@@ -35,15 +42,12 @@ else:
         if streaming:
             st.button("Stop", icon=":material/stop:", on_click=talk.stop, shortcut="Esc")
         elif len(talk.turns[-1].answers) > 1:
-            panes.vote(talk.turns[-1])
+            panes.vote(talk)
         exported = json.dumps(talk.export(), indent=1, ensure_ascii=False)
         st.download_button("Export", exported, "conversation.json", icon=":material/download:", on_click="ignore")
-        if st.button("New conversation", icon=":material/add_comment:"):
-            talk.stop()
-            del st.session_state["conversation"]
-            st.rerun()
-if prompt := st.chat_input("Ask all panes", max_chars=20_000):
+        talks.about(talk)
+if prompt := st.chat_input("Ask all panes", max_chars=20_000, disabled=not chosen):
     talk.ask(prompt, chosen)
     st.rerun()
 st.caption(escaping.label(f"Answered by {client.masked()}"))
-panes.follow(written, begun=streaming)
+panes.follow(written, begun=streaming, keep=talk.kept)

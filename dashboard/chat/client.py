@@ -14,10 +14,10 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
 import httpx
@@ -25,11 +25,13 @@ import httpx
 from dashboard.errors import ServerSilent
 
 State = Literal["waiting", "streaming", "finished", "stopped", "failed"]
-ABANDONED_SECONDS = 20.0
-"""An answer that nobody looks at for this long stops: its tab is closed. A page polls several times a second."""
+ABANDONED_SECONDS = 60.0
+"""An answer that nobody looks at for this long stops: its tab is closed. A page polls several times a second; one that
+is loaded anew, on a slow line too, is back sooner."""
 KEPT_CHARACTERS = 2_000_000
 """An answer longer than this is stopped."""
 WAITING = ("waiting", "loading")
+ENDED = ("finished", "stopped", "failed")
 BROKEN = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
 """A connection that the server took and that broke: it ended. `bakeoff dashboard` starts a new one on the same port."""
 
@@ -130,6 +132,8 @@ class Answer:
     model: str
     messages: Sequence[dict[str, str]]
     sampling: Sampling
+    ended: Callable[[], object] = bool
+    """Called on the answer's own thread when nothing more will come."""
     _pieces: list[str] = field(default_factory=list)
     _state: State = "waiting"
     _message: str = ""
@@ -150,8 +154,30 @@ class Answer:
     def start(self) -> Answer:
         """Send the request on a thread of its own."""
         self._sent = self._seen = time.monotonic()
-        threading.Thread(target=self._run, name=f"answer-{self.model}", daemon=True).start()
+        threading.Thread(target=self._write, name=f"answer-{self.model}", daemon=True).start()
         return self
+
+    @property
+    def whole(self) -> bool:
+        """Whether the model said something and came to its end: a vote on less would be no vote on the model."""
+        return self._state == "finished" and any(piece.strip() for piece in self._pieces)
+
+    @classmethod
+    def kept(cls, record: Mapping[str, Any]) -> Answer:
+        """An answer as it was written down (`conversation.exported`); one that was being written then broke off."""
+        known = {
+            name: value for name, value in (record.get("sampling") or {}).items() if name in Sampling.__annotations__
+        }
+        answer = cls(str(record["model"]), (), Sampling(**known))
+        state, message = str(record.get("state")), str(record.get("error") or "")
+        if state not in ENDED:
+            state, message = "failed", "The dashboard ended before the answer did. Regenerate it."
+        answer._state = cast("State", state)
+        answer._message, answer._finish = message, str(record.get("finish_reason") or "")
+        answer._pieces, answer._tokens = [str(record.get("text") or "")], int(record.get("tokens") or 0)
+        figures = ("ttft_seconds", "tokens_per_second", "identity", "notes")
+        answer._figures = {name: record[name] for name in figures if record.get(name) is not None}
+        return answer
 
     @property
     def active(self) -> bool:
@@ -197,6 +223,12 @@ class Answer:
                 identity=str(self._figures.get("identity") or ""),
                 queue=self._queue,
             )
+
+    def _write(self) -> None:
+        try:
+            self._run()
+        finally:
+            self.ended()
 
     def _run(self) -> None:
         body: dict[str, Any] = {

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
@@ -21,6 +22,8 @@ EXAMPLES = (
 """The kinds of prompt of Studies B and D."""
 
 MOST_PANES = 6
+TITLE = 48
+"""Characters of a first prompt that a conversation is called by."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +40,33 @@ class Turn:
 
     prompt: str
     answers: dict[int, Answer] = field(default_factory=dict)
+    voted: bool = False
 
 
 class Conversation:
-    """Kept in one visitor's session, never shared."""
+    """One visitor's, never shared. `dashboard.chat.shelf` keeps it on the disk."""
 
     def __init__(self) -> None:
         self.turns: list[Turn] = []
         self.system = ""
+        self.id = self.owner = self.title = ""
+        self.begun_at = now().isoformat()
+        self.unkept = ""
+        """Why it could not be written down; empty while it is."""
+        self.kept: Callable[[], object] = bool
+        """Writes it down: called when something was asked and when an answer has ended."""
+        self.writing = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        """Its title, else how its first prompt begins."""
+        first = " ".join(self.turns[0].prompt.split()) if self.turns else ""
+        return self.title or (first if len(first) <= TITLE else first[: TITLE - 1] + "…")
+
+    @property
+    def models(self) -> list[str]:
+        """Who answered last, by pane."""
+        return [answer.model for _, answer in sorted(self.turns[-1].answers.items())] if self.turns else []
 
     @property
     def active(self) -> bool:
@@ -55,14 +77,20 @@ class Conversation:
         """Put a prompt to every pane at once."""
         self.turns.append(Turn(prompt))
         for number in range(len(panes)):
-            self.again(number, panes)
+            self._answer(number, panes)
+        self.kept()
 
     def again(self, number: int, panes: Sequence[Pane]) -> None:
         """Answer the last prompt anew in one pane, with whoever sits there now."""
+        self._answer(number, panes)
+        self.kept()
+
+    def _answer(self, number: int, panes: Sequence[Pane]) -> None:
         turn, pane = self.turns[-1], panes[number]
         if number in turn.answers:
             turn.answers[number].stop()
-        turn.answers[number] = Answer(pane.model, self.messages(number), pane.sampling).start()
+        made = Answer(pane.model, self.messages(number), pane.sampling, lambda: self.kept())
+        turn.answers[number] = made.start()
 
     def resend(self, position: int, prompt: str, panes: Sequence[Pane]) -> None:
         """Change an earlier prompt: what came after it is forgotten."""
@@ -79,12 +107,13 @@ class Conversation:
                 answer.stop()
 
     def messages(self, number: int) -> list[dict[str, str]]:
-        """A pane's own history, up to the last prompt."""
+        """A pane's own history, up to the last prompt; turns that this pane said nothing in are none of it."""
         found = [{"role": "system", "content": self.system}] if self.system.strip() else []
         for turn in self.turns[:-1]:
-            found.append({"role": "user", "content": turn.prompt})
             said = turn.answers[number].snapshot().text if number in turn.answers else ""
-            found.append({"role": "assistant", "content": said})
+            if said.strip():
+                found.append({"role": "user", "content": turn.prompt})
+                found.append({"role": "assistant", "content": said})
         return [*found, {"role": "user", "content": self.turns[-1].prompt}]
 
     def export(self) -> dict[str, Any]:
@@ -113,7 +142,41 @@ def exported(answer: Answer) -> dict[str, Any]:
         "ttft_seconds": shot.ttft_seconds,
         "tokens_per_second": shot.tokens_per_second,
         "finish_reason": shot.finish_reason,
+        "notes": list(shot.notes),
     }
+
+
+def as_kept(talk: Conversation) -> dict[str, Any]:
+    """A conversation as JSON, with all that `from_kept` needs to go on with it."""
+    return {
+        "id": talk.id,
+        "owner": talk.owner,
+        "title": talk.name,
+        "named": bool(talk.title),
+        "begun_at": talk.begun_at,
+        "changed_at": now().isoformat(),
+        "system": talk.system,
+        "turns": [
+            {
+                "prompt": turn.prompt,
+                "voted": turn.voted,
+                "answers": {str(number): exported(answer) for number, answer in sorted(dict(turn.answers).items())},
+            }
+            for turn in list(talk.turns)
+        ],
+    }
+
+
+def from_kept(record: Mapping[str, Any]) -> Conversation:
+    """The conversation that was written down. Raises: KeyError, TypeError, ValueError for a record of another kind."""
+    talk = Conversation()
+    talk.id, talk.owner, talk.system = (str(record.get(key) or "") for key in ("id", "owner", "system"))
+    talk.title = str(record.get("title") or "") if record.get("named") else ""
+    talk.begun_at = str(record.get("begun_at") or talk.begun_at)
+    for turn in record["turns"]:
+        answers = {int(number): Answer.kept(one) for number, one in turn["answers"].items()}
+        talk.turns.append(Turn(str(turn["prompt"]), answers, bool(turn.get("voted"))))
+    return talk
 
 
 def figures(shot: Snapshot) -> str:

@@ -10,10 +10,29 @@ from typing import Any
 import streamlit as st
 
 from dashboard import escaping, palette
+from dashboard.chat import prose
 from dashboard.views import data
 
 SIDES = 9
 """Answers side by side: of more models the reader says whose."""
+
+
+CSS = """
+.prose p, .prose ul, .prose ol, .prose table, .prose blockquote { margin: 0 0 0.6rem; }
+.prose, .word-difference { overflow-wrap: anywhere; }
+.prose pre { white-space: pre-wrap; }
+.prose table { display: block; overflow-x: auto; border-collapse: collapse; }
+.prose th, .prose td { border: 1px solid color-mix(in srgb, currentColor 25%, transparent); padding: 0.2rem 0.5rem; }
+.prose blockquote { border-left: 3px solid color-mix(in srgb, currentColor 25%, transparent); padding-left: 0.8rem; }
+.word-difference { white-space: pre-wrap; }
+.word-difference del { background: color-mix(in srgb, #d55e00 25%, transparent); }
+.word-difference ins { background: color-mix(in srgb, #009e73 25%, transparent); }
+[data-testid="stLayoutWrapper"]:has(> [class*="st-key-head-"]) {
+  position: sticky; top: 0; z-index: 2; padding: 0.5rem 0 0.2rem;
+  background: color-mix(in srgb, Canvas 92%, transparent);
+}
+"""
+"""How models' words are set, and that the name of who says them stays in sight."""
 
 
 def model_name(name: str) -> None:
@@ -35,6 +54,8 @@ def part(place: Any, shown: escaping.Part) -> None:
     """One part of a model's words, in a place of the page or in `st`, the present one."""
     if shown.code:
         place.code(shown.body, language=shown.language or None, wrap_lines=True)
+    elif (readable := prose.readable(shown.body)) is not None:
+        place.html(readable)
     else:
         place.text(shown.body)
 
@@ -85,6 +106,12 @@ def _answer(name: str, row: Mapping[str, object]) -> None:
 
 
 def difference(a: str, b: str) -> None:
-    """Two texts as a line diff, inert."""
+    """Two texts as one by words, what went struck out and what came underlined; long ones by lines. Inert."""
+    if a == b:
+        st.caption("The two are the same.")
+        return
+    if (marked := prose.marked(escaping.upright(a), escaping.upright(b))) is not None:
+        st.html(marked)
+        return
     lines = difflib.unified_diff(a.splitlines(), b.splitlines(), "from", "to", lineterm="", n=3)
-    st.code("\n".join(lines) or "The two are the same.", language="diff")
+    st.code("\n".join(lines), language="diff")

@@ -12,7 +12,7 @@ from dashboard.chat.client import Sampling, Snapshot
 from dashboard.chat.conversation import EXAMPLES, figures
 from dashboard.chat.duel import Duel
 from dashboard.views import data
-from dashboard.widgets import answers, login
+from dashboard.widgets import answers, login, page
 from dashboard.widgets.panes import Writing
 from results.records import Winner
 
@@ -53,7 +53,8 @@ def show(served: list[str], sampling: Sampling) -> list[Writing]:
 
 
 def _judge(current: Duel, winner: Winner) -> None:
-    data.add_vote(current.judge(winner, data.model_ids(), login.visitor()))
+    if not page.written(lambda: data.add_vote(current.judge(winner, data.model_ids(), login.visitor()))):
+        current.vote = None
 
 
 def _answers(current: Duel) -> list[Writing]:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import streamlit as st
 
 from dashboard import escaping
+
+COOKIE = "bakeoff_visitor"
+"""Tells one browser from another where nobody logs in (`dashboard.app_server`)."""
 
 
 def admitted() -> bool:
@@ -26,6 +31,12 @@ def way_out() -> None:
     if st.user.get("is_logged_in"):
         st.sidebar.caption(escaping.label(visitor()))
         st.sidebar.button("Log out", icon=":material/logout:", on_click=st.logout)
+
+
+def person() -> str:
+    """Whose conversations these are: who is logged in, else this browser's. Empty where neither is known."""
+    browser = str(st.context.cookies.get(COOKIE, ""))
+    return visitor() or (f"browser {hashlib.sha256(browser.encode()).hexdigest()[:24]}" if browser else "")
 
 
 def visitor() -> str:

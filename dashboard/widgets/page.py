@@ -32,6 +32,24 @@ def link(to: str, label: str, icon: str | None = None, **query: str) -> None:
         st.caption(label)
 
 
+def written(write: Callable[..., object], *arguments: object) -> bool:
+    """Write something for a visitor. Whether it was; if not, `refusal` says why, since a callback cannot draw."""
+    try:
+        write(*arguments)
+    except (BakeoffError, OSError) as error:
+        said = str(error) if isinstance(error, BakeoffError) else f"{error.strerror or error}: {error.filename or ''}"
+        st.session_state["refusal"] = f"That was not kept. {said}"
+        return False
+    return True
+
+
+def refusal() -> None:
+    """What could not be written at the last click, once; its place is there without it, so that nothing moves."""
+    place = st.container()
+    if said := st.session_state.pop("refusal", ""):
+        place.error(escaping.label(said, 600), icon=":material/error:")
+
+
 def download(make: Callable[[], pd.DataFrame], name: str) -> None:
     """A table as CSV, made when it is asked for, its cells safe to open in a spreadsheet."""
     st.download_button(

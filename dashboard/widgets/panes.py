@@ -13,21 +13,37 @@ from dashboard import escaping
 from dashboard.chat.client import Answer, Sampling, Snapshot
 from dashboard.chat.conversation import MOST_PANES, Conversation, Pane, Turn, figures, votes
 from dashboard.views import data
-from dashboard.widgets import answers, login
+from dashboard.widgets import answers, login, page
 from dashboard.widgets.selection import URL, present_names
 from results.records import Winner
 
 LOOK_SECONDS = 0.3
 """The pause between two looks at answers that are being written: each look costs what a model could use."""
+KEEP_SECONDS = 3.0
+"""The pause between two times at which a conversation is written down while answers come."""
 FIGURES_SECONDS = 1.0
 """The pause between two showings of an answer's figures, which as Markdown cost more than its words."""
 
 
-def chosen(names: Sequence[str], base: str | None) -> list[Pane]:
-    """The panes: how many, which model in each (in the URL), with what sampling."""
+ACROSS = {1: 1, 2: 2, 3: 3, 4: 2, 5: 3, 6: 3}
+"""Panes in a row, by how many there are: a third of a laptop's width is the least that reads well."""
+
+
+def grid(count: int) -> list[DeltaGenerator]:
+    """So many places, three in a row at most."""
+    across = ACROSS[min(count, MOST_PANES)]
+    rows = [st.columns(across) for _ in range(0, count, across)]
+    return [column for row in rows for column in row][:count]
+
+
+def chosen(names: Sequence[str], seats: Sequence[str], base: str | None) -> list[Pane]:
+    """The panes: how many, which model in each (in the URL), with what sampling.
+
+    seats: who sits where, and in how many panes, until somebody chooses otherwise.
+    """
     top = st.columns([2, 1, 1], vertical_alignment="bottom")
     count = top[0].segmented_control(
-        "Panes", range(1, MOST_PANES + 1), default=min(2, len(names)), required=True, key="panes", bind=URL
+        "Panes", range(1, MOST_PANES + 1), default=min(len(seats), MOST_PANES), required=True, key="panes", bind=URL
     )
     with top[1].popover("Sampling", icon=":material/tune:", width="stretch"):
         shared = st.toggle("Same in every pane", value=True, key="shared")
@@ -40,13 +56,19 @@ def chosen(names: Sequence[str], base: str | None) -> list[Pane]:
             args=(count, base),
             width="stretch",
         )
+    free = [*seats, *(name for name in names if name not in seats)]
     panes = []
-    for number, column in enumerate(st.columns(count)):
-        with column:
-            start = min(number, len(names) - 1)
-            present_names(f"model{number + 1}", names, many=False)
-            model = st.selectbox(f"Model {number + 1}", names, index=start, key=f"model{number + 1}", bind=URL)
-            panes.append(Pane(model, common or sampling(str(number + 1), expanded=False)))
+    for number, place in enumerate(grid(count)):
+        with place:
+            seat, key = free[min(number, len(free) - 1)], f"model{number + 1}"
+            present_names(key, names, many=False)
+            unset = key not in st.session_state and key not in st.query_params
+            if unset or st.session_state.get(key) not in (None, *names):  # one that is served no more, for example
+                st.session_state[key] = seat
+            # Without a default of its own: Streamlit leaves that out of the address, which then means another model
+            # as soon as one is added.
+            model = st.selectbox(f"Model {number + 1}", names, index=None, key=key, bind=URL, placeholder=seat)
+            panes.append(Pane(model or seat, common or sampling(str(number + 1), expanded=False)))
     return panes
 
 
@@ -82,9 +104,10 @@ def turn(talk: Conversation, position: int, one: Turn, chosen_panes: Sequence[Pa
                     talk.resend(position, text, chosen_panes)
                     st.rerun()
     last = position == len(talk.turns) - 1
-    for (number, answer), column in zip(sorted(one.answers.items()), st.columns(len(one.answers)), strict=True):
-        with column, st.container(border=True):
-            answers.model_name(answer.model)
+    for (number, answer), place in zip(sorted(one.answers.items()), grid(len(one.answers)), strict=True):
+        with place, st.container(border=True):
+            with st.container(key=f"head-{position}-{number}"):
+                answers.model_name(answer.model)
             if active := answer.active:
                 written.append(Writing(answer))
             else:
@@ -132,18 +155,23 @@ class Writing:
         self.shown = parts
 
 
-def follow(written: Sequence[Writing], *, begun: bool = False) -> None:
+def follow(written: Sequence[Writing], *, begun: bool = False, keep: Callable[[], object] = bool) -> None:
     """Show the answers as they are written; the page is drawn anew when one of them ends.
 
     begun: the page was begun as one on which answers are written, whether or not they have ended since.
+    keep: called every few seconds, so that little is lost where the dashboard itself is killed.
 
     The last thing on a page, for it lasts: only words and figures are sent. A fragment that runs five times a second
     has the browser draw all of the page each time, and takes most of a core from a model on the same machine.
     """
+    kept = time.monotonic()
     while written and all(one.answer.active for one in written):
         time.sleep(LOOK_SECONDS)
         for one in written:
             one.show()
+        if time.monotonic() - kept > KEEP_SECONDS:
+            keep()
+            kept = time.monotonic()
     if written or begun:
         st.rerun()
 
@@ -173,19 +201,24 @@ def _difference(position: int, one: Turn) -> None:
         answers.difference(one.answers[labels[a]].snapshot().text, one.answers[labels[b]].snapshot().text)
 
 
-def vote(one: Turn) -> None:
-    """Buttons that keep a judgement of this prompt's answers; the names are in sight, so the vote is not blind."""
-    if st.session_state.get("voted") is one:
-        st.caption("Thank you, your vote is saved.")
+def vote(talk: Conversation) -> None:
+    """Buttons that keep a judgement of the last prompt's whole answers; names are in sight, so it is no blind vote."""
+    one = talk.turns[-1]
+    if one.voted:
+        st.caption("Your vote is saved.")
+        return
+    if not all(answer.whole for answer in one.answers.values()):
+        st.caption("To vote, let every pane answer to its end.")
         return
     for number, answer in sorted(one.answers.items()):
         label = f"{number + 1} is best: {escaping.label(answer.model, 30)}"
-        st.button(label, key=f"best-{number}", on_click=_keep, args=(one, number, "a"))
-    st.button("Tie", on_click=_keep, args=(one, None, "tie"))
-    st.button("All bad", on_click=_keep, args=(one, None, "both_bad"))
+        st.button(label, key=f"best-{number}", on_click=_keep, args=(talk, number, "a"))
+    st.button("Tie", on_click=_keep, args=(talk, None, "tie"))
+    st.button("All bad", on_click=_keep, args=(talk, None, "both_bad"))
 
 
-def _keep(one: Turn, best: int | None, winner: Winner) -> None:
-    for made in votes(one, best, winner, data.model_ids(), voter=login.visitor()):
-        data.add_vote(made)
-    st.session_state["voted"] = one
+def _keep(talk: Conversation, best: int | None, winner: Winner) -> None:
+    one = talk.turns[-1]
+    made = votes(one, best, winner, data.model_ids(), voter=login.visitor())
+    one.voted = all(page.written(data.add_vote, each) for each in made)
+    talk.kept()
