@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from dashboard.jobs import commands
 from dashboard.views.board import NAMES
-from dashboard.views.durations import about, seconds_of
+from dashboard.views.durations import about
 from dashboard.views.scoreboard import BADGES
-from results import Candidate, Decision, Evaluation, Limit, standing
+from results import Candidate, Decision, Evaluation, Limit, seconds_to_measure, standing
 
 TITLES = {
     "ship": "Ship", "tie": "Tie: ship", "only one": "The only choice:", "not enough data": "Not enough data",
@@ -139,7 +139,7 @@ def needs(decision: Decision, before: Sequence[Evaluation]) -> str:
     if decision.items_needed is None:
         return f"more {unit} than {decision.items:,}; how many cannot be said yet"
     open_ = sum(one.tied and one.qualifies for one in decision.candidates)
-    seconds = seconds_of(decision.benchmark, before, decision.items_needed)
+    seconds = seconds_to_measure(decision.benchmark, before, decision.items_needed)
     time = about(None if seconds is None else seconds * max(1, open_))
     return f"about {decision.items_needed:,} {unit} in all ({decision.items:,} now) by {open_} models{time}"
 
@@ -232,7 +232,7 @@ def _measuring(run: str, items: int | None, before: Sequence[Evaluation]) -> Nex
     words = shlex.split(run)
     test = words[words.index("--benchmark") + 1] if "--benchmark" in words else words[1]
     names = [word for word in words[2:] if not word.startswith("--") and word != test]
-    seconds = seconds_of(test, before, items)
+    seconds = seconds_to_measure(test, before, items)
     time = about(None if seconds is None else seconds * max(1, len(names)))
     what = f"{items:,} items" if items else listed(names)
     by = "" if test == "latency" else f" by {NAMES.get(test, test)}"
