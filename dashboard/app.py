@@ -42,13 +42,14 @@ chosen = st.navigation(
     [
         HOME,
         DECIDE,
-        listed("humaneval", "HumanEval", "code"),
+        listed("scores", "Scores", "leaderboard"),
         listed("latency", "Latency", "timer"),
         listed("loss_curves", "Loss curves", "show_chart"),
         listed("chat", "Chat", "forum"),
         listed("arena", "Arena", "swords"),
         listed("new_run", "New run", "rocket_launch"),
         # Reached from other pages, and by their old addresses.
+        listed("humaneval", "Scores", "leaderboard", visibility="hidden"),
         listed("runs", "Runs", "table_rows", visibility="hidden"),
         listed("prompt_sets", "Prompt sets", "checklist", visibility="hidden"),
         listed("studies", "Studies", "menu_book", visibility="hidden"),

@@ -5,6 +5,7 @@ from .analysis.comparison import (
     contrast_counts as contrast_counts,
     formats_compared as formats_compared,
 )
+from .analysis.deciding.contest import Contest as Contest, contest as contest
 from .analysis.deciding.decision import decide as decide, decide_counts as decide_counts
 from .analysis.durations import duration as duration, seconds_to_measure as seconds_to_measure
 from .analysis.findings import (

@@ -4,7 +4,7 @@ from dashboard.charts.latency import by_prompt, distributions, split_seconds
 from dashboard.charts.layout import CONFIG, figure
 from dashboard.charts.losses import STEPS, Axis, grouped_losses, loss_curves, published_curve
 from dashboard.charts.printed import printed
-from dashboard.charts.scores import effects, scores_with_intervals, task_matrix
+from dashboard.charts.scores import effects, score_list, scores_with_intervals, task_matrix, win_matrix
 from dashboard.charts.still import CSS, still
 from dashboard.charts.tradeoff import Axes, ranking, tradeoff
 
@@ -23,9 +23,11 @@ __all__ = [
     "published_curve",
     "printed",
     "ranking",
+    "score_list",
     "scores_with_intervals",
     "split_seconds",
     "still",
     "task_matrix",
     "tradeoff",
+    "win_matrix",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -52,6 +53,63 @@ def scores_with_intervals(
     downwards(made, names)
     if percent:
         made.update_xaxes(tickformat=".0%", rangemode="tozero")
+    return made
+
+
+def score_list(
+    rows: pd.DataFrame,
+    styles: Mapping[str, Style],
+    *,
+    title: str,
+    percent: bool,
+    published: pd.DataFrame | None = None,
+) -> go.Figure:
+    """A point, its 95 % interval and the number behind it a row. rows: model_id, label, value, low, high, text, n."""
+    made = scores_with_intervals(rows, styles, title=title, percent=percent, published=published)
+    ends = rows["high"].astype(float).where(np.isfinite(rows["high"].astype(float)), rows["value"])
+    made.add_scatter(
+        x=ends,
+        y=rows["label"].map(chart_label),
+        text=[f" {text}" for text in rows["text"]],
+        mode="text",
+        textposition="middle right",
+        showlegend=False,
+        cliponaxis=False,
+        hoverinfo="skip",
+    )
+    most, least = float(ends.max()), float(rows["value"].min())
+    if percent:
+        ticks = [share / 10 for share in range(0, 11, 2)]  # the room for numbers is no score above 100 %
+        made.update_xaxes(range=[0, most * 1.45 or 1], tickformat=".0%", tickvals=ticks)
+    else:
+        made.update_xaxes(range=[least - (most - least) * 0.3, most + (most - least) * 0.6] if most > least else None)
+    return made
+
+
+def win_matrix(ahead: pd.DataFrame, said: pd.DataFrame) -> go.Figure:
+    """Items that the row's model wins against the column's. ahead: wins minus losses; said: both in words."""
+    names = [chart_label(name, 24) for name in ahead.index]
+    short = list(range(1, len(names) + 1))  # columns by number: names below a matrix would stand on their heads
+    most = max(1.0, float(ahead.abs().to_numpy().max(initial=0)))
+    made = figure("", "", height=120 + 34 * len(names))
+    made.add_heatmap(
+        z=ahead.to_numpy(),
+        x=[f"{place}" for place in short],
+        y=[f"{place} {name}" for place, name in zip(short, names, strict=True)],
+        text=said.to_numpy(),
+        texttemplate="%{text}",
+        textfont={"color": "#111111"},
+        customdata=np.array([[(row, column) for column in names] for row in names]),
+        hovertemplate="%{customdata[0]} against %{customdata[1]}<br>%{text}<extra></extra>",
+        colorscale=[[0, "#D55E00"], [0.5, "#B8B8B8"], [1, "#56B4E9"]],
+        zmin=-most,
+        zmax=most,
+        xgap=2,
+        ygap=2,
+        showscale=False,
+    )
+    made.update_xaxes(type="category", side="top")
+    made.update_yaxes(autorange="reversed", type="category")
     return made
 
 

@@ -12,6 +12,7 @@ import streamlit as st
 from dashboard import escaping, palette
 from dashboard.chat import prose
 from dashboard.views import data
+from dashboard.views.scoring import words
 
 SIDES = 9
 """Answers side by side: of more models the reader says whose."""
@@ -77,7 +78,7 @@ def side_by_side(found: Mapping[str, Mapping[str, object]]) -> None:
     for start in range(0, len(names), across):
         for column, name in zip(st.columns(across), names[start : start + across], strict=False):
             with column:
-                _answer(name, found[name])
+                answer(name, found[name])
     if len(every) > 1:
         with st.expander("Difference between two answers", icon=":material/difference:"):
             left, right = st.columns(2)
@@ -89,7 +90,8 @@ def side_by_side(found: Mapping[str, Mapping[str, object]]) -> None:
             )
 
 
-def _answer(name: str, row: Mapping[str, object]) -> None:
+def answer(name: str, row: Mapping[str, object]) -> None:
+    """One model's answer: verdict, words, what did not hold."""
     model_name(name)
     if not row:
         st.caption("Not answered.")
@@ -101,8 +103,30 @@ def _answer(name: str, row: Mapping[str, object]) -> None:
         st.badge(verdict.replace("_", " "), color="gray" if verdict == "error" else "orange", icon=":material/close:")
     model_text(str(row.get("answer") or ""), folded=True)
     if row.get("message"):
-        st.caption("Output of the test")
+        st.caption("What did not hold")
         st.code(str(row["message"])[:4000], language=None, wrap_lines=True)
+
+
+def word_difference(before: str, after: str) -> None:
+    """Two texts as one, word by word, inert: what the first alone has is struck out, what the second alone has is
+    underlined."""
+    drawn = []
+    for kind, text in words.differences(before[: escaping.SHOWN_CHARACTERS], after[: escaping.SHOWN_CHARACTERS]):
+        safe = html.escape(escaping.upright(text.replace("\x00", "\ufffd")))
+        drawn.append(_DRAWN.get(kind, "{}").format(safe))
+    # A box of its own, as of a code block, that a keyboard reaches and scrolls.
+    st.html(
+        '<div tabindex="0" role="region" aria-label="Difference, word by word" style="white-space:pre-wrap;'
+        'overflow-wrap:anywhere;max-height:360px;overflow-y:auto;font-size:0.9rem">' + "".join(drawn) + "</div>"
+    )
+
+
+_DRAWN = {
+    "gone": '<del style="background:rgba(213,94,0,0.25)">{}</del>',
+    "new": '<ins style="background:rgba(0,114,178,0.25)">{}</ins>',
+    "beyond": "<em> (not compared:) </em>{}",
+}
+"""How stretches of a difference are drawn; what both have stands as it is."""
 
 
 def difference(a: str, b: str) -> None:

@@ -26,6 +26,7 @@ PAGES = [
     "runs",
     "loss_curves",
     "latency",
+    "scores",
     "humaneval",
     "studies",
     "chat",
@@ -34,7 +35,7 @@ PAGES = [
     "add_models",
     "new_run",
 ]
-HEADINGS = {"": "Home", "humaneval": "HumanEval"}
+HEADINGS = {"": "Home", "humaneval": "Scores"}
 SHOTS = Path(__file__).resolve().parents[2] / "docs" / "screenshots"
 FIRST_PICTURE = """(() => { const look = () => {
     const picture = document.querySelector('.still img')
@@ -128,7 +129,7 @@ def test_every_page_is_drawn_wide_and_narrow_light_and_dark(name: str, address: 
     page.wait_for_function(f"{charts}.every(right => right <= 401)")
     # The charts follow the system into the dark: no ground of their own, words in the page's colour.
     page.wait_for_function(f"{COLOURS}.every(colour => colour === 'rgba(0, 0, 0, 0)' || colour === {INK})")
-    if name in ("", "decide", "loss_curves", "humaneval"):
+    if name in ("", "decide", "loss_curves", "scores"):
         shoot(page, f"{name or 'home'}-narrow-dark")
 
 
@@ -148,12 +149,12 @@ def test_the_ten_minutes(address: str, page: Any) -> None:
     assert not re.search(r"<script|<img|src=|@import|url\(", record)
     page.keyboard.press("Escape")
 
-    page.get_by_role("link", name="HumanEval").click()
-    page.get_by_role("heading", name="Every task").wait_for()
+    page.get_by_role("link", name="Scores").click()
+    page.get_by_role("heading", name="Every item").wait_for()
     settle(page)
     assert re.search(r"p = 0?\.\d+", page.inner_text("body"))
-    page.get_by_text("Only where models differ").click()
-    page.wait_for_url(re.compile("differ=true"))
+    page.get_by_text(re.compile("^Different \\(")).click()
+    page.wait_for_url(re.compile("show=different"))
     settle(page)
 
     page.get_by_role("link", name="Chat").click()
@@ -217,7 +218,7 @@ def test_a_chart_is_seen_before_plotly_is_loaded(name: str, word: str, address: 
     opened.context.close()
 
 
-@pytest.mark.parametrize("name", ["decide", "loss_curves", "humaneval"])
+@pytest.mark.parametrize("name", ["decide", "loss_curves", "scores"])
 def test_plotly_is_asked_for_only_when_a_picture_has_been_painted(name: str, address: str, browser: Any) -> None:
     opened = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
     opened.set_default_timeout(180_000)
@@ -280,7 +281,15 @@ def test_a_closed_tab_stops_its_generation(address: str, context: Any, server: A
 
 def test_model_text_runs_nothing_and_fetches_nothing(hostile_address: str, page: Any) -> None:
     seen = ""
-    for name in ["", "decide", "runs", "humaneval", "chat?panes=1&model1=hostile-one", "loss_curves", "prompt_sets"]:
+    for name in [
+        "",
+        "decide",
+        "runs",
+        "scores?item=HumanEval/0",
+        "chat?panes=1&model1=hostile-one",
+        "loss_curves",
+        "prompt_sets",
+    ]:
         page.goto(f"{hostile_address}/{name}")
         page.locator("h1").first.wait_for()
         # Not until the script rests: a run in training keeps some of these pages refreshing.

@@ -35,8 +35,8 @@ def shown(name: str, workspace: Path, monkeypatch: pytest.MonkeyPatch) -> AppTes
     return AppTest.from_file(str(PAGES / f"{name}.py"), default_timeout=300).run()
 
 
-def test_all_twelve_pages_are_there() -> None:
-    assert len(NAMES) == 12
+def test_all_thirteen_pages_are_there() -> None:
+    assert len(NAMES) == 13
 
 
 @pytest.mark.slow
@@ -52,7 +52,7 @@ def test_a_page_runs_alone_and_changes_nothing(
     assert content(workspaces[store]) == before
 
 
-@pytest.mark.parametrize("name", ["home", "decide", "runs", "loss_curves", "latency", "humaneval"])
+@pytest.mark.parametrize("name", ["home", "decide", "runs", "loss_curves", "latency", "scores"])
 def test_an_empty_store_says_what_to_run(
     name: str, workspaces: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,7 +116,7 @@ def test_models_of_archived_runs_are_on_no_page_until_they_are_asked_for(
         gone = next(one for one in store.models.list() if one.name == "demo-rank8")
         assert gone.run_id
         store.runs.edit(gone.run_id, archived=True)
-    for name in ("humaneval", "latency"):
+    for name in ("scores", "latency"):
         page = shown(name, small.path, monkeypatch)
         assert gone.name not in page.multiselect(key="model").options
         page = next(one for one in page.toggle if one.key == "archived").set_value(True).run()
@@ -136,7 +136,7 @@ def test_pages_list_the_format_that_ships_of_each_fine_tune_first(
     with small.store() as store:
         for smaller in ("demo-rank16-q4_0", "demo-rank8"):  # one fine-tune in three formats
             store.models.add(dataclasses.replace(store.models.find(smaller), fine_tune="demo-rank16"))
-    for name in ("humaneval", "latency"):
+    for name in ("scores", "latency"):
         options = shown(name, small.path, monkeypatch).multiselect(key="model").options
         assert set(options[-2:]) == {"demo-rank8", "demo-rank16"}, "what does not ship comes last"
     page = shown("arena", small.path, monkeypatch)

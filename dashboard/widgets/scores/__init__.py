@@ -1,0 +1,1 @@
+"""What the page Scores draws: what is said of the figures, two models item by item."""
