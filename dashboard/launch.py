@@ -23,6 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from dashboard.chat import revival
 from dashboard.errors import DashboardError, PortInUse
 from results import LIFELINE, Workspace
 
@@ -80,12 +81,14 @@ class Processes:
             if serve:
                 self.server = ModelServer(self.workspace, environment, self._lifeline, say)
                 environment |= {"BAKEOFF_SERVE_URL": self.server.url, "BAKEOFF_SERVE_KEY": self.server.key}
+                environment |= {revival.VARIABLE: str(self.server.bell)}
             command = [sys.executable, "-m", "streamlit", "run", str(APP), "--server.port", str(port)]
             command += ["--server.headless", "true" if headless else "false"]
             secret = self.workspace / ".streamlit" / "secrets.toml"
             if secret.exists():
                 command += ["--secrets.files", str(secret)]
-            self.pages = _started(command, environment, self._lifeline)
+            bells = [self.server.bell] if self.server else []
+            self.pages = _started(command, environment, self._lifeline, *bells)
         except BaseException:
             if self.server:
                 self.server.stop()
@@ -123,27 +126,58 @@ class ModelServer:
     def __init__(self, workspace: Path, environment: dict[str, str], lifeline: int, say: Callable[[str], Any]) -> None:
         self._say = say
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._port = self._listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self._port}"
         self.key = secrets.token_urlsafe(24)
-        self._command = [
-            *(sys.executable, "-m", "bakeoff", "serve", "--workspace", str(workspace)),
-            *("--descriptor", str(self._listener.fileno())),
-        ]
+        self._command = [sys.executable, "-m", "bakeoff", "serve", "--workspace", str(workspace)]
         self._environment = environment | {"BAKEOFF_API_KEY": self.key}
-        self._handed = (lifeline, self._listener.fileno())
+        self._lifeline = lifeline
         self._stopping = threading.Event()
         self._lock = threading.Lock()
+        self._given_up = False
+        self._heard, self.bell = os.pipe()
+        """The bell's end is handed to the pages: whoever rings it has the server started anew."""
         self.process = self._start()
-        self._keeper = threading.Thread(target=self._keep, name="model server", daemon=True)
-        self._keeper.start()
+        self._keeper = self._keeping()
+        threading.Thread(target=self._listen, name="model server's bell", daemon=True).start()
 
     @property
     def keeping(self) -> bool:
         """Whether one that ends is still followed by another."""
         return self._keeper.is_alive()
 
+    def again(self) -> None:
+        """Start it anew: in the place of one that hangs, or after it was given up, at the same address."""
+        with self._lock:
+            if self._stopping.is_set():
+                return
+            if not self._given_up:
+                _signal(self.process, signal.SIGKILL)  # its keeper starts the next
+                return
+            try:
+                self._listener = socket.create_server(("127.0.0.1", self._port))
+            except OSError as error:
+                self._say(f"The model server cannot listen at {self.url} any more ({error}): start the dashboard anew")
+                return
+            self._given_up = False
+            self.process = self._start()
+            self._keeper = self._keeping()
+
+    def _listen(self) -> None:
+        """Wait for the pages to ring, until `stop` does."""
+        while os.read(self._heard, 4096) and not self._stopping.is_set():
+            self.again()
+        os.close(self._heard)
+
     def _start(self) -> subprocess.Popen[bytes]:
-        return _started(self._command, self._environment, *self._handed)
+        listener = self._listener.fileno()
+        command = [*self._command, "--descriptor", str(listener)]
+        return _started(command, self._environment, self._lifeline, listener)
+
+    def _keeping(self) -> threading.Thread:
+        keeper = threading.Thread(target=self._keep, name="model server", daemon=True)
+        keeper.start()
+        return keeper
 
     def _keep(self) -> None:
         """Start it again whenever it ends, unless it ends again and again without ever having answered."""
@@ -159,16 +193,16 @@ class ModelServer:
                 if vain >= VAIN_STARTS:
                     self._say(f"{ended}, {vain} times in a row; the pages stay without it")
                     self._listener.close()  # who waits for an answer is refused
+                    self._given_up = True
                     return
                 self._say(f"{ended}; it is started again")
                 self.process = self._start()
 
     def _answered(self, process: subprocess.Popen[bytes]) -> bool:
         """Wait until this server answers or ends. Whether it answered."""
-        port = self._listener.getsockname()[1]
         while process.poll() is None:
             # The question waits in the socket until somebody takes it: an answer is of a server that is up.
-            if _answers(port, "/health") and process.poll() is None:
+            if _answers(self._port, "/health") and process.poll() is None:
                 return True
             if self._stopping.wait(0.2):
                 return False
@@ -177,10 +211,15 @@ class ModelServer:
     def stop(self) -> None:
         """End it for good."""
         with self._lock:
+            if self._stopping.is_set():
+                return
             self._stopping.set()
             _signal(self.process, signal.SIGTERM)
         _ended(self.process)
         self._listener.close()
+        with contextlib.suppress(OSError):
+            os.write(self.bell, b".")  # so that nobody waits for it any more
+        os.close(self.bell)
 
 
 def _started(command: list[str], environment: dict[str, str], *handed: int) -> subprocess.Popen[bytes]:

@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from dashboard.chat import revival
 from dashboard.errors import ServerSilent
 
 State = Literal["waiting", "streaming", "finished", "stopped", "failed"]
@@ -107,9 +108,8 @@ def served(timeout_seconds: float = 5.0) -> list[dict[str, Any]]:
             "Look again in a moment"
         ) from error
     except httpx.HTTPError as error:
-        raise ServerSilent(
-            f"No model server at {masked()} ({type(error).__name__}). Start it: bakeoff serve"
-        ) from error
+        how = "Start it again: the button beside this page" if revival.possible() else "Start it: bakeoff serve"
+        raise ServerSilent(f"No model server at {masked()} ({type(error).__name__}). {how}") from error
     if response.status_code != 200:
         raise ServerSilent(_refusal(response))
     return [row for row in response.json().get("data", []) if isinstance(row.get("id"), str)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import escaping
-from dashboard.chat import health
+from dashboard.chat import health, revival
 from dashboard.views import kept
 from results import EVERYTHING
 
@@ -41,3 +41,5 @@ def _server(first: bool) -> None:
         st.rerun()
     icon, words = STATES[state]
     st.caption(f"{icon} {words}")
+    if state == "down" and revival.possible():
+        st.button("Start it again", icon=":material/restart_alt:", on_click=revival.ring)

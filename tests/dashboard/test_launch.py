@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dashboard.chat import client
+from dashboard.chat import client, revival
 from dashboard.chat.client import Answer, Sampling
 from dashboard.errors import ServerSilent
 from dashboard.launch import ModelServer, free_port
@@ -74,6 +74,35 @@ def test_a_model_server_that_cannot_run_is_given_up_with_a_word(
     until(lambda: not server.keeping, PATIENCE_SECONDS)
     server.stop()
     assert said[-1].endswith("exit status 2, 3 times in a row; the pages stay without it")
+    os.close(lifeline)
+    os.close(held)
+
+
+@pytest.mark.slow
+def test_a_ring_starts_one_that_was_given_up_at_the_same_address_and_replaces_one_that_hangs(
+    small: Workspace, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lifeline, held = os.pipe()
+    broken = small.path.rename(small.path.with_name("elsewhere"))
+    small.path.write_text("no folder")
+    server = ModelServer(small.path, dict(os.environ), lifeline, said.append)
+    monkeypatch.setenv("BAKEOFF_SERVE_URL", server.url)
+    monkeypatch.setenv("BAKEOFF_SERVE_KEY", server.key)
+    monkeypatch.setenv(revival.VARIABLE, str(server.bell))
+    until(lambda: not server.keeping, PATIENCE_SECONDS)
+    with pytest.raises(ServerSilent, match="Start it again: the button"):
+        client.served(PATIENCE_SECONDS)
+    small.path.unlink()
+    broken.rename(small.path)
+    revival.ring()
+    until(lambda: server.keeping, PATIENCE_SECONDS)
+    assert client.served(PATIENCE_SECONDS)
+    hung = server.process.pid
+    stand_still(hung)
+    revival.ring()
+    until(lambda: server.process.pid != hung, PATIENCE_SECONDS)
+    assert client.served(PATIENCE_SECONDS)
+    server.stop()
     os.close(lifeline)
     os.close(held)
 
