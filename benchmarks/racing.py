@@ -25,7 +25,8 @@ from itertools import product
 import numpy as np
 from verdicts import difference, outcomes
 
-from results.analysis.racing.rule import Standing, Terms, stand
+from results.analysis.racing.rule import stand
+from results.analysis.racing.standing import RaceStanding, RaceTerms
 
 SIBLINGS = 0.02
 """Standard deviation of siblings' true rates: fine-tunes of one base with other seeds and settings."""
@@ -35,7 +36,7 @@ SIBLINGS = 0.02
 class Raced:
     """One world, raced and measured whole."""
 
-    race: Standing
+    race: RaceStanding
     asked: int
     """Answers that were asked for."""
     passed: np.ndarray
@@ -48,7 +49,7 @@ class Raced:
         return float(whole.max() - whole[int(self.race.inside[0])])
 
 
-def raced(rates: Sequence[float], agreement: float, terms: Terms, draws: np.random.Generator, every: bool) -> Raced:
+def raced(rates: Sequence[float], agreement: float, terms: RaceTerms, draws: np.random.Generator, every: bool) -> Raced:
     """One race; every: looked at after every item."""
     passed = outcomes(rates, terms.most, agreement, draws)
     names = [str(place) for place in range(len(rates))]
@@ -63,7 +64,7 @@ def alarms(worlds: int) -> Iterator[str]:
     yield "| models | items | agreement | any said to be worse | goal |\n|---|---|---|---|---|"
     for models, items, agreement in ((2, 164, 0.0), (2, 164, 0.8), (2, 1319, 0.8), (5, 164, 0.8), (24, 164, 0.8),
                                      (100, 100, 0.0), (100, 100, 0.8)):  # fmt: skip
-        draws, terms = np.random.default_rng(models + items), Terms(items, margin=1e-9)
+        draws, terms = np.random.default_rng(models + items), RaceTerms(items, margin=1e-9)
         found = sum(bool(raced([0.6] * models, agreement, terms, draws, True).race.left) for _ in range(worlds))
         yield f"| {models} | {items:,} | {agreement} | {found / worlds:.3f} | ≤ 0.05 |"
 
@@ -75,7 +76,7 @@ def pairs(worlds: int) -> Iterator[str]:
         "|---|---|---|---|---|---|---|"
     )
     for gap, items, agreement in product((0.0, 0.03, 0.05, 0.1, 0.2), (164, 1319, 2850), (0.5, 0.8)):
-        draws, terms = np.random.default_rng(items), Terms(items)
+        draws, terms = np.random.default_rng(items), RaceTerms(items)
         asked = same = apart = apart_of_all = 0
         for _ in range(worlds):
             one = raced([0.6, 0.6 - gap], agreement, terms, draws, False)
@@ -96,7 +97,7 @@ def budget(worlds: int) -> Iterator[str]:
     yield "| models | items | agreement | answers | same best | loss, points | goal |\n|---|---|---|---|---|---|---|"
     for models, agreement in product((8, 16, 24), (0.8, 0.9)):
         draws, items = np.random.default_rng(models), 1319
-        terms = Terms(items, budget=round(0.3 * models * items))
+        terms = RaceTerms(items, budget=round(0.3 * models * items))
         asked, loss, same = 0, 0.0, 0
         for _ in range(worlds):
             rates = np.clip(draws.normal(0.6, SIBLINGS, models), 0.05, 0.95)
@@ -114,7 +115,7 @@ def ties(worlds: int) -> Iterator[str]:
     yield "| models | items | agreement | margin, points | ends | fewer answers, times |\n|---|---|---|---|---|---|"
     for models, items, agreement, margin in ((2, 1319, 0.8, 0.03), (2, 1319, 0.98, 0.03), (2, 1319, 0.8, 0.06),
                                              (2, 5000, 0.8, 0.03), (5, 5000, 0.9, 0.03)):  # fmt: skip
-        draws, terms = np.random.default_rng(items), Terms(items, margin=margin)
+        draws, terms = np.random.default_rng(items), RaceTerms(items, margin=margin)
         ends, asked = Counter[str](), 0
         for _ in range(worlds):
             one = raced([0.6] * models, agreement, terms, draws, False)

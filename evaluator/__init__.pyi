@@ -19,7 +19,11 @@ from .foretelling import (
     stopping_of as stopping_of,
 )
 from .humaneval.concluding import rescore as rescore
-from .humaneval.evaluate import HumanEvalSettings as HumanEvalSettings, evaluate_humaneval as evaluate_humaneval
+from .humaneval.evaluate import (
+    HumanEvalSettings as HumanEvalSettings,
+    evaluate_humaneval as evaluate_humaneval,
+    program_test as program_test,
+)
 from .humaneval.handing_in import Rule as Rule
 from .humaneval.rescoring import (
     SampleScores as SampleScores,
@@ -43,7 +47,7 @@ from .measuring import (
     register_endpoint as register_endpoint,
     rescore_stored as rescore_stored,
 )
-from .question_sets.evaluate import evaluate_questions as evaluate_questions
+from .question_sets.evaluate import evaluate_questions as evaluate_questions, question_test as question_test
 from .question_sets.checking.rules import check_rule as check_rule
 from .question_sets.files.held_out import questions_of_rows as questions_of_rows
 from .question_sets.files.finding import named_questions as named_questions, question_set as question_set
@@ -62,6 +66,7 @@ from .question_sets.settings import (
     question_settings as question_settings,
     shown as shown,
 )
+from .racing import Look as Look, Until as Until, race as race
 from .sandbox.bubblewrap import sandbox_available as sandbox_available
 from .sandbox.limits import Calibration as Calibration, Limits as Limits
 from .tasks.benchmarks import load_benchmark as load_benchmark

@@ -20,7 +20,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from results import LEFT_OUT, Evaluation, Model, Outcome, Score, Store, digest, makers_settings, this_machine
+from results import (
+    LEFT_OUT,
+    Evaluation,
+    Model,
+    Outcome,
+    RaceEntry,
+    Score,
+    Store,
+    digest,
+    makers_settings,
+    raced_scores,
+    this_machine,
+)
 from results.errors import Immutable
 
 WORTH = {"finished": 3, "unscored": 2, "running": 1, "failed": 1}
@@ -137,11 +149,30 @@ def add(store: Store, evaluation_id: str, outcomes: Sequence[Outcome]) -> None:
 def finish(
     store: Store, evaluation_id: str, scores: Sequence[Score], details: Mapping[str, Any] | None = None
 ) -> Evaluation:
-    """Close the evaluation. Where another process has finished it meanwhile, its scores are returned."""
+    """Close the evaluation. Where another process has finished it meanwhile, its scores are returned.
+
+    Of one that a race may have stopped the intervals hold at every look.
+    """
+    there = store.evaluations.get(evaluation_id)
+    entry = RaceEntry.of(dataclasses.replace(there, details={**there.details, **(details or {})}))
+    if entry is not None and there.status != "finished":
+        values = item_values(store.evaluations.outcomes(evaluation_id))
+        scores = raced_scores(scores, list(values.values()), entry.most)
     try:
         return store.evaluations.finish(evaluation_id, scores, details)
     except Immutable:
         return store.evaluations.get(evaluation_id)
+
+
+def item_values(outcomes: Iterable[Outcome]) -> dict[str, float]:
+    """What each item counts, in [0, 1]: the mean of its answers. Errors of ours and what waits for a verdict do not."""
+    answers: dict[str, list[float]] = {}
+    for outcome in outcomes:
+        if outcome.verdict is not None and outcome.verdict != "error":
+            answers.setdefault(outcome.item, []).append(float(outcome.verdict == "passed"))
+        elif outcome.verdict is None and outcome.value is not None:
+            answers.setdefault(outcome.item, []).append(outcome.value)
+    return {item: sum(values) / len(values) for item, values in answers.items()}
 
 
 def _text(settings: Mapping[str, Any]) -> str:

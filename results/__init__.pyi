@@ -40,6 +40,15 @@ from .analysis.makers_settings import (
     settings_words as settings_words,
 )
 from .analysis.measurements import contaminated_items as contaminated_items, engine_words as engine_words
+from .analysis.racing.betting import raced_scores as raced_scores
+from .analysis.racing.entry import RaceEntry as RaceEntry
+from .analysis.racing.rule import looks as looks, stand as stand
+from .analysis.racing.standing import Departure as Departure, RaceStanding as RaceStanding, RaceTerms as RaceTerms
+from .analysis.deciding.raced_words import (
+    departure_text as departure_text,
+    end_text as end_text,
+    standing_text as standing_text,
+)
 from .analysis.ratings import (
     PairRating as PairRating,
     Rating as Rating,

@@ -13,7 +13,7 @@ from bakeoff.options import DownloadOption, JsonOption, WorkspaceOption
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from evaluator import Rule, Wishes
+    from evaluator import Rule, Until, Wishes
     from results import Evaluation, FormCost, Model, Workspace
 
 
@@ -63,6 +63,19 @@ BeforeOption = Annotated[
     Literal["prompt", "imports", "nothing"] | None,
     typer.Option(help="With --rescore: what is put before an imported whole program."),
 ]
+UntilDecidedOption = Annotated[
+    bool,
+    typer.Option(
+        "--until-decided",
+        help="A race: the same items in a drawn order, losers stop, and it ends when it is clear which model is best.",
+    ),
+]
+MarginOption = Annotated[
+    float | None, typer.Option(help="With --until-decided: the smallest difference that matters, 0.02 for 2 points.")
+]
+BudgetOption = Annotated[
+    int | None, typer.Option(help="With --until-decided: answers of all models together, at most.")
+]
 SCORE = ("metric", "value", "low", "high", "n")
 
 
@@ -94,6 +107,9 @@ def evaluate(
     choices: ChoicesOption = "answer",
     dry_run: DryRunOption = False,
     skip_bad: SkipBadOption = False,
+    until_decided: UntilDecidedOption = False,
+    margin: MarginOption = None,
+    budget: BudgetOption = None,
     download: DownloadOption = False,
     workspace: WorkspaceOption = None,
     json_: JsonOption = False,
@@ -103,16 +119,19 @@ def evaluate(
     Examples: bakeoff evaluate demo-rank8 smollm2-135m-instruct --tasks 40 ·
     bakeoff evaluate demo-rank8 --forms gguf-q8_0 --forms gguf-q4_0 ·
     bakeoff evaluate qwen3:8b --url http://127.0.0.1:11434/v1 (its key: OPENAI_API_KEY) ·
-    bakeoff evaluate demo-rank8 --benchmark mine.csv --dry-run
+    bakeoff evaluate demo-rank8 --benchmark mine.csv --dry-run ·
+    bakeoff evaluate a b c --benchmark mine.csv --until-decided --margin 0.02
     """
     import evaluator
     from bakeoff.measuring.question_sets import wishes_of
+    from bakeoff.measuring.racing import until_of
 
     settings = {"tasks": tasks, "prompting": prompting, "samples": samples, "temperature": temperature}
     settings |= {"engine": engine, "slots": slots, "max_tokens": max_tokens}
     own = {"choices": choices, "skip_bad": skip_bad}
     rule = evaluator.Rule(extract, before_solution=before_solution) if rescore else None
-    told = _Told(benchmark, experiment, rule, wishes_of(question, answer, check), own, dry_run, json_)
+    until = until_of(until_decided, margin, budget, rescore)
+    told = _Told(benchmark, experiment, rule, wishes_of(question, answer, check), own, dry_run, json_, until)
     if download:
         typer.echo(evaluator.download(benchmark), err=True)
     _evaluate(models or (), forms or (), url, told, settings, workspace)
@@ -131,6 +150,8 @@ class _Told:
     """Settings that question sets alone have."""
     dry_run: bool
     json: bool
+    until: Until | None
+    """When a race is decided; None where all items are measured."""
 
 
 def _evaluate(
@@ -140,6 +161,7 @@ def _evaluate(
     """Choose the models, measure them and print their scores; or show what would be asked."""
     import evaluator
     from bakeoff.measuring.question_sets import asked_for, rescored, show_questions
+    from bakeoff.measuring.racing import raced, scores_event
     from bakeoff.progress import drawn
     from bakeoff.writing import writable
     from results import form_costs
@@ -152,7 +174,10 @@ def _evaluate(
         if questions is not None and told.dry_run:
             show_questions(questions, {**settings, **told.own}, chosen, told.json)
             return
-        if questions is not None and told.rule is not None:
+        if told.until is not None:
+            own = {**settings, **told.own}
+            found = raced(chosen, questions or benchmark, (store, place), own, told.until, progress, told.json)
+        elif questions is not None and told.rule is not None:
             found = rescored(chosen, questions, store, bool(told.own["skip_bad"]), told.json)
         elif questions is not None:
             own = {**settings, **told.own}
@@ -165,6 +190,9 @@ def _evaluate(
             found = evaluator.measure(chosen, benchmark, store, place, settings, rows, progress)
         known = {one.id: one for one in store.models.list()}
         costs = {one.model: one for one in form_costs(store, benchmark, chosen)} if forms else {}
+    if told.until is not None and told.json:
+        scores_event(_rows(found, known, costs))
+        return
     _print(found, known, costs, told.json)
     if told.rule is not None and questions is None and not told.json:
         _print_rules(found, known)

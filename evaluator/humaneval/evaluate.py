@@ -82,13 +82,18 @@ def evaluate_humaneval(
     Raises: ModelUnmeasurable, BenchmarkUnreadable, IdentityFailed, FileRefused, EngineError (what was answered before
     an engine failed is stored, and the same call goes on after it).
     """
+    return measure_by(program_test(settings, progress), models, store, workspace, progress, anew)
+
+
+def program_test(
+    settings: HumanEvalSettings | Mapping[str, Any] | None = None, progress: Progress | None = None
+) -> Programs:
+    """A benchmark of programs as a test. Raises: ModelUnmeasurable, BenchmarkUnreadable."""
     chosen = _settings(settings)
     all_tasks = load_benchmark(chosen.benchmark)
     tasks, label = choose_tasks(all_tasks, chosen.tasks)
-
     name = benchmark_name(chosen.benchmark, all_tasks)
-    test = Programs(name, label, tuple(tasks), benchmark_digest(all_tasks), chosen, progress)
-    return measure_by(test, models, store, workspace, progress, anew)
+    return Programs(name, label, tuple(tasks), benchmark_digest(all_tasks), chosen, progress)
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,16 @@ class Programs:
     chosen: HumanEvalSettings
     progress: Progress | None = None
     """Told how far running answers is, where they are run after all are there."""
+
+    @property
+    def runs_programs(self) -> bool:
+        """Whether verdicts need a sandbox."""
+        return True
+
+    @property
+    def in_one_pass(self) -> bool:
+        """Whether it is read instead of answered."""
+        return False
 
     @property
     def asking(self) -> Asking:

@@ -51,13 +51,22 @@ def evaluate_questions(
     Raises: BenchmarkUnreadable for a set with bad items, unless `skip_bad`; ModelUnmeasurable, IdentityFailed,
     FileRefused, EngineError (what was answered before an engine failed is stored, and the same call goes on after it).
     """
+    test = question_test(questions, store, settings)
+    if test.chosen.choices == "likelihood":
+        of = (questions, list(test.items), test.subset)
+        return evaluate_likelihood(models, of, (store, workspace), test.chosen, progress, anew)
+
+    return measure_by(test, models, store, workspace, progress, anew)
+
+
+def question_test(
+    questions: QuestionSet, store: Store, settings: QuestionSettings | Mapping[str, Any] | None = None
+) -> Questions:
+    """A question set as a test, and where it lies remembered. Raises: BenchmarkUnreadable, ModelUnmeasurable."""
     chosen = question_settings(settings)
     items, label = measured_items(questions, chosen)
     remember(questions, store)
-    if chosen.choices == "likelihood":
-        return evaluate_likelihood(models, (questions, items, label), (store, workspace), chosen, progress, anew)
-
-    return measure_by(Questions(questions, tuple(items), label, chosen), models, store, workspace, progress, anew)
+    return Questions(questions, tuple(items), label, chosen)
 
 
 @dataclass(frozen=True)
@@ -73,6 +82,16 @@ class Questions:
     @property
     def benchmark(self) -> str:
         return self.set.name
+
+    @property
+    def runs_programs(self) -> bool:
+        """Whether verdicts need a sandbox."""
+        return any(check.kind == "code" for item in self.items for check in item.checks)
+
+    @property
+    def in_one_pass(self) -> bool:
+        """Whether its choices are read instead of answered."""
+        return self.chosen.choices == "likelihood"
 
     @property
     def asking(self) -> Asking:

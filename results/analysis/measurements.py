@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from results.analysis.findings import Missing
-from results.analysis.racing.entry import Entry
+from results.analysis.racing.entry import RaceEntry
 from results.analysis.snapshot import Reading
 from results.records import Evaluation, Model, Outcome, Score, ScoreRow, Verdict
 
@@ -100,9 +100,9 @@ class Quality:
         return engine_words(self.model, self.evaluation)
 
     @property
-    def entry(self) -> Entry | None:
+    def entry(self) -> RaceEntry | None:
         """The race that it was measured in, if any."""
-        return Entry.of(self.evaluation)
+        return RaceEntry.of(self.evaluation)
 
     @property
     def left(self) -> bool:

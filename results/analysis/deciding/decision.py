@@ -325,7 +325,7 @@ def _with_quality(candidate: Candidate, shelf: Shelf) -> Candidate:
         missing = (*candidate.missing, why) if why.run else candidate.missing
         return dataclasses.replace(candidate, reasons=(*candidate.reasons, why.reason), missing=missing)
     entry = quality.entry
-    figure = quality_figure(quality, sorted(quality.items) if quality.left else shelf.common)
+    figure = quality_figure(quality, shelf.common)
     stored = score_of(quality.evaluation, quality.metric)
     everything = None
     if stored is not None and figure is not None and stored.n != figure.n:
@@ -339,7 +339,8 @@ def _with_quality(candidate: Candidate, shelf: Shelf) -> Candidate:
 
 
 def quality_figure(quality: Quality, common: Sequence[str]) -> Figure | None:
-    """A model's score with its interval on the items that all share; None without one."""
+    """A model's score with its interval on the items that all share; on its own if it left a race; None without one."""
+    common = sorted(quality.items) if quality.left else common
     total = quality.total(common if quality.items else None)
     if total is None:
         return None
@@ -355,9 +356,9 @@ def quality_figure(quality: Quality, common: Sequence[str]) -> Figure | None:
         spread = statistics.graded_interval(values) if rows is None else statistics.bits_per_byte(values, rows)
         low, high = spread.low, spread.high
     evaluation = quality.evaluation
+    subset = f"{total.n:,} items of a {evaluation.subset}" if quality.entry else evaluation.subset
     return Figure(
-        total.metric, total.value, low, high, total.n, evaluation.subset, evaluation.id, evaluation.origin,
-        quality.engine,
+        total.metric, total.value, low, high, total.n, subset, evaluation.id, evaluation.origin, quality.engine
     )  # fmt: skip
 
 

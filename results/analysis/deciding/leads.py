@@ -19,7 +19,7 @@ from results.analysis import statistics
 from results.analysis.comparison import paired, shared_with_left
 from results.analysis.deciding.choice import Lead
 from results.analysis.measurements import Quality, Shelf
-from results.analysis.racing.entry import Entry
+from results.analysis.racing.entry import RaceEntry
 from results.analysis.snapshot import Reading
 
 
@@ -102,9 +102,9 @@ def beaten(reading: Reading, shelf: Shelf) -> dict[str, float]:
     worse = {id_: entry for id_, entry in entries.items() if entry.left == "worse"}
     if not worse:
         return {}
-    races: dict[str, dict[str, Entry]] = {}
+    races: dict[str, dict[str, RaceEntry]] = {}
     for evaluation in reading.evaluations(benchmark=shelf.benchmark):
-        entry = Entry.of(evaluation) if evaluation.status == "finished" else None
+        entry = RaceEntry.of(evaluation) if evaluation.status == "finished" else None
         if entry is not None:
             races.setdefault(entry.race, {})[evaluation.model_id] = entry
     settled = {

@@ -1,8 +1,11 @@
-"""What a decision says of the race that its outcomes come from: who left when and why, and what figures then mean."""
+"""Races in words, made of their fields alone: while one runs, and in a decision whose outcomes come from one."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from results.analysis.findings import Candidate, Decision, Tie
+from results.analysis.racing.standing import Departure, RaceStanding, RaceTerms
 from results.analysis.wording import listed, points, spread
 
 
@@ -59,3 +62,39 @@ def least_certain(decision: Decision) -> str | None:
     last = max(others, key=lambda one: one.raced.p_value if one.raced else 0.0)
     assert last.raced is not None
     return f"of each other a race showed that it is not the best, at p = {last.raced.p_value:.2g} at most, adjusted"
+
+
+def departure_text(gone: Departure, names: Mapping[str, str], models: int) -> str:
+    """Who left, when and why."""
+    said = f"{names[gone.model]} leaves after {gone.items:,} items: "
+    if gone.why == "worse":
+        return f"{said}some other is shown to be better (p = {gone.p_value:.2g}, adjusted over {models} models)"
+    return f"{said}the lowest when a share of the budget was spent, which shows nothing (p = {gone.p_value:.2g})"
+
+
+def standing_text(standing: RaceStanding, names: Mapping[str, str], terms: RaceTerms) -> str:
+    """Who is in, who leads by how much, and how many items that rests on."""
+    inside = [names[one] for one in standing.inside]
+    said = f"{standing.items:,} of at most {terms.most:,} items: {len(inside)} in"
+    if standing.lead is None:
+        return f"{said}, {listed(inside)}"
+    value, low, high = (100 * one for one in standing.lead)
+    behind = f"{inside[0]} leads {inside[1]} by {value:.1f} points (95 % interval {low:+.1f} to {high:+.1f})"
+    rest = f"; then {listed(inside[2:])}" if inside[2:] else ""
+    return f"{said}, {behind}{rest}"
+
+
+def end_text(standing: RaceStanding, names: Mapping[str, str], terms: RaceTerms) -> str:
+    """How a race ended, in one sentence."""
+    inside = [names[one] for one in standing.inside]
+    after = f"after {standing.items:,} of {terms.most:,} items"
+    margin = f"{100 * terms.margin:.3g} points"
+    said = {
+        "one left": f"decided {after}: {inside[0]} is left, and of each other it is shown that some model is better",
+        "tie": f"decided {after}: {listed(inside)} differ by less than {margin}",
+        "budget": f"the budget is spent {after}: {inside[0]} is left, which is a choice and shows nothing",
+        "no more items": f"all {standing.items:,} items are asked, and it is open between {listed(inside)}: neither is "
+        f"one shown to be worse than another, nor that they differ by less than {margin}",
+        "still open": f"still open {after} between {listed(inside)}",
+    }
+    return said[standing.end]

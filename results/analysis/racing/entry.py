@@ -17,7 +17,7 @@ Why = Literal["worse", "budget"]
 
 
 @dataclass(frozen=True)
-class Entry:
+class RaceEntry:
     """One model in a race: what its evaluation's details hold."""
 
     race: str
@@ -40,7 +40,7 @@ class Entry:
         return {KEY: dataclasses.asdict(self)}
 
     @classmethod
-    def of(cls, evaluation: Evaluation) -> Entry | None:
+    def of(cls, evaluation: Evaluation) -> RaceEntry | None:
         """The entry that an evaluation holds; None for one that ran no race."""
         found = evaluation.details.get(KEY)
         if not isinstance(found, Mapping):

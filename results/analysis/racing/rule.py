@@ -20,17 +20,16 @@ Not covered: asking (`evaluator.racing`), the verdict on what was measured (`res
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Sequence
 
 import numpy as np
 from scipy import special
 
 from results.analysis.confidence import Floats, interval
-from results.analysis.findings import ALPHA, MARGIN
+from results.analysis.findings import ALPHA
 from results.analysis.racing.betting import SHARES, Bets, shares
 from results.analysis.racing.entry import Why
+from results.analysis.racing.standing import Departure, End, RaceStanding, RaceTerms
 
 FIRST_BLOCK = 16
 """Items of the first block: of fewer no gap below some 40 points can be shown."""
@@ -38,58 +37,8 @@ FIRST_BLOCK = 16
 GROWTH = 1.15
 """A block ends after so many times as many items as the one before, and at least FIRST_BLOCK more."""
 
-End = Literal["one left", "tie", "budget", "no more items", "still open"]
-"""one left: every other is shown to be worse than some model. tie: all that are in lie within the margin. budget: one
-is left, and not all others are shown to be worse. no more items: all are asked. still open: it goes on."""
 
-
-@dataclass(frozen=True)
-class Terms:
-    """What is fixed before a race."""
-
-    most: int
-    """Items that there are."""
-    margin: float = MARGIN
-    """The smallest difference that matters, a share of 1."""
-    budget: int | None = None
-    """Answers of all models together, at most."""
-
-
-@dataclass(frozen=True)
-class Departure:
-    """One model that left."""
-
-    model: str
-    items: int
-    """Items it was asked."""
-    why: Why
-    p_value: float
-    """That of "no other is better than it", adjusted over the models that were not shown to be worse."""
-
-
-@dataclass(frozen=True)
-class Standing:
-    """A race after some items."""
-
-    inside: tuple[str, ...]
-    """Who is in, the highest score first."""
-    left: tuple[Departure, ...]
-    """Who left, in that order."""
-    items: int
-    """Items that all who are in were asked."""
-    scores: Mapping[str, float]
-    """The mean of each model's scores on the items that it was asked."""
-    end: End
-    lead: tuple[float, float, float] | None = None
-    """How far the first is ahead of the second that is in: (value, low, high) at 95 %, valid at every look."""
-
-    @property
-    def over(self) -> bool:
-        """Whether nobody is asked any more."""
-        return self.end != "still open"
-
-
-def looks(terms: Terms, models: int) -> tuple[int, ...]:
+def looks(terms: RaceTerms, models: int) -> tuple[int, ...]:
     """After how many items the race is looked at, ascending: the ends of blocks, and of phases of a budget."""
     ends, last = set[int](), 0
     while last < terms.most:
@@ -102,7 +51,7 @@ def looks(terms: Terms, models: int) -> tuple[int, ...]:
     return tuple(sorted(ends | set(phases)))
 
 
-def phase_ends(terms: Terms, models: int) -> tuple[int, ...]:
+def phase_ends(terms: RaceTerms, models: int) -> tuple[int, ...]:
     """(models - 1,) items after which the lowest leaves; empty without a budget.
 
     Raises: ValueError for a budget that does not ask each model one item.
@@ -119,7 +68,7 @@ def phase_ends(terms: Terms, models: int) -> tuple[int, ...]:
     return tuple(min(terms.most, end) for end in ends)
 
 
-def stand(names: Sequence[str], scores: Floats, terms: Terms, at: Sequence[int] | None = None) -> Standing:
+def stand(names: Sequence[str], scores: Floats, terms: RaceTerms, at: Sequence[int] | None = None) -> RaceStanding:
     """The race so far, looked at after each of `at` items (default: `looks`) that all who are in have.
 
     names (models,), distinct; scores (models, items) in [0, 1] in the order that they are asked. NaN: not asked, or an
@@ -137,7 +86,7 @@ def stand(names: Sequence[str], scores: Floats, terms: Terms, at: Sequence[int] 
 class _Race:
     """The replay: capital of the bets against "no other is better than it", model by model."""
 
-    def __init__(self, names: Sequence[str], scores: Floats, terms: Terms) -> None:
+    def __init__(self, names: Sequence[str], scores: Floats, terms: RaceTerms) -> None:
         self._names, self._scores, self._terms = tuple(names), scores, terms
         self._capital = np.zeros((len(names), SHARES))
         """(models, shares) logarithms."""
@@ -227,7 +176,7 @@ class _Race:
         ahead = asked[a] - asked[b]
         return Bets.of(ahead[~np.isnan(ahead)], self._terms.most)
 
-    def standing(self) -> Standing:
+    def standing(self) -> RaceStanding:
         """What there is to say."""
         ranked, asked = self._ranked(), self._scores[:, : self._items]
         lead = None
@@ -241,4 +190,4 @@ class _Race:
             for place, name in enumerate(self._names)
         }
         inside = tuple(self._names[one] for one in ranked)
-        return Standing(inside, tuple(self._left), self._items, scores, self.end, lead)
+        return RaceStanding(inside, tuple(self._left), self._items, scores, self.end, lead)

@@ -11,15 +11,16 @@ from hypothesis import strategies as st
 
 from results import Question, Store, compare, decide, decision_markdown, standing
 from results.analysis.racing.betting import raced_scores
-from results.analysis.racing.entry import Entry
-from results.analysis.racing.rule import Standing, Terms, stand
+from results.analysis.racing.entry import RaceEntry
+from results.analysis.racing.rule import stand
+from results.analysis.racing.standing import RaceStanding, RaceTerms
 from results.records import Evaluation, Score
 from tests.results.shelves import add_humaneval, add_model
 
 GAPS = {"best": 0.75, "middling": 0.6, "bad": 0.35}
 
 
-def raced(store: Store, rates: dict[str, float], terms: Terms, seed: int = 0, race: str = "race") -> Standing:
+def raced(store: Store, rates: dict[str, float], terms: RaceTerms, seed: int = 0, race: str = "race") -> RaceStanding:
     """Race models of these rates, and store what each was asked."""
     draws = np.random.default_rng(seed)
     luck = np.where(draws.random((len(rates), terms.most)) < 0.7, draws.random(terms.most), draws.random(terms.most))
@@ -29,14 +30,14 @@ def raced(store: Store, rates: dict[str, float], terms: Terms, seed: int = 0, ra
     for place, name in enumerate(rates):
         one = gone.get(name)
         items = one.items if one else found.items
-        entry = Entry(race, terms.most, items, len(rates), one.why if one else None, one.p_value if one else 1.0)
+        entry = RaceEntry(race, terms.most, items, len(rates), one.why if one else None, one.p_value if one else 1.0)
         model = add_model(store, f"{name}-{race}")
         add_humaneval(store, model, passed[place, :items].tolist(), details=entry.details())
     return found
 
 
 def test_the_winner_of_a_race_is_shipped_and_who_left_is_behind_and_not_missing(store: Store) -> None:
-    race = raced(store, GAPS, Terms(1000))
+    race = raced(store, GAPS, RaceTerms(1000))
     assert race.end == "one left"
     found = decide(store, Question(models=("best-race", "middling-race", "bad-race")))
     assert (found.kind, found.chosen) == ("ship", "best-race")
@@ -55,16 +56,16 @@ def test_the_winner_of_a_race_is_shipped_and_who_left_is_behind_and_not_missing(
 
 
 def test_a_race_says_nothing_of_a_model_whose_betters_are_not_asked_about(store: Store) -> None:
-    raced(store, {"best": 0.9, "bad": 0.3, "worst": 0.29}, Terms(400))
+    raced(store, {"best": 0.9, "bad": 0.3, "worst": 0.29}, RaceTerms(400))
     found = decide(store, Question(models=("bad-race", "worst-race")))
     assert found.kind == "not enough data" and found.chosen is None
     assert all(tie.tied for tie in found.ties)
 
 
 def test_a_race_that_was_killed_shows_nobody_to_be_worse(store: Store) -> None:
-    race = raced(store, GAPS, Terms(1000))
+    race = raced(store, GAPS, RaceTerms(1000))
     gone = race.left[0]
-    other = Entry("killed", 1000, gone.items, 4, "worse", 1e-9)  # the fourth of that race is not stored
+    other = RaceEntry("killed", 1000, gone.items, 4, "worse", 1e-9)  # the fourth of that race is not stored
     lost = add_model(store, "lost")
     add_humaneval(store, lost, [True] * gone.items, details=other.details())
     found = decide(store, Question(models=("best-race", "middling-race", "bad-race", "lost")))
@@ -72,7 +73,7 @@ def test_a_race_that_was_killed_shows_nobody_to_be_worse(store: Store) -> None:
 
 
 def test_a_pair_of_a_race_is_compared_by_bets_on_the_items_that_both_were_asked(store: Store) -> None:
-    race = raced(store, GAPS, Terms(1000))
+    race = raced(store, GAPS, RaceTerms(1000))
     found = compare(store, store.models.get("best-race"), store.models.get("bad-race")).quality
     assert found is not None and found.method == "bets" and found.better == "a"
     assert found.items == next(one.items for one in race.left if one.model == "bad")
@@ -84,7 +85,7 @@ def test_a_pair_of_a_race_is_compared_by_bets_on_the_items_that_both_were_asked(
 
 
 def test_who_the_budget_sent_away_is_not_shown_to_be_worse(store: Store) -> None:
-    race = raced(store, {f"m{place}": 0.6 for place in range(6)}, Terms(1000, budget=900))
+    race = raced(store, {f"m{place}": 0.6 for place in range(6)}, RaceTerms(1000, budget=900))
     assert race.end == "budget"
     found = decide(store, Question(models=tuple(f"m{place}-race" for place in range(6))))
     assert found.chosen is None and found.best == f"{race.inside[0]}-race"
@@ -98,7 +99,7 @@ def test_no_sentence_of_a_raced_decision_contradicts_another(
 ) -> None:
     race = f"race{abs(hash((tuple(rates), seed, budget)))}"
     names = {f"m{place}": rate for place, rate in enumerate(rates)}
-    raced_as = raced(store, names, Terms(300, budget=budget), seed, race)
+    raced_as = raced(store, names, RaceTerms(300, budget=budget), seed, race)
     found = decide(store, Question(models=tuple(f"{name}-{race}" for name in names)))
     assert len([one for one in found.candidates if one.quality is not None]) == len(rates)
     gone = {f"{one.model}-{race}" for one in raced_as.left}
@@ -117,19 +118,19 @@ def test_no_sentence_of_a_raced_decision_contradicts_another(
 
 
 def test_scores_of_a_race_have_intervals_that_hold_at_every_look_or_none() -> None:
-    entry = Entry("race", 500, 40, 3, "worse", 0.01)
+    entry = RaceEntry("race", 500, 40, 3, "worse", 0.01)
     scores = [Score("pass@1", 0.5, 0.35, 0.65, 40), Score("no_answer_share", 0.1, 0.0, 0.2, 40)]
     first, second = raced_scores(scores, [1.0, 0.0] * 20, 500)
     assert first.low is not None and first.high is not None and first.low < 0.35 and first.high > 0.65
     assert (second.value, second.low, second.high) == (0.1, None, None)
     assert raced_scores([scores[0]], [1.0, 1.0], 500)[0].low is None  # no mean of these values
-    assert Entry.of(Evaluation("e", "m", "humaneval", {}, "here", details=entry.details())) == entry
-    assert Entry.of(Evaluation("e", "m", "humaneval", {}, "here")) is None
+    assert RaceEntry.of(Evaluation("e", "m", "humaneval", {}, "here", details=entry.details())) == entry
+    assert RaceEntry.of(Evaluation("e", "m", "humaneval", {}, "here")) is None
 
 
 @pytest.mark.parametrize("left", ["worse", "budget", None])
 def test_only_who_was_shown_to_be_worse_counts_as_beaten(store: Store, left: str | None) -> None:
     for name, why in (("one", None), ("other", left)):
-        entry = Entry("race", 100, 20, 2, why, 0.001 if why else 1.0)  # type: ignore[arg-type]
+        entry = RaceEntry("race", 100, 20, 2, why, 0.001 if why else 1.0)  # type: ignore[arg-type]
         add_humaneval(store, add_model(store, name), [True, False] * 10, details=entry.details())
     assert (decide(store, Question(models=("one", "other"))).kind == "ship") == (left == "worse")

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from results.analysis.racing.rule import Standing, Terms, looks, phase_ends, stand
+from results.analysis.racing.rule import looks, phase_ends, stand
+from results.analysis.racing.standing import RaceStanding, RaceTerms
 
 Floats = NDArray[np.float64]
 
@@ -20,12 +21,12 @@ def answers(rates: list[float], items: int, seed: int = 0, together: float = 0.7
     return (luck < np.array(rates)[:, None]).astype(np.float64)
 
 
-def whole(race: Standing) -> tuple[object, ...]:
+def whole(race: RaceStanding) -> tuple[object, ...]:
     return race.inside, race.left, race.items, race.end
 
 
 def test_a_model_that_is_far_behind_leaves_early_and_the_best_is_left() -> None:
-    found = stand(["a", "b", "c"], answers([0.8, 0.5, 0.3], 1000), Terms(1000))
+    found = stand(["a", "b", "c"], answers([0.8, 0.5, 0.3], 1000), RaceTerms(1000))
     assert found.end == "one left" and found.inside == ("a",)
     assert [one.model for one in found.left] == ["c", "b"] and {one.why for one in found.left} == {"worse"}
     assert found.left[0].items <= found.left[1].items < 400
@@ -34,18 +35,18 @@ def test_a_model_that_is_far_behind_leaves_early_and_the_best_is_left() -> None:
 
 def test_two_models_that_answer_alike_end_in_a_tie_before_all_items_are_asked() -> None:
     scores = answers([0.6], 2000)
-    found = stand(["a", "b"], np.concatenate([scores, scores]), Terms(2000, margin=0.05))
+    found = stand(["a", "b"], np.concatenate([scores, scores]), RaceTerms(2000, margin=0.05))
     assert found.end == "tie" and found.items < 1000
     assert found.lead is not None and -0.05 < found.lead[1] <= 0 <= found.lead[2] < 0.05
 
 
 def test_what_is_open_when_all_items_are_asked_is_said_to_be_open() -> None:
-    found = stand(["a", "b"], answers([0.6, 0.55], 80), Terms(80))
+    found = stand(["a", "b"], answers([0.6, 0.55], 80), RaceTerms(80))
     assert found.end == "no more items" and found.items == 80 and len(found.inside) == 2
 
 
 def test_a_race_goes_on_where_it_was() -> None:
-    terms, scores = Terms(500, margin=0.02), answers([0.7, 0.6, 0.5, 0.4], 500, seed=3)
+    terms, scores = RaceTerms(500, margin=0.02), answers([0.7, 0.6, 0.5, 0.4], 500, seed=3)
     names = ["a", "b", "c", "d"]
     for seen in (0, 10, 16, 40, 250):
         some = stand(names, scores[:, :seen], terms)
@@ -59,7 +60,7 @@ def test_a_race_goes_on_where_it_was() -> None:
 
 
 def test_names_and_their_order_show_nothing() -> None:
-    scores, terms = answers([0.7, 0.5, 0.45, 0.6], 600, seed=5), Terms(600)
+    scores, terms = answers([0.7, 0.5, 0.45, 0.6], 600, seed=5), RaceTerms(600)
     one = stand(["a", "b", "c", "d"], scores, terms)
     other = stand(["w", "x", "y", "z"], scores[[2, 0, 3, 1]], terms)
     renamed = {"w": "c", "x": "a", "y": "d", "z": "b"}
@@ -73,14 +74,14 @@ def test_names_and_their_order_show_nothing() -> None:
 def test_errors_of_ours_count_for_nobody() -> None:
     scores = answers([0.8, 0.4], 400, seed=2)
     scores[:, ::7] = np.nan
-    found = stand(["a", "b"], scores, Terms(400))
+    found = stand(["a", "b"], scores, RaceTerms(400))
     assert found.inside == ("a",) and found.scores["a"] == pytest.approx(np.nanmean(scores[0, : found.items]))
 
 
 def test_a_budget_sends_the_lowest_away_and_says_that_nothing_is_shown() -> None:
     names = [f"model-{place}" for place in range(8)]
     scores = answers([0.6 - 0.005 * place for place in range(8)], 1000, seed=1, together=0.9)
-    found = stand(names, scores, Terms(1000, budget=2400))
+    found = stand(names, scores, RaceTerms(1000, budget=2400))
     assert found.end == "budget" and len(found.inside) == 1
     assert any(one.why == "budget" and one.p_value > 0.05 for one in found.left)
     asked = sum(one.items for one in found.left) + found.items
@@ -89,18 +90,18 @@ def test_a_budget_sends_the_lowest_away_and_says_that_nothing_is_shown() -> None
 
 def test_phases_are_those_of_successive_rejects() -> None:
     # K = 4, B = 400: L = 1/2 + 1/2 + 1/3 + 1/4 = 19/12, (400 - 4) / L = 250.1; / 4, / 3, / 2
-    assert phase_ends(Terms(1000, budget=400), 4) == (63, 84, 126)
-    assert phase_ends(Terms(100, budget=400), 4) == (63, 84, 100)
-    assert phase_ends(Terms(100), 4) == ()
-    assert looks(Terms(1000, budget=400), 4) == (16, 32, 48, 63, 84, 96, 112, 126)
+    assert phase_ends(RaceTerms(1000, budget=400), 4) == (63, 84, 126)
+    assert phase_ends(RaceTerms(100, budget=400), 4) == (63, 84, 100)
+    assert phase_ends(RaceTerms(100), 4) == ()
+    assert looks(RaceTerms(1000, budget=400), 4) == (16, 32, 48, 63, 84, 96, 112, 126)
     with pytest.raises(ValueError, match="budget of 7 answers is too little for 4 models"):
-        phase_ends(Terms(100, budget=7), 4)
+        phase_ends(RaceTerms(100, budget=7), 4)
 
 
 def test_the_race_is_looked_at_after_blocks_that_grow_and_at_the_last_item() -> None:
-    found = looks(Terms(1319), 5)
+    found = looks(RaceTerms(1319), 5)
     assert found[:3] == (16, 32, 48) and found[-1] == 1319 and len(found) < 30
-    assert looks(Terms(5), 5) == (5,)
+    assert looks(RaceTerms(5), 5) == (5,)
 
 
 @pytest.mark.parametrize("models", [2, 5, 20])
@@ -108,9 +109,9 @@ def test_equal_models_are_all_left_in_more_than_nineteen_of_twenty_races(models:
     names, alarms = [str(place) for place in range(models)], 0
     for seed in range(150):
         scores = answers([0.5] * models, 60, seed=seed, together=0.5)
-        alarms += bool(stand(names, scores, Terms(60), at=range(1, 61)).left)
+        alarms += bool(stand(names, scores, RaceTerms(60), at=range(1, 61)).left)
     assert alarms <= 0.05 * 150 + 5
 
 
 def test_one_model_alone_has_won() -> None:
-    assert stand(["a"], answers([0.5], 10), Terms(10)).end == "one left"
+    assert stand(["a"], answers([0.5], 10), RaceTerms(10)).end == "one left"
