@@ -28,7 +28,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashboard.widgets.login import COOKIE
-from results import end_with_starter, host_name, own_origin, quell
+from results import Question, by_shipping, end_with_starter, host_name, own_origin, quell
 
 FOLDER = Path(__file__).parent
 YEARS = 2 * 365 * 24 * 3600
@@ -128,17 +128,27 @@ def warm() -> None:
     """Import what the pages import, read what most of them read first."""
     from dashboard import charts
     from dashboard.views import data
-    from results import Question
     from results.errors import BakeoffError
 
     charts.figure("", "").to_json()
     with contextlib.suppress(BakeoffError):  # the pages say it
         data.curves([row.run.id for row in data.runs()], "loss")
         data.styles(), data.scores()
-        data.decision(Question()), data.measures()
+        home(Question())
         for kind in ("humaneval", "latency"):
             [data.outcomes(one) for one in data.newest(kind)]
         data.ranking(), data.ranking(equal_length=True)
+
+
+def home(question: Question) -> None:
+    """What Home reads unless it is asked for something else, and Decide with it."""
+    from dashboard.views import board, data, scoreboard
+
+    decision, models = data.decision(question), data.models()
+    usual = scoreboard.usual_baseline(models, decision)
+    against = tuple(one.id for one in by_shipping(models) if (one.fine_tune or one.name) == usual)
+    for test in [one.key for one in board.columns(data.measures()) if one.is_test][: board.USUAL_TESTS]:
+        data.scored(question, test, against), data.seconds_of(test)
 
 
 def hurry(port: int) -> None:

@@ -5,6 +5,7 @@ import streamlit as st
 from dashboard import charts, escaping
 from dashboard.views import data
 from dashboard.views import verdict as words
+from dashboard.widgets import actions as started
 from dashboard.widgets import addressed, chart, page, question
 from dashboard.widgets.deciding import frozen, limits, verdict
 from dashboard.widgets.scoreboard import under_way
@@ -52,6 +53,8 @@ def choice() -> None:
         with st.container(horizontal=True):
             verdict.nexts(decided)
             frozen.actions(decided)
+        if started.just_started():
+            st.rerun()  # what is under way stands below, outside of this
         st.caption(escaping.label(question_text(decided), 1000))
     qualify = sum(one.qualifies for one in decided.candidates)
     st.markdown(f"**{qualify} of {len(decided.candidates)} meet the limits**")

@@ -45,16 +45,17 @@ rows = scoreboard.rows(models, decision, scores, data.votes_by_model(), baseline
 
 def fills(row: scoreboard.Row, column: board.Column) -> str:
     """What the button of a missing figure says; empty where nothing can measure it."""
+    test = "latency" if column.key in scoreboard.COSTS else column.key
     found = scoreboard.measured_by(row, column.key, by_id, before)
-    return f"Measure{durations.about(found[1])}" if found else ""
+    return f"Measure{durations.about(data.seconds_of(test))}" if found else ""
 
 
 def measure(id_: str, key: str) -> None:
     """Start what a button of the table says."""
     row = next((one for one in rows if one.id == id_), None)
-    found = scoreboard.measured_by(row, key, by_id, before) if row else None
-    if row and found:
-        actions.start(found[0], f"{row.name} by {key}")
+    command = scoreboard.measured_by(row, key, by_id, before) if row else None
+    if row and command:
+        actions.start(command, f"{row.name} by {key}")
 
 
 def opens(id_: str) -> None:
@@ -62,23 +63,31 @@ def opens(id_: str) -> None:
     addressed.keep("open", "" if addressed.kept("open") in members.get(id_, ()) else id_)
 
 
+@st.fragment
+def scoreboard_and_row() -> None:
+    """The table, and below it the row that is open: sorting and opening redraw these alone."""
+    sort = board.sorted_by(addressed.kept("sort"), every)
+    family = next((row for row in rows if addressed.kept("open") in row.members), None)
+    table.show(
+        board.payload(
+            scoreboard.ordered(rows, *sort), shown, data.styles(), measure=fills, sort=sort,
+            opened=family.id if family else "",
+        ),
+        opens, lambda key: addressed.keep("sort", board.next_sort(addressed.kept("sort"), key, every)), measure,
+    )  # fmt: skip
+    with st.container(horizontal=True):
+        page.download(lambda: board.frame(rows, shown), "scoreboard")
+        page.link("app_pages/runs.py", "All runs and their settings", ":material/table_rows:")
+        page.link("app_pages/prompt_sets.py", "Prompt sets", ":material/checklist:")
+        page.link("app_pages/studies.py", "Reference figures", ":material/menu_book:")
+    if family:
+        fine_tune.show(family, [by_id[one] for one in against])
+    if actions.just_started():
+        st.rerun()  # what is under way stands below, outside of this
+
+
 members = {row.id: row.members for row in rows}
-sort = board.sorted_by(addressed.kept("sort"), every)
-family = next((row for row in rows if addressed.kept("open") in row.members), None)
 if decision.verdict:
     st.markdown(f"**{escaping.label(decision.verdict, 300)}**")
-table.show(
-    board.payload(
-        scoreboard.ordered(rows, *sort), shown, data.styles(), measure=fills, sort=sort,
-        opened=family.id if family else "",
-    ),
-    opens, lambda key: addressed.keep("sort", board.next_sort(addressed.kept("sort"), key, every)), measure,
-)  # fmt: skip
-with st.container(horizontal=True):
-    page.download(lambda: board.frame(rows, shown), "scoreboard")
-    page.link("app_pages/runs.py", "All runs and their settings", ":material/table_rows:")
-    page.link("app_pages/prompt_sets.py", "Prompt sets", ":material/checklist:")
-    page.link("app_pages/studies.py", "Reference figures", ":material/menu_book:")
-if family:
-    fine_tune.show(family, [by_id[one] for one in against])
+scoreboard_and_row()
 under_way.show()

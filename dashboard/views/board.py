@@ -48,6 +48,10 @@ OTHERS = (
 )
 
 
+Measure = Callable[[Row, Column], str]
+"""What the button of a missing figure says; "" where nothing can measure it."""
+Scale = tuple[float, float, float | None]
+"""The least and the greatest value of a test's bars, and the baseline's."""
 USUAL_TESTS = 4
 """So many tests are columns unless others are picked: more do not fit a screen."""
 
@@ -94,13 +98,12 @@ def payload(
     shown: Sequence[Column],
     styles: Mapping[str, Style],
     *,
-    measure: Callable[[Row, Column], str],
+    measure: Measure,
     sort: tuple[str, bool],
     opened: str = "",
 ) -> dict[str, Any]:
     """What the table is drawn from.
 
-    measure: what the button of a missing figure says, e.g. "Measure (about 4 min)"; "" where none can measure it.
     sort: the key that the rows are sorted by, and whether the greatest are first. opened: a row's id.
     """
     scales = {one.key: _scale(rows, one) for one in shown if one.is_test}
@@ -118,7 +121,7 @@ def payload(
                 "formats": [[badge, plain(name, 80)] for badge, name in row.formats],
                 "baseline": row.baseline,
                 "opened": row.id == opened,
-                "cells": [_cell(row, one, scales.get(one.key), measure(row, one)) for one in shown],
+                "cells": [_cell(row, one, scales.get(one.key), measure) for one in shown],
             }
         )
     heads = [
@@ -133,7 +136,7 @@ def payload(
     return {"columns": heads, "rows": table}
 
 
-def _scale(rows: Sequence[Row], column: Column) -> tuple[float, float, float | None]:
+def _scale(rows: Sequence[Row], column: Column) -> Scale:
     """(least, greatest, the baseline's value) of a test's bars; shares reach from 0 to 1."""
     cells = [row.scores[column.key] for row in rows if column.key in row.scores]
     beside = next((row.scores[column.key].value for row in rows if row.baseline and column.key in row.scores), None)
@@ -144,12 +147,14 @@ def _scale(rows: Sequence[Row], column: Column) -> tuple[float, float, float | N
     return least, greatest if greatest > least else least + 1.0, beside
 
 
-def _cell(row: Row, column: Column, scale: tuple[float, float, float | None] | None, measure: str) -> dict[str, Any]:
+def _cell(
+    row: Row, column: Column, scale: tuple[float, float, float | None] | None, measure: Measure
+) -> dict[str, Any]:
     if not column.is_test:
         return _cost(row, column, measure)
     cell = row.scores.get(column.key)
     if cell is None or scale is None:
-        return {"text": "", "measure": measure}
+        return {"text": "", "measure": measure(row, column)}
     text = f"{100 * cell.value:.0f} %" if column.percent else f"{cell.value:.3f}"
     return {
         "text": text,
@@ -161,19 +166,19 @@ def _cell(row: Row, column: Column, scale: tuple[float, float, float | None] | N
     }
 
 
-def _cost(row: Row, column: Column, measure: str) -> dict[str, Any]:
+def _cost(row: Row, column: Column, measure: Measure) -> dict[str, Any]:
     if column.key == "bytes":
         return {"text": f"{row.bytes / 1e6:,.0f}" if row.bytes else "–"}
     if column.key == "votes":
         return {"text": f"{row.votes}" if row.votes else "–"}
     cell = row.first_token if column.key == "first_token" else row.speed
     if cell is None:
-        return {"text": "", "measure": measure}
+        return {"text": "", "measure": measure(row, column)}
     text = f"{cell.value:.2f}" if column.key == "first_token" else f"{cell.value:.0f}"
     return {"text": text, "said": cell.note, "odd": bool(cell.note)}
 
 
-def _place(value: float | None, scale: tuple[float, float, float | None]) -> float | None:
+def _place(value: float | None, scale: Scale) -> float | None:
     if value is None:
         return None
     return round(min(1.0, max(0.0, (value - scale[0]) / (scale[1] - scale[0]))), 4)

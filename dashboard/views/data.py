@@ -7,6 +7,7 @@ each at a person's click.
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -121,6 +122,12 @@ def answered(evaluation: Evaluation) -> int:
     return len(kept.store().evaluations.verdicts(evaluation.id))
 
 
+@kept.until_written(32)
+def seconds_of(benchmark: str) -> float | None:
+    """Seconds that one model takes by a benchmark, judged by those before; None without any."""
+    return results.seconds_to_measure(benchmark, evaluations())
+
+
 @kept.until_written(16)
 def contaminated(benchmark: str) -> list[str]:
     """Items of a benchmark that some model's training data is known to hold."""
@@ -143,13 +150,25 @@ def form_costs(benchmark: str) -> list[str]:
     return [cost.sentence for cost in results.form_costs(snapshot(), benchmark)]
 
 
-@kept.until_written(64, shared=True)
+@kept.until_written(4)
+def judged() -> str:
+    """Changes with what judgements rest on. A run in training writes every second, and moves none of it."""
+    about = [
+        [(one.id, one.name, one.identity, one.bytes, one.run_id, one.archived) for one in every_model()],
+        [(one.id, one.finished_at) for one in evaluations() if one.status == "finished"],
+        [(one.run.id, one.run.experiment, one.run.base, one.run.tags) for one in runs()],
+        [one.payload for kind in ("contamination", "models") for one in kept.store().reports.list(kind=kind)],
+    ]
+    return f"{kept.workspace().store_url}:{hashlib.sha256(repr(about).encode()).hexdigest()}"
+
+
+@kept.until(judged, 64, shared=True)
 def decision(question: results.Question) -> results.Decision:
     """What to ship, and why. Raises NotFound for an experiment or model that is not there."""
     return results.decide(snapshot(), question)
 
 
-@kept.until_written(64, shared=True)
+@kept.until(judged, 64, shared=True)
 def scored(question: results.Question, benchmark: str, baseline: tuple[str, ...]) -> dict[str, results.Scored]:
     """Score of every model by a test, by id: on shared items those that the question is about, the others' own.
 

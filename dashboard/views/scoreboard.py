@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dashboard.jobs import commands
-from results import Decision, Evaluation, Model, Scored, by_shipping, seconds_to_measure, standing
+from results import Candidate, Decision, Evaluation, Model, Scored, by_shipping, standing
 
 ELSEWHERE = "another question"
 """How a model stands that the question is not about."""
@@ -87,10 +87,11 @@ def rows(
     decision: the question's; None where nothing was measured. scores: by test, then model id. votes: by model id.
     baseline: the name of the fine-tune whose row is marked.
     """
-    places = {one.model_id: place for place, one in enumerate(decision.candidates)} if decision else {}
+    asked = {one.model_id: one for one in decision.candidates} if decision else {}
+    places = {id_: place for place, id_ in enumerate(asked)}
     found = []
     for formats in families(models):
-        ordered = sorted(formats, key=lambda one: ORDER.index(standing_of(decision, one.id)))
+        ordered = sorted(formats, key=lambda one: ORDER.index(standing_of(decision, one.id, asked)))
         shown = ordered[0]
         found.append(
             Row(
@@ -98,21 +99,21 @@ def rows(
                 name=shown.fine_tune or shown.name,
                 base=shown.base,
                 formats=tuple((BADGES.get(one.form, one.form), one.name) for one in formats),
-                standing=standing_of(decision, shown.id),
+                standing=standing_of(decision, shown.id, asked),
                 baseline=bool(baseline) and (shown.fine_tune or shown.name) == baseline,
                 scores={test: cell for test, known in scores.items() if (cell := _score(ordered, known))},
                 bytes=shown.bytes,
                 votes=sum(votes.get(one.id, 0) for one in formats),
                 members=tuple(one.id for one in formats),
-                **{column: _cost(ordered, decision, metric) for column, metric in COSTS.items()},
+                **{column: _cost(ordered, asked, metric) for column, metric in COSTS.items()},
             )
         )
     return sorted(found, key=lambda row: (ORDER.index(row.standing), places.get(row.id, len(places)), row.name))
 
 
-def standing_of(decision: Decision | None, model_id: str) -> str:
-    """How a model stands in a decision, or that it is not asked about."""
-    if decision is None or not any(one.model_id == model_id for one in decision.candidates):
+def standing_of(decision: Decision | None, model_id: str, asked: Mapping[str, Candidate]) -> str:
+    """How a model stands in a decision, or that it is not asked about. asked: the candidates by model id."""
+    if decision is None or model_id not in asked:
         return ELSEWHERE if decision else "not measured"
     return standing(decision, model_id)
 
@@ -137,10 +138,9 @@ def _score(formats: Sequence[Model], known: Mapping[str, Scored]) -> Cell | None
     )  # fmt: skip
 
 
-def _cost(formats: Sequence[Model], decision: Decision | None, metric: str) -> Cell | None:
-    candidates = {one.model_id: one for one in decision.candidates} if decision else {}
+def _cost(formats: Sequence[Model], asked: Mapping[str, Candidate], metric: str) -> Cell | None:
     for model in formats:
-        for figure in candidates[model.id].figures if model.id in candidates else ():
+        for figure in asked[model.id].figures if model.id in asked else ():
             if figure.metric == metric:
                 note = "" if model is formats[0] else f"of {model.name}"
                 return Cell(figure.value, _finite(figure.low), _finite(figure.high), figure.n, note=note)
@@ -162,21 +162,19 @@ def usual_baseline(models: Sequence[Model], decision: Decision | None) -> str:
     return (among[-1].fine_tune or among[-1].name) if among else ""
 
 
-def measured_by(
-    row: Row, test: str, models: Mapping[str, Model], before: Sequence[Evaluation]
-) -> tuple[list[str], float | None] | None:
-    """(command, seconds) that fills a row's missing figure; None where none can. models: by id.
+def measured_by(row: Row, test: str, models: Mapping[str, Model], before: Sequence[Evaluation]) -> list[str] | None:
+    """The command that fills a row's missing figure; None where none can. models: by id.
 
     test: a benchmark, or a key of COSTS. before: the store's evaluations, oldest first: under their settings.
     """
     formats = [models[one] for one in row.members]
     if test in COSTS:
         files = [one for one in formats if one.path.endswith(".gguf") or one.form in ("lora-gguf", "ggml")]
-        return (commands.latency([files[0].name]), seconds_to_measure("latency", before)) if files else None
+        return commands.latency([files[0].name]) if files else None
     like = next((one for one in reversed(before) if one.benchmark == test and one.status == "finished"), None)
     if like is None or test == "heldout":  # held-out rows belong to an experiment and its file
         return None
-    return commands.evaluate([models[row.id].name], test, like), seconds_to_measure(test, before)
+    return commands.evaluate([models[row.id].name], test, like)
 
 
 KEYS = ("standing", "name", "first_token", "speed", "bytes", "votes")

@@ -29,7 +29,13 @@ def start(command: Sequence[str], name: str) -> bool:
         st.error(escaping.label(f"The job could not be started: {error}", 400), icon=":material/error:")
         return False
     st.toast(f"Started: {escaping.label(name, 80)}", icon=":material/play_arrow:")
+    st.session_state["job-started"] = True
     return True
+
+
+def just_started() -> bool:
+    """Whether a job was started since this was last asked: what lists jobs is to be drawn anew."""
+    return bool(st.session_state.pop("job-started", False))
 
 
 def button(place: Any, label: str, command: Sequence[str], name: str, *, key: str, **more: Any) -> None:

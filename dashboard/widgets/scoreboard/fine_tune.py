@@ -62,15 +62,14 @@ def _about(row: Row, formats: Sequence[Model], baseline: Sequence[Model]) -> Non
         st.download_button(
             "Card", card, f"{row.name}.md", icon=":material/download:", on_click="ignore", help="As Markdown"
         )
-    for test, known in _unmeasured(row):
-        command, seconds = known
-        label = f"Measure by {escaping.label(test, 40)}{durations.about(seconds)}"
+    for test, command in _unmeasured(row):
+        label = f"Measure by {escaping.label(test, 40)}{durations.about(data.seconds_of(test))}"
         actions.button(st, label, command, f"{row.name} by {test}", key=f"measure-{test}")
         actions.typed(command)
     st.dataframe(dossier.facts(formats), hide_index=True, placeholder="–", alt="Formats")
 
 
-def _unmeasured(row: Row) -> list[tuple[str, tuple[list[str], float | None]]]:
+def _unmeasured(row: Row) -> list[tuple[str, list[str]]]:
     known, before = data.models_by_id(), data.evaluations()
     missing = [test for test in data.measures() if test not in row.scores and not _has(row, test)]
     if row.first_token is None and not _has(row, "latency"):

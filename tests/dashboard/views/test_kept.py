@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import results
 from dashboard.views import data, kept, settings
 from results import Run, RunSummary, Vote, Workspace
 from tests.dashboard import stores
@@ -85,3 +86,17 @@ def test_only_settings_that_differ_are_shown_and_an_absent_one_is_a_dash() -> No
     }
     assert settings.differing(runs) == {"lora.dropout": {"a": "–", "b": "0.1"}, "seed": {"a": "0", "b": "1"}}
     assert settings.line({"threads": 2, "max_tokens": 64}) == "max_tokens=64, threads=2"
+
+
+def test_a_judgement_stays_while_what_it_rests_on_does(workspace: Workspace) -> None:
+    store, question = kept.store(), results.Question()
+    before = data.decision(question)
+    run = store.runs.list()[0].run
+    store.votes.add(Vote("unrelated", "Why?", data.models()[0].id, data.models()[1].id, "so", "thus", "a"))
+    store.runs.edit(run.id, notes="looks good")
+    assert data.decision(question) is before
+    stores.write_heldout(store, store.models.add(stores.model("new", "gguf-q4_0", None, 5)), 0.5)
+    after = data.decision(question)
+    assert after is not before and any(one.model == "new" for one in after.candidates)
+    store.runs.edit(run.id, archived=True)
+    assert len(data.decision(question).candidates) < len(after.candidates)

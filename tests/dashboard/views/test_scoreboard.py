@@ -136,7 +136,7 @@ def test_a_missing_figure_is_measured_as_the_others_were(store: Store) -> None:
     found = scoreboard.measured_by(row, "humaneval", models, store.evaluations.list())
     assert found is not None
     said = "bakeoff evaluate --benchmark humaneval --tasks 40 --max-tokens 192 -- good@q4_0"
-    assert commands.shown(found[0]) == said
+    assert commands.shown(found) == said
     assert scoreboard.measured_by(row, "heldout", models, store.evaluations.list()) is None
     assert scoreboard.measured_by(row, "sums", models, store.evaluations.list()) is None
     folder = dataclasses.replace(adapter, path="models/good")
