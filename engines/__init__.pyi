@@ -66,6 +66,7 @@ from .huggingface.engine import (
     HuggingFaceEngine as HuggingFaceEngine,
     chat_template as chat_template,
 )
+from .huggingface.likelihoods import Choices as Choices
 from .huggingface.memory import give_back as give_back
 from .huggingface.requests import Generated as Generated, Request as Request
 from .huggingface.turns import after_an_answer as after_an_answer
@@ -86,6 +87,7 @@ from .interface import (
     CountedStream as CountedStream,
     Engine as Engine,
     FinishReason as FinishReason,
+    Likelihood as Likelihood,
     Message as Message,
     Sampling as Sampling,
 )

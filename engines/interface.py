@@ -97,6 +97,30 @@ class AnswerStream(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Likelihood:
+    """How likely a model finds a continuation behind its prompt."""
+
+    nats: float
+    """Minus the natural logarithm of its probability, over all its tokens."""
+    greedy: bool
+    """Whether each of its tokens is the likeliest in its place: what greedy decoding would say."""
+
+
+def boundary(prompt: str, continuations: Sequence[str], lines: bool = True) -> tuple[str, tuple[str, ...]]:
+    """(the prompt without white space at its end, the continuations with it): where texts are cut into tokens.
+
+    lines: line ends at the prompt's end are weighed with each continuation too, as lm-eval has it; else spaces alone,
+    which tokenizers take for a part of the word behind them.
+
+    A continuation's tokens are those of both together behind as many as the prompt has alone; where a token would
+    reach over the boundary, the prompt keeps its own tokens.
+    Source: lm-evaluation-harness 0.4.13, `TemplateLM._encode_pair` in lm_eval/api/model.py.
+    """
+    kept = prompt.rstrip(None if lines else " ") or prompt
+    return kept, tuple(prompt[len(kept) :] + text for text in continuations)
+
+
 @runtime_checkable
 class CountedStream(AnswerStream, Protocol):
     """An answer whose engine counts its tokens; those of any other are counted by whoever reads it."""

@@ -49,7 +49,7 @@ QUESTION_TOKENS = 80
 """Tokens of an answer to a question of one's own, on average, unless the limit is lower."""
 
 CHOICES = 4
-"""Choices of a question that has some."""
+"""Choices of a question that has some, of a token or two each: its prompt is read once for all."""
 
 STOPPING_TOKENS = 220
 """Tokens of an answer to the stopping prompts, on average, unless the limit is lower."""
@@ -140,7 +140,7 @@ def questions_of(batch: Batch, count: int, characters: float, settings: Mapping[
     """Seconds to answer `count` questions of a test of one's own, of so many characters on average."""
     prompt = TEMPLATE_TOKENS + characters / CHARACTERS_A_TOKEN
     if settings.get("choices") == "likelihood":
-        return heldout_of(batch, count * CHOICES * prompt, where)
+        return _asked(batch, (count, prompt, CHOICES), settings.get("slots"), settings.get("engine"), where)
     tokens = min(int(settings.get("max_tokens") or QUESTION_TOKENS), QUESTION_TOKENS)
     return _asked(batch, (count, prompt, tokens), settings.get("slots"), settings.get("engine"), where)
 

@@ -25,11 +25,12 @@ from engines.hardware.devices import OVERFLOWS, Device, free_bytes, this_device
 from engines.hardware.devices import VARIABLE as DEVICE_VARIABLE
 from engines.huggingface.batching import head_logits
 from engines.huggingface.decoders import Decoders, chosen
+from engines.huggingface.likelihoods import Choices, LikelihoodReader
 from engines.huggingface.lora_bank import RowAdapters, install, load_adapter
 from engines.huggingface.memory import give_back
 from engines.huggingface.requests import BASE, Cut, Generated, Request
 from engines.huggingface.slot_attention import IMPLEMENTATION
-from engines.interface import Chunk, Completion, Message, Sampling
+from engines.interface import Chunk, Completion, Likelihood, Message, Sampling, boundary
 from engines.processes.templates import TemplateRefused, rendered
 from engines.stops import whole
 from results.records import Progress
@@ -228,6 +229,35 @@ class HuggingFaceEngine:
         """
         self._open()
         return self.decoders.answers(requests, slots)
+
+    def choices(self, prompt: str, continuations: Sequence[str], adapter: str = BASE, lines: bool = True) -> Choices:
+        """A prompt and its continuations as `likelihoods` takes them, cut as `engines.interface.boundary` says.
+
+        Raises: EngineError for what is longer than the context, or a continuation without a token of its own.
+        """
+        kept, texts = boundary(prompt, continuations, lines)
+        ids, context = self.encode(kept), self.context
+        tails = tuple(self.encode(kept + text)[len(ids) :] for text in texts)
+        if not all(tails):
+            empty = continuations[tails.index(())]
+            raise EngineError(f"{empty[:40]!r} has no token of its own behind its prompt", code="invalid_value")
+        longest = len(ids) + max(map(len, tails))
+        if context is not None and longest > context:
+            raise EngineError(
+                f"The prompt and its longest continuation have {longest} tokens; {self.base.name} has a context of "
+                f"{context}. Shorten them.",
+                code="context_length_exceeded",
+            )
+        return Choices(ids, tails, adapter)
+
+    def likelihoods(self, questions: Sequence[Choices]) -> Iterator[tuple[int, tuple[Likelihood, ...]]]:
+        """Weigh continuations of any mixture of adapters; yields (index, each one's) batch by batch.
+
+        Raises: EngineError where a GPU's memory does not hold one question.
+        """
+        self._open()
+        decoders = self.decoders
+        return LikelihoodReader(self.model, self.row_adapters, decoders.room, decoders.note).read(questions)
 
     @torch.inference_mode()
     def token_losses(self, texts: Sequence[Sequence[int]], adapter: str = BASE) -> list[torch.Tensor]:

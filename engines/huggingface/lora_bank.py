@@ -102,9 +102,10 @@ class BankedLinear(nn.Module):
         inner = functional.linear(x, down)
         if not (len(active) == 1 and all(row == active[0] for row in self.row_adapters.rows)):
             inner = inner * self.row_adapters.mask(blocks, inner)
-        delta = functional.linear(inner, up)
         if not any(name in self.gains for name in active):
-            return y + delta
+            y.view(-1, y.shape[-1]).addmm_(inner.view(-1, inner.shape[-1]), up.t())  # no tensor of its own for B·A·x
+            return y
+        delta = functional.linear(inner, up)
         bias = 0 if self.bias is None else self.bias
         ones = torch.ones(self.shape[0], dtype=y.dtype, device=y.device)
         gain = torch.stack([self.gains.get(row, ones) for row in self.row_adapters.rows])[:, None, :]

@@ -14,7 +14,7 @@ from typing import Protocol
 import torch
 
 from engines.huggingface.sampling import generator_of
-from engines.interface import FinishReason, Sampling
+from engines.interface import FinishReason, Likelihood, Sampling
 
 BASE = ""
 """The adapter name of a row without one."""
@@ -53,6 +53,8 @@ class Generated:
     near_tie: int | None
     """The first new token whose lead over the second best was within the arithmetic's resolution; None without one."""
     ids: tuple[int, ...] = ()
+    weighed: tuple[Likelihood, ...] = ()
+    """How likely each continuation is that was asked about; nothing is generated then."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,13 @@ class Row:
     def _answer(self, reason: FinishReason, keep: int | None, ended: int = 0) -> Generated:
         text = self.text if keep is None else self.text[:keep]
         return Generated(text, len(self.ids) + ended, reason, self.near_tie, tuple(self.ids))
+
+
+def common_beginning(texts: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """The token ids that all texts begin with."""
+    first, last = min(texts), max(texts)  # what these two share, all between them share
+    length = next((place for place, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1]), None)
+    return first[: min(len(first), len(last)) if length is None else length]
 
 
 def in_order(requests: Sequence[Request]) -> list[int]:

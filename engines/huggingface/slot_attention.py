@@ -18,6 +18,8 @@ import torch
 import torch.nn.functional as functional
 from transformers import AttentionInterface, Cache
 
+from engines.huggingface.forks import Fork
+
 IMPLEMENTATION = "bakeoff_slots"
 """What `attn_implementation` is set to. No mask function goes with it: transformers then builds no mask."""
 
@@ -52,6 +54,8 @@ class How(TypedDict, total=False):
     softcap: float | None
     step: Step | None
     """Where the rows of a decode step stand; None while texts are read."""
+    fork: Fork | None
+    """Where continuations stand behind the prompts that are read."""
 
 
 def slot_attention_forward(
@@ -68,6 +72,13 @@ def slot_attention_forward(
     Without a step the rows are texts padded on the right, so causality alone hides the padding; `query` is the last n
     of `width` positions, the others were read before.
     """
+    if fork := how.get("fork"):
+        cut, seen = fork.prompts, fork.before + fork.prompts
+        whole: How = {"sliding_window": how.get("sliding_window"), "softcap": how.get("softcap")}
+        first = (query[:, :, :cut], key[:, :, :seen], value[:, :, :seen])
+        read, _ = slot_attention_forward(module, *first, attention_mask, scaling, **whole)
+        hidden = fork.mask(whole["sliding_window"], query.dtype)
+        return torch.cat([read, _masked(query[:, :, cut:], key, value, hidden, scaling, whole["softcap"])], 1), None
     del module, attention_mask
     step, sliding_window, softcap = how.get("step"), how.get("sliding_window"), how.get("softcap")
     length, asked = key.shape[2], query.shape[2]
@@ -96,6 +107,22 @@ def slot_attention_forward(
         query, key, value, attn_mask=mask, is_causal=causal, scale=scaling, enable_gqa=grouped
     )
     return output.transpose(1, 2), None
+
+
+def _masked(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: torch.Tensor,
+    scaling: float | None,
+    softcap: float | None,
+) -> torch.Tensor:
+    """query (rows, heads, n, d), key and value (rows, groups, width, d), mask (rows, 1, n, width)
+    -> (rows, n, heads, d)."""
+    if softcap:
+        return _capped(query, key, value, mask, scaling, softcap)
+    key, value = (part.repeat_interleave(query.shape[1] // part.shape[1], dim=1) for part in (key, value))
+    return functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scaling).transpose(1, 2)
 
 
 def folded(

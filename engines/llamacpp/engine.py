@@ -21,10 +21,11 @@ from typing import Any
 from engines.demands import Demands
 from engines.errors import EngineCrashed, EngineError, EngineOverdue
 from engines.gguf_format.header import NORMALIZER
-from engines.interface import AnswerStream, Completion, Message, Sampling
+from engines.interface import AnswerStream, Completion, Likelihood, Message, Sampling
 from engines.llamacpp.server_process import LlamaServer, Threading
 from engines.llamacpp.shaping import answered
 from engines.llamacpp.stream import LlamaStream
+from engines.llamacpp.weighing import weigh
 from engines.stops import whole
 from results.records import Progress
 
@@ -159,6 +160,14 @@ class LlamaCppEngine:
         ids = ids[1:] if len(ids) > 1 and ids[0] == self._beginning else ids
         return bool(ids) and self._probe(self.tokens("Hello"), n_predict=2, forced=ids[0]).get("stop_type") == "eos"
 
+    def weigh(self, prompt: str, continuations: Sequence[str], lines: bool = True) -> tuple[Likelihood, ...]:
+        """How likely each continuation of a raw prompt is (`engines.llamacpp.weighing`)."""
+        return weigh(self, prompt, continuations, lines)
+
+    def ask(self, path: str, body: Any) -> Any:
+        """POST to the engine's process, and the JSON of its answer. Raises: EngineError and its kinds."""
+        return self._call(path, body)
+
     def _probe(self, prompt: list[int], forced: int, **settings: int) -> Any:
         """A greedy answer that begins with the `forced` token, nothing reused: what llama.cpp says of it.
 
@@ -209,13 +218,14 @@ class LlamaCppEngine:
             if dropped
             else ""
         )
-        return self._checked(ids), note
+        return self.checked(ids), note
 
     def fitted(self, prompt: str) -> tuple[list[int], str]:
         """(token ids, ""): a raw prompt. Raises: EngineError if it is longer than the context."""
-        return self._checked(self.tokens(prompt)), ""
+        return self.checked(self.tokens(prompt)), ""
 
-    def _checked(self, ids: list[int]) -> list[int]:
+    def checked(self, ids: list[int]) -> list[int]:
+        """The token ids. Raises: EngineError if they are more than the context holds."""
         if len(ids) >= self.server.context:
             raise EngineError(
                 f"The prompt has {len(ids)} tokens; {self.server.path.name} is open with a context of "

@@ -75,7 +75,7 @@ class Scheduler:
                     self._change.wait(0.1)
                     if cancelled():
                         return None
-                slot = max(self._free, key=lambda free: (_shared(free, adapter, tokens), -free.used))
+                slot = max(self._free, key=lambda free: (shared_tokens(free, adapter, tokens), -free.used))
                 self._free.remove(slot)
                 return slot
             finally:
@@ -132,7 +132,7 @@ class Scheduler:
         return ticket.adapter == self._waiting[0].adapter
 
 
-def _shared(slot: Slot, adapter: int, tokens: Sequence[int]) -> int:
+def shared_tokens(slot: Slot, adapter: int, tokens: Sequence[int]) -> int:
     """Tokens at the start that need not be computed again if this prompt goes to this slot."""
     if slot.adapter != adapter:
         return 0

@@ -144,6 +144,12 @@ class LlamaServer:
         return self.children.child()
 
     @property
+    def vocabulary(self) -> int:
+        """Tokens that the model knows."""
+        tokens = self.header.metadata.get("tokenizer.ggml.tokens")
+        return len(tokens) if isinstance(tokens, list) else int(getattr(tokens, "items", 0))
+
+    @property
     def restarts(self) -> int:
         """How often a new process took the place of one that ended: what is timed meanwhile is no latency."""
         return self.children.restarts

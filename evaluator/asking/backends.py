@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Literal, Protocol
 
-from engines import EngineError, FileRefused, Generated, HuggingFaceEngine, Request, chat_template, is_gguf
+from engines import Choices, EngineError, FileRefused, Generated, HuggingFaceEngine, Request, chat_template, is_gguf
 from evaluator.asking.llamacpp_backend import Served
 from evaluator.asking.prompts import Prompting
 from evaluator.asking.questions import Asked, Question
@@ -142,14 +142,21 @@ class _Batch:
 
     def answers(self, questions: Sequence[Question], slots: int | None) -> Iterator[tuple[int, Generated]]:
         requests: dict[int, Request] = {}
+        weighed: dict[int, Choices] = {}
         for place, one in enumerate(questions):
             try:
                 row = self._family.row(one.model)
-                requests[place] = self._engine.request(self.prompt(one), one.sampling, row, one.end)
+                if one.continuations:
+                    weighed[place] = self._engine.choices(self.prompt(one), one.continuations, row, lines=False)
+                else:
+                    requests[place] = self._engine.request(self.prompt(one), one.sampling, row, one.end)
             except FileRefused:
                 raise
             except EngineError as error:  # too long for it, as a rule
                 yield place, Generated(str(error), 0, "error", None)
         places = list(requests)
-        for number, answer in self._engine.answers(list(requests.values()), slots):
+        for number, answer in self._engine.answers(list(requests.values()), slots) if requests else ():
             yield places[number], answer
+        places = list(weighed)
+        for number, found in self._engine.likelihoods(list(weighed.values())):
+            yield places[number], Generated("", 0, "stop", None, weighed=found)

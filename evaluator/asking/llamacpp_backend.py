@@ -174,6 +174,9 @@ class _Slots:
     def _ask(self, question: Question) -> Generated:
         engine = self._engines[question.model.id]
         try:
+            if question.continuations:
+                weighed = engine.weigh(self.prompt(question), question.continuations, lines=False)
+                return Generated("", 0, "stop", None, weighed=weighed)
             return until_the_end(engine.stream_text(self.prompt(question), question.sampling), question.end)
         except (EngineCrashed, FileRefused):
             raise

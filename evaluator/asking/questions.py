@@ -31,6 +31,8 @@ class Question:
     """None: where the model ends it."""
     item: str = ""
     """What it is called, where the caller needs a name."""
+    continuations: tuple[str, ...] = ()
+    """Texts that are weighed behind the prompt: then nothing is generated, and the answer says how likely each is."""
 
 
 class Asked(Protocol):

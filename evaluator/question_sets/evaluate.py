@@ -17,9 +17,10 @@ from evaluator import recording
 from evaluator.asking.measurement import Asking, Judge, measure_by
 from evaluator.asking.prompts import Prompting
 from evaluator.asking.questions import Question
+from evaluator.loading.bases import SPOKEN_TO, out_of_reach
 from evaluator.question_sets.concluding import conclude, outcome_of, sandboxed, waits
 from evaluator.question_sets.items import Item, QuestionSet
-from evaluator.question_sets.likelihood import evaluate_likelihood
+from evaluator.question_sets.likelihood import Weighed
 from evaluator.question_sets.measured import measured_items, remember
 from evaluator.question_sets.settings import (
     QuestionSettings,
@@ -53,9 +54,10 @@ def evaluate_questions(
     """
     test = question_test(questions, store, settings)
     if test.chosen.choices == "likelihood":
-        of = (questions, list(test.items), test.subset)
-        return evaluate_likelihood(models, of, (store, workspace), test.chosen, progress, anew)
-
+        if spoken := next((model for model in models if model.form in SPOKEN_TO), None):
+            raise out_of_reach(spoken)
+        weighed = Weighed(questions, test.items, test.subset, test.chosen)
+        return measure_by(weighed, models, store, workspace, progress, anew)
     return measure_by(test, models, store, workspace, progress, anew)
 
 

@@ -73,10 +73,8 @@ def question_settings(given: QuestionSettings | Mapping[str, Any] | None, what: 
         raise ModelUnmeasurable(
             f"{chosen.samples} greedy samples are one answer {chosen.samples} times; set temperature"
         )
-    if chosen.choices == "likelihood" and (chosen.samples > 1 or chosen.engine == "llamacpp"):
-        raise ModelUnmeasurable(
-            "choices by likelihood are read through transformers, once: leave samples and engine out"
-        )
+    if chosen.choices == "likelihood" and chosen.samples > 1:
+        raise ModelUnmeasurable("choices by likelihood are weighed once, and nothing is drawn: leave samples out")
     return chosen
 
 

@@ -187,7 +187,7 @@ def test_programs_are_run_in_the_sandbox(store: Store, workspace: Workspace, end
 @pytest.mark.parametrize(
     ("settings", "said"),
     [({"temprature": 1}, "evaluate.tests.temprature"), ({"samples": 2}, "set temperature"),
-     ({"choices": "likelihood", "engine": "llamacpp"}, "likelihood"), ({"tasks": 0}, "0 tasks cannot")],
+     ({"choices": "likelihood", "samples": 2, "temperature": 1}, "likelihood"), ({"tasks": 0}, "0 tasks cannot")],
 )  # fmt: skip
 def test_settings_that_cannot_be_are_refused(
     store: Store, workspace: Workspace, mine: Path, settings: dict[str, Any], said: str
