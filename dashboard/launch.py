@@ -134,7 +134,7 @@ class ModelServer:
         self._lifeline = lifeline
         self._stopping = threading.Event()
         self._lock = threading.Lock()
-        self._given_up = False
+        self._given_up = self._up = False
         self._heard, self.bell = os.pipe()
         """The bell's end is handed to the pages: whoever rings it has the server started anew."""
         self.process = self._start()
@@ -152,7 +152,8 @@ class ModelServer:
             if self._stopping.is_set():
                 return
             if not self._given_up:
-                _signal(self.process, signal.SIGKILL)  # its keeper starts the next
+                if self._up:  # else it is being started already
+                    _signal(self.process, signal.SIGKILL)  # its keeper starts the next
                 return
             try:
                 self._listener = socket.create_server(("127.0.0.1", self._port))
@@ -183,8 +184,9 @@ class ModelServer:
         """Start it again whenever it ends, unless it ends again and again without ever having answered."""
         vain = 0
         while True:
-            answered = self._answered(self.process)
+            answered = self._up = self._answered(self.process)
             status = self.process.wait()
+            self._up = False
             vain = 0 if answered else vain + 1
             with self._lock:
                 if self._stopping.is_set():

@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboard import escaping
 from dashboard.jobs import jobs
-from dashboard.views import data, kept
+from dashboard.views import chatting, data, kept
 from dashboard.widgets import job_list
 
 SOURCES = """
@@ -52,6 +52,13 @@ if check or add:
 job_list.show("add", lines=40)
 
 added = [model for model in reversed(data.models()) if model.details.get("added")]
+newest = next(iter(jobs.find(kept.workspace(), "add")), None)
+just = [one.name for one in added if newest and one.created_at and one.created_at >= newest.started]
+if just:
+    every = [one.name for one in data.models()]
+    seats = list(reversed(just))[:3] if len(just) > 1 else chatting.seats(every)[:2]
+    if st.button(f"Chat with {escaping.label(' and '.join(seats), 120)}", icon=":material/forum:", type="primary"):
+        st.switch_page("app_pages/chat.py", query_params=chatting.address(seats))
 if added:
     st.subheader("Added")
 for model in added[:20]:

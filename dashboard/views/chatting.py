@@ -22,6 +22,11 @@ def seats(names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys([*first, *names]))
 
 
+def address(names: Sequence[str]) -> dict[str, str]:
+    """What the address of the Chat page says where these sit in its panes."""
+    return {"panes": str(len(names))} | {f"model{number}": name for number, name in enumerate(names, 1)}
+
+
 def _tuned(model: Model) -> bool:
     return model.form != "base" and (model.run_id is not None or bool(model.details.get("added")))
 

@@ -62,8 +62,10 @@ def chosen(names: Sequence[str], seats: Sequence[str], base: str | None) -> list
         with place:
             seat, key = free[min(number, len(free) - 1)], f"model{number + 1}"
             present_names(key, names, many=False)
-            unset = key not in st.session_state and key not in st.query_params
-            if unset or st.session_state.get(key) not in (None, *names):  # one that is served no more, for example
+            linked = key in st.query_params and key not in st.session_state
+            if not linked and st.session_state.get(key) not in names:  # none yet, or one that is served no more
+                if key not in st.session_state:
+                    st.query_params[key] = seat  # afterwards the widget does so itself
                 st.session_state[key] = seat
             # Without a default of its own: Streamlit leaves that out of the address, which then means another model
             # as soon as one is added.

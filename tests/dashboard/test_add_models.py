@@ -49,7 +49,7 @@ def test_a_fine_tune_is_checked_added_and_chatted_with(
         assert [one.run.origin for one in store.runs.list()] == ["imported"]
 
     page.get_by_role("heading", name="Added").wait_for()
-    page.get_by_role("button", name="Chat", exact=True).click()
+    page.get_by_role("button", name="Chat with demo-rank8 and ").click()
     page.get_by_role("heading", name="Chat", level=1).wait_for()
     settle(page)
     assert "model1=demo-rank8" in page.url

@@ -51,6 +51,13 @@ def test_a_reload_in_mid_answer_loses_nothing_and_a_conversation_is_found_again(
     page.wait_for_function("document.documentElement.scrollWidth <= 400")
 
 
+def test_the_address_names_who_sits_in_the_panes_also_where_nobody_chose(address: str, page: Any) -> None:
+    visit(page, f"{address}/chat")
+    page.wait_for_function("location.search.includes('model1=') && location.search.includes('model2=')")
+    seated = [page.get_by_role("combobox", name=f"Model {number}").input_value() for number in (1, 2)]
+    assert all(seated) and all(f"model{number}={name}" in page.url for number, name in enumerate(seated, 1))
+
+
 def test_another_browser_is_told_nothing_of_it_by_the_address(address: str, page: Any, browser: Any) -> None:
     visit(page, f"{address}/chat?panes=1&model1=demo-rank8")
     ask(page, "a secret of mine")
