@@ -39,8 +39,13 @@ class OwnTest:
     @property
     def words(self) -> str:
         """What `bakeoff plan` says of it."""
+        return self.told(False)
+
+    def told(self, until_decided: bool) -> str:
+        """The same; of a race it is the most that it can come to."""
         checks = ", ".join(f"{words} of {count}" for words, count in self.questions.checks.items())
         answers = f"{self.answers} answers a model" if self.answers != 1 else "1 answer a model"
+        answers = f"at most {answers}" if until_decided else answers
         return f"{self.questions.name}: {answers}, {self.questions.format}; checks: {checks or 'none'}"
 
 

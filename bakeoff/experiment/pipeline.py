@@ -16,6 +16,7 @@ from bakeoff.experiment.dequantizing import over_both_bases
 from bakeoff.experiment.elsewhere import added, bases_of
 from bakeoff.experiment.failures import Failure, each_measured
 from bakeoff.experiment.own_tests import check_tests, compare_with_training, own_tests
+from bakeoff.experiment.racing import race_or_whole
 from results import BakeoffError, Evaluation, Form, Model, Progress, Report, Run, Store, Workspace
 from trainer import Experiment
 
@@ -245,7 +246,6 @@ def measured(
     """Measure the models by everything that the experiment names.
 
     elsewhere: identities of the models that were made elsewhere.
-
     A measurement measures the experiment's forms, or those of its own key `forms`; latency always GGUF files. One that
     fails for a model is a failure of its own. Raises: what ends everything (`bakeoff.experiment.failures`).
     """
@@ -270,7 +270,9 @@ def measured(
     common: dict[str, Any] = {"store": store, "workspace": workspace, "progress": progress}
     if wanted.humaneval is not None:
         settings = _without_forms(wanted.humaneval)
-        measure("humaneval", wanted.humaneval, partial(evaluator.evaluate_humaneval, settings=settings, **common))
+        call = partial(evaluator.evaluate_humaneval, settings=settings, **common)
+        test_of: Any = partial(evaluator.program_test, settings, progress)
+        measure("humaneval", wanted.humaneval, race_or_whole(test_of, call, experiment, common, say))
     if wanted.heldout is not None and not experiment.data.sources:
         say(WITHOUT_ROWS)
     elif wanted.heldout is not None:
@@ -283,7 +285,8 @@ def measured(
         if found_in_training := compare_with_training(test, experiment, store, workspace, progress):
             say(found_in_training)
         call = partial(evaluator.evaluate_questions, questions=test.questions, settings=test.settings, **common)
-        measure(test.questions.name, {"forms": test.forms}, call)
+        test_of = partial(evaluator.question_test, test.questions, store, test.settings)
+        measure(test.questions.name, {"forms": test.forms}, race_or_whole(test_of, call, experiment, common, say))
     if wanted.latency is not None:
         settings = _without_forms(wanted.latency)
         measure("latency", wanted.latency, partial(evaluator.evaluate_latency, settings=settings, **common), files=True)

@@ -55,7 +55,9 @@ def plan(
         found = dataclasses.replace(found, problems=(*found.problems, str(error)))
     if unscored := without_sandbox(experiment):
         found = dataclasses.replace(found, warnings=(*found.warnings, unscored))
-    said = [test.words for test in tests]
+    said = [test.told(experiment.evaluate.until_decided) for test in tests]
+    if experiment.evaluate.until_decided:
+        said.append("until decided: times and answers are the most that a race can come to")
     if json_:
         time = [dataclasses.asdict(whole) for whole in wholes]
         print(json.dumps({**dataclasses.asdict(found), "models": others.lines, "tests": said, "time": time}, indent=2))

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from bakeoff.experiment.racing import race_lines
+
 if TYPE_CHECKING:
     from evaluator import Look, QuestionSet, Until
     from results import Evaluation, Model, Progress, Store, Workspace
@@ -55,33 +57,15 @@ def raced(
 
 def told(look: Look) -> None:
     """Lines on stderr: who left, how it stands, and how it ended."""
-    for line in lines(look):
+    for line in race_lines(look):
         print(f"bakeoff: {line}", file=sys.stderr, flush=True)
-
-
-def lines(look: Look) -> list[str]:
-    """What is said of a look."""
-    from results import departure_text, end_text, standing_text
-
-    names, models = look.names, len(look.names)
-    said = [departure_text(one, names, models) for one in look.departed]
-    if look.standing.over:
-        answers = f"{look.answers:,} answers of {models * look.terms.most:,}"
-        brought = f", {look.brought:,} of them known from other measurements" if look.brought else ""
-        return [*said, f"{end_text(look.standing, names, look.terms)}; {answers}{brought}"]
-    left = f"; at most {_time(look.seconds_left)} left" if look.seconds_left is not None else ""
-    return [*said, standing_text(look.standing, names, look.terms) + left]
-
-
-def _time(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def event(look: Look) -> None:
     """One JSON object on stdout: the look's fields, and the sentences that they make."""
     found = dataclasses.asdict(look)
     kind = "decided" if look.standing.over else "look"
-    print(json.dumps({"event": kind, **found, "said": lines(look)}, default=str), flush=True)
+    print(json.dumps({"event": kind, **found, "said": race_lines(look)}, default=str), flush=True)
 
 
 def scores_event(rows: Sequence[Mapping[str, Any]]) -> None:

@@ -291,6 +291,20 @@ class Evaluate(Section):
     gguf-q4_0 is half as large again and answers faster, and costs more."""
     base: bool = True
     """Measure the untouched bases too: without them nobody knows whether training helped."""
+    until_decided: bool = False
+    """HumanEval and tests of your own are races: the same items in a drawn order, losers stop, and it ends when it is
+    clear which model is best, or that the rest differ by less than `margin`. What has one model, or is read in one
+    pass, is measured whole."""
+    margin: float | None = Field(default=None, gt=0, le=0.5)
+    """The smallest difference that matters to a race, a share of 1; unset: decide.margin, else 0.03."""
+
+    @model_validator(mode="after")
+    def _margin_of_a_race(self) -> Self:
+        if self.margin is not None and not self.until_decided:
+            raise ValueError(
+                "`margin` says when a race is decided: set until_decided: true (decide.margin is for decide)"
+            )
+        return self
 
     @field_validator("tests", mode="before")
     @classmethod

@@ -61,9 +61,12 @@ class Contest:
 
     @cached_property
     def credits(self) -> Floats:
-        """(paired models, common items): what each reached, more being better; nats of held-out rows are below 0."""
+        """(paired models, common items): what each reached, more being better; nats of held-out rows are below 0.
+
+        NaN: what a model that left a race was not asked; it wins and loses no such item.
+        """
         sign = 1.0 if self.higher_is_better else -1.0
-        rows = [[self.found[model.id].items[item] for item in self.common] for model in self.paired]
+        rows = [[self.found[model.id].items.get(item, np.nan) for item in self.common] for model in self.paired]
         return sign * np.array(rows, dtype=np.float64).reshape(len(self.paired), len(self.common))
 
     def wins(self, chosen: Sequence[Model]) -> Counts:
@@ -76,14 +79,22 @@ class Contest:
 
     def p_values(self, chosen: Sequence[Model]) -> Floats:
         """(chosen, chosen): p-value of no difference between two on the common items, the test that `compare` makes."""
-        rows = {model.id: np.array([self.found[model.id].items[item] for item in self.common]) for model in chosen}
+        rows = {
+            model.id: np.array([self.found[model.id].items.get(item, np.nan) for item in self.common])
+            for model in chosen
+        }
         first = self.found[chosen[0].id] if chosen else None
         sizes = None if self.higher_is_better or first is None else np.array([first.weights[i] for i in self.common])
         found = np.ones((len(chosen), len(chosen)))
         for place, one in enumerate(chosen if self.common else ()):
             for beside in range(place):
                 other = chosen[beside]
-                difference = paired(self.found[one.id], self.found[other.id], rows[one.id], rows[other.id], sizes)
+                both = ~np.isnan(rows[one.id] + rows[other.id])
+                if not both.any():
+                    continue
+                of = None if sizes is None else sizes[both]
+                a, b = rows[one.id][both], rows[other.id][both]
+                difference = paired(self.found[one.id], self.found[other.id], a, b, of)
                 found[place, beside] = found[beside, place] = 1.0 if difference.too_few else difference.p_value
         return found
 
@@ -101,7 +112,7 @@ def contest(
     figures = {id_: one for id_, quality in shelf.found.items() if (one := quality_figure(quality, shelf.common))}
     own = {id_: one for id_, quality in shelf.found.items() if (one := quality_figure(quality, sorted(quality.items)))}
     sign = -1.0 if benchmark != "heldout" else 1.0
-    order = sorted(figures, key=lambda id_: sign * figures[id_].value)
+    order = sorted(figures, key=lambda id_: (shelf.found[id_].left, sign * figures[id_].value))
     return Contest(
         benchmark,
         shelf.metric,

@@ -27,7 +27,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special
 
 from results.analysis.confidence import Floats, interval
 from results.analysis.paired import PairedDifference
@@ -103,8 +102,13 @@ def _one_over(values: Floats, counts: Floats, mean: float, most: int) -> float:
     """1 over the mean capital of all shares, 1 at most: values (distinct,) >= 0 against a mean of at most `mean`."""
     staked = shares(most)
     factors = 1 - staked[:, None] + staked[:, None] * (values / max(mean, 1e-300))
-    grown = np.log(factors) @ counts
-    return float(min(1.0, math.exp(-min(700.0, float(special.logsumexp(grown)) - math.log(SHARES)))))
+    return float(np.minimum(1.0, np.exp(-np.minimum(700.0, log_capital(np.log(factors) @ counts)))))
+
+
+def log_capital(grown: Floats) -> Floats:
+    """Logarithm of the mean capital: grown (…, SHARES) logarithms of what each share has grown to -> (…,)."""
+    most = grown.max(axis=-1, keepdims=True)
+    return np.asarray(most[..., 0] + np.log(np.exp(grown - most).mean(axis=-1)))
 
 
 def raced_numbers(a: ArrayLike, b: ArrayLike, most: int) -> PairedDifference:

@@ -23,11 +23,10 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import special
 
 from results.analysis.confidence import Floats, interval
 from results.analysis.findings import ALPHA
-from results.analysis.racing.betting import SHARES, Bets, shares
+from results.analysis.racing.betting import SHARES, Bets, log_capital, shares
 from results.analysis.racing.entry import Why
 from results.analysis.racing.standing import Departure, End, RaceStanding, RaceTerms
 
@@ -132,8 +131,7 @@ class _Race:
     def _p_values(self) -> Floats:
         """(models,) p-values of "no other is better than it", adjusted over those not shown to be worse."""
         open_ = len(self._names) - sum(one.why == "worse" for one in self._left)
-        capital = special.logsumexp(self._capital, axis=1) - math.log(SHARES)
-        return np.asarray(np.minimum(1.0, open_ * np.exp(-np.minimum(700.0, capital))))
+        return np.asarray(np.minimum(1.0, open_ * np.exp(-np.minimum(700.0, log_capital(self._capital)))))
 
     def _worse(self) -> None:
         while len(self._in) > 1:
@@ -161,7 +159,9 @@ class _Race:
     def _within_margin(self) -> bool:
         """Whether each that is in is shown to differ from the leader by less than the margin."""
         asked, tail = self._scores[:, : self._items], ALPHA / len(self._names)
-        leader, *others = self._ranked()
+        means, (leader, *others) = self._means(asked), self._ranked()
+        if means[leader] - means[others[-1]] >= self._terms.margin:  # an interval holds its own middle
+            return False
         for other in reversed(others):
             bets = self._bets(asked, leader, other)
             if bets.above(self._terms.margin) > tail or bets.below(-self._terms.margin) > tail:
