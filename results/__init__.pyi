@@ -58,6 +58,7 @@ from .analysis.ratings import (
 )
 from .analysis.deciding.question import contenders as contenders, experiments as experiments, measures_of as measures_of
 from .analysis.deciding.recommendation import (
+    SIZES as SIZES,
     decision_markdown as decision_markdown,
     question_text as question_text,
     standing as standing,

@@ -9,12 +9,13 @@ import math
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from dashboard.jobs import commands
 from dashboard.views.board import NAMES
 from dashboard.views.durations import about
 from dashboard.views.scoreboard import BADGES
-from results import Candidate, Decision, Evaluation, Limit, seconds_to_measure, standing
+from results import SIZES, Candidate, Decision, Evaluation, Limit, seconds_to_measure, standing
 
 TITLES = {
     "ship": "Ship", "tie": "Tie: ship", "only one": "The only choice:", "not enough data": "Not enough data",
@@ -139,6 +140,10 @@ def needs(decision: Decision, before: Sequence[Evaluation]) -> str:
     if decision.items_needed is None:
         return f"more {unit} than {decision.items:,}; how many cannot be said yet"
     open_ = sum(one.tied and one.qualifies for one in decision.candidates)
+    most = SIZES.get(decision.benchmark)
+    if most is not None and decision.items_needed > most:
+        short = f"about {decision.items_needed:,} {unit} in all ({decision.items:,} now), and it has {most}"
+        return f"{short}: another test, or a wider margin"
     seconds = seconds_to_measure(decision.benchmark, before, decision.items_needed)
     time = about(None if seconds is None else seconds * max(1, open_))
     return f"about {decision.items_needed:,} {unit} in all ({decision.items:,} now) by {open_} models{time}"
@@ -231,10 +236,13 @@ def _measuring(run: str, items: int | None, before: Sequence[Evaluation]) -> Nex
         return None
     words = shlex.split(run)
     test = words[words.index("--benchmark") + 1] if "--benchmark" in words else words[1]
-    names = [word for word in words[2:] if not word.startswith("--") and word != test]
+    named = [words[at + 1] for at, word in enumerate(words[:-1]) if word == "--model"]
+    names = named or list(takewhile(lambda word: not word.startswith("--"), words[2:]))
+    most = SIZES.get(test)
+    items = min(items, most) if items and most else items
     seconds = seconds_to_measure(test, before, items)
     time = about(None if seconds is None else seconds * max(1, len(names)))
-    what = f"{items:,} items" if items else listed(names)
+    what = f"all {items:,} items" if items and items == most else f"{items:,} items" if items else listed(names)
     by = "" if test == "latency" else f" by {NAMES.get(test, test)}"
     verb = "Time" if test == "latency" else "Measure"
     return Next(f"{verb} {what}{by}{time}", tuple(command))

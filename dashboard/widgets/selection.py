@@ -8,10 +8,12 @@ from typing import Any
 import streamlit as st
 
 from dashboard.views import data
-from dashboard.widgets import page
+from dashboard.widgets import addressed, page
 from results.records import Evaluation, Model, RunSummary
 
 URL: Any = "query-params"
+FILTERS = ("run", "experiment", "base", "tag", "status", "archived")
+"""What narrows the runs down, as the address calls it."""
 
 
 def runs() -> list[RunSummary]:
@@ -20,37 +22,34 @@ def runs() -> list[RunSummary]:
     if not every:
         page.empty("No runs yet. Train something, or bring runs from elsewhere.", "bakeoff demo\nbakeoff import FOLDER")
     names = data.run_names()
-    with st.expander("Filter and choose", icon=":material/filter_alt:", expanded=False):
+    active = any(st.query_params.get(key) for key in FILTERS)  # seen, and what a link names in vain with them
+    with st.expander("Filter and choose", icon=":material/filter_alt:", expanded=active):
         columns = st.columns(4)
         passing = _narrowed(every, columns)
-        labels = {names[row.run.id]: row for row in passing}
-        chosen = st.multiselect(
-            "Runs",
-            list(labels),
-            key="run",
-            bind=URL,
-            placeholder=f"All {len(labels)}",
+        by_id = {row.run.id: row for row in passing}
+        chosen = addressed.several(
+            st, "Runs", {id_: names[id_] for id_ in by_id}, "run", placeholder=f"All {len(by_id)}",
             help="Leave empty for all runs that pass the filters.",
-        )
-    return [labels[name] for name in chosen if name in labels] or passing
+        )  # fmt: skip
+    return [by_id[id_] for id_ in chosen] or passing
 
 
 def _narrowed(every: Sequence[RunSummary], columns: Sequence[Any]) -> list[RunSummary]:
     def options(values: Sequence[str]) -> list[str]:
         return sorted({value for value in values if value})
 
+    archived = columns[3].toggle("Show archived", key="archived", bind=URL)
+    every = [row for row in every if archived or not row.run.archived]
     experiments = columns[0].multiselect(
         "Experiment", options([row.run.experiment for row in every]), key="experiment", bind=URL
     )
     bases = columns[1].multiselect("Base", options([row.run.base for row in every]), key="base", bind=URL)
     tags = columns[2].multiselect("Tag", options([tag for row in every for tag in row.run.tags]), key="tag", bind=URL)
     states = columns[3].multiselect("Status", options([row.run.status for row in every]), key="status", bind=URL)
-    archived = columns[3].toggle("Show archived", key="archived", bind=URL)
     return [
         row
         for row in every
-        if (archived or not row.run.archived)
-        and (not experiments or row.run.experiment in experiments)
+        if (not experiments or row.run.experiment in experiments)
         and (not bases or row.run.base in bases)
         and (not tags or set(tags) & set(row.run.tags))
         and (not states or row.run.status in states)
@@ -67,11 +66,15 @@ def listed(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
 
 
 def models(candidates: Sequence[Model], label: str = "Models", key: str = "model") -> list[Model]:
-    """Some of the candidates by name, the formats that ship first; none named means all."""
-    by_name = {model.name: model for model in data.shipping_first(candidates)}
-    present_names(key, list(by_name), many=True)
-    chosen = st.multiselect(label, list(by_name), key=key, bind=URL, placeholder=f"All {len(by_name)}")
-    return [by_name[name] for name in chosen if name in by_name] or list(by_name.values())
+    """Some of the candidates, the formats that ship first; none named means all."""
+    by_id = {model.id: model for model in data.shipping_first(candidates)}
+
+    def meant(word: str) -> str:
+        return data.model_ids().get(data.present_name(word), word)
+
+    names = {id_: model.name for id_, model in by_id.items()}
+    chosen = addressed.several(st, label, names, key, meant=meant, placeholder=f"All {len(by_id)}")
+    return [by_id[id_] for id_ in chosen] or list(by_id.values())
 
 
 def present_names(key: str, options: Sequence[str], *, many: bool) -> None:

@@ -129,6 +129,7 @@ def test_every_page_is_drawn_wide_and_narrow_light_and_dark(name: str, address: 
     page.wait_for_function(f"{charts}.every(right => right <= 401)")
     # The charts follow the system into the dark: no ground of their own, words in the page's colour.
     page.wait_for_function(f"{COLOURS}.every(colour => colour === 'rgba(0, 0, 0, 0)' || colour === {INK})")
+    assert serious_faults(page) == {}
     if name in ("", "decide", "loss_curves", "scores"):
         shoot(page, f"{name or 'home'}-narrow-dark")
 
@@ -173,7 +174,7 @@ def test_the_ten_minutes(address: str, page: Any) -> None:
     with page.expect_download() as download:
         page.get_by_role("button", name="Export").click()
     exported = json.loads(Path(download.value.path()).read_text())
-    assert [answer["model"] for answer in exported["turns"][0]["answers"]] == ["tiny-base", "demo-rank8"]
+    assert [answer["model"] for answer in exported["turns"][0]["answers"]] == ["demo-rank8", "tiny-base"]
 
 
 def test_a_link_shows_the_same_view_to_a_colleague(address: str, page: Any, context: Any) -> None:

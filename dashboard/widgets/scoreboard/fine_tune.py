@@ -34,7 +34,7 @@ def show(row: Row, baseline: Sequence[Model]) -> None:
         elif part == "Curve":
             _curve(formats, baseline)
         elif part == "Scores":
-            _scores(formats)
+            _scores(row, formats, baseline)
         elif part == "History":
             st.dataframe(
                 dossier.history(formats, data.runs(), data.evaluations(), data.decisions()),
@@ -116,14 +116,16 @@ def _curve(formats: Sequence[Model], baseline: Sequence[Model]) -> None:
     page.link("app_pages/loss_curves.py", "All curves", ":material/show_chart:")
 
 
-def _scores(formats: Sequence[Model]) -> None:
+def _scores(row: Row, formats: Sequence[Model], baseline: Sequence[Model]) -> None:
+    """Every score of its formats, and the way to the answers behind them."""
     ids = {one.id for one in formats}
     every = data.scores()
     found = every[every["model_id"].isin(ids)]
     st.dataframe(
         dossier.scores(found, data.machines()), hide_index=True, placeholder="–", alt="Scores of all its formats"
     )  # fmt: skip
-    page.link("app_pages/humaneval.py", "Answers, item by item", ":material/compare_arrows:")
+    beside = {"a": row.id} | ({"b": baseline[0].id} if baseline and baseline[0].id != row.id else {})
+    page.link("app_pages/scores.py", "Answers, item by item", ":material/compare_arrows:", **beside)
 
 
 def _edit(row: Row, formats: Sequence[Model]) -> None:

@@ -77,7 +77,7 @@ def test_not_enough_data_says_what_is_needed_and_asks_otherwise_at_a_click(works
     assert verdict.title(decision) == "Not enough data"
     found = dict(verdict.facts(decision))
     assert found["How sure"].startswith("a guess; neither a lead nor a tie within 3 points")
-    assert re.fullmatch(r"about [\d,]+ items in all \(20 now\) by 2 models.*", found["Needs"])
+    assert re.fullmatch(r"about [\d,]+ items in all \(20 now\).*", found["Needs"])
     for one in verdict.nexts(decision, store.evaluations.list()):
         if one.margin is not None:
             assert decide(store, Question(margin=one.margin / 100)).chosen is not None
@@ -108,3 +108,15 @@ def test_many_names_are_counted() -> None:
 def test_a_tie_says_by_how_much_another_may_be_better(store: Store) -> None:
     decision = dataclasses.replace(decide(store), kind="tie", best_behind_at_most=0.021)
     assert verdict.sure(decision) == "with 97.5 % confidence no other is better by more than 2.1 points"
+
+
+def test_no_more_is_asked_for_than_a_benchmark_has(workspace: Workspace) -> None:
+    store = workspace.store()
+    for name, passed, step in (("one", 52, 7), ("two", 50, 11)):
+        add_humaneval(store, add_model(store, name), [(number * step) % 100 < passed for number in range(100)])
+    decision = decide(store)
+    found = dict(verdict.facts(decision))
+    assert decision.items_needed is not None and decision.items_needed > 164
+    assert found["Needs"].endswith("(100 now), and it has 164: another test, or a wider margin")
+    measures = [one.label for one in verdict.nexts(decision, []) if one.command]
+    assert measures == ["Measure all 164 items by HumanEval"]
