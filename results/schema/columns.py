@@ -37,6 +37,15 @@ def _unescape(match: re.Match[str]) -> str:
     return {"s": "\x1a", "0": "\x00"}.get(code) or chr(int(code[1:], 16))
 
 
+ESCAPE = "\x1a"
+"""What stands before everything that is escaped in a stored text."""
+
+
+def unescaped(text: str) -> str:
+    """A text as it was before it was stored, of one that was read past `Words`."""
+    return _ESCAPED.sub(_unescape, text)
+
+
 class Words(TypeDecorator[str]):
     """Any Python string. NUL, SUB and lone surrogates (a model's answer may hold them) are escaped behind SUB."""
 

@@ -13,6 +13,7 @@ from results.errors import Immutable, NotFound
 from results.records import Evaluation, Outcome, Score, ScoreRow, now
 from results.schema.columns import finite_of
 from results.schema.database import Database
+from results.schema.joining import joined_texts
 from results.schema.rows import columns, record_of, records, row_of
 from results.schema.tables import EvaluationRow, ModelRow, OutcomeRow, ScoreLine
 from results.store.liveness import GONE, Liveness
@@ -74,10 +75,14 @@ class Evaluations:
             return outcomes
 
     def verdicts(self, evaluation_id: str) -> list[tuple[str, str | None]]:
-        """(item, verdict) of each outcome, in the order they came, without the answers: a tenth of the time."""
-        query = sa.select(OutcomeRow.item, OutcomeRow.verdict).where(OutcomeRow.evaluation_id == evaluation_id)
+        """(item, verdict) of each outcome, in the order they came, without the answers.
+
+        The database joins them to one text a column: a row of Python's own for each costs thrice as much.
+        """
+        mine = OutcomeRow.evaluation_id == evaluation_id
         with self._database.read() as connection:
-            return [(item, verdict) for item, verdict in connection.execute(query.order_by(OutcomeRow.position))]
+            items, verdicts = joined_texts(connection, (OutcomeRow.item, OutcomeRow.verdict), mine, OutcomeRow.position)
+        return [(item or "", verdict) for item, verdict in zip(items, verdicts, strict=True)]
 
     def finish(
         self,
