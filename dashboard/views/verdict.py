@@ -110,10 +110,10 @@ def title(decision: Decision) -> str:
     return f"{word} {chosen.model}" + (f" as {form}" if form and form.lower() not in chosen.model.lower() else "")
 
 
-def facts(decision: Decision, machine: str = "", before: Sequence[Evaluation] = ()) -> list[tuple[str, str]]:
+def facts(decision: Decision, machine: str = "") -> list[tuple[str, str]]:
     """(word, fact): the score, who stands beside it, what it costs, how sure that is, what is needed.
 
-    machine: the name of what the speeds are of. before: the store's evaluations, by which the time needed is judged.
+    machine: the name of what the speeds are of.
     """
     id_ = decision.chosen or decision.best
     if id_ is None:
@@ -127,12 +127,12 @@ def facts(decision: Decision, machine: str = "", before: Sequence[Evaluation] = 
     if costs := _costs(one, machine):
         found.append(("Costs", costs))
     found.append(("How sure", sure(decision)))
-    if need := needs(decision, before):
+    if need := needs(decision):
         found.append(("Needs", need))
     return found
 
 
-def needs(decision: Decision, before: Sequence[Evaluation]) -> str:
+def needs(decision: Decision) -> str:
     """What must be measured where the data do not suffice, and how long that takes; empty where they do."""
     if decision.kind != "not enough data":
         return ""
@@ -144,9 +144,8 @@ def needs(decision: Decision, before: Sequence[Evaluation]) -> str:
     if most is not None and decision.items_needed > most:
         short = f"about {decision.items_needed:,} {unit} in all ({decision.items:,} now), and it has {most}"
         return f"{short}: another test, or a wider margin"
-    seconds = seconds_to_measure(decision.benchmark, before, decision.items_needed)
-    time = about(None if seconds is None else seconds * max(1, open_))
-    return f"about {decision.items_needed:,} {unit} in all ({decision.items:,} now) by {open_} models{time}"
+    counted = f"about {decision.items_needed:,} {unit} in all ({decision.items:,} now) by {open_} models"
+    return counted + about(decision.seconds_needed)
 
 
 def _score(decision: Decision, one: Candidate) -> str:

@@ -326,7 +326,7 @@ class Decision:
     items_needed: int | None = None
     """Where the data do not suffice: items in all after which a tie could be shown with chance 0.8."""
     seconds_needed: float | None = None
-    """How long all models still open would take for the items that are not asked yet; None where nobody knows."""
+    """How long all models still open would take for so many items; None where nobody knows."""
     margin_shown: float | None = None
     """Where the data do not suffice: the margin, as stated, at which the best would be shipped."""
     beside: tuple[Beside, ...] = ()

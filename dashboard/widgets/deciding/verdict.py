@@ -26,7 +26,7 @@ def card(decision: Decision) -> None:
     """The verdict and its facts."""
     box, icon = BOXES[decision.kind]
     machine = data.machines().get(decision.machine_id or "", "").rpartition(" (")[0]
-    facts = verdict.facts(decision, machine, data.evaluations())
+    facts = verdict.facts(decision, machine)
     lines = "".join(f"\n- **{escaping.label(word)}**: {escaping.label(fact, 400)}" for word, fact in facts)
     box(f"## {escaping.label(verdict.title(decision), 200)}\n{lines}", icon=icon)
 

@@ -100,11 +100,11 @@ def decide(store: Store | Reading, question: Question | None = None) -> Decision
 
 
 def _seconds_needed(reading: Reading, decision: Decision) -> float | None:
-    """Seconds for what is still to be asked of the models that are not shown to be behind."""
+    """Seconds for all items needed, by the models that are not shown to be behind: a longer test is a new one."""
     size = recommendation.SIZES.get(decision.benchmark, math.inf)
-    if decision.items_needed is None or (more := min(decision.items_needed, size) - decision.items) <= 0:
+    if decision.items_needed is None or decision.items >= size:
         return None
-    each = seconds_to_measure(decision.benchmark, reading.evaluations(), int(more))
+    each = seconds_to_measure(decision.benchmark, reading.evaluations(), int(min(decision.items_needed, size)))
     return each * sum(one.qualifies and one.tied for one in decision.candidates) if each is not None else None
 
 

@@ -251,7 +251,7 @@ def _more(decision: Decision) -> str:
         return f"More {unit} are needed ({decision.items:,} now)."
     about = f"about {need:,} {unit} in all ({decision.items:,} now), if new ones behave as these did"
     spent = decision.seconds_needed
-    long = "" if spent is None else f" Asking for the rest takes about {duration(spent)} at the pace so far."
+    long = "" if spent is None else f" Asking all of them takes about {duration(spent)} at the pace so far."
     if size is not None and need > size:
         most = f"{_measure(decision)} has {size}" if decision.items < size else f"{_measure(decision)} has no more"
         return (
