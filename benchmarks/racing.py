@@ -9,24 +9,32 @@ of 60 % differ on one item in five. Tables:
     alarms   equal models, looked at after every item: worlds in which any is said to be worse
     pairs    two models: how many fewer items, and whether the verdict is that of all items and McNemar's test
     budget   siblings at 30 % of the answers: how far the chosen one is behind the best of all items
-    ties     equal models that agree on nearly all: whether the race ends at the margin
+    ties     two equal models: whether the race ends at the margin
 
-Not here: tables of outcomes that others published.
+    PYTHONPATH=. python benchmarks/racing.py --published outcomes.jsonl
+
+races models whose outcomes others published.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections import Counter
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from verdicts import difference, outcomes
 
-from results.analysis.racing.rule import stand
+from results.analysis.findings import ALPHA
+from results.analysis.racing.betting import SHARES, log_capital, shares
+from results.analysis.racing.rule import looks, stand
 from results.analysis.racing.standing import RaceStanding, RaceTerms
+
+Floats = NDArray[np.float64]
 
 SIBLINGS = 0.02
 """Standard deviation of siblings' true rates: fine-tunes of one base with other seeds and settings."""
@@ -39,7 +47,7 @@ class Raced:
     race: RaceStanding
     asked: int
     """Answers that were asked for."""
-    passed: np.ndarray
+    passed: NDArray[np.bool_]
     """(models, items) of all."""
 
     @property
@@ -49,24 +57,89 @@ class Raced:
         return float(whole.max() - whole[int(self.race.inside[0])])
 
 
-def raced(rates: Sequence[float], agreement: float, terms: RaceTerms, draws: np.random.Generator, every: bool) -> Raced:
-    """One race; every: looked at after every item."""
+def raced(rates: Sequence[float], agreement: float, terms: RaceTerms, draws: np.random.Generator) -> Raced:
+    """One race."""
     passed = outcomes(rates, terms.most, agreement, draws)
     names = [str(place) for place in range(len(rates))]
-    at = range(1, terms.most + 1) if every else None
-    race = stand(names, passed.astype(np.float64), terms, at)
+    race = stand(names, passed.astype(np.float64), terms)
     asked = sum(one.items for one in race.left) + race.items * len(race.inside)
     return Raced(race, asked, passed)
+
+
+def alarmed(passed: Floats) -> NDArray[np.bool_]:
+    """(worlds,): whether a look after every item would send any model away as worse.
+
+    passed (worlds, models, items). The rule of `results.analysis.racing.rule` up to the first departure, for all worlds
+    at once; `alarms` holds it against the rule itself.
+    """
+    worlds, models, items = passed.shape
+    sums, capital = np.zeros((worlds, models)), np.zeros((worlds, models, SHARES))
+    found, staked = np.zeros(worlds, np.bool_), shares(items)
+    for item in range(items):
+        x = passed[:, :, item]
+        best = sums == sums.max(axis=1, keepdims=True)
+        second = sums == np.where(best, -1.0, sums).max(axis=1, keepdims=True)
+        alone = best.sum(axis=1, keepdims=True) == 1
+        of_best, count = (x * best).sum(axis=1, keepdims=True), best.sum(axis=1, keepdims=True)
+        of_second = (x * second).sum(axis=1, keepdims=True) / np.maximum(second.sum(axis=1, keepdims=True), 1)
+        shared = (of_best - x) / np.maximum(count - 1, 1)
+        rivals = np.where(best, np.where(alone, of_second, shared), of_best / count)
+        capital += np.log1p(staked * (rivals - x)[:, :, None])
+        sums += x
+        found |= (log_capital(capital) >= np.log(models / ALPHA)).any(axis=1)
+    return found
 
 
 def alarms(worlds: int) -> Iterator[str]:
     """Equal models, a look after every item."""
     yield "| models | items | agreement | any said to be worse | goal |\n|---|---|---|---|---|"
-    for models, items, agreement in ((2, 164, 0.0), (2, 500, 0.8), (5, 164, 0.8), (24, 164, 0.8), (100, 100, 0.0),
-                                     (100, 100, 0.8)):  # fmt: skip
-        draws, terms = np.random.default_rng(models + items), RaceTerms(items, margin=1e-9)
-        found = sum(bool(raced([0.6] * models, agreement, terms, draws, True).race.left) for _ in range(worlds))
-        yield f"| {models} | {items:,} | {agreement} | {found / worlds:.3f} | ≤ 0.05 |"
+    cells = ((2, 164, 0.0), (2, 164, 0.8), (2, 1319, 0.8), (5, 164, 0.8), (24, 164, 0.8), (100, 164, 0.0),
+             (100, 164, 0.8))  # fmt: skip
+    for models, items, agreement in cells:
+        draws = np.random.default_rng(models + items)
+        passed = np.array([outcomes([0.6] * models, items, agreement, draws) for _ in range(worlds)], dtype=np.float64)
+        found = alarmed(passed)
+        names, terms = [str(place) for place in range(models)], RaceTerms(items, margin=1e-9)
+        for world in range(min(10, worlds)):
+            assert bool(stand(names, passed[world], terms, range(1, items + 1)).left) == found[world]
+        yield f"| {models} | {items:,} | {agreement} | {found.mean():.3f} | ≤ 0.05 |"
+
+
+def duels(passed: NDArray[np.bool_], terms: RaceTerms) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(items asked, 0 or 1 for who is left, 2 for a tie, 3 for neither), (worlds,) each, of races of two.
+
+    passed (worlds, 2, items). The rule for all worlds at once, held against the rule itself by `_checked`.
+    """
+    ahead = np.cumsum(passed[:, 0] & ~passed[:, 1], axis=1), np.cumsum(passed[:, 1] & ~passed[:, 0], axis=1)
+    asked, end = np.full(len(passed), terms.most), np.full(len(passed), 3)
+    for look in looks(terms, 2):
+        wins, losses = (one[:, look - 1].astype(np.float64) for one in ahead)
+        better = [_capital(wins, losses, look, 0.0, terms.most), _capital(losses, wins, look, 0.0, terms.most)]
+        near = [_capital(losses, wins, look, -terms.margin, terms.most),
+                _capital(wins, losses, look, -terms.margin, terms.most)]  # fmt: skip
+        needed = np.log(2 / ALPHA)
+        now = np.where(better[0] >= needed, 0, np.where(better[1] >= needed, 1, 3))
+        now = np.where((now == 3) & (np.minimum(*near) >= needed), 2, now)
+        fresh = (end == 3) & (now != 3)
+        asked[fresh], end[fresh] = look, now[fresh]
+    return asked, end
+
+
+def _capital(wins: Floats, losses: Floats, items: int, shift: float, most: int) -> Floats:
+    """(worlds,) logarithm of the capital of bets against "the mean of a - b is at most shift"."""
+    staked, agree = shares(most), items - wins - losses
+    of = [np.log(1 - staked + staked * (1 + d) / (1 + shift)) for d in (1.0, -1.0, 0.0)]
+    return log_capital(
+        np.multiply.outer(wins, of[0]) + np.multiply.outer(losses, of[1]) + np.multiply.outer(agree, of[2])
+    )
+
+
+def _checked(passed: NDArray[np.bool_], terms: RaceTerms, asked: NDArray[np.int64], end: NDArray[np.int64]) -> None:
+    """Hold the first worlds against the rule itself."""
+    for world in range(min(10, len(passed))):
+        race = stand(["0", "1"], passed[world].astype(np.float64), terms)
+        said = int(race.inside[0]) if race.end == "one left" else 2 if race.end == "tie" else 3
+        assert (race.items, said) == (asked[world], end[world]), (race, asked[world], end[world])
 
 
 def pairs(worlds: int) -> Iterator[str]:
@@ -75,21 +148,17 @@ def pairs(worlds: int) -> Iterator[str]:
         "| gap, points | items | agreement | fewer items, times | verdict of all items | told apart: race | all |\n"
         "|---|---|---|---|---|---|---|"
     )
-    cells = [(gap, items, 0.8) for gap in (0.0, 0.03, 0.05, 0.1, 0.2) for items in (164, 1319, 2850)]
-    for gap, items, agreement in (*cells, (0.1, 1319, 0.5), (0.1, 2850, 0.5)):
+    for gap, items, agreement in product((0.0, 0.03, 0.05, 0.1, 0.2), (164, 1319, 2850), (0.5, 0.8)):
         draws, terms = np.random.default_rng(items), RaceTerms(items)
-        asked = same = apart = apart_of_all = 0
-        for _ in range(worlds):
-            one = raced([0.6, 0.6 - gap], agreement, terms, draws, False)
-            whole = difference(one.passed[0] > 0, one.passed[1] > 0)
-            better = (0 if whole.value > 0 else 1) if whole.p_value <= 0.05 else None
-            winner = int(one.race.inside[0]) if one.race.end == "one left" else None
-            asked, same = asked + one.asked, same + (winner == better)
-            apart, apart_of_all = apart + (winner is not None), apart_of_all + (better is not None)
-        saved = 2 * items * worlds / asked
+        passed = np.array([outcomes([0.6, 0.6 - gap], items, agreement, draws) for _ in range(worlds)])
+        asked, end = duels(passed, terms)
+        _checked(passed, terms, asked, end)
+        whole = [difference(one[0], one[1]) for one in passed]
+        better = np.array([3 if one.p_value > ALPHA else 0 if one.value > 0 else 1 for one in whole])
+        winner = np.where(end == 2, 3, end)
         yield (
-            f"| {100 * gap:.0f} | {items:,} | {agreement} | {saved:.1f} | {same / worlds:.3f} | "
-            f"{apart / worlds:.3f} | {apart_of_all / worlds:.3f} |"
+            f"| {100 * gap:.0f} | {items:,} | {agreement} | {items * worlds / asked.sum():.1f} | "
+            f"{(winner == better).mean():.3f} | {(winner != 3).mean():.3f} | {(better != 3).mean():.3f} |"
         )
 
 
@@ -102,7 +171,7 @@ def budget(worlds: int) -> Iterator[str]:
         asked, loss, same = 0, 0.0, 0
         for _ in range(worlds):
             rates = np.clip(draws.normal(0.6, SIBLINGS, models), 0.05, 0.95)
-            one = raced(list(rates), agreement, terms, draws, False)
+            one = raced(list(rates), agreement, terms, draws)
             asked, loss, same = asked + one.asked, loss + one.loss, same + (one.loss == 0)
         share = asked / (worlds * models * items)
         yield (
@@ -112,19 +181,50 @@ def budget(worlds: int) -> Iterator[str]:
 
 
 def ties(worlds: int) -> Iterator[str]:
-    """Equal models that agree on nearly all items: how they end, by the margin."""
-    yield "| models | items | agreement | margin, points | ends | fewer answers, times |\n|---|---|---|---|---|---|"
-    for models, items, agreement, margin in ((2, 1319, 0.8, 0.03), (2, 1319, 0.98, 0.03), (2, 1319, 0.8, 0.06),
-                                             (2, 5000, 0.8, 0.03), (5, 5000, 0.9, 0.03)):  # fmt: skip
+    """Two equal models: how the race ends, by the margin."""
+    yield (
+        "| items | agreement | margin, points | ends in a tie | one said to be worse | fewer items, times |\n"
+        "|---|---|---|---|---|---|"
+    )
+    for items, agreement, margin in ((164, 0.98, 0.05), (1319, 0.8, 0.03), (1319, 0.8, 0.05), (1319, 0.95, 0.03),
+                                     (5000, 0.8, 0.02), (5000, 0.8, 0.03)):  # fmt: skip
         draws, terms = np.random.default_rng(items), RaceTerms(items, margin=margin)
-        ends, asked = Counter[str](), 0
+        passed = np.array([outcomes([0.6, 0.6], items, agreement, draws) for _ in range(worlds)])
+        asked, end = duels(passed, terms)
+        _checked(passed, terms, asked, end)
+        yield (
+            f"| {items:,} | {agreement} | {100 * margin:.0f} | {(end == 2).mean():.3f} | {(end < 2).mean():.3f} | "
+            f"{items * worlds / asked.sum():.2f} |"
+        )
+
+
+def published(path: Path, worlds: int) -> Iterator[str]:
+    """Races of models whose outcomes others published, in orders drawn anew, against all items."""
+    known: dict[str, dict[str, float]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        one = json.loads(line)
+        known.setdefault(one["model"], {})[one["example_id"]] = float(one["pass1"])
+    whole = max(len(of) for of in known.values())
+    known = {model: of for model, of in known.items() if len(of) == whole and set(of.values()) <= {0.0, 1.0}}
+    items = sorted(set.intersection(*(set(of) for of in known.values())))
+    table = np.array([[of[item] for item in items] for of in known.values()]) > 0.5
+    draws, terms = np.random.default_rng(len(items)), RaceTerms(len(items))
+    for models in (2, 8):
+        same = alike = decided = answers = 0
         for _ in range(worlds):
-            one = raced([0.6] * models, agreement, terms, draws, False)
-            ends[one.race.end] += 1
-            asked += one.asked
-        told = ", ".join(f"{end} {count / worlds:.3f}" for end, count in ends.most_common())
-        saved = models * items * worlds / asked
-        yield f"| {models} | {items:,} | {agreement} | {100 * margin:.0f} | {told} | {saved:.2f} |"
+            chosen = draws.choice(len(table), models, replace=False)
+            passed = table[chosen][:, draws.permutation(len(items))]
+            race = stand([str(place) for place in range(models)], passed.astype(np.float64), terms)
+            answers += sum(one.items for one in race.left) + race.items * len(race.inside)
+            best, winner = int(passed.sum(axis=1).argmax()), int(race.inside[0])
+            equal = passed[winner].sum() == passed[best].sum()
+            same, decided = same + equal, decided + (race.end == "one left")
+            alike += bool(equal or difference(passed[best], passed[winner]).p_value > ALPHA)
+        saved = worlds * models * len(items) / answers
+        yield (
+            f"| {path.stem} | {len(table)} | {models} | {len(items)} | {same / worlds:.3f} | {alike / worlds:.3f} | "
+            f"{decided / worlds:.3f} | {saved:.2f} |"
+        )
 
 
 TABLES = {"alarms": alarms, "pairs": pairs, "budget": budget, "ties": ties}
@@ -135,7 +235,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--worlds", type=int, default=2000)
     parser.add_argument("--only", choices=TABLES, action="append")
+    parser.add_argument("--published", type=Path, nargs="+", help="JSON Lines: model, example_id, pass1")
     arguments = parser.parse_args()
+    if arguments.published:
+        print(
+            "| table | its models | race of | items | same best | or not told apart from it | decided | fewer answers |"
+        )
+        print("|---|---|---|---|---|---|---|---|")
+        for path in arguments.published:
+            for line in published(path, arguments.worlds):
+                print(line, flush=True)
+        return
     for name in arguments.only or TABLES:
         print(f"\n{name}, {arguments.worlds:,} worlds a row\n")
         for line in TABLES[name](arguments.worlds):

@@ -159,7 +159,9 @@ def whole(experiment: Experiment) -> Experiment:
     """The experiment with all tasks of its benchmarks: limits in the file are left out."""
     humaneval = {key: value for key, value in (experiment.evaluate.humaneval or {}).items() if key != "tasks"}
     tests = tuple({key: value for key, value in one.items() if key != "tasks"} for one in experiment.evaluate.tests)
-    evaluate = experiment.evaluate.model_copy(update={"humaneval": humaneval, "tests": tests})
+    evaluate = experiment.evaluate.model_copy(
+        update={"humaneval": humaneval, "tests": tests, "until_decided": False, "margin": None}
+    )
     return experiment.model_copy(update={"evaluate": evaluate})
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bakeoff.experiment.own_tests import own_tests
+from bakeoff.experiment.pipeline import whole as pipeline_whole
 from bakeoff.experiment.racing import race_lines, race_or_whole
 from bakeoff.measuring.racing import event, raced, until_of
 from evaluator import Look, ModelUnmeasurable, Until, question_test, read_question_set
@@ -30,6 +31,11 @@ def test_a_look_says_who_left_who_leads_by_how_much_and_how_long_it_takes_at_mos
         "48 of at most 500 items: 2 in, good leads poor by 10.0 points (95 % interval -5.0 to +25.0); "
         "at most 5 min left"
     )
+
+
+def test_equal_scores_are_no_lead() -> None:
+    equal = replace(LOOK, standing=replace(OPEN, lead=(0.0, -0.1, 0.1)), departed=())
+    assert "2 in, good and poor are equal (95 % interval -10.0 to +10.0)" in race_lines(equal)[0]
 
 
 @pytest.mark.parametrize(
@@ -70,6 +76,7 @@ def test_an_experiment_races_where_it_says_so_and_measures_one_model_whole(store
     plain = experiment(tmp_path, "mine.csv")
     racing = _racing(plain, margin=0.02)
     (test,) = own_tests(racing, Workspace(tmp_path))
+    assert not pipeline_whole(racing).evaluate.until_decided, "all of it is no race"
     assert test.told(True).startswith("mine: at most 2 answers a model") and "at most" not in test.words
     questions = read_question_set(tmp_path / "mine.csv")
     said, measured = list[str](), list[str]()

@@ -79,7 +79,10 @@ def standing_text(standing: RaceStanding, names: Mapping[str, str], terms: RaceT
     if standing.lead is None:
         return f"{said}, {listed(inside)}"
     value, low, high = (100 * one for one in standing.lead)
-    behind = f"{inside[0]} leads {inside[1]} by {value:.1f} points (95 % interval {low:+.1f} to {high:+.1f})"
+    ends = f"(95 % interval {low:+.1f} to {high:+.1f})"
+    behind = f"{inside[0]} leads {inside[1]} by {value:.1f} points {ends}"
+    if value == 0:
+        behind = f"{inside[0]} and {inside[1]} are equal {ends}"
     rest = f"; then {listed(inside[2:])}" if inside[2:] else ""
     return f"{said}, {behind}{rest}"
 

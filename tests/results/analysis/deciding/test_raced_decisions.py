@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from results import Question, Store, compare, decide, decision_markdown, standing
+from results import Question, Store, compare, contest, decide, decision_markdown, standing
 from results.analysis.racing.betting import raced_scores
 from results.analysis.racing.entry import RaceEntry
 from results.analysis.racing.rule import stand
@@ -82,6 +82,19 @@ def test_a_pair_of_a_race_is_compared_by_bets_on_the_items_that_both_were_asked(
     mixed = compare(store, fixed, store.models.get("bad-race"))
     assert mixed.quality is not None and (mixed.quality.method, mixed.quality.items) == ("bets", found.items)
     assert "bets that hold at every look" in mixed.verdict
+
+
+def test_side_by_side_a_model_that_left_wins_and_loses_only_what_it_was_asked(store: Store) -> None:
+    race = raced(store, GAPS, RaceTerms(1000))
+    known = {one.id: one for one in store.models.list()}
+    ids = ["best-race", "bad-race", "middling-race"]
+    found = contest(store, [known[id_] for id_ in ids], "humaneval")
+    assert [one.id for one in found.models] == ["best-race", "middling-race", "bad-race"] and not found.missing
+    wins = found.wins(found.models)
+    asked = {one.model: one.items for one in race.left}
+    assert 0 < wins[0, 2] + wins[2, 0] <= asked["bad"] and wins[0, 1] + wins[1, 0] <= asked["middling"]
+    assert found.figures["bad-race"].n == asked["bad"]
+    assert found.p_values(found.models)[0, 2] < 0.05
 
 
 def test_who_the_budget_sent_away_is_not_shown_to_be_worse(store: Store) -> None:
