@@ -16,7 +16,7 @@ from pydantic import ValidationError
 import evaluator
 import trainer
 from bakeoff.experiment.elsewhere import Standing
-from bakeoff.experiment.own_tests import OwnTest
+from bakeoff.experiment.own_tests import OwnTest, latency_settings
 from engines import Place, Sizes, llamacpp_gpus, places, this_device
 from evaluator import Batch, Where
 from results import BakeoffError, Form
@@ -108,6 +108,7 @@ def _parts(
             forms = settings.get("forms", wanted.forms)
             if there or batch.form in forms or batch.form in UNTOUCHED:
                 own = {key: value for key, value in settings.items() if key != "forms"}
+                own = latency_settings(own) if name == "latency" else own
                 found.append(Part(name, batch.form, _measuring(name, batch, own, tokens, where)))
         for test in tests:
             if there or batch.form in test.forms or batch.form in UNTOUCHED:

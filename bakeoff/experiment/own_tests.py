@@ -95,6 +95,39 @@ def own_tests(
     return found
 
 
+def latency_settings(wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of `evaluate.latency`; where it has `like`, with prompts of the lengths that this test has.
+
+    Raises: BakeoffError for what cannot be read.
+    """
+    import evaluator
+
+    settings = {key: value for key, value in wanted.items() if key not in ("forms", "like")}
+    if "like" in wanted:
+        if not isinstance(wanted["like"], str):
+            raise BakeoffError(f"evaluate.latency.like is the path of a file of questions, not {wanted['like']!r:.120}")
+        questions = evaluator.named_questions(wanted["like"], evaluator.Wishes())
+        own = evaluator.prompts_like(questions, evaluator.question_settings(None))
+        settings |= {"own": own, "prompts": [*settings.get("prompts", ()), *own]}
+    return settings
+
+
+def latency_words(wanted: Mapping[str, Any] | None) -> list[str]:
+    """What `bakeoff plan` says of prompts of one's own that are timed; nothing without `like`."""
+    if wanted is None or "like" not in wanted:
+        return []
+    import evaluator
+
+    chosen = evaluator.LatencySettings.model_validate(latency_settings(wanted))
+    sizes = [
+        f"{name} ({sum(len(turn['content']) for turn in chosen.own[name])} characters)"
+        for name in chosen.prompts
+        if name in chosen.own
+    ]
+    each = f"{len(chosen.prompts)} prompts, at most {chosen.repetitions} times each"
+    return [f"latency: {each}; like your own: {', '.join(sizes)}"]
+
+
 def _settings(test: Mapping[str, Any]) -> dict[str, Any]:
     """How a test is asked, checked. Raises: BakeoffError."""
     import evaluator

@@ -15,7 +15,7 @@ from typing import Any
 from bakeoff.experiment.dequantizing import over_both_bases
 from bakeoff.experiment.elsewhere import added, bases_of
 from bakeoff.experiment.failures import Failure, each_measured
-from bakeoff.experiment.own_tests import check_tests, compare_with_training, own_tests
+from bakeoff.experiment.own_tests import check_tests, compare_with_training, latency_settings, own_tests
 from bakeoff.experiment.racing import race_or_whole
 from results import BakeoffError, Evaluation, Form, Model, Progress, Report, Run, Store, Workspace
 from trainer import Experiment
@@ -118,10 +118,11 @@ def check(experiment: Experiment, store: Store, workspace: Workspace, say: Say) 
     for settings, measure in (
         (wanted.humaneval, evaluator.evaluate_humaneval),
         (wanted.stopping, evaluator.evaluate_stopping),
-        (wanted.latency, evaluator.evaluate_latency),
     ):
         if settings is not None:  # with no model there is nothing to do but to check the settings
             measure([], store, workspace, _without_forms(settings))
+    if wanted.latency is not None:
+        evaluator.evaluate_latency([], store, workspace, latency_settings(wanted.latency))
     check_tests(wanted, bool(experiment.data.sources))
     if missing := without_sandbox(experiment):
         say(missing)
@@ -290,7 +291,7 @@ def measured(
         test_of = partial(evaluator.question_test, test.questions, store, test.settings)
         measure(test.questions.name, {"forms": test.forms}, race_or_whole(test_of, call, experiment, common, say))
     if wanted.latency is not None:
-        settings = _without_forms(wanted.latency)
+        settings = latency_settings(wanted.latency)
         measure("latency", wanted.latency, partial(evaluator.evaluate_latency, settings=settings, **common), files=True)
     return (
         tuple(one for one in found if isinstance(one, Evaluation)),

@@ -32,7 +32,7 @@ def plan(
     from bakeoff import progress
     from bakeoff.experiment.elsewhere import foreseen
     from bakeoff.experiment.foretelling import Others, Whole, foretold
-    from bakeoff.experiment.own_tests import OwnTest, check_tests, own_tests
+    from bakeoff.experiment.own_tests import OwnTest, check_tests, latency_words, own_tests
     from bakeoff.experiment.pipeline import without_sandbox
     from bakeoff.fine_tuning.plan_text import models_text, plan_text
     from results import BakeoffError, Workspace
@@ -45,17 +45,17 @@ def plan(
         asked = bool(others.standing and experiment.data.sources and experiment.evaluate.heldout is not None)
         tokens = _tokens(trainer.validation_rows(experiment, place)) if asked else 0.0
     found = dataclasses.replace(found, problems=(*found.problems, *others.problems))
-    wholes, tests = tuple[Whole, ...](), list[OwnTest]()
+    wholes, tests, timed = tuple[Whole, ...](), list[OwnTest](), list[str]()
     try:
         check_tests(experiment.evaluate, bool(experiment.data.sources))
-        tests = own_tests(experiment, place)
+        tests, timed = own_tests(experiment, place), latency_words(experiment.evaluate.latency)
         there, some = Others(others.standing, tokens), found.groups or others.standing
         wholes = foretold(experiment.evaluate, found, others=there, tests=tests) if some else ()
     except BakeoffError as error:
         found = dataclasses.replace(found, problems=(*found.problems, str(error)))
     if unscored := without_sandbox(experiment):
         found = dataclasses.replace(found, warnings=(*found.warnings, unscored))
-    said = [test.told(experiment.evaluate.until_decided) for test in tests]
+    said = [*(test.told(experiment.evaluate.until_decided) for test in tests), *timed]
     if experiment.evaluate.until_decided:
         said.append("until decided: times and answers are the most that a race can come to")
     if json_:

@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from bakeoff.experiment.own_tests import check_tests, compare_with_training, own_tests
+from bakeoff.experiment.own_tests import (
+    check_tests,
+    compare_with_training,
+    latency_settings,
+    latency_words,
+    own_tests,
+)
 from bakeoff.experiment.pipeline import run_experiment, whole
 from bakeoff.main import app
 from results import BakeoffError, Report, Workspace
@@ -43,6 +49,24 @@ def test_a_text_is_a_file_beside_the_experiment_and_held_out_rows_are_questions(
     assert item.messages[-1]["role"] == "user" and item.checks[0].kind == "number"
     assert "tasks" not in whole(what).evaluate.tests[1]
     assert len(own_tests(what, Workspace(tmp_path / "workspace"), files_alone=True)) == 1
+
+
+def test_latency_is_timed_at_the_lengths_of_a_test_that_the_file_names(tmp_path: Path) -> None:
+    experiment(tmp_path)
+    file = json.loads((tmp_path / "mini.yaml").read_text())
+    file["evaluate"]["latency"] = {"like": "mine.csv", "repetitions": 3, "forms": ["gguf-q8_0"]}
+    (tmp_path / "mini.yaml").write_text(json.dumps(file))
+    wanted = load_experiment(tmp_path / "mini.yaml").evaluate.latency
+    assert wanted is not None and wanted["like"] == str(tmp_path / "mine.csv")
+    settings = latency_settings(wanted)
+    assert settings["prompts"] == ["mine p50", "mine p90"] == list(settings["own"]) and settings["repetitions"] == 3
+    assert "like" not in settings and "forms" not in settings
+    (words,) = latency_words(wanted)
+    assert words.startswith("latency: 2 prompts, at most 3 times each; like your own: mine p50 (")
+    assert latency_words({"prompts": ["short"]}) == [] and latency_settings({"tokens": 4}) == {"tokens": 4}
+    for like, said in (("gone.csv", "no such file"), (3, "like is the path")):
+        with pytest.raises(BakeoffError, match=said):
+            latency_settings({"like": like})
 
 
 @pytest.mark.parametrize(

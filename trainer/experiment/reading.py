@@ -208,7 +208,10 @@ def _from_folder(experiment: Experiment, folder: Path) -> Experiment:
         {**test, "file": _test(str(test["file"]), folder)} if "file" in test else test
         for test in experiment.evaluate.tests
     )
-    evaluate = experiment.evaluate.model_copy(update={"tests": tests})
+    latency = experiment.evaluate.latency
+    if latency is not None and isinstance(latency.get("like"), str):
+        latency = {**latency, "like": _test(latency["like"], folder)}
+    evaluate = experiment.evaluate.model_copy(update={"tests": tests, "latency": latency})
     return experiment.model_copy(update={"data": data, "bases": bases, "models": models, "evaluate": evaluate})
 
 

@@ -278,6 +278,8 @@ class Evaluate(Section):
     humaneval: Mapping[str, Any] | None = None
     heldout: Mapping[str, Any] | None = Field(default_factory=dict)
     latency: Mapping[str, Any] | None = None
+    """How fast GGUF formats answer, and how that is timed. `like: mine.csv`: with prompts as long as those of this test
+    of your own, or of a published one, instead of ours."""
     stopping: Mapping[str, Any] | None = None
     tests: tuple[Mapping[str, Any], ...] = ()
     """Tests of your own: a file of questions (mine.csv, or {file: mine.csv, …}), a published test by its name (boolq),
