@@ -12,7 +12,6 @@ import streamlit as st
 from dashboard import escaping, palette
 from dashboard.chat import prose
 from dashboard.views import data
-from dashboard.views.scoring import words
 
 SIDES = 9
 """Answers side by side: of more models the reader says whose."""
@@ -105,28 +104,6 @@ def answer(name: str, row: Mapping[str, object]) -> None:
     if row.get("message"):
         st.caption("What did not hold")
         st.code(str(row["message"])[:4000], language=None, wrap_lines=True)
-
-
-def word_difference(before: str, after: str) -> None:
-    """Two texts as one, word by word, inert: what the first alone has is struck out, what the second alone has is
-    underlined."""
-    drawn = []
-    for kind, text in words.differences(before[: escaping.SHOWN_CHARACTERS], after[: escaping.SHOWN_CHARACTERS]):
-        safe = html.escape(escaping.upright(text.replace("\x00", "\ufffd")))
-        drawn.append(_DRAWN.get(kind, "{}").format(safe))
-    # A box of its own, as of a code block, that a keyboard reaches and scrolls.
-    st.html(
-        '<div tabindex="0" role="region" aria-label="Difference, word by word" style="white-space:pre-wrap;'
-        'overflow-wrap:anywhere;max-height:360px;overflow-y:auto;font-size:0.9rem">' + "".join(drawn) + "</div>"
-    )
-
-
-_DRAWN = {
-    "gone": '<del style="background:rgba(213,94,0,0.25)">{}</del>',
-    "new": '<ins style="background:rgba(0,114,178,0.25)">{}</ins>',
-    "beyond": "<em> (not compared:) </em>{}",
-}
-"""How stretches of a difference are drawn; what both have stands as it is."""
 
 
 def difference(a: str, b: str) -> None:

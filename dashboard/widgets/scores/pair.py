@@ -147,4 +147,4 @@ def _opened(item: str, rows: pd.DataFrame, both: Sequence[Model], outcomes: Outc
     texts = [str(row.get("answer") or "") for row in found.values()]
     if all(texts):
         st.caption("Word by word: struck out is in the first answer alone, underlined in the second alone.")
-        answers.word_difference(*texts)
+        answers.difference(*texts)

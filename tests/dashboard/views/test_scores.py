@@ -1,4 +1,4 @@
-"""Scores as people compare them: tests in order, numbers, wins, filters, preference pairs, words that differ."""
+"""Scores as people compare them: tests in order, numbers, wins, filters, preference pairs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from dashboard import charts
-from dashboard.views.scoring import scores, words
+from dashboard.views.scoring import scores
 from results import Contest, Outcome, Score, Store, Workspace, contest
 from results.analysis.statistics import wilson_interval
 from results.records import Model
@@ -130,15 +130,3 @@ def test_tests_are_listed_humaneval_first_and_imported_figures_are_called_so(sto
     assert list(listed.values()) == ["HumanEval", "mine (own test)", "arc (imported)"]
     table = scores.totals([row for row in store.evaluations.scores() if row.benchmark == "arc"], "acc")
     assert list(table["label"]) == ["one (imported)"] and pd.isna(table["low"][0])
-
-
-def test_words_that_differ_are_told_apart_and_long_texts_are_not_compared_to_the_end() -> None:
-    assert words.differences("the red fox", "the blue fox.") == [
-        ("same", "the "), ("gone", "red"), ("new", "blue"), ("same", " fox"), ("new", "."),
-    ]  # fmt: skip
-    assert words.differences("", "") == []
-    long = "word " * words.MOST_PIECES
-    assert [kind for kind, _ in words.differences(long, long)] == ["same", "beyond", "beyond"]
-    both = words.differences("a <b> c" * 50, "a <i> c" * 40)
-    assert "".join(text for kind, text in both if kind != "new") == "a <b> c" * 50
-    assert "".join(text for kind, text in both if kind != "gone") == "a <i> c" * 40
