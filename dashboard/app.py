@@ -66,5 +66,5 @@ try:
     if chosen is HOME and DECIDES.intersection(st.query_params):
         st.switch_page(DECIDE, query_params=dict(st.query_params))
     chosen.run()
-except BakeoffError as error:
+except (BakeoffError, OSError) as error:  # a store or folder that may only be read, for example
     page.failed(error)

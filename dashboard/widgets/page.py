@@ -19,7 +19,7 @@ def empty(what: str, command: str) -> None:
     st.stop()
 
 
-def failed(error: BakeoffError) -> None:
+def failed(error: BakeoffError | OSError) -> None:
     """A failure in one sentence, as its message says it; no traceback."""
     st.error(escaping.label(str(error), 600), icon=":material/error:")
 
