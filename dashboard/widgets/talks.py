@@ -49,7 +49,7 @@ def listing(talk: Conversation) -> None:
             st.button(
                 escaping.label(one.title, 60) or "…",
                 key=f"talk-{one.id}",
-                type="primary" if one.id == talk.id else "tertiary",
+                type="secondary" if one.id == talk.id else "tertiary",
                 on_click=_open,
                 args=(one,),
                 width="stretch",
