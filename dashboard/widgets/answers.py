@@ -29,8 +29,9 @@ CSS = """
 .word-difference ins { background: color-mix(in srgb, #009e73 25%, transparent); }
 [data-testid="stLayoutWrapper"]:has(> [class*="st-key-head-"]) {
   position: sticky; top: 0; z-index: 2; padding: 0.5rem 0 0.2rem;
-  background: color-mix(in srgb, Canvas 92%, transparent);
+  background: Canvas;
 }
+@media (max-width: 640px) { [data-testid="stLayoutWrapper"]:has(> [class*="st-key-head-"]) { top: 3.75rem; } }
 """
 """How models' words are set, and that the name of who says them stays in sight."""
 
