@@ -141,6 +141,15 @@ def test_scores_of_a_race_have_intervals_that_hold_at_every_look_or_none() -> No
     assert RaceEntry.of(Evaluation("e", "m", "humaneval", {}, "here")) is None
 
 
+def test_a_race_says_nothing_unless_all_that_stayed_in_are_asked_about(store: Store) -> None:
+    for name, left in (("one", None), ("other", None), ("lost", "worse")):
+        entry = RaceEntry("race", 100, 20, 3, left, 0.001 if left else 1.0)  # type: ignore[arg-type]
+        add_humaneval(store, add_model(store, name), [True, False] * 10, details=entry.details())
+    everyone = decide(store, Question(models=("one", "other", "lost")))
+    assert [tie.model_id for tie in everyone.ties if not tie.tied] == ["lost"]
+    assert all(tie.tied for tie in decide(store, Question(models=("one", "lost"))).ties)
+
+
 @pytest.mark.parametrize("left", ["worse", "budget", None])
 def test_only_who_was_shown_to_be_worse_counts_as_beaten(store: Store, left: str | None) -> None:
     for name, why in (("one", None), ("other", left)):
