@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from evaluator import Rule, Until, Wishes
-    from results import Evaluation, FormCost, Model, Workspace
+    from results import Evaluation, FormCost, Model, Progress, Store, Workspace
 
 
 BenchmarkOption = Annotated[
     str,
     typer.Option(
         help="humaneval, humaneval+, mbpp, mbpp+, pubmedqa, boolq, mmlu, openbookqa, commonsenseqa, asdiv, heldout, "
-        "stopping, a file of HumanEval's or MBPP's shape, or one of your own questions: CSV, JSON Lines, Parquet, "
-        "promptfoo's or lm-eval's YAML."
+        "stopping, lm-eval:TASK (or lm-eval:FILE.yaml), a file of HumanEval's or MBPP's shape, or one of your own "
+        "questions: CSV, JSON Lines, Parquet, promptfoo's or lm-eval's YAML."
     ),
 ]
 CheckOption = Annotated[
@@ -39,8 +39,15 @@ ChoicesOption = Annotated[
     Literal["answer", "likelihood"],
     typer.Option(help="Of your questions: choices are answered in text, or the likeliest one is the answer."),
 ]
+FewshotOption = Annotated[
+    int | None, typer.Option(help="Of lm-eval's tasks: examples before each question. Default: as the task says.")
+]
 DryRunOption = Annotated[
-    bool, typer.Option("--dry-run", help="Of your questions: show what would be asked and checked, and ask nothing.")
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="Of your questions and lm-eval's tasks: show what would be asked and checked, and ask nothing.",
+    ),
 ]
 SkipBadOption = Annotated[
     bool, typer.Option("--skip-bad", help="Of your questions: measure without those that cannot be read.")
@@ -105,6 +112,7 @@ def evaluate(
     question: QuestionOption = "",
     answer: AnswerOption = "",
     choices: ChoicesOption = "answer",
+    num_fewshot: FewshotOption = None,
     dry_run: DryRunOption = False,
     skip_bad: SkipBadOption = False,
     until_decided: UntilDecidedOption = False,
@@ -120,7 +128,8 @@ def evaluate(
     bakeoff evaluate demo-rank8 --forms gguf-q8_0 --forms gguf-q4_0 ·
     bakeoff evaluate qwen3:8b --url http://127.0.0.1:11434/v1 (its key: OPENAI_API_KEY) ·
     bakeoff evaluate demo-rank8 --benchmark mine.csv --dry-run ·
-    bakeoff evaluate a b c --benchmark mine.csv --until-decided --margin 0.02
+    bakeoff evaluate a b c --benchmark mine.csv --until-decided --margin 0.02 ·
+    bakeoff evaluate demo-rank8 --benchmark lm-eval:gsm8k --tasks 100
     """
     import evaluator
     from bakeoff.measuring.question_sets import wishes_of
@@ -128,6 +137,7 @@ def evaluate(
 
     settings = {"tasks": tasks, "prompting": prompting, "samples": samples, "temperature": temperature}
     settings |= {"engine": engine, "slots": slots, "max_tokens": max_tokens}
+    settings |= {"num_fewshot": num_fewshot} if num_fewshot is not None else {}
     own = {"choices": choices, "skip_bad": skip_bad}
     rule = evaluator.Rule(extract, before_solution=before_solution) if rescore else None
     until = until_of(until_decided, margin, budget, rescore)
@@ -168,6 +178,9 @@ def _evaluate(
 
     place = writable(workspace)
     with place.store() as store, drawn() as progress:
+        if evaluator.is_lm_eval(told.benchmark):
+            _evaluate_tasks(names, forms, url, told, settings, (store, place, progress))
+            return
         questions = asked_for(told.benchmark, told.wishes, store, told.dry_run or told.own != _USUAL)
         chosen = evaluator.choose_models(store, place, names, () if told.dry_run else forms, url)
         benchmark = questions.name if questions else told.benchmark
@@ -196,6 +209,30 @@ def _evaluate(
     _print(found, known, costs, told.json)
     if told.rule is not None and questions is None and not told.json:
         _print_rules(found, known)
+
+
+def _evaluate_tasks(
+    names: Sequence[str], forms: Sequence[str], url: str, told: _Told, settings: Mapping[str, Any],
+    where: tuple[Store, Workspace, Progress],
+) -> None:  # fmt: skip
+    """The same for tasks of lm-eval."""
+    import evaluator
+    from bakeoff.measuring.lm_eval_tasks import show_tasks, tasks_settings
+    from results import form_costs
+
+    store, place, progress = where
+    own = tasks_settings(
+        settings, told.wishes is not None or told.own != _USUAL or told.rule is not None or told.until is not None
+    )
+    tasks = evaluator.named_tasks(told.benchmark)
+    chosen = evaluator.choose_models(store, place, names, () if told.dry_run else forms, url)
+    if told.dry_run:
+        show_tasks(tasks, own, chosen, told.json)
+        return
+    found = evaluator.evaluate_tasks(chosen, tasks, store, place, own, progress)
+    known = {one.id: one for one in store.models.list()}
+    costs = {one.model: one for one in form_costs(store, tasks.benchmark, chosen)} if forms else {}
+    _print(found, known, costs, told.json)
 
 
 _USUAL = {"choices": "answer", "skip_bad": False}
