@@ -72,6 +72,7 @@ def _own(name: str, own: Path) -> Any:
     for folder in folders[:1]:
         manager = TaskManager(include_path=str(folder), include_defaults=False)
         if name in manager.all_tasks:
+            _check_safe(name, manager)
             with contextlib.suppress(KeyError):  # it stands on others: the index of all has them
                 return manager.load([name])
     manager = TaskManager()
@@ -81,7 +82,21 @@ def _own(name: str, own: Path) -> Any:
             f"lm-eval {version()} has no task {short_repr(name)}"
             + (f"; it has {', '.join(near)}" if near else "; `lm-eval ls tasks` lists what it has")
         )
+    _check_safe(name, manager)
     return manager.load([name])
+
+
+def _check_safe(name: str, manager: Any) -> None:
+    """Refuse a task that has programs run, before its own Python is loaded. Raises: BenchmarkUnreadable."""
+    if (manager.task_index[name].cfg or {}).get("unsafe_code"):
+        raise _unsafe(name)
+
+
+def _unsafe(name: str) -> BenchmarkUnreadable:
+    return BenchmarkUnreadable(
+        f"{PREFIX}{name} runs programs outside of a sandbox, and is refused; humaneval, humaneval+, mbpp and mbpp+ are "
+        "here without the prefix"
+    )
 
 
 def _foreign(path: Path, own: Path) -> Any:
@@ -91,10 +106,12 @@ def _foreign(path: Path, own: Path) -> Any:
     files = sorted(path.glob("**/*.y*ml")) if path.is_dir() else [path]
     values = {file: check_foreign(file, own) for file in files}
     if path.is_file():
-        if "group" in values[path]:  # what it names is looked for beside it
-            for beside in sorted(path.parent.glob("**/*.y*ml")):
-                check_foreign(beside, own)
-        return TaskManager(include_path=str(path.resolve().parent), include_defaults=False).load([str(path.resolve())])
+        manager = TaskManager(include_path=str(path.resolve().parent), include_defaults=False)
+        if "group" not in values[path]:
+            return manager.load([str(path.resolve())])
+        for beside in sorted(path.parent.glob("**/*.y*ml")):  # where what it names is looked for
+            check_foreign(beside, own)
+        return manager.load([str(values[path]["group"])])
     groups = [str(value["group"]) for value in values.values() if isinstance(value.get("group"), str)]
     names = groups or [str(value["task"]) for value in values.values() if isinstance(value.get("task"), str)]
     if len(names) != 1:
@@ -120,10 +137,7 @@ def _check(found: Tasks) -> None:
         )
     for name, task in found.tasks.items():
         if getattr(task, "UNSAFE_CODE", False):
-            raise BenchmarkUnreadable(
-                f"{PREFIX}{name} runs programs outside of a sandbox, and is refused; humaneval, humaneval+, mbpp and "
-                "mbpp+ are here without the prefix"
-            )
+            raise _unsafe(name)
         if getattr(task, "MULTIMODAL", False):
             raise BenchmarkUnreadable(f"{PREFIX}{name} shows pictures or sounds, which models are not given here")
 
