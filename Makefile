@@ -18,8 +18,8 @@ setup: .venv/installed
 
 setup-dev: .venv/installed-dev
 
-.venv/installed-dev: .venv/installed requirements-dev.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -r requirements-dev.txt
+.venv/installed-dev: .venv/installed requirements-dev.txt requirements-lm-eval.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -r requirements-dev.txt -r requirements-lm-eval.txt
 	@touch $@
 
 demo: setup

@@ -15,7 +15,7 @@ from results import digest
 
 Kind = Literal[
     "exact", "starts_with", "contains", "contains_any", "contains_all", "regex", "number", "choice", "json",
-    "tool_call", "set_f1", "token_f1", "rouge_l", "code",
+    "tool_call", "set_f1", "token_f1", "rouge_l", "code", "instructions",
 ]  # fmt: skip
 """What is looked at in an answer; each in one sentence: `CHECKS`."""
 
@@ -34,6 +34,7 @@ CHECKS: Mapping[Kind, str] = {
     "token_f1": "F1 of its words against the right answer's; graded",
     "rouge_l": "ROUGE-L against the right answer; graded",
     "code": "its program passes a test in the sandbox",
+    "instructions": "it follows all of IFEval's instructions that the row lists",
 }  # fmt: skip
 
 GRADED: frozenset[Kind] = frozenset(("set_f1", "token_f1", "rouge_l"))
@@ -52,7 +53,8 @@ class Check:
     kind: Kind
     wanted: Any
     """Texts for exact, starts_with, contains…; a pattern; a number; the place of the right choice, from 0; a schema or
-    None; {"name", "arguments"}; entries; right answers for token_f1 and rouge_l; {"entry_point", "test"} for code."""
+    None; {"name", "arguments"}; entries; right answers for token_f1 and rouge_l; {"entry_point", "test"} for code;
+    {"prompt", "instruction_id_list", "kwargs"} for instructions."""
     negated: bool = False
     """It must not hold."""
     tolerance: float = 0.0

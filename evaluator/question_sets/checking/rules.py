@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evaluator.errors import ModelUnmeasurable
+from evaluator.question_sets.checking.instructions import why_not
 from evaluator.question_sets.checking.json_schemas import check_schema
 from evaluator.question_sets.checking.numerals import number_in, plain_number
 from evaluator.question_sets.checking.patterns import check_pattern
@@ -227,8 +228,18 @@ def _code(answer: Any, choices: Sequence[str], more: Mapping[str, Any]) -> dict[
         raise BadQuestion(str(error)) from error
 
 
+def _instructions(answer: Any, choices: Sequence[str], more: Mapping[str, Any]) -> dict[str, Any]:
+    """IFEval's, of a row that lists them."""
+    del choices, more
+    if not isinstance(answer, Mapping) or not {"prompt", "instruction_id_list", "kwargs"} <= answer.keys():
+        raise BadQuestion("has no instruction_id_list with kwargs: this check is for rows as IFEval's are")
+    if said := why_not(answer):
+        raise BadQuestion(said)
+    return dict(answer)
+
+
 _WANTED: Mapping[Kind, Any] = {
     "contains_any": _entries, "contains_all": _entries, "set_f1": _entries, "regex": _pattern, "number": _number,
-    "choice": _choice, "json": _schema, "tool_call": _call, "code": _code,
+    "choice": _choice, "json": _schema, "tool_call": _call, "code": _code, "instructions": _instructions,
 }  # fmt: skip
 assert set(CHECKS) == set(KINDS)

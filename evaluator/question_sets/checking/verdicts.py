@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from evaluator.question_sets.checking import overlaps
+from evaluator.question_sets.checking.instructions import checker
 from evaluator.question_sets.checking.json_schemas import invalid
 from evaluator.question_sets.checking.numerals import equal, number_in
 from evaluator.question_sets.checking.patterns import PatternOverran, searched
@@ -176,10 +177,19 @@ def _overlap(check: Check, text: str) -> _Result:
     return (max(measure(found, words(one)) for one in check.wanted) if found else None), text
 
 
+def _instructions(check: Check, text: str) -> _Result:
+    """Found is what is not followed, or all."""
+    _, followed = checker()
+    kept = followed(check.wanted, text)
+    missed = [name for name, held in zip(check.wanted["instruction_id_list"], kept, strict=True) if not held]
+    return not missed, f"not followed: {', '.join(missed)}" if missed else f"all {len(kept)} followed"
+
+
 _RESULTS: Mapping[str, Any] = {
     "exact": _exact, "starts_with": _starts_with, "contains": _contains, "contains_any": _contains,
     "contains_all": _contains, "regex": _regex, "number": _number, "json": _json,
     "tool_call": _tool_call, "set_f1": _set_f1, "token_f1": _overlap, "rouge_l": _overlap,
+    "instructions": _instructions,
 }  # fmt: skip
 
 

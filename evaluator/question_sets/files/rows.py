@@ -121,6 +121,9 @@ class Rows:
         rule = rule_of(said) if said else None
         if code and (rule is None or rule.kind == "code"):
             return columns.take(TESTS), rule or rule_of("code")
+        if (rule is None or rule.kind == "instructions") and columns.first(("instruction_id_list",)):
+            told = {name: json_cell(columns.take((name,))) for name in ("instruction_id_list", "kwargs")}
+            return {"prompt": messages[-1]["content"] if messages else "", **told}, rule or Rule("instructions")
         if self.wishes.answer:
             if self.wishes.answer not in columns.row:
                 raise BadQuestion(f"has no column {self.wishes.answer!r}: {_named(columns.row)}")
@@ -227,6 +230,8 @@ class _Columns:
             return "OpenAI Evals"
         if {"input", "target"} <= names:
             return "inspect's samples"
+        if {"prompt", "instruction_id_list"} <= names:
+            return "IFEval's rows"
         if "messages" in names or "conversations" in names:
             return "conversations"
         return "columns " + ", ".join([name for name in self.row if name in self._read][:6])

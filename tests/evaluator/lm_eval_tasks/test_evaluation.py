@@ -1,4 +1,4 @@
-"""Tasks of lm-eval from a file to comparisons: an endpoint whose replies are known, miniature weights, lm-eval's own `hf`."""
+"""Tasks of lm-eval from a file to comparisons: an endpoint of known replies, miniature weights, lm-eval's own `hf`."""
 
 from __future__ import annotations
 
