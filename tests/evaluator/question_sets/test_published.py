@@ -95,6 +95,8 @@ def test_all_names_are_known_wherever_names_are_listed(tmp_path: Path) -> None:
     assert tuple(PUBLISHED) == QUESTIONS
     (tmp_path / "boolq.csv").write_text("question,answer\nis it?,yes\n")
     mine = read_question_set(tmp_path / "boolq.csv")
+    with pytest.raises(BenchmarkUnreadable, match="bakeoff evaluate --benchmark lm-eval:gsm8k"):
+        named_questions("lm-eval:gsm8k", Wishes())
     assert (mine.name, mine.published) == ("boolq (a file)", {}), "a file takes no published test's name"
 
 
