@@ -27,7 +27,7 @@ class Manner:
     """How lm-eval is told to make requests."""
 
     chat: bool = False
-    """By the model's chat template; lm-eval's own default is without."""
+    """Whether the model's chat template is used; lm-eval's own default is without."""
     system: str = ""
     num_fewshot: int | None = None
     """Examples before each question; None: as the task says."""

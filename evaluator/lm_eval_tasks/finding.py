@@ -144,7 +144,7 @@ def _check(found: Tasks) -> None:
 
 @contextlib.contextmanager
 def _here(path: Path | None) -> Iterator[None]:
-    """In the folder of a foreign YAML, so that the files that it names are looked for beside it."""
+    """The folder of a foreign YAML is the current one meanwhile: the files that it names are found beside it."""
     if path is None:
         yield
         return
