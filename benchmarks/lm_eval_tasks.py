@@ -26,8 +26,8 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 from engines import unpacked
 from engines.huggingface.engine import weights_dtype
 from evaluator import evaluate_tasks, named_tasks
-from evaluator.lm_eval_tasks.documents import Manner, documents
 from evaluator.question_sets.files.published import published_path
+from evaluator.question_sets.lm_eval_tasks.documents import Manner, documents
 from results import Model, Outcome, Workspace
 
 NEAR = 0.1

@@ -41,11 +41,18 @@ from .humaneval.scoring import (
     score_answers as score_answers,
 )
 from .latency.evaluate import LatencySettings as LatencySettings, evaluate_latency as evaluate_latency
-from .lm_eval_tasks.documents import Documents as Documents, documents as documents, request_shown as request_shown
-from .lm_eval_tasks.evaluate import evaluate_tasks as evaluate_tasks
-from .lm_eval_tasks.finding import Tasks as Tasks, named_tasks as named_tasks
-from .lm_eval_tasks.library import is_lm_eval as is_lm_eval
-from .lm_eval_tasks.settings import HarnessSettings as HarnessSettings, harness_settings as harness_settings
+from .question_sets.lm_eval_tasks.documents import (
+    Documents as Documents,
+    documents as documents,
+    request_shown as request_shown,
+)
+from .question_sets.lm_eval_tasks.evaluate import evaluate_tasks as evaluate_tasks
+from .question_sets.lm_eval_tasks.finding import Tasks as Tasks, named_tasks as named_tasks
+from .question_sets.lm_eval_tasks.library import is_lm_eval as is_lm_eval
+from .question_sets.lm_eval_tasks.settings import (
+    HarnessSettings as HarnessSettings,
+    harness_settings as harness_settings,
+)
 from .measuring import (
     choose_models as choose_models,
     measure as measure,

@@ -45,7 +45,7 @@ def named_questions(said: str, wishes: Wishes, name: str = "") -> QuestionSet:
     """
     if said.startswith("lm-eval:"):
         raise BenchmarkUnreadable(
-            f"{said} is a task of lm-eval, which an experiment file does not measure: bakeoff evaluate --benchmark {said}"
+            f"{said} is a task of lm-eval, which no experiment file measures: bakeoff evaluate --benchmark {said}"
         )
     if said not in PUBLISHED:
         return read_question_set(said, wishes, name)

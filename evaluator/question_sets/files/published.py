@@ -4,7 +4,7 @@ The package is installed for its files and never imported. Each set has a licenc
 set is shown. Rows that its makers left without a right answer, or with one twice, are bad ones by line and reason, and
 are left out: nobody here can mend them.
 
-Not here: tests of programs (`evaluator.tasks.published`), tasks of lm-eval (`evaluator.question_sets.lm_eval`).
+Not here: tests of programs (`evaluator.tasks.published`), tasks of lm-eval (`evaluator.question_sets.lm_eval_tasks`).
 Try: bakeoff evaluate --benchmark pubmedqa --dry-run
 """
 

@@ -3,7 +3,7 @@
 Texts are generated as for every other test (`evaluator.asking.measurement`): adapters of one base in one batch, GGUF
 files by llama.cpp, endpoints spoken to. Log-likelihoods are read through transformers, as choices of question sets are.
 Each document's responses are stored as they come, so an interrupted evaluation goes on with what is left; when all are
-there lm-eval itself judges them (`evaluator.lm_eval_tasks.replay`).
+there lm-eval itself judges them (`evaluator.question_sets.lm_eval_tasks.replay`).
 
 Try: bakeoff evaluate demo-rank8 --benchmark lm-eval:gsm8k --tasks 100
 """
@@ -22,13 +22,18 @@ from evaluator.asking.measurement import Asking, Judge, measure_by
 from evaluator.asking.prompts import Prompting
 from evaluator.asking.questions import Question
 from evaluator.errors import ModelUnmeasurable
-from evaluator.lm_eval_tasks.concluding import answered_outcome, conclude
-from evaluator.lm_eval_tasks.documents import Document, Documents, documents, turns_of
-from evaluator.lm_eval_tasks.finding import Tasks
-from evaluator.lm_eval_tasks.likelihood import likelihoods, rolling
-from evaluator.lm_eval_tasks.settings import HarnessSettings, harness_settings, sampling_of, stored_settings
 from evaluator.loading.bases import Family, families, opened, reached_by
 from evaluator.loading.self_test import check_identity
+from evaluator.question_sets.lm_eval_tasks.concluding import answered_outcome, conclude
+from evaluator.question_sets.lm_eval_tasks.documents import Document, Documents, documents, turns_of
+from evaluator.question_sets.lm_eval_tasks.finding import Tasks
+from evaluator.question_sets.lm_eval_tasks.likelihood import likelihoods, rolling
+from evaluator.question_sets.lm_eval_tasks.settings import (
+    HarnessSettings,
+    harness_settings,
+    sampling_of,
+    stored_settings,
+)
 from results import Evaluation, Model, Outcome, Progress, Store, Workspace
 
 DOCUMENTS_TOGETHER = 32

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.evaluator.lm_eval_tasks.written import written
+from tests.evaluator.question_sets.lm_eval_tasks.written import written
 
 pytest.importorskip("lm_eval", reason="lm-eval is not installed: pip install -r requirements-lm-eval.txt")
 

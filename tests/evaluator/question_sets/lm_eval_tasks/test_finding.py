@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from bakeoff.main import app
 from evaluator import BenchmarkUnreadable, HarnessSettings, ModelUnmeasurable, documents, named_tasks, request_shown
-from evaluator.lm_eval_tasks.documents import Manner, turns_of
-from evaluator.lm_eval_tasks.settings import sampling_of
+from evaluator.question_sets.lm_eval_tasks.documents import Manner, turns_of
+from evaluator.question_sets.lm_eval_tasks.settings import sampling_of
 
 
 def test_a_file_of_ones_own_is_loaded_with_the_rows_beside_it(folder: Path) -> None:

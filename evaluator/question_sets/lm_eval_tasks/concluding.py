@@ -15,8 +15,8 @@ from typing import Any
 
 from evaluator import recording
 from evaluator.humaneval.pass_at_k import scores_of
-from evaluator.lm_eval_tasks.documents import Document, Documents, request_shown
-from evaluator.lm_eval_tasks.replay import evaluated
+from evaluator.question_sets.lm_eval_tasks.documents import Document, Documents, request_shown
+from evaluator.question_sets.lm_eval_tasks.replay import evaluated
 from evaluator.tasks.contamination import clean_tasks
 from results import Evaluation, Outcome, Score, Store
 from results.analysis.statistics import share_interval, wilson_interval

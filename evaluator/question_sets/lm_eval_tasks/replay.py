@@ -2,7 +2,8 @@
 
 `Replay` is lm-eval's model: it is asked what a model was asked, and gives what that one answered.
 
-Not here: asking (`evaluator.lm_eval_tasks.evaluate`), what is stored (`evaluator.lm_eval_tasks.concluding`).
+Not here: asking (`evaluator.question_sets.lm_eval_tasks.evaluate`), what is stored
+(`evaluator.question_sets.lm_eval_tasks.concluding`).
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from lm_eval.api.model import LM
 
-from evaluator.lm_eval_tasks.documents import Documents, prepared, unrendered
-from evaluator.lm_eval_tasks.library import quiet
+from evaluator.question_sets.lm_eval_tasks.documents import Documents, prepared, unrendered
+from evaluator.question_sets.lm_eval_tasks.library import quiet
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance

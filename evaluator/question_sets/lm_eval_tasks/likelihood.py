@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from engines import HuggingFaceEngine
-from evaluator.lm_eval_tasks.documents import turns_of
+from evaluator.question_sets.lm_eval_tasks.documents import turns_of
 
 USUAL_CONTEXT = 2048
 """Tokens that a model is taken to see whose files say none, as in lm-eval."""

@@ -13,9 +13,9 @@ import pytest
 
 from engines import EngineError, HuggingFaceEngine, Sampling
 from evaluator import ModelUnmeasurable, evaluate_tasks, named_tasks
-from evaluator.lm_eval_tasks.likelihood import likelihoods, rolling
+from evaluator.question_sets.lm_eval_tasks.likelihood import likelihoods, rolling
 from results import Model, Question, Store, Workspace, compare, decide
-from tests.evaluator.lm_eval_tasks.written import ADDED
+from tests.evaluator.question_sets.lm_eval_tasks.written import ADDED
 from tests.evaluator.question_sets.test_evaluation import Endpoint, model
 
 CHAT = {"prompting": "chat"}
