@@ -277,7 +277,7 @@ def test_what_its_maker_has_a_model_run_with_is_used_where_a_request_says_nothin
     assert sung["choices"] == ask(url, messages=system, max_tokens=6, presence_penalty=1.5).json()["choices"]
     used, lacking, *_ = sung["bakeoff"]["notes"]
     assert all(word in used for word in ("system Sing.", "temperature 0", "max_tokens 6", "presence_penalty 1.5"))
-    assert "top_k 40" in lacking and "num_ctx 8192" in lacking and "no engine here has it" in lacking
+    assert "top_k 40" in lacking and "num_ctx 8192" in lacking and "Bakeoff asks no engine for it" in lacking
     own = {"messages": [{"role": "system", "content": "Be dull."}, *HELLO], "max_tokens": 4, "presence_penalty": 0}
     assert ask(url, model="sung", **own).json()["choices"] == ask(url, **own).json()["choices"]
     raw = {"prompt": "Hello", "temperature": 0, "max_tokens": 4, "presence_penalty": 0}
