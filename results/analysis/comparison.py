@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from results.analysis import statistics, wording
-from results.analysis.findings import Comparison, Contrast, LatencyRatio, Method
+from results.analysis.findings import ALPHA, Comparison, Contrast, LatencyRatio, Method
 from results.analysis.measurements import (
     QUALITY,
     Quality,
@@ -82,6 +82,14 @@ def contrast(a: Quality, b: Quality, items: Sequence[str] | None = None) -> Cont
     counted = a.yes_or_no and b.yes_or_no
     method: Method = "bets" if _most(a, b) else "mcnemar" if counted else "sign flips"
     both, only_a, only_b, neither = _passed(first, second) if counted else (None, None, None, None)
+    needed = None
+    if found.too_few or found.p_value > ALPHA:
+        share = found.differing / len(shared)
+        needed = (
+            statistics.tasks_to_separate(found.value, share)
+            if counted
+            else statistics.items_to_separate(first - second)
+        )
     return Contrast(
         metric=QUALITY["heldout"] if not higher else "pass@1" if counted else a.metric,
         method=method,
@@ -96,9 +104,7 @@ def contrast(a: Quality, b: Quality, items: Sequence[str] | None = None) -> Cont
         only_a=only_a,
         only_b=only_b,
         neither=neither,
-        items_needed=statistics.tasks_to_separate(found.value, found.differing / len(shared))
-        if counted
-        else statistics.items_to_separate(first - second),
+        items_needed=needed,
         assumption=ASSUMED[method],
         too_few=found.too_few,
     )
@@ -144,8 +150,9 @@ def contrast_counts(passed_a: int, n_a: int, passed_b: int, n_b: int) -> Contras
     if min(n_a, n_b) <= 0:
         raise ValueError("a comparison of totals needs at least one task each")
     rate_a, rate_b = passed_a / n_a, passed_b / n_b
-    low, high = statistics.newcombe_interval(passed_a, n_a, passed_b, n_b)
-    share = statistics.independent_discordance(rate_a, rate_b)
+    counts = passed_a, n_a, passed_b, n_b
+    low, high = statistics.newcombe_interval(*counts)
+    share, p_value = statistics.independent_discordance(rate_a, rate_b), statistics.newcombe_p_value(*counts)
     return Contrast(
         metric="pass@1",
         method="newcombe",
@@ -155,8 +162,8 @@ def contrast_counts(passed_a: int, n_a: int, passed_b: int, n_b: int) -> Contras
         difference=rate_a - rate_b,
         low=low,
         high=high,
-        p_value=statistics.newcombe_p_value(passed_a, n_a, passed_b, n_b),
-        items_needed=statistics.tasks_to_separate(rate_a - rate_b, share),
+        p_value=p_value,
+        items_needed=statistics.tasks_to_separate(rate_a - rate_b, share) if p_value > ALPHA else None,
         assumption=ASSUMED["newcombe"],
         p_at_best=statistics.mcnemar_at_best(passed_a - passed_b) if n_a == n_b else None,
     )

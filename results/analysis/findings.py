@@ -51,7 +51,7 @@ class Contrast:
     only_b: int | None = None
     neither: int | None = None
     items_needed: int | None = None
-    """Items in all that would show a difference of this size with chance 0.8; None if there is none."""
+    """Items in all that would show a difference of this size with chance 0.8; None if there is none, or it is shown."""
     assumption: str = ""
     """What `items_needed` rests on."""
     p_at_best: float | None = None

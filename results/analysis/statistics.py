@@ -303,7 +303,7 @@ def tasks_to_separate(
     most = least
     while found(most) < power:
         most *= 2
-    return _least(lambda tasks: found(tasks) >= power, most // 2, most)
+    return _least(lambda tasks: found(tasks) >= power, most // 2, most, 0.005)
 
 
 def _mcnemar_power(tasks: int, share: float, chance: float, alpha: float) -> float:
@@ -323,9 +323,9 @@ def _mcnemar_power(tasks: int, share: float, chance: float, alpha: float) -> flo
     return float((weights * powers).sum() / weights.sum())
 
 
-def _least(holds: Callable[[int], bool], without: int, with_: int) -> int:
-    """The least number above `without` that holds, by bisection."""
-    while with_ - without > 1:
+def _least(holds: Callable[[int], bool], without: int, with_: int, share: float = 0.0) -> int:
+    """The least number above `without` that holds, by bisection; up to `share` of it too many."""
+    while with_ - without > max(1, share * without):
         middle = (without + with_) // 2
         without, with_ = (without, middle) if holds(middle) else (middle, with_)
     return with_
