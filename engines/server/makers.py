@@ -100,4 +100,6 @@ class Makers:
         known |= {"system"} if isinstance(self.settings.get("system"), str) else set()
         lacking = {name: value for name, value in self.settings.items() if name not in known}
         notes = [f"Used of what its maker has it run with: {settings_words(used)}."] if used else []
-        return notes + ([f"Not used, since Bakeoff asks no engine for it: {settings_words(lacking)}."] if lacking else [])
+        return notes + (
+            [f"Not used, since Bakeoff asks no engine for it: {settings_words(lacking)}."] if lacking else []
+        )

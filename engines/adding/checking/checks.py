@@ -27,6 +27,9 @@ class Check:
         return asdict(self)
 
 
+OTHER_TEMPLATE = "Give the template that it was trained with: --template FILE"
+
+
 class Checklist:
     """Lines in the order in which they were checked."""
 
@@ -51,6 +54,15 @@ class Checklist:
         mark = next((mark for mark in (". ", "; ", ": ") if mark in text), "")
         detail, _, remedy = text.rpartition(mark) if mark else (text, "", "")
         self.checks.append(Check(name, "failed", f"{detail}." if mark else detail, remedy[:1].upper() + remedy[1:]))
+
+    def turn(self, rest: str, ends: bool) -> None:
+        """Add a line about what the template has after an answer, and whether it ends generation."""
+        said = repr(rest.strip().partition("\n")[0][:24])
+        if ends:
+            self.ok("end-of-turn", f"an answer is followed by {said}, which ends generation")
+        else:
+            what = f"Its template follows an answer by {said}, which does not end generation."
+            self.fail("end-of-turn", what, OTHER_TEMPLATE)
 
     @property
     def failed(self) -> bool:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engines.adding.checking.checks import OTHER_TEMPLATE
 from engines.adding.checking.inspection import Plan
 from engines.errors import EngineError
 
@@ -93,14 +94,9 @@ def _check_turn(engine: HuggingFaceEngine, plan: Plan, row: str) -> None:
     from engines.huggingface.turns import after_an_answer
 
     engine.templates[row] = plan.template.text
-    remedy = "Give the template that it was trained with: --template FILE"
     try:
         rest, ends = after_an_answer(engine, row)
     except (EngineError, ValueError) as refused:
         said = " ".join(str(refused).split())
-        return plan.checklist.fail("end-of-turn", f"Its template does not show an answer: {said}.", remedy)
-    if ends:
-        return plan.checklist.ok("end-of-turn", f"an answer is followed by {rest[:24]!r}, which ends generation")
-    return plan.checklist.fail(
-        "end-of-turn", f"Its template follows an answer by {rest[:24]!r}, which does not end generation.", remedy
-    )
+        return plan.checklist.fail("end-of-turn", f"Its template does not show an answer: {said}.", OTHER_TEMPLATE)
+    return plan.checklist.turn(rest, ends)

@@ -43,13 +43,5 @@ def check_served(plan: Plan, file: Path) -> None:
 def _check_turn(plan: Plan, engine: LlamaCppEngine) -> None:
     from engines.llamacpp.turns import after_a_served_answer
 
-    if plan.template is None:
-        return None
-    rest, ends = after_a_served_answer(engine)
-    if ends:
-        return plan.checklist.ok("end-of-turn", f"an answer is followed by {rest[:24]!r}, which ends generation")
-    return plan.checklist.fail(
-        "end-of-turn",
-        f"Its template follows an answer by {rest[:24]!r}, which does not end generation.",
-        "Give the template that it was trained with: --template FILE",
-    )
+    if plan.template is not None:
+        plan.checklist.turn(*after_a_served_answer(engine))
