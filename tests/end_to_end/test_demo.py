@@ -23,9 +23,15 @@ from results import Store, Workspace
 from tests.dashboard.test_browser import settle
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PAGES = ("Decide", "HumanEval", "Latency", "Loss curves", "Chat", "Arena", "New run", "Home")
-LED_ON = {"runs": "Runs", "prompt_sets": "Prompt sets", "studies": "Studies", "add_models": "Add models"}
-"""Addresses of pages that are in no list, and their headings."""
+PAGES = ("Decide", "Scores", "Latency", "Loss curves", "Chat", "Arena", "New run", "Home")
+LED_ON = {
+    "runs": "Runs",
+    "prompt_sets": "Prompt sets",
+    "studies": "Studies",
+    "add_models": "Add models",
+    "humaneval": "Scores",
+}
+"""Addresses of pages that are in no list, or were once, and their headings."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
