@@ -53,7 +53,9 @@ RESOURCES = [
     Attack("B", "endless recursion", function("return has_close_elements(numbers, threshold)"), ("wrong",)),
     Attack("B", "a thousand million elements", function("return [0] * 10 ** 9"), ("memory",), heavy=True),
     Attack("B", "ten million elements", function("return [0] * 10 ** 7"), ("wrong", "memory")),
-    Attack("B", "an endless iterator", function("import itertools\nreturn itertools.count()"), ("wrong", "memory")),
+    # whichever bound a machine reaches first
+    Attack("B", "an endless iterator", function("import itertools\nreturn itertools.count()"),
+           ("wrong", "memory", "timed_out")),
     Attack("B", "a gigabyte to stdout", function("""
         import sys
         for _ in range(1024):

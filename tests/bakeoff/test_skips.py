@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -32,9 +33,9 @@ def last_lines(folder: Path, *options: str) -> list[str]:
     """What pytest says of that file, from the heading of what was not tested on."""
     (folder / "test_some.py").write_text(SKIPPING)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.conftest", "-c", "/dev/null", *options]
-    done = subprocess.run(
-        [*command, "--rootdir", str(folder), str(folder)], capture_output=True, text=True, cwd=ROOT, check=False
-    )
+    command += ["--rootdir", str(folder), str(folder)]
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False, env=ours)
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
     heading = next((number for number, line in enumerate(lines) if "NOT TESTED" in line), len(lines))
