@@ -200,7 +200,7 @@ class Residuals:
         squares = float(left @ left), float(left @ sizes), float(sizes @ sizes)
         deviation, size = math.sqrt(squares[0] / len(left)), float(sizes.mean())
         known = deviation > 1e-9 * float(np.abs(values).max())
-        skewness = float((left**3).mean()) / deviation**3 if known else 0.0
+        skewness = float(((left / deviation) ** 3).mean()) if known else 0.0  # divided first: a cube underflows
         return cls(value, len(left), float(sizes.sum()), squares, deviation / size, skewness)
 
     def tail(self, shifts: Floats, sign: int) -> Floats:

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
@@ -130,6 +130,7 @@ def test_pass_at_k_needs_k_samples() -> None:
 
 @CASES
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60))
+@example([0.0, 1e-121])
 def test_an_interval_of_a_mean_holds_it_and_has_no_ends_below_five_values(values: list[float]) -> None:
     found = statistics.mean_interval(values)
     slack = 1e-9 * max(1.0, max(map(abs, values)))
