@@ -7,7 +7,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -114,6 +114,7 @@ def test_graded_scores_have_the_p_of_every_sign_flip(pairs: list[tuple[float, fl
 @settings(deadline=None)
 @given(ROWS, st.floats(0.1, 10))
 def test_rows_measured_in_other_units_differ_by_that_factor(rows: list[tuple[float, float, int]], unit: float) -> None:
+    assume(all(a == b or abs(a - b) > 1e-9 for a, b, _ in rows))  # a difference in the last bit is lost by the factor
     one, other = of_rows(rows), of_rows([(a * unit, b * unit, size) for a, b, size in rows])
     assert other.value == pytest.approx(one.value * unit, abs=1e-9)
     assert other.p_value == pytest.approx(one.p_value, abs=1e-3)
