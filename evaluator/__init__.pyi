@@ -48,7 +48,7 @@ from .question_sets.lm_eval_tasks.documents import (
 )
 from .question_sets.lm_eval_tasks.evaluate import evaluate_tasks as evaluate_tasks
 from .question_sets.lm_eval_tasks.finding import Tasks as Tasks, named_tasks as named_tasks
-from .question_sets.lm_eval_tasks.library import is_lm_eval as is_lm_eval
+from .question_sets.lm_eval_tasks.installed import is_lm_eval as is_lm_eval
 from .question_sets.lm_eval_tasks.settings import (
     HarnessSettings as HarnessSettings,
     harness_settings as harness_settings,

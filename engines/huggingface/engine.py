@@ -10,7 +10,7 @@ which measures the quantization's own error and not another engine's arithmetic.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -262,18 +262,6 @@ class HuggingFaceEngine:
     @torch.inference_mode()
     def token_losses(self, texts: Sequence[Sequence[int]], adapter: str = BASE) -> list[torch.Tensor]:
         """Nats of every token but the first, given those before it: one (n - 1,) float32 tensor per text."""
-        return self._of_tokens(texts, adapter, self._row_losses)
-
-    @torch.inference_mode()
-    def token_hits(self, texts: Sequence[Sequence[int]], adapter: str = BASE) -> list[torch.Tensor]:
-        """Whether every token but the first is the likeliest behind those before it: one (n - 1,) bool tensor per text,
-        False where another is as likely and has a lower id."""
-        return self._of_tokens(texts, adapter, self._row_hits)
-
-    def _of_tokens(
-        self, texts: Sequence[Sequence[int]], adapter: str, of_row: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-    ) -> list[torch.Tensor]:
-        """What `of_row` makes of each text's states and targets, as many texts at a time as memory has room for."""
         self._open()
         losses: list[torch.Tensor] = [torch.zeros(0)] * len(texts)
         waiting = sorted(range(len(texts)), key=lambda i: (len(texts[i]), i))
@@ -281,7 +269,7 @@ class HuggingFaceEngine:
         while waiting:
             batch = _first_batch(waiting, texts, budget)
             try:
-                for i, nats in zip(batch, self._of_batch([texts[i] for i in batch], adapter, of_row), strict=True):
+                for i, nats in zip(batch, self._batch_losses([texts[i] for i in batch], adapter), strict=True):
                     losses[i] = nats
             except torch.OutOfMemoryError as error:
                 if len(batch) == 1:
@@ -296,9 +284,7 @@ class HuggingFaceEngine:
             torch.cuda.empty_cache()
         return losses
 
-    def _of_batch(
-        self, texts: Sequence[Sequence[int]], adapter: str, of_row: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-    ) -> list[torch.Tensor]:
+    def _batch_losses(self, texts: Sequence[Sequence[int]], adapter: str) -> list[torch.Tensor]:
         """The same for texts that fit one forward."""
         ids = torch.zeros(len(texts), max(map(len, texts)), dtype=torch.int64)
         for place, text in enumerate(texts):
@@ -306,7 +292,10 @@ class HuggingFaceEngine:
         self.row_adapters.set([adapter] * len(texts))
         hidden = self.model.get_decoder()(input_ids=ids.to(self.model.device), use_cache=False).last_hidden_state
         self.row_adapters.set([adapter])
-        return [of_row(hidden[place, : len(text) - 1], ids[place, 1 : len(text)]) for place, text in enumerate(texts)]
+        return [
+            self._row_losses(hidden[place, : len(text) - 1], ids[place, 1 : len(text)])
+            for place, text in enumerate(texts)
+        ]
 
     def _row_losses(self, states: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """states (n, width), targets (n,) -> nats (n,), the vocabulary's logits a few hundred positions at a time."""
@@ -316,15 +305,6 @@ class HuggingFaceEngine:
             chosen = logits.gather(1, targets[start : start + 256, None].to(logits.device))[:, 0]
             parts.append((torch.logsumexp(logits, -1) - chosen).cpu())
         return torch.cat(parts) if parts else torch.zeros(0)
-
-    def _row_hits(self, states: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """states (n, width), targets (n,) -> whether each target is the likeliest, (n,) bool."""
-        parts = [
-            head_logits(self.model, states[None, start : start + 256])[0].argmax(-1).cpu()
-            == targets[start : start + 256]
-            for start in range(0, len(targets), 256)
-        ]
-        return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.bool)
 
     @torch.inference_mode()
     def mixed_logits(self, prompt: str, rows: Sequence[str]) -> torch.Tensor:

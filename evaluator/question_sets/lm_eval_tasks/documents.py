@@ -14,7 +14,7 @@ from typing import Any, cast
 from engines import Message
 from evaluator.errors import BenchmarkUnreadable
 from evaluator.question_sets.lm_eval_tasks.finding import Tasks
-from evaluator.question_sets.lm_eval_tasks.library import FEWSHOT_SEED, quiet
+from evaluator.question_sets.lm_eval_tasks.installed import FEWSHOT_SEED, quiet
 from evaluator.tasks.subsets import choose_tasks
 from results import digest
 

@@ -177,11 +177,7 @@ def _read_one(
 def _responses(engine: HuggingFaceEngine, row: str, requests: Sequence[Any], of: Documents) -> list[Any]:
     if of.tasks.kind == "loglikelihood_rolling":
         return rolling(engine, row, [str(one.args[0]) for one in requests])
-    wanted = any(
-        task.OUTPUT_TYPE == "loglikelihood" or "exact_match" in task.higher_is_better()
-        for task in of.tasks.tasks.values()
-    )
-    return [list(one) for one in likelihoods(engine, row, requests, greedy=wanted)]
+    return [list(one) for one in likelihoods(engine, row, requests)]
 
 
 def _chosen(item: Document, responses: Sequence[Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from typing import Any
 
 from evaluator.errors import BenchmarkUnreadable
 from evaluator.question_sets.lm_eval_tasks.foreign import check_foreign
-from evaluator.question_sets.lm_eval_tasks.library import PREFIX, own_tasks, quiet, version
+from evaluator.question_sets.lm_eval_tasks.installed import PREFIX, own_tasks, quiet, version
 from results import short_repr
 
 

@@ -2,7 +2,7 @@
 
 lm-eval imports the module that `!function` or `class` names, loads metrics that it does not know from the Hub and runs
 them, and runs programs of tasks that are marked unsafe. Here each is refused by name, in the file itself and in all
-that it includes. Its templates are rendered in a sandbox (`evaluator.question_sets.lm_eval_tasks.library`).
+that it includes. Its templates are rendered in a sandbox (`evaluator.question_sets.lm_eval_tasks.installed`).
 """
 
 from __future__ import annotations

@@ -12,27 +12,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from engines import HuggingFaceEngine
+from engines import Choices, HuggingFaceEngine
 from evaluator.question_sets.lm_eval_tasks.documents import turns_of
 
 USUAL_CONTEXT = 2048
 """Tokens that a model is taken to see whose files say none, as in lm-eval."""
 
 
-def likelihoods(engine: HuggingFaceEngine, row: str, requests: Sequence[Any], greedy: bool) -> list[tuple[float, bool]]:
-    """(nats, whether greedy decoding gives it) of each request's continuation behind its context.
+def likelihoods(engine: HuggingFaceEngine, row: str, requests: Sequence[Any]) -> list[tuple[float, bool]]:
+    """(log-likelihood, whether greedy decoding gives it) of each request's continuation behind its context.
 
-    greedy: whether that is wanted; else it is False. row: what `Family.row` gives for the model.
+    A context that several continuations share is read once. row: what `Family.row` gives for the model.
     """
-    pairs = [_pair(engine, row, str(one.args[0]), str(one.args[1])) for one in requests]
     context = (engine.context or USUAL_CONTEXT) + 1
-    texts = [(first + second)[-context:] for first, second in pairs]
-    losses = engine.token_losses(texts, row)
-    hits = engine.token_hits(texts, row) if greedy else [None] * len(texts)
-    found = []
-    for (_, second), nats, hit in zip(pairs, losses, hits, strict=True):
-        count = min(len(second), len(nats))
-        found.append((-float(nats[len(nats) - count :].double().sum()), bool(hit is not None and hit[-count:].all())))
+    found: list[tuple[float, bool]] = [(0.0, True)] * len(requests)  # of a continuation without tokens
+    asked: dict[tuple[int, ...], dict[tuple[int, ...], list[int]]] = {}
+    for place, one in enumerate(requests):
+        first, second = _pair(engine, row, str(one.args[0]), str(one.args[1]))
+        text = tuple(first + second)[-context:]
+        count = min(len(second), len(text) - 1)
+        if count > 0:
+            asked.setdefault(text[:-count], {}).setdefault(text[-count:], []).append(place)
+    questions = [Choices(prompt, tuple(texts), row) for prompt, texts in asked.items()]
+    places = [list(texts.values()) for texts in asked.values()]
+    for number, weighed in engine.likelihoods(questions):
+        for same, one in zip(places[number], weighed, strict=True):
+            for place in same:
+                found[place] = -one.nats, one.greedy
     return found
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from lm_eval.api.model import LM
 
 from evaluator.question_sets.lm_eval_tasks.documents import Documents, prepared, unrendered
-from evaluator.question_sets.lm_eval_tasks.library import quiet
+from evaluator.question_sets.lm_eval_tasks.installed import quiet
 
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance

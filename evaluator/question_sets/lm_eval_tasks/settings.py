@@ -15,7 +15,7 @@ from evaluator.asking.backends import Way
 from evaluator.asking.prompts import Prompting
 from evaluator.errors import ModelUnmeasurable
 from evaluator.question_sets.lm_eval_tasks.documents import Documents, Manner
-from evaluator.question_sets.lm_eval_tasks.library import version
+from evaluator.question_sets.lm_eval_tasks.installed import version
 from results import short_repr
 
 

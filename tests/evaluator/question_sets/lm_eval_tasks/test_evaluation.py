@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from engines import EngineError, HuggingFaceEngine, Sampling
+from engines import Choices, EngineError, HuggingFaceEngine, Sampling
 from evaluator import ModelUnmeasurable, evaluate_tasks, named_tasks
 from evaluator.question_sets.lm_eval_tasks.likelihood import likelihoods, rolling
 from results import Model, Question, Store, Workspace, compare, decide
@@ -128,7 +128,7 @@ PAIRS = [
 @pytest.mark.slow
 def test_likelihoods_are_lm_evals_own(engine: HuggingFaceEngine, own: Any) -> None:
     requests = [Asked(*pair) for pair in PAIRS]
-    found = likelihoods(engine, "", requests, greedy=True)
+    found = likelihoods(engine, "", requests)
     told = own.loglikelihood(requests, disable_tqdm=True)
     for (nats, greedy), (expected, hit) in zip(found, told, strict=True):
         assert nats == pytest.approx(expected, rel=2e-2, abs=0.05) and greedy == hit
@@ -138,16 +138,15 @@ def test_likelihoods_are_lm_evals_own(engine: HuggingFaceEngine, own: Any) -> No
 
 
 @pytest.mark.slow
-def test_a_token_hits_where_it_is_what_greedy_decoding_gives(engine: HuggingFaceEngine) -> None:
+def test_a_continuation_is_greedy_where_it_is_what_greedy_decoding_gives(engine: HuggingFaceEngine) -> None:
     prompt = "def add(a, b):"
     (answer,) = engine.complete([prompt], Sampling(max_tokens=4, ignore_end=True))
     (request,) = (engine.request(prompt, Sampling(max_tokens=4, ignore_end=True)),)
     _, generated = next(iter(engine.answers([request])))
     assert answer.text == generated.text
-    (hits,) = engine.token_hits([[*request.ids, *generated.ids]])
-    assert hits[-len(generated.ids) :].all() and len(hits) == len(request.ids) + len(generated.ids) - 1
-    other = [*generated.ids[:-1], (generated.ids[-1] + 1) % 100]
-    assert not engine.token_hits([[*request.ids, *other]])[0][-1]
+    other = (*generated.ids[:-1], (generated.ids[-1] + 1) % 100)
+    ((_, (same, another)),) = engine.likelihoods([Choices(request.ids, (generated.ids, other))])
+    assert same.greedy and not another.greedy
 
 
 @pytest.mark.slow
