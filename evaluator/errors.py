@@ -10,7 +10,9 @@ BakeoffError
 
 from __future__ import annotations
 
-from results.errors import BakeoffError
+from pathlib import Path
+
+from results.errors import BakeoffError, FileUnreadable
 
 
 class SandboxUnavailable(BakeoffError):
@@ -19,6 +21,13 @@ class SandboxUnavailable(BakeoffError):
 
 class BenchmarkUnreadable(BakeoffError):
     """A benchmark file is missing, empty or of another shape. Names the file, the line and the field."""
+
+    @classmethod
+    def of_file(cls, path: Path, error: FileUnreadable) -> BenchmarkUnreadable:
+        """Why a file of questions cannot be read; of Python in its YAML, what to do instead."""
+        if "!function" in error.reason:
+            return cls(f"{path}: !function runs Python of the file, and is refused: write what it makes into the data")
+        return cls(f"Cannot read {error}")
 
 
 class SamplesUnreadable(BakeoffError):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from bakeoff.measuring.question_sets import PROMPTS_SHOWN, show
+
 if TYPE_CHECKING:
     from evaluator import HarnessSettings, Tasks
     from results import Model
-
-PROMPTS_SHOWN = 3
 
 FREE = {"samples": 1, "temperature": 0.0}
 """Settings of other tests that a task says itself."""
@@ -35,16 +35,7 @@ def tasks_settings(settings: Mapping[str, Any], foreign_options: bool) -> Harnes
 
 def show_tasks(tasks: Tasks, settings: HarnessSettings, models: Sequence[Model], as_json: bool) -> None:
     """Print the tasks, how many documents they have, and three of their requests."""
-    import json
-
-    from bakeoff.listing import spelt_out
-
-    found = description(tasks, settings, models)
-    if as_json:
-        print(json.dumps(found, indent=1))
-        return
-    for line in lines(found):
-        print(spelt_out(line, kept="\n"))
+    show(description(tasks, settings, models), lines, as_json)
 
 
 def description(tasks: Tasks, settings: HarnessSettings, models: Sequence[Model]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -75,15 +75,19 @@ ANSWER_SHOWN = 80
 
 def show_questions(questions: QuestionSet, settings: Mapping[str, Any], models: Sequence[Model], as_json: bool) -> None:
     """Print the format, the items, their checks, what cannot be read, and three questions as they will be asked."""
+    show(description(questions, settings, models), lines, as_json)
+
+
+def show(found: dict[str, Any], as_lines: Callable[[dict[str, Any]], Iterable[str]], as_json: bool) -> None:
+    """Print what a dry run found: as JSON, or as lines in which nothing acts on a terminal."""
     import json
 
     from bakeoff.listing import spelt_out
 
-    found = description(questions, settings, models)
     if as_json:
         print(json.dumps(found, indent=1))
         return
-    for line in lines(found):
+    for line in as_lines(found):
         print(spelt_out(line, kept="\n"))
 
 

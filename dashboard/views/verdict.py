@@ -23,13 +23,6 @@ TITLES = {
 }  # fmt: skip
 NAMED = 3
 """So many models are named in a fact; of more the number is said."""
-MEASURES = {
-    "humaneval": "HumanEval",
-    "humaneval+": "HumanEval+",
-    "mbpp": "MBPP",
-    "mbpp+": "MBPP+",
-    "heldout": "Held-out",
-}
 WORDS = {
     "ttft_seconds_p90": ("first token", "s", 1.0),
     "tokens_per_second_p50": ("speed", "tokens/s", 1.0),

@@ -61,14 +61,6 @@ def part(place: Any, shown: escaping.Part) -> None:
         place.text(shown.body)
 
 
-def of_one_task(found: Mapping[str, Mapping[str, object]]) -> None:
-    """One task's prompt, then what each model answered, side by side: verdict, words, code, output of the test."""
-    prompt = next((str(row["prompt"]) for row in found.values() if row.get("prompt")), "")
-    if prompt:
-        st.code(prompt, language="python", wrap_lines=True)
-    side_by_side(found)
-
-
 def side_by_side(found: Mapping[str, Mapping[str, object]]) -> None:
     """Answers of several models to one prompt, two or three in a row, and the difference of two."""
     every = names = list(found)

@@ -128,7 +128,7 @@ def _rescored(model: Model, before: Evaluation, questions: QuestionSet, store: S
         store.evaluations.fail(wanted.id, reason)
         after = store.evaluations.get(wanted.id)
     else:
-        after = conclude(wanted.id, replace(questions, items=tuple(items)), store, {})
+        after = conclude(wanted.id, questions.with_items(items), store, {})
     return Rescored(after, tuple(changes), len(outcomes), tuple(left), gone)
 
 

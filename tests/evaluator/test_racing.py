@@ -3,11 +3,8 @@ twice. Models are an endpoint's, whose replies are right as often as they are sa
 
 from __future__ import annotations
 
-import json
 import random
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,48 +13,26 @@ import pytest
 from engines import EngineError
 from evaluator import Look, ModelUnmeasurable, Until, evaluate_questions, question_test, race, read_question_set
 from results import Evaluation, Model, Question, RaceEntry, Report, Store, Workspace, decide
+from tests.evaluator.endpoints import Endpoint, served
 
 ITEMS = 240
 
 
-class Endpoint(BaseHTTPRequestHandler):
+class Lucky(Endpoint):
     """Answers the number that is asked for, as often as the model is good; which items it fails is the item's luck."""
 
-    server: Any
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        number = body["messages"][-1]["content"].split()[1]
+    def reply(self, body: Mapping[str, Any]) -> str | None:
+        number: str = body["messages"][-1]["content"].split()[1]
         self.server.asked.append((body["model"], number))
         if len(self.server.asked) == self.server.dies_at:
-            self.send_response(500)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        luck = random.Random(number).random()
-        reply = number if luck < self.server.rates[body["model"]] else "no"
-        pieces = [{"delta": {"content": reply}, "index": 0}, {"delta": {}, "index": 0, "finish_reason": "stop"}]
-        said = "".join(f"data: {json.dumps({'choices': [piece]})}\n\n" for piece in pieces) + "data: [DONE]\n\n"
-        self.send_response(200)
-        self.send_header("Content-Type", "text/event-stream")
-        self.send_header("Content-Length", str(len(said)))
-        self.end_headers()
-        self.wfile.write(said.encode())
-
-    def log_message(self, *said: object) -> None:
-        """Say nothing."""
+            return None
+        return number if random.Random(number).random() < self.server.rates[body["model"]] else "no"
 
 
 @pytest.fixture
 def endpoint() -> Iterator[Any]:
-    server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Endpoint)
-    server.asked, server.rates, server.dies_at = [], {}, 0
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(Lucky, asked=[], rates={}, dies_at=0) as server:
+        yield server
 
 
 @pytest.fixture

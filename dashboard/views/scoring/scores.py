@@ -9,11 +9,11 @@ from typing import Any
 
 import pandas as pd
 
+from dashboard.views.board import NAMES
 from results import Contest, engine_words
 from results.records import Model, ScoreRow
 
 PROGRAMS = ("humaneval", "humaneval+", "mbpp", "mbpp+")
-NAMES = {"humaneval": "HumanEval", "humaneval+": "HumanEval+", "mbpp": "MBPP", "mbpp+": "MBPP+"}
 NO_TESTS = frozenset(("latency", "prompts", "stopping"))
 """What is measured and is no test of quality."""
 

@@ -54,11 +54,7 @@ def read_question_set(path: str | Path, wishes: Wishes | None = None, name: str 
     try:
         found = _read(path, wishes)
     except FileUnreadable as error:
-        if "!function" in error.reason:
-            raise BenchmarkUnreadable(
-                f"{path}: !function runs Python of the file, and is refused: write what it makes into the data"
-            ) from error
-        raise BenchmarkUnreadable(f"Cannot read {error}") from error
+        raise BenchmarkUnreadable.of_file(path, error) from error
     gathering, told, stop, most = found
     if not gathering.items and not gathering.bad:
         raise BenchmarkUnreadable(f"{path} holds no question")

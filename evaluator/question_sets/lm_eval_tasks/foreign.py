@@ -43,11 +43,7 @@ def _checked(path: Path, own: Path, seen: set[Path]) -> Mapping[str, Any]:
     try:
         value = read_yaml(path)
     except FileUnreadable as error:
-        if "!function" in error.reason:
-            raise BenchmarkUnreadable(
-                f"{path}: !function runs Python of the file, and is refused: write what it makes into the data"
-            ) from error
-        raise BenchmarkUnreadable(f"Cannot read {error}") from error
+        raise BenchmarkUnreadable.of_file(path, error) from error
     if not isinstance(value, Mapping):
         raise BenchmarkUnreadable(f"{path} is no task of lm-eval but {short_repr(value)}")
     for key, said in _entries(value):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from engines import EngineBusy, EngineError, Generated
 from evaluator import evaluate_humaneval, sandbox_available
 from evaluator.asking.pace import FIRST, MOST, TRIES, Pace
 from results import Model, Workspace
+from tests.evaluator.endpoints import served
 
 TEN = Generated("ten tokens", 10, "stop", None)
 
@@ -120,14 +121,8 @@ class Endpoint(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def endpoint() -> Iterator[Any]:
-    server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Endpoint)
-    server.lock, server.asked, server.refuses = threading.Lock(), 0, 0
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(Endpoint, lock=threading.Lock(), asked=0, refuses=0) as server:
+        yield server
 
 
 @pytest.mark.slow

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,46 +11,23 @@ import pytest
 from engines import EngineError
 from evaluator import BenchmarkUnreadable, ModelUnmeasurable, evaluate_questions, read_question_set, sandbox_available
 from results import Model, Question, Store, Workspace, compare, contrasts_by_tag, decide
+from tests.evaluator.endpoints import Endpoint, served
 from tests.evaluator.question_sets.files import lines
 
 
-class Endpoint(BaseHTTPRequestHandler):
+class Known(Endpoint):
     """Answers what its server has for the last user turn; breaks off where that is nothing."""
 
-    server: Any
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+    def reply(self, body: Mapping[str, Any]) -> str | None:
         self.server.asked.append(body["messages"])
         replies = self.server.replies.get(body["model"], {})
-        reply = next((text for part, text in replies.items() if part in body["messages"][-1]["content"]), None)
-        if reply is None:
-            self.send_response(500)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        pieces = [{"delta": {"content": reply}, "index": 0}, {"delta": {}, "index": 0, "finish_reason": "stop"}]
-        said = "".join(f"data: {json.dumps({'choices': [piece]})}\n\n" for piece in pieces) + "data: [DONE]\n\n"
-        self.send_response(200)
-        self.send_header("Content-Type", "text/event-stream")
-        self.send_header("Content-Length", str(len(said)))
-        self.end_headers()
-        self.wfile.write(said.encode())
-
-    def log_message(self, *said: object) -> None:
-        """Say nothing."""
+        return next((text for part, text in replies.items() if part in body["messages"][-1]["content"]), None)
 
 
 @pytest.fixture
 def endpoint() -> Iterator[Any]:
-    server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Endpoint)
-    server.asked, server.replies = [], {}
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(Known, asked=[], replies={}) as server:
+        yield server
 
 
 def model(store: Store, endpoint: Any, name: str, **replies: str) -> Model:

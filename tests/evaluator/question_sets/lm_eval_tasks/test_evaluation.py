@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +13,17 @@ from engines import Choices, EngineError, HuggingFaceEngine, Sampling
 from evaluator import ModelUnmeasurable, evaluate_tasks, named_tasks
 from evaluator.question_sets.lm_eval_tasks.likelihood import likelihoods, rolling
 from results import Model, Question, Store, Workspace, compare, decide
+from tests.evaluator.endpoints import served
 from tests.evaluator.question_sets.lm_eval_tasks.written import ADDED
-from tests.evaluator.question_sets.test_evaluation import Endpoint, model
+from tests.evaluator.question_sets.test_evaluation import Known, model
 
 CHAT = {"prompting": "chat"}
 
 
 @pytest.fixture
 def endpoint() -> Iterator[Any]:
-    server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Endpoint)
-    server.asked, server.replies = [], {}
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(Known, asked=[], replies={}) as server:
+        yield server
 
 
 def test_answers_are_judged_by_lm_eval_and_compared_like_any_other(
