@@ -4,6 +4,7 @@ A request waits in a queue; a free slot takes the next one, its prompt is read i
 gets one token a step with all others. Rows end at an end-of-turn token, at a stop string, where the request's own `cut`
 says, or at their token limit. When the queue is empty and half of the slots are idle, the batch shrinks.
 
+What all prompts of an adapter begin with (a system turn, examples) is read once and copied into each row's slot.
 Requests are taken adapter by adapter, longest prompt first, so that a batch rarely mixes more than two adapters.
 
 Greedy decoding is deterministic for a given list of requests and number of slots. With another batch size the last bits
@@ -14,13 +15,24 @@ answer says so (`near_tie`), and from there on another batch may continue otherw
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from engines.huggingface.forks import Beginning
 from engines.huggingface.lora_bank import RowAdapters
-from engines.huggingface.requests import BASE, Generated, Piece, Request, Row, Tokenizer, in_order
+from engines.huggingface.requests import (
+    BASE,
+    Generated,
+    Piece,
+    Request,
+    Row,
+    Tokenizer,
+    in_order,
+    prompt_beginnings,
+)
 from engines.huggingface.sampling import draw_rows
 from engines.huggingface.slot_attention import SlotCache, decode_step
 
@@ -32,6 +44,41 @@ STRETCH_TOKENS = 512
 
 WIDTH_STEP = 32
 """Attention reads the cache up to a multiple of this, so shapes change seldom."""
+
+
+class _Waiting:
+    """Requests in the order in which they are taken, and what those of an adapter all begin with."""
+
+    def __init__(self, requests: Sequence[Request]) -> None:
+        self.queue = deque((i, requests[i]) for i in in_order(requests))
+        self.beginnings = prompt_beginnings(requests)
+        self.read: Beginning | None = None
+        """The beginning that was read last: requests come adapter by adapter."""
+
+    def taken(self, rows: list[Row | None], free: Sequence[int]) -> list[int]:
+        """The slots that the next requests, all of one adapter, now have: as many as one forward reads."""
+        adapter = self.queue[0][1].adapter
+        before = len(self.beginnings[adapter])
+        slots: list[int] = []
+        longest = 0
+        while self.queue and self.queue[0][1].adapter == adapter and len(slots) < len(free):
+            longest = max(longest, len(self.queue[0][1].ids) - before)
+            if slots and longest * (len(slots) + 1) > FILL_TOKENS:
+                break
+            slots.append(free[len(slots)])
+            rows[slots[-1]] = Row.of(*self.queue.popleft())
+        return slots
+
+
+@dataclass(frozen=True)
+class _Texts:
+    """Texts that one forward after another reads into slots, all by one adapter."""
+
+    ids: Sequence[tuple[int, ...]]
+    slots: Sequence[int]
+    adapter: str
+    asked: int
+    """The index of a request that waits for them."""
 
 
 class BatchedDecoder:
@@ -58,7 +105,8 @@ class BatchedDecoder:
 
     def events(self, requests: Sequence[Request]) -> Iterator[tuple[int, Generated | Piece]]:
         """What `run` yields, and the pieces of the answers as they grow, never part of a stop string."""
-        queue = deque((i, requests[i]) for i in in_order(requests))
+        waiting = _Waiting(requests)
+        queue = waiting.queue
         rows: list[Row | None] = [None] * min(self.slots, max(1, len(queue)))
         cache = SlotCache(len(rows))
         lengths = torch.zeros(len(rows), dtype=torch.int64)
@@ -67,7 +115,8 @@ class BatchedDecoder:
             free = [slot for slot, row in enumerate(rows) if row is None]
             # One prompt alone costs nearly as much as four together: wait for a few slots, never with an idle batch.
             if queue and (len(free) >= max(1, len(rows) // 16) or len(queue) < len(free)):
-                yield from self._fill(queue, rows, free, cache, lengths, tokens)
+                slots = waiting.taken(rows, free)
+                yield from self._fill(waiting, rows, slots, cache, lengths, tokens)
                 continue
             if not queue and len(free) * 2 >= len(rows) > 1:
                 rows, lengths, tokens = self._shrink(rows, cache, lengths, tokens)
@@ -75,48 +124,55 @@ class BatchedDecoder:
 
     def _fill(
         self,
-        queue: deque[tuple[int, Request]],
+        waiting: _Waiting,
         rows: list[Row | None],
-        free: list[int],
+        slots: Sequence[int],
         cache: SlotCache,
         lengths: torch.Tensor,
         tokens: torch.Tensor,
     ) -> Iterator[tuple[int, Generated | Piece]]:
-        """Read the next prompts, all of one adapter, into free slots and give each its first token."""
-        adapter = queue[0][1].adapter
-        slots: list[int] = []
-        longest = 0
-        while queue and queue[0][1].adapter == adapter and len(slots) < len(free):
-            longest = max(longest, len(queue[0][1].ids))
-            if slots and longest * (len(slots) + 1) > FILL_TOKENS:
-                break
-            slots.append(free[len(slots)])
-            rows[slots[-1]] = Row.of(*queue.popleft())
+        """Read the prompts of these slots, all of one adapter, and give each its first token."""
         filled = [row for slot in slots if (row := rows[slot]) is not None]
-        ids = torch.zeros(len(slots), longest, dtype=torch.int64)
-        for place, row in enumerate(filled):
-            ids[place, : len(row.request.ids)] = torch.tensor(row.request.ids)
-        ends = torch.tensor([len(row.request.ids) for row in filled])
-        cache.reserve(longest + 1)
-        self.row_adapters.set([adapter] * len(slots))
-        last: list[torch.Tensor | None] = [None] * len(slots)
-        for start in range(0, longest, STRETCH_TOKENS):
-            if start:
-                yield filled[0].index, Piece("", 0)
-                self.row_adapters.set([adapter] * len(slots))  # another request may have been answered meanwhile
-            stop = min(start + STRETCH_TOKENS, longest)
-            cache.filling, cache.filled = torch.tensor(slots, device=self.device), start
-            hidden = self._hidden(ids[:, start:stop], torch.arange(start, stop)[None, :].expand(len(slots), -1), cache)
-            cache.filling, cache.filled = None, 0
-            for place, end in enumerate(ends.tolist()):
-                if start < end <= stop:
-                    last[place] = hidden[place, end - 1 - start]
-        logits = self._logits(torch.stack([state for state in last if state is not None]))
-        chosen = self._choose(logits, filled)
+        texts = _Texts([row.request.ids for row in filled], slots, filled[0].request.adapter, filled[0].index)
+        cache.reserve(max(map(len, texts.ids)) + 1)
+        shared = waiting.beginnings[texts.adapter]
+        if shared:
+            if waiting.read is None or waiting.read.adapters != (texts.adapter,):
+                first = _Texts([shared], slots[:1], texts.adapter, texts.asked)
+                yield from self._read(first, cache, 0)
+                waiting.read = cache.beginning(slots[0], shared, texts.adapter)
+            cache.begin(slots, waiting.read)
+        last = yield from self._read(texts, cache, len(shared))
+        chosen = self._choose(self._logits(last), filled)
         for place, slot in enumerate(slots):
-            lengths[slot] = ends[place]
+            lengths[slot] = len(texts.ids[place])
             tokens[slot] = chosen[place]
         yield from self._settle(rows, slots, tokens)
+
+    def _read(
+        self, texts: _Texts, cache: SlotCache, before: int
+    ) -> Generator[tuple[int, Generated | Piece], None, torch.Tensor]:
+        """Read texts behind their first `before` tokens into the cache; returns (texts, width), the last states."""
+        longest = max(map(len, texts.ids))
+        ids = torch.zeros(len(texts.ids), longest, dtype=torch.int64)
+        for place, own in enumerate(texts.ids):
+            ids[place, : len(own)] = torch.tensor(own)
+        last: dict[int, torch.Tensor] = {}
+        for start in range(before, longest, STRETCH_TOKENS):
+            if start > before:
+                yield texts.asked, Piece("", 0)
+            self.row_adapters.set([texts.adapter] * len(ids))  # another request may have been answered meanwhile
+            stop = min(start + STRETCH_TOKENS, longest)
+            cache.filling, cache.filled = torch.tensor(texts.slots, device=self.device), start
+            places = torch.arange(start, stop)[None, :].expand(len(ids), -1)
+            hidden = self._hidden(ids[:, start:stop], places, cache)
+            cache.filling, cache.filled = None, 0
+            last |= {
+                place: hidden[place, len(own) - 1 - start]
+                for place, own in enumerate(texts.ids)
+                if start < len(own) <= stop
+            }
+        return torch.stack([last[place] for place in range(len(ids))])
 
     def _advance(
         self, rows: list[Row | None], cache: SlotCache, lengths: torch.Tensor, tokens: torch.Tensor

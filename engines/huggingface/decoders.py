@@ -24,8 +24,8 @@ from engines.huggingface.lora_bank import RowAdapters
 from engines.huggingface.paged import MASKED_ROWS, PagedDecoder, PagedFailed, flash_attention, unpaged, unpaged_request
 from engines.huggingface.parallel import answers as strands_answers
 from engines.huggingface.parallel import strand_count
-from engines.huggingface.requests import Generated, Request, Tokenizer
-from engines.huggingface.room import Room
+from engines.huggingface.requests import Generated, Request, Tokenizer, prompt_beginnings
+from engines.huggingface.room import SLOTS, Room
 
 VARIABLE = "BAKEOFF_DECODER"
 
@@ -112,7 +112,7 @@ class Decoders:
         while waiting:
             asked = list(waiting)
             longest = max(len(requests[i].ids) + requests[i].sampling.max_tokens for i in asked)
-            rows = min(self.room.slots(longest, most), len(asked))
+            rows = min(self.room.slots(longest, most, self._beside([requests[i] for i in asked], most)), len(asked))
             run = self._paged if decoder == "generate_batch" else self._batched
             try:
                 for place, answer in run([requests[i] for i in asked], rows):
@@ -132,6 +132,11 @@ class Decoders:
                 most = rows // 2
                 self.note(f"the GPU's memory ran out with {rows} rows at once; {most} from there on")
             torch.cuda.empty_cache()  # here the failed pass's tensors are gone with its traceback
+
+    def _beside(self, requests: Sequence[Request], most: int | None) -> int:
+        """Tokens of the longest common beginning, which each strand keeps beside its rows."""
+        longest = max(map(len, prompt_beginnings(requests).values()), default=0)
+        return longest * (1 if self._device.is_cuda else strand_count(len(requests), most or SLOTS))
 
     def _paged(self, requests: Sequence[Request], rows: int) -> Iterator[tuple[int, Generated]]:
         return PagedDecoder(*self._parts, rows, flash_attention(self._device)).run(requests)

@@ -28,16 +28,13 @@ from engines.hardware.torch_threads import own_threads
 from engines.huggingface.batching import head_logits
 from engines.huggingface.forks import Beginning, BeginningCache, Fork
 from engines.huggingface.lora_bank import RowAdapters
-from engines.huggingface.requests import BASE, common_beginning
+from engines.huggingface.requests import BASE, common_beginning, shared_beginning
 from engines.huggingface.room import Room
 from engines.interface import Likelihood
 
 CPU_TOKENS = 1024
 """Most tokens of one forward on a CPU, padding included: more are no faster (SmolLM2-135M: 0.66 s of a processor a
 question with 800, 0.98 with 6,000), since what they pass on leaves the cache."""
-
-LEAST_BEGINNING = 16
-"""Tokens that prompts must share for these to be read by themselves."""
 
 LOGIT_ROWS = 128
 """Places whose logits over the vocabulary are computed at once."""
@@ -225,8 +222,7 @@ def _by_beginning(rows: Sequence[_Row]) -> list[tuple[Beginning | None, list[_Ro
     together: dict[tuple[int, ...], list[_Row]] = {}
     for own in by_adapter.values():
         most = min(row.asked for row in own)  # what foretells the first token is a row's own
-        shared = common_beginning([row.ids[:most] for row in own]) if len(own) > 1 else ()
-        together.setdefault(shared if len(shared) >= LEAST_BEGINNING else (), []).extend(own)
+        together.setdefault(shared_beginning([row.ids[:most] for row in own]), []).extend(own)
     return [
         (Beginning(ids, tuple(sorted({row.adapter for row in own}))) if ids else None, own)
         for ids, own in together.items()

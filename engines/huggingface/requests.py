@@ -147,6 +147,26 @@ def common_beginning(texts: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
     return first[: min(len(first), len(last)) if length is None else length]
 
 
+LEAST_BEGINNING = 16
+"""Tokens that texts must share for these to be read by themselves."""
+
+
+def shared_beginning(texts: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """What several texts all begin with, where it is long enough to be read by itself, once for all; else nothing."""
+    shared = common_beginning(texts) if len(texts) > 1 else ()
+    return shared if len(shared) >= LEAST_BEGINNING else ()
+
+
+def prompt_beginnings(requests: Sequence[Request]) -> dict[str, tuple[int, ...]]:
+    """Adapter → what its prompts all begin with (`shared_beginning`); a token of each is left to be read behind it."""
+    prompts: dict[str, list[tuple[int, ...]]] = {}
+    for request in requests:
+        prompts.setdefault(request.adapter, []).append(request.ids)
+    return {
+        adapter: shared_beginning([ids[: min(map(len, own)) - 1] for ids in own]) for adapter, own in prompts.items()
+    }
+
+
 def in_order(requests: Sequence[Request]) -> list[int]:
     """Indices of requests in the order in which they are taken: adapter by adapter, longest prompt first."""
     return sorted(range(len(requests)), key=lambda i: (requests[i].adapter, -len(requests[i].ids), i))

@@ -53,14 +53,19 @@ class Room:
         """Bytes of keys and values per token."""
         return 2 * self._layers * self._groups * self._head * self._itemsize
 
-    def slots(self, longest: int, wanted: int | None = None) -> int:
-        """Rows that fit at once if each may reach `longest` tokens; at most `wanted`, where that is given."""
+    def slots(self, longest: int, wanted: int | None = None, beside: int = 0) -> int:
+        """Rows that fit at once if each may reach `longest` tokens; at most `wanted`, where that is given.
+
+        beside: tokens whose keys and values are kept beside those of the rows.
+        """
         if not self.device.is_cuda:
-            return max(1, min(wanted or SLOTS, CACHE_BYTES // (self.cache_bytes * longest)))
+            left = CACHE_BYTES // self.cache_bytes - beside
+            return max(1, min(wanted or SLOTS, left // longest))
         # Keys and values are copied when they grow; attention without a flash kernel copies a layer's for every head.
         cache = 1.5 * self.cache_bytes + 2 * (self._heads + self._groups) * self._head * self._itemsize
         row = cache * longest + LOGIT_BYTES * self._vocabulary
-        return max(1, min(wanted or GPU_SLOTS, int(GPU_SHARE * free_bytes(self.device) / row)))
+        free = GPU_SHARE * free_bytes(self.device) - beside * self.cache_bytes
+        return max(1, min(wanted or GPU_SLOTS, int(free / row)))
 
     def loss_tokens(self) -> int:
         """Tokens of one forward that keeps no keys and values."""

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as functional
 from transformers import AttentionInterface, Cache
 
-from engines.huggingface.forks import Fork
+from engines.huggingface.forks import Beginning, Fork
 
 IMPLEMENTATION = "bakeoff_slots"
 """What `attn_implementation` is set to. No mask function goes with it: transformers then builds no mask."""
@@ -218,6 +218,22 @@ class SlotCache(Cache):  # type: ignore[misc]
         keys[rows, :, self.step.lengths] = key_states[:, :, 0]
         values[rows, :, self.step.lengths] = value_states[:, :, 0]
         return keys[:, :, : self.step.width], values[:, :, : self.step.width]
+
+    @torch.inference_mode()
+    def beginning(self, slot: int, ids: tuple[int, ...], adapter: str) -> Beginning:
+        """A copy of what one row has read of its first positions: the tokens `ids`, by one adapter."""
+        keys, values = (
+            [layer[slot : slot + 1, :, : len(ids)].clone() for layer in part] for part in (self.keys, self.values)
+        )
+        return Beginning(ids, (adapter,), keys, values)
+
+    @torch.inference_mode()
+    def begin(self, slots: Sequence[int], beginning: Beginning) -> None:
+        """Let these rows begin as if they had read a beginning themselves."""
+        length = len(beginning.ids)
+        for store, part in ((self.keys, beginning.keys), (self.values, beginning.values)):
+            for layer, read in zip(store, part, strict=True):
+                layer[list(slots), :, :length] = read
 
     def keep(self, rows: Sequence[int]) -> None:
         """Keep only these rows, in this order: fewer slots."""
