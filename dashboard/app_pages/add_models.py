@@ -7,7 +7,7 @@ import streamlit as st
 from dashboard import escaping
 from dashboard.jobs import jobs
 from dashboard.views import chatting, data, kept
-from dashboard.widgets import job_list
+from dashboard.widgets import drafts, job_list
 
 SOURCES = """
 A folder or file on the dashboard's machine, or a name:
@@ -23,16 +23,21 @@ st.title("Add models")
 st.caption(
     "What was trained with any tool becomes a model like any other: checked first, its files left where they are."
 )
-source = st.text_input("Source", key="source", placeholder="./outputs/my-lora", help=SOURCES).strip()
+source = drafts.field(st.text_input, "Source", "", key="source", placeholder="./outputs/my-lora", help=SOURCES).strip()
 bases = sorted({model.name for model in data.models() if model.form == "base"})
 with st.popover("Name, base and template", icon=":material/tune:"):
-    name = st.text_input("Name", placeholder="that of its folder", max_chars=80).strip()
-    base = st.selectbox(
-        "Base of an adapter", bases, index=None, accept_new_options=True, placeholder="the one that it names"
+    name = drafts.field(
+        st.text_input, "Name", "", key="added-name", placeholder="that of its folder", max_chars=80
+    ).strip()
+    base = drafts.field(
+        st.selectbox, "Base of an adapter", key="added-base", options=bases, accept_new_options=True,
+        placeholder="the one that it names",
+    )  # fmt: skip
+    four_bit = drafts.field(
+        st.toggle, "Measure an adapter over its base in 4 bits (nf4), as QLoRA trained it", False, key="added-nf4"
     )
-    four_bit = st.toggle("Measure an adapter over its base in 4 bits (nf4), as QLoRA trained it")
-    copy = st.toggle("Copy the files into the workspace")
-    replace = st.toggle("Archive another model that has the name")
+    copy = drafts.field(st.toggle, "Copy the files into the workspace", False, key="added-copy")
+    replace = drafts.field(st.toggle, "Archive another model that has the name", False, key="added-replace")
     template = st.file_uploader("Chat template", ["jinja", "txt"], help="Where the model brings none, or a wrong one")
 with st.container(horizontal=True):
     check = st.button("Check", icon=":material/fact_check:", disabled=not source, help="Everything, adding nothing")

@@ -6,7 +6,7 @@ from dashboard import charts, escaping
 from dashboard.views import data
 from dashboard.views import verdict as words
 from dashboard.widgets import actions as started
-from dashboard.widgets import addressed, chart, page, question
+from dashboard.widgets import addressed, chart, page, question, selection
 from dashboard.widgets.deciding import frozen, limits, verdict
 from dashboard.widgets.scoreboard import under_way
 from dashboard.widgets.selection import URL
@@ -74,7 +74,9 @@ def choice() -> None:
     else:
         st.caption("No model has both a score and that figure: nothing to draw.")
     st.dataframe(limits.table(decided, out), hide_index=True, placeholder="–", alt="Candidates")
-    with st.expander("Why, step by step, and what would change it", icon=":material/format_list_numbered:"):
+    with st.expander(
+        "Why, step by step, and what would change it", icon=":material/format_list_numbered:", **selection.opened("why")
+    ):
         for sentence in (*decided.facts, *decided.reasons, *(one.sentence for one in decided.would_change[:12])):
             st.markdown("- " + escaping.label(sentence, 1000))
 

@@ -4,7 +4,7 @@ import streamlit as st
 
 from dashboard import charts, escaping
 from dashboard.views import data, tables
-from dashboard.widgets import chart, page, selection
+from dashboard.widgets import addressed, chart, page, selection
 from dashboard.widgets.selection import URL
 
 st.title("Latency")
@@ -16,14 +16,10 @@ measured = sorted(
     {one.machine_id for one in evaluations}, key=lambda id: (-sum(e.machine_id == id for e in evaluations), id)
 )
 left, right = st.columns(2)
-machine = left.selectbox(
-    "Machine",
-    measured,
-    format_func=lambda id: machines.get(id, id),
-    key="machine",
-    bind=URL,
+machine = addressed.one(
+    left, "Machine", {id: machines.get(id, id) for id in measured}, "timed-on", at="machine",
     help="Times measured on different machines are never drawn on one axis.",
-)
+)  # fmt: skip
 here = [one for one in evaluations if one.machine_id == machine]
 known = data.models_by_id()
 with right:
@@ -31,7 +27,7 @@ with right:
         "Format", sorted({known[one.model_id].form for one in here}), key="form", bind=URL, placeholder="All"
     )
 candidates = [known[id] for id in dict.fromkeys(one.model_id for one in here) if not forms or known[id].form in forms]
-chosen = {model.id for model in selection.models(candidates)} if candidates else set()
+chosen = {model.id for model in selection.models(candidates, "timed")} if candidates else set()
 requests = data.latency_requests([one for one in here if one.model_id in chosen])
 if requests.empty:
     page.empty("These models have no timed requests on this machine.", "bakeoff latency")
@@ -49,7 +45,7 @@ present = {title: name for title, name in QUANTITIES.items() if name in requests
 def view() -> None:
     """What is drawn; another quantity or prompt redraws this alone."""
     left, right = st.columns(2)
-    title = left.selectbox("Show", list(present), key="show", bind=URL)
+    title = addressed.one(left, "Show", {title: title for title in present}, "quantity", at="show")
     items = list(dict.fromkeys(requests["item"]))
     prompts = right.multiselect("Prompt", items, key="prompt", bind=URL, placeholder="All")
     rows = requests[requests["item"].isin(prompts)] if prompts else requests

@@ -15,29 +15,34 @@ from dashboard import escaping
 
 
 def one(
-    place: Any, label: str, options: Mapping[str, str], key: str, *, meant: Callable[[str], str] = str, **more: Any
-) -> str:
+    place: Any, label: str, options: Mapping[str, str], key: str, *, at: str = "",
+    meant: Callable[[str], str] = str, **more: Any
+) -> str:  # fmt: skip
     """A choice of one. options: what is shown, by id; the first is the default. meant: an older link's word as an id.
 
-    `place` is where it is drawn, e.g. a column. Raises: ValueError without options.
+    `place` is where it is drawn, e.g. a column. key: on another page only where that has the same options; at: what
+    the address calls it, the key unless told. Raises: ValueError without options.
     """
     if not options:
         raise ValueError(f"{label}: nothing to choose from")
-    _seeded(key, options, meant, several=False)
+    _seeded(key, at or key, options, meant, several=False)
     chosen = place.selectbox(
         label, list(options), format_func=_shown(options), key=key, persist_state="session", **more
     )
-    _write(key, [] if chosen == next(iter(options)) else [chosen])
+    _write(at or key, [] if chosen == next(iter(options)) else [chosen])
     return str(chosen)
 
 
 def several(
-    place: Any, label: str, options: Mapping[str, str], key: str, *, meant: Callable[[str], str] = str, **more: Any
-) -> list[str]:
-    """A choice of any number, by id; none is the default."""
-    _seeded(key, options, meant, several=True)
-    chosen = place.multiselect(label, list(options), format_func=_shown(options), key=key, **more)
-    _write(key, chosen)
+    place: Any, label: str, options: Mapping[str, str], key: str, *, at: str = "",
+    meant: Callable[[str], str] = str, **more: Any
+) -> list[str]:  # fmt: skip
+    """A choice of any number, by id; none is the default. The rest as for `one`."""
+    _seeded(key, at or key, options, meant, several=True)
+    chosen = place.multiselect(
+        label, list(options), format_func=_shown(options), key=key, persist_state="session", **more
+    )
+    _write(at or key, chosen)
     return [str(one) for one in chosen]
 
 
@@ -45,10 +50,10 @@ def _shown(options: Mapping[str, str]) -> Callable[[str], str]:
     return lambda id_: options.get(id_, id_)
 
 
-def _seeded(key: str, options: Mapping[str, str], meant: Callable[[str], str], *, several: bool) -> None:
-    """Let the address say what is chosen when a page is first drawn; say which of its words mean nothing here."""
-    state = st.session_state
-    if key in state:
+def _seeded(key: str, at: str, options: Mapping[str, str], meant: Callable[[str], str], *, several: bool) -> None:
+    """Let the address say what is chosen where a link led here; say which of its words mean nothing here."""
+    state, words = st.session_state, st.query_params.get_all(at)
+    if key in state and (not words or words == state.get(f"said-{at}")):
         present = state[key] if several else [state[key]]
         left = [one for one in present if one in options]
         if left != list(present):
@@ -57,17 +62,18 @@ def _seeded(key: str, options: Mapping[str, str], meant: Callable[[str], str], *
     by_name = {name: id_ for id_, name in options.items()}
     found: list[str] = []
     unknown: list[str] = []
-    for word in st.query_params.get_all(key):
+    for word in words:
         id_ = next((one for one in (word, by_name.get(word), meant(word)) if one in options), None)
         (unknown if id_ is None else found).append(word if id_ is None else id_)
-    if found:
-        state[key] = found if several else found[0]
+    if found or key in state:
+        state[key] = found if several else [*found, next(iter(options))][0]
     if unknown:
         said = ", ".join(escaping.label(word, 60) for word in unknown[:5])
         st.warning(f"The link names {said}, which is not here: it is left out.", icon=":material/link_off:")
 
 
 def _write(key: str, chosen: list[str]) -> None:
+    st.session_state[f"said-{key}"] = chosen
     if st.query_params.get_all(key) != chosen:
         if chosen:
             st.query_params[key] = chosen
@@ -76,10 +82,13 @@ def _write(key: str, chosen: list[str]) -> None:
 
 
 def kept(key: str) -> str:
-    """What the address keeps for a key that no widget has; empty without it."""
-    return str(st.query_params.get(key) or "")
+    """What the address keeps for a key that no widget has; empty without it. A page that one comes back to knows it."""
+    said = str(st.query_params.get(key) or st.session_state.get(f"kept-{key}") or "")
+    keep(key, said)
+    return said
 
 
 def keep(key: str, value: str) -> None:
     """Have the address keep a value; an empty one is no longer kept."""
+    st.session_state[f"kept-{key}"] = value
     _write(key, [value] if value else [])

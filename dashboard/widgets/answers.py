@@ -12,6 +12,7 @@ import streamlit as st
 from dashboard import escaping, palette
 from dashboard.chat import prose
 from dashboard.views import data
+from dashboard.widgets.selection import URL, opened
 
 SIDES = 9
 """Answers side by side: of more models the reader says whose."""
@@ -65,17 +66,17 @@ def side_by_side(found: Mapping[str, Mapping[str, object]]) -> None:
     """Answers of several models to one prompt, two or three in a row, and the difference of two."""
     every = names = list(found)
     if len(every) > SIDES:
-        names = st.multiselect("Answers of", every, every[:SIDES], key="sides", max_selections=SIDES)
+        names = st.multiselect("Answers of", every, every[:SIDES], key="sides", bind=URL, max_selections=SIDES)
     across = 2 if len(names) in (2, 4) else 3
     for start in range(0, len(names), across):
         for column, name in zip(st.columns(across), names[start : start + across], strict=False):
             with column:
                 answer(name, found[name])
     if len(every) > 1:
-        with st.expander("Difference between two answers", icon=":material/difference:"):
+        with st.expander("Difference between two answers", icon=":material/difference:", **opened("differ")):
             left, right = st.columns(2)
-            a = left.selectbox("From", every, key="diff-a")
-            b = right.selectbox("To", every, index=1, key="diff-b")
+            a = left.selectbox("From", every, key="diff-a", bind=URL)
+            b = right.selectbox("To", every, index=1, key="diff-b", bind=URL)
             difference(
                 str(found[a].get("code") or found[a].get("answer") or ""),
                 str(found[b].get("code") or found[b].get("answer") or ""),

@@ -9,6 +9,7 @@ from dashboard.jobs import jobs
 from dashboard.jobs.jobs import Job
 from dashboard.views import kept
 from dashboard.widgets import page
+from dashboard.widgets.selection import opened
 
 LOG_LINES, ENDED_LINES = 16, 150
 """The end of the log that is shown while a job runs, and afterwards: no box to scroll in, the newest line is last."""
@@ -40,7 +41,8 @@ def _jobs(kind: str, was_live: bool, lines: int) -> None:
 
 def one(job: Job, *, expanded: bool, lines: int = LOG_LINES) -> None:
     """A job, in a fragment: what it says last, and what can be done about it."""
-    with st.expander(escaping.label(f"{job.title}: {job.words()}"), expanded=expanded):
+    title = escaping.label(f"{job.title}: {job.words()}")
+    with st.expander(title, expanded=expanded, **opened(f"log-{job.name}")):
         log, lines = job.log().rstrip("\n").split("\n"), lines if job.running else ENDED_LINES
         if len(log) > lines:
             st.caption(f"The last {lines} lines")

@@ -13,8 +13,8 @@ from dashboard import escaping
 from dashboard.chat.client import Answer, Sampling, Snapshot
 from dashboard.chat.conversation import MOST_PANES, Conversation, Pane, Turn, figures, votes
 from dashboard.views import data
-from dashboard.widgets import answers, login, page
-from dashboard.widgets.selection import URL, present_names
+from dashboard.widgets import answers, drafts, login, page
+from dashboard.widgets.selection import URL, opened, present_names
 from results.records import Winner
 
 LOOK_SECONDS = 0.3
@@ -46,7 +46,7 @@ def chosen(names: Sequence[str], seats: Sequence[str], base: str | None) -> list
         "Panes", range(1, MOST_PANES + 1), default=min(len(seats), MOST_PANES), required=True, key="panes", bind=URL
     )
     with top[1].popover("Sampling", icon=":material/tune:", width="stretch"):
-        shared = st.toggle("Same in every pane", value=True, key="shared")
+        shared = st.toggle("Same in every pane", value=True, key="shared", bind=URL)
         common = sampling("all", expanded=True) if shared else None
     if base is not None:
         top[2].button(
@@ -78,20 +78,23 @@ def _sit(count: int, model: str) -> None:
     st.session_state[f"model{count}"] = model
 
 
-def sampling(which: str, *, expanded: bool) -> Sampling:
-    """The sliders of Study B's page: temperature 0 to 1.5, 32 to 512 new tokens."""
-    with st.container() if expanded else st.expander("Sampling"):
-        temperature = st.slider("Temperature", 0.0, 1.5, 0.0, 0.05, key=f"temperature-{which}")
-        most = st.slider("Max tokens", 32, 512, 256, 16, key=f"tokens-{which}")
-        top_p = st.slider("Top p", 0.05, 1.0, 1.0, 0.05, key=f"top-p-{which}")
-        seed = st.number_input("Seed", 0, 2**31 - 1, None, key=f"seed-{which}", placeholder="any")
+def sampling(which: str, *, expanded: bool, warm: float = 0.0) -> Sampling:
+    """The sliders of Study B's page: temperature 0 to 1.5, 32 to 512 new tokens. warm: the temperature unless told."""
+    with st.container() if expanded else st.expander("Sampling", **opened(f"sampling-{which}")):
+        temperature = st.slider("Temperature", 0.0, 1.5, warm, 0.05, key=f"temperature-{which}", bind=URL)
+        most = st.slider("Max tokens", 32, 512, 256, 16, key=f"tokens-{which}", bind=URL)
+        top_p = st.slider("Top p", 0.05, 1.0, 1.0, 0.05, key=f"top-p-{which}", bind=URL)
+        seed = st.number_input("Seed", 0, 2**31 - 1, None, key=f"seed-{which}", placeholder="any", bind=URL)
     return Sampling(temperature, most, top_p, seed)
 
 
 def system_prompt() -> str:
     """The system prompt of all panes."""
-    with st.expander("System prompt", icon=":material/psychology:"):
-        return st.text_area("System prompt", key="system", label_visibility="collapsed", max_chars=10_000) or ""
+    with st.expander("System prompt", icon=":material/psychology:", **opened("instructions")):
+        typed = drafts.field(
+            st.text_area, "System prompt", "", key="system", label_visibility="collapsed", max_chars=10_000
+        )
+        return str(typed or "")
 
 
 def turn(talk: Conversation, position: int, one: Turn, chosen_panes: Sequence[Pane]) -> list[Writing]:
@@ -194,12 +197,12 @@ def _body(shot: Snapshot) -> None:
 
 
 def _difference(position: int, one: Turn) -> None:
-    with st.expander("Difference between two answers", icon=":material/difference:"):
+    with st.expander("Difference between two answers", icon=":material/difference:", **opened(f"differ-{position}")):
         numbers = sorted(one.answers)
         labels = {f"{number + 1}: {one.answers[number].model}": number for number in numbers}
         left, right = st.columns(2)
-        a = left.selectbox("From", list(labels), key=f"from-{position}")
-        b = right.selectbox("To", list(labels), index=1, key=f"to-{position}")
+        a = left.selectbox("From", list(labels), key=f"from-{position}", bind=URL)
+        b = right.selectbox("To", list(labels), index=1, key=f"to-{position}", bind=URL)
         answers.difference(one.answers[labels[a]].snapshot().text, one.answers[labels[b]].snapshot().text)
 
 

@@ -22,8 +22,9 @@ def runs() -> list[RunSummary]:
     if not every:
         page.empty("No runs yet. Train something, or bring runs from elsewhere.", "bakeoff demo\nbakeoff import FOLDER")
     names = data.run_names()
-    active = any(st.query_params.get(key) for key in FILTERS)  # seen, and what a link names in vain with them
-    with st.expander("Filter and choose", icon=":material/filter_alt:", expanded=active):
+    told = any(st.query_params.get(key) or st.session_state.get(key) for key in FILTERS)
+    # seen, and what a link names in vain with them
+    with st.expander("Filter and choose", icon=":material/filter_alt:", expanded=told, **opened("filters")):
         columns = st.columns(4)
         passing = _narrowed(every, columns)
         by_id = {row.run.id: row for row in passing}
@@ -56,6 +57,11 @@ def _narrowed(every: Sequence[RunSummary], columns: Sequence[Any]) -> list[RunSu
     ]
 
 
+def opened(key: str) -> dict[str, Any]:
+    """What an expander is given so that the address says whether it is open."""
+    return {"key": key, "bind": URL, "on_change": "rerun"}
+
+
 def listed(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
     """Those of models that are not archived; where there are others, a switch shows these too."""
     present = {model.id for model in data.models()}
@@ -65,15 +71,15 @@ def listed(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
     return found
 
 
-def models(candidates: Sequence[Model], label: str = "Models", key: str = "model") -> list[Model]:
-    """Some of the candidates, the formats that ship first; none named means all."""
+def models(candidates: Sequence[Model], key: str) -> list[Model]:
+    """Some of the candidates, the formats that ship first; none named means all. key: on no other page."""
     by_id = {model.id: model for model in data.shipping_first(candidates)}
 
     def meant(word: str) -> str:
         return data.model_ids().get(data.present_name(word), word)
 
     names = {id_: model.name for id_, model in by_id.items()}
-    chosen = addressed.several(st, label, names, key, meant=meant, placeholder=f"All {len(by_id)}")
+    chosen = addressed.several(st, "Models", names, key, at="model", meant=meant, placeholder=f"All {len(by_id)}")
     return [by_id[id_] for id_ in chosen] or list(by_id.values())
 
 

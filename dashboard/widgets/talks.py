@@ -8,7 +8,8 @@ from dashboard import escaping
 from dashboard.chat.conversation import Conversation
 from dashboard.chat.shelf import FOLDER, Shelf, Title
 from dashboard.views import kept
-from dashboard.widgets import login, page
+from dashboard.widgets import drafts, login, page
+from dashboard.widgets.selection import URL
 
 LISTED = 12
 """Conversations in the list; the others are found by more clicks."""
@@ -30,7 +31,7 @@ def present() -> Conversation:
             del st.query_params["chat"]
         else:
             talk = found
-            st.session_state["system"] = talk.system
+            drafts.put("system", talk.system)
     if talk is None:
         talk = shelf().new(login.person())
     st.session_state["conversation"] = talk
@@ -44,7 +45,7 @@ def listing(talk: Conversation) -> None:
     with st.sidebar, st.container(key="talks"):
         st.button("New conversation", icon=":material/add_comment:", on_click=_new, width="stretch")
         found = shelf().titles(login.person())
-        every = len(found) <= LISTED or st.toggle(f"All {len(found)} conversations", key="talks-all")
+        every = len(found) <= LISTED or st.toggle(f"All {len(found)} conversations", key="talks-all", bind=URL)
         for one in found if every else found[:LISTED]:
             st.button(
                 escaping.label(one.title, 60) or "…",
@@ -70,8 +71,8 @@ def about(talk: Conversation) -> None:
 
 
 def _new() -> None:
-    for key in ("conversation", "system"):
-        st.session_state.pop(key, None)
+    st.session_state.pop("conversation", None)
+    drafts.put("system", "")
     st.query_params.pop("chat", None)
 
 
@@ -79,7 +80,8 @@ def _open(one: Title) -> None:
     talk = shelf().find(one.id, login.person())
     if talk is None:  # deleted meanwhile, in another tab
         return
-    st.session_state["conversation"], st.session_state["system"] = talk, talk.system
+    st.session_state["conversation"] = talk
+    drafts.put("system", talk.system)
     st.query_params["chat"] = talk.id
     if talk.models:
         st.session_state["panes"] = len(talk.models)

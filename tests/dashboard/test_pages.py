@@ -116,11 +116,11 @@ def test_models_of_archived_runs_are_on_no_page_until_they_are_asked_for(
         gone = next(one for one in store.models.list() if one.name == "demo-rank8")
         assert gone.run_id
         store.runs.edit(gone.run_id, archived=True)
-    for name in ("scores", "latency"):
+    for name, key in (("scores", "model"), ("latency", "timed")):
         page = shown(name, small.path, monkeypatch)
-        assert gone.name not in page.multiselect(key="model").options
+        assert gone.name not in page.multiselect(key=key).options
         page = next(one for one in page.toggle if one.key == "archived").set_value(True).run()
-        assert gone.name in page.multiselect(key="model").options
+        assert gone.name in page.multiselect(key=key).options
     for name in ("home", "arena", "decide", "studies", "chat", "prompt_sets", "add_models"):
         page = shown(name, small.path, monkeypatch)
         assert not page.exception
@@ -136,8 +136,8 @@ def test_pages_list_the_format_that_ships_of_each_fine_tune_first(
     with small.store() as store:
         for smaller in ("demo-rank16-q4_0", "demo-rank8"):  # one fine-tune in three formats
             store.models.add(dataclasses.replace(store.models.find(smaller), fine_tune="demo-rank16"))
-    for name in ("scores", "latency"):
-        options = shown(name, small.path, monkeypatch).multiselect(key="model").options
+    for name, key in (("scores", "model"), ("latency", "timed")):
+        options = shown(name, small.path, monkeypatch).multiselect(key=key).options
         assert set(options[-2:]) == {"demo-rank8", "demo-rank16"}, "what does not ship comes last"
     page = shown("arena", small.path, monkeypatch)
     models = next(one for one in page.multiselect if one.label == "Models")
@@ -215,7 +215,7 @@ def test_only_what_differs_is_listed(workspaces: dict[str, Path], monkeypatch: p
 @pytest.mark.slow
 def test_machines_are_never_mixed(workspaces: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     page = shown("latency", workspaces["small"], monkeypatch)
-    machine = next(box for box in page.selectbox if box.key == "machine")
+    machine = next(box for box in page.selectbox if box.key == "timed-on")
     assert len(machine.options) == 2
     here = next(frame.value for frame in page.dataframe if "p90" in frame.value)
     assert len(here) == 4

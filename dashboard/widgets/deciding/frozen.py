@@ -10,8 +10,9 @@ import streamlit as st
 from dashboard import charts, escaping
 from dashboard.palette import Style
 from dashboard.views import data, record
-from dashboard.widgets import page
+from dashboard.widgets import drafts, page
 from dashboard.widgets.deciding import limits
+from dashboard.widgets.selection import opened
 from results import Decision, decision_markdown
 from results.errors import BakeoffError
 
@@ -19,7 +20,7 @@ from results.errors import BakeoffError
 def actions(decision: Decision) -> None:
     """Buttons to freeze a decision, to take it along, and to link to it."""
     with st.popover("Freeze", icon=":material/ac_unit:", disabled=decision.chosen is None):
-        name = st.text_input("Name to freeze it under", key="freeze-name", max_chars=80)
+        name = drafts.field(st.text_input, "Name to freeze it under", "", key="freeze-name", max_chars=80)
         if st.button("Freeze it", key="freeze", icon=":material/ac_unit:"):
             try:
                 st.toast(f"Kept as {escaping.label(data.freeze(decision, name).id)}")
@@ -66,9 +67,10 @@ def records() -> None:
         if check is None:
             st.warning(escaping.label(f"{kept.id}: its model is no longer in the store."), icon=":material/warning:")
             continue
-        with st.expander(
-            escaping.label(f"{kept.id}: {check.shipped} " + ("still holds" if check.holds else "should be looked at"))
-        ):
+        title = escaping.label(
+            f"{kept.id}: {check.shipped} " + ("still holds" if check.holds else "should be looked at")
+        )
+        with st.expander(title, **opened(f"frozen-{kept.id}")):
             st.caption(escaping.label(record.signed(kept), 500))
             changed = ", ".join(check.changed) or "nothing"
             st.markdown(f"Changed since: {escaping.label(changed, 500)}.")

@@ -11,6 +11,7 @@ from dashboard.jobs import commands
 from dashboard.views import curves, data, dossier, durations, scoreboard
 from dashboard.views.scoreboard import Row
 from dashboard.widgets import actions, chart, page
+from dashboard.widgets.selection import URL
 from results.errors import BakeoffError
 from results.records import Model
 
@@ -25,7 +26,7 @@ def show(row: Row, baseline: Sequence[Model]) -> None:
         st.header(escaping.label(row.name, 80))
         part = st.segmented_control(
             "Part", PARTS, default=PARTS[0], required=True, key="part", label_visibility="collapsed",
-            persist_state="page",
+            bind=URL,
         )  # fmt: skip
         if part == "About":
             _about(row, formats, baseline)
@@ -99,7 +100,7 @@ def _settings(formats: Sequence[Model], baseline: Sequence[Model]) -> None:
     differing = found[found["Differs"]] if "Differs" in found else found
     if "Differs" in found:
         st.caption(f"{len(differing)} of {len(found)} settings differ from the baseline's.")
-        if not st.toggle("All settings", key="all-settings"):
+        if not st.toggle("All settings", key="all-settings", bind=URL):
             found = differing
     st.dataframe(found, hide_index=True, placeholder="–", alt="Settings")
 

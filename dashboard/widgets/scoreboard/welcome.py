@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard.jobs import commands
-from dashboard.widgets import actions, page
+from dashboard.widgets import actions, drafts, page
 
 
 def steps() -> None:
@@ -31,8 +31,8 @@ def steps() -> None:
 def bring() -> None:
     """The button that takes in others' runs and results."""
     with st.popover("Import", icon=":material/download:"):
-        path = st.text_input(
-            "File or folder on this machine", key="import-path", placeholder="outputs/my-run",
+        path = drafts.field(
+            st.text_input, "File or folder on this machine", "", key="import-path", placeholder="outputs/my-run",
             help="Runs of transformers, TensorBoard, MLflow or Weights & Biases; HumanEval samples, lm-eval results. "
             "The format is detected; importing again changes nothing.",
         ).strip()  # fmt: skip

@@ -12,6 +12,7 @@ from dashboard import escaping
 from dashboard.views import data
 from dashboard.views.scoring import contests, scores
 from dashboard.widgets import addressed, answers
+from dashboard.widgets.selection import opened
 from results import Contest
 from results.records import Model
 
@@ -71,7 +72,9 @@ def by_tag(found: Contest, both: tuple[Model, Model]) -> None:
     tagged = contests.tags(both[0].id, both[1].id, found.benchmark)
     if not tagged:
         return
-    with st.expander(f"By tag ({len(tagged)}, p-values adjusted over all of them)", icon=":material/sell:"):
+    with st.expander(
+        f"By tag ({len(tagged)}, p-values adjusted over all of them)", icon=":material/sell:", **opened("tags")
+    ):
         st.dataframe(
             pd.DataFrame(
                 [
