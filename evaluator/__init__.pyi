@@ -43,10 +43,13 @@ from .humaneval.scoring import (
 from .latency.evaluate import LatencySettings as LatencySettings, evaluate_latency as evaluate_latency
 from .question_sets.lm_eval_tasks.documents import (
     Documents as Documents,
-    documents as documents,
+    document_texts as document_texts,
     request_shown as request_shown,
 )
-from .question_sets.lm_eval_tasks.evaluate import evaluate_tasks as evaluate_tasks
+from .question_sets.lm_eval_tasks.evaluate import (
+    asked_documents as asked_documents,
+    evaluate_tasks as evaluate_tasks,
+)
 from .question_sets.lm_eval_tasks.finding import Tasks as Tasks, named_tasks as named_tasks
 from .question_sets.lm_eval_tasks.installed import is_lm_eval as is_lm_eval
 from .question_sets.lm_eval_tasks.settings import (

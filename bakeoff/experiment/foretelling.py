@@ -16,6 +16,7 @@ from pydantic import ValidationError
 import evaluator
 import trainer
 from bakeoff.experiment.elsewhere import Standing
+from bakeoff.experiment.lm_eval_tests import TaskTest
 from bakeoff.experiment.own_tests import OwnTest, latency_settings
 from engines import Place, Sizes, llamacpp_gpus, places, this_device
 from evaluator import Batch, Where
@@ -66,7 +67,7 @@ def foretold(
     plan: Plan,
     named: Sequence[Place] | None = None,
     others: Others = NOBODY,
-    tests: Sequence[OwnTest] = (),
+    tests: Sequence[OwnTest | TaskTest] = (),
 ) -> tuple[Whole, ...]:
     """The time at every place that the plan names; none where a base's shape or rows cannot be had here.
 
@@ -95,7 +96,11 @@ def _training(group: Group, place: str) -> float:
 
 
 def _parts(
-    wanted: Evaluate, asked: Sequence[tuple[Batch, bool]], tokens: float, where: Where, tests: Sequence[OwnTest]
+    wanted: Evaluate,
+    asked: Sequence[tuple[Batch, bool]],
+    tokens: float,
+    where: Where,
+    tests: Sequence[OwnTest | TaskTest],
 ) -> list[Part]:
     """Exports and measurements of batches, each with whether it is there and measured whatever forms are asked for.
 
@@ -112,8 +117,7 @@ def _parts(
                 found.append(Part(name, batch.form, _measuring(name, batch, own, tokens, where)))
         for test in tests:
             if there or batch.form in test.forms or batch.form in UNTOUCHED:
-                size = sum(len(item.text) for item in test.questions.items) / max(1, len(test.questions.items))
-                seconds = evaluator.questions_of(batch, test.answers, size, test.settings, where)
+                seconds = evaluator.questions_of(batch, test.answers, test.characters, test.foretold, where)
                 found.append(Part("tests", batch.form, seconds))
     return [part for part in found if part.seconds]
 

@@ -1,15 +1,19 @@
-"""The tests of one's own that an experiment file names under `evaluate.tests`: files of questions, and held-out rows.
+"""The tests that an experiment file names under `evaluate.tests`: files of questions, published tests, held-out rows.
 
-evaluate: {tests: [mine.csv, {from: validation, check: exact}]}
+evaluate: {tests: [mine.csv, boolq, "lm-eval:gsm8k", {from: validation, check: exact}]}
+
+Not here: what a task of lm-eval is (`bakeoff.experiment.lm_eval_tests`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from results import BakeoffError, Form, Progress, Report, Store, Workspace
+from bakeoff.experiment.lm_eval_tests import TaskTest, read_task
+from results import BakeoffError, Evaluation, Form, Progress, Report, Store, Workspace
 
 if TYPE_CHECKING:
     from evaluator import QuestionSet
@@ -30,6 +34,11 @@ class OwnTest:
     """Formats that are measured by it."""
 
     @property
+    def name(self) -> str:
+        """What its evaluations are stored under."""
+        return self.questions.name
+
+    @property
     def answers(self) -> int:
         """Answers that a model gives."""
         tasks, total = self.settings.get("tasks"), len(self.questions.items)
@@ -37,12 +46,34 @@ class OwnTest:
         return count * int(self.settings.get("samples") or 1)
 
     @property
-    def words(self) -> str:
-        """What `bakeoff plan` says of it."""
-        return self.told(False)
+    def characters(self) -> float:
+        """A question's length on average."""
+        return sum(len(item.text) for item in self.questions.items) / max(1, len(self.questions.items))
+
+    @property
+    def foretold(self) -> Mapping[str, Any]:
+        """The settings that its time depends on, as `evaluator.questions_of` knows them."""
+        return self.settings
+
+    @property
+    def texts(self) -> Mapping[str, str]:
+        """Item → question and right answer."""
+        return {item.id: f"{item.text}\n{item.right}" for item in self.questions.items}
+
+    def whole(self, common: Mapping[str, Any]) -> Callable[..., list[Evaluation]]:
+        """What measures models by it. common: store, workspace and progress."""
+        import evaluator
+
+        return partial(evaluator.evaluate_questions, questions=self.questions, settings=self.settings, **common)
+
+    def race(self, store: Store) -> Callable[[], Any]:
+        """What makes it a race."""
+        import evaluator
+
+        return partial(evaluator.question_test, self.questions, store, self.settings)
 
     def told(self, until_decided: bool) -> str:
-        """The same; of a race it is the most that it can come to."""
+        """What `bakeoff plan` says of it; of a race it is the most that it can come to."""
         checks = ", ".join(f"{words} of {count}" for words, count in self.questions.checks.items())
         answers = f"{self.answers} answers a model" if self.answers != 1 else "1 answer a model"
         answers = f"at most {answers}" if until_decided else answers
@@ -50,7 +81,7 @@ class OwnTest:
 
 
 def check_tests(wanted: Evaluate, rows: bool) -> None:
-    """Refuse what could only be found out after training: files that are none, settings that are none, a name twice.
+    """Refuse what could only be found out after training: files or tasks that are none, settings, a name twice.
 
     rows: whether there are any to hold out. Raises: BakeoffError.
     """
@@ -61,6 +92,8 @@ def check_tests(wanted: Evaluate, rows: bool) -> None:
                 raise BakeoffError("evaluate.tests: from validation needs rows, and the file names none (data.sources)")
             _settings(test)
             name = _name_of_rows(test)
+        elif _is_task(test):
+            name = read_task(test, wanted.forms).name
         else:
             name = _read_file(test, _settings(test)).name
         if name in names:
@@ -70,7 +103,7 @@ def check_tests(wanted: Evaluate, rows: bool) -> None:
 
 def own_tests(
     experiment: Experiment, workspace: Workspace, progress: Progress | None = None, files_alone: bool = False
-) -> list[OwnTest]:
+) -> list[OwnTest | TaskTest]:
     """The tests, read. files_alone: without held-out rows, which may have to be prepared first.
 
     Raises: BakeoffError for what cannot be read.
@@ -78,8 +111,11 @@ def own_tests(
     import evaluator
     import trainer
 
-    wanted, found = experiment.evaluate, list[OwnTest]()
+    wanted, found = experiment.evaluate, list[OwnTest | TaskTest]()
     for test in wanted.tests:
+        if _is_task(test):
+            found.append(read_task(test, wanted.forms))
+            continue
         settings = _settings(test)
         if "from" not in test:
             questions = _read_file(test, settings)
@@ -128,6 +164,12 @@ def latency_words(wanted: Mapping[str, Any] | None) -> list[str]:
     return [f"latency: {each}; like your own: {', '.join(sizes)}"]
 
 
+def _is_task(test: Mapping[str, Any]) -> bool:
+    import evaluator
+
+    return evaluator.is_lm_eval(str(test.get("file", "")))
+
+
 def _settings(test: Mapping[str, Any]) -> dict[str, Any]:
     """How a test is asked, checked. Raises: BakeoffError."""
     import evaluator
@@ -156,7 +198,11 @@ def _name_of_rows(test: Mapping[str, Any]) -> str:
 
 
 def compare_with_training(
-    test: OwnTest, experiment: Experiment, store: Store, workspace: Workspace, progress: Progress | None = None
+    test: OwnTest | TaskTest,
+    experiment: Experiment,
+    store: Store,
+    workspace: Workspace,
+    progress: Progress | None = None,
 ) -> str:
     """Find the test's items in each run's training rows, and report it as contamination; a sentence, empty for none.
 
@@ -166,8 +212,7 @@ def compare_with_training(
 
     if not experiment.data.sources:
         return ""
-    texts = {item.id: f"{item.text}\n{item.right}" for item in test.questions.items}
-    name, entries = test.questions.name, dict[str, dict[str, Any]]()
+    texts, name, entries = test.texts, test.name, dict[str, dict[str, Any]]()
     for variant in trainer.variants(experiment):
         data = variant.experiment.data
         key = data.model_dump_json()

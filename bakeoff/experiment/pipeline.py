@@ -287,9 +287,8 @@ def measured(
     for test in own_tests(experiment, workspace, progress):
         if found_in_training := compare_with_training(test, experiment, store, workspace, progress):
             say(found_in_training)
-        call = partial(evaluator.evaluate_questions, questions=test.questions, settings=test.settings, **common)
-        test_of = partial(evaluator.question_test, test.questions, store, test.settings)
-        measure(test.questions.name, {"forms": test.forms}, race_or_whole(test_of, call, experiment, common, say))
+        by_test = race_or_whole(test.race(store), test.whole(common), experiment, common, say)
+        measure(test.name, {"forms": test.forms}, by_test)
     if wanted.latency is not None:
         settings = latency_settings(wanted.latency)
         measure("latency", wanted.latency, partial(evaluator.evaluate_latency, settings=settings, **common), files=True)

@@ -32,6 +32,7 @@ def plan(
     from bakeoff import progress
     from bakeoff.experiment.elsewhere import foreseen
     from bakeoff.experiment.foretelling import Others, Whole, foretold
+    from bakeoff.experiment.lm_eval_tests import TaskTest
     from bakeoff.experiment.own_tests import OwnTest, check_tests, latency_words, own_tests
     from bakeoff.experiment.pipeline import without_sandbox
     from bakeoff.fine_tuning.plan_text import models_text, plan_text
@@ -45,7 +46,7 @@ def plan(
         asked = bool(others.standing and experiment.data.sources and experiment.evaluate.heldout is not None)
         tokens = _tokens(trainer.validation_rows(experiment, place)) if asked else 0.0
     found = dataclasses.replace(found, problems=(*found.problems, *others.problems))
-    wholes, tests, timed = tuple[Whole, ...](), list[OwnTest](), list[str]()
+    wholes, tests, timed = tuple[Whole, ...](), list[OwnTest | TaskTest](), list[str]()
     try:
         check_tests(experiment.evaluate, bool(experiment.data.sources))
         tests, timed = own_tests(experiment, place), latency_words(experiment.evaluate.latency)

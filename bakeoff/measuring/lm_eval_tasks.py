@@ -42,7 +42,7 @@ def description(tasks: Tasks, settings: HarnessSettings, models: Sequence[Model]
     """The same as data. Raises: BenchmarkUnreadable, ModelUnmeasurable."""
     import evaluator
 
-    of = evaluator.documents(tasks, settings.manner)
+    of = evaluator.asked_documents(tasks, settings)
     spread = [of.chosen[len(of.chosen) * place // PROMPTS_SHOWN] for place in range(PROMPTS_SHOWN)]
     return {
         "name": tasks.benchmark,

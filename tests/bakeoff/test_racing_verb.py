@@ -77,7 +77,7 @@ def test_an_experiment_races_where_it_says_so_and_measures_one_model_whole(store
     racing = _racing(plain, margin=0.02)
     (test,) = own_tests(racing, Workspace(tmp_path))
     assert not pipeline_whole(racing).evaluate.until_decided, "all of it is no race"
-    assert test.told(True).startswith("mine: at most 2 answers a model") and "at most" not in test.words
+    assert test.told(True).startswith("mine: at most 2 answers a model") and "at most" not in test.told(False)
     questions = read_question_set(tmp_path / "mine.csv")
     said, measured = list[str](), list[str]()
 

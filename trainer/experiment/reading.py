@@ -15,6 +15,9 @@ from trainer.experiment.schema import Distribution, Experiment
 
 LOCAL_SUFFIXES = (".json", ".jsonl", ".csv", ".tsv", ".parquet", ".txt", ".yaml", ".yml", ".gguf")
 
+LM_EVAL = "lm-eval:"
+"""What a test is called by that is a task of lm-eval, or a file or folder of one's own tasks."""
+
 
 def load_experiment(path: Path | str) -> Experiment:
     """Read and check an experiment file. Relative paths in it become paths from the file's folder.
@@ -216,6 +219,11 @@ def _from_folder(experiment: Experiment, folder: Path) -> Experiment:
 
 
 def _test(said: str, folder: Path) -> str:
-    """The path of a test's file; the name of a published test, which has no ending, as it is."""
+    """The path of a test's file, also behind `lm-eval:`; the name of a published test or a task, which has no ending,
+    as it is."""
+    if said.startswith(LM_EVAL):
+        named = said.removeprefix(LM_EVAL)
+        own = "/" in named or Path(named).suffix in (".yaml", ".yml")
+        return LM_EVAL + (str((folder / Path(named).expanduser()).resolve()) if own else named)
     path = (folder / Path(said).expanduser()).resolve()
     return str(path) if Path(said).suffix or "/" in said or path.exists() else said

@@ -87,6 +87,21 @@ def documents(tasks: Tasks, manner: Manner) -> Documents:
     return replace(found, chosen=complete, digest=digest(json.loads(json.dumps(said, default=str))))
 
 
+def document_texts(of: Documents) -> dict[str, str]:
+    """Document → its question, without examples, and the answer that its task calls right."""
+    found = {}
+    for one in of.chosen:
+        task = of.tasks.tasks[one.task]
+        document = task.eval_docs[one.place]
+        with quiet():
+            target = task.doc_to_target(document)
+            choices = task.doc_to_choice(document) if getattr(task.config, "doc_to_choice", None) else ()
+            numbered = isinstance(target, int) and 0 <= target < len(choices)
+            right = choices[target] if numbered else target
+            found[one.id] = f"{task.doc_to_text(document)}\n{right}"
+    return found
+
+
 def requests_of(of: Documents) -> dict[tuple[str, int], list[Any]]:
     """(task, number) → the requests that lm-eval makes of a document, few-shot examples drawn anew from their seed."""
     found: dict[tuple[str, int], list[Any]] = {}

@@ -55,14 +55,19 @@ def evaluate_tasks(
     an engine failed is stored, and the same call goes on after it).
     """
     chosen = harness_settings(settings)
-    of = documents(tasks, chosen.manner)
+    of = asked_documents(tasks, chosen)
     if tasks.kind == "generate_until":
         return measure_by(_Generated(of, chosen), models, store, workspace, progress, anew)
-    if chosen.engine == "llamacpp":
+    return _measure(_Read(of, chosen, progress), models, store, workspace, anew)
+
+
+def asked_documents(tasks: Tasks, chosen: HarnessSettings) -> Documents:
+    """The documents with what will be asked about them. Raises: BenchmarkUnreadable, ModelUnmeasurable."""
+    if tasks.kind != "generate_until" and chosen.engine == "llamacpp":
         raise ModelUnmeasurable(
             f"{tasks.benchmark} is read from log-likelihoods, through transformers: leave engine out"
         )
-    return _measure(_Read(of, chosen, progress), models, store, workspace, anew)
+    return documents(tasks, chosen.manner)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from bakeoff.main import app
-from evaluator import BenchmarkUnreadable, HarnessSettings, ModelUnmeasurable, documents, named_tasks, request_shown
-from evaluator.question_sets.lm_eval_tasks.documents import Manner, turns_of
+from evaluator import BenchmarkUnreadable, HarnessSettings, ModelUnmeasurable, named_tasks, request_shown
+from evaluator.question_sets.lm_eval_tasks.documents import Manner, documents, turns_of
 from evaluator.question_sets.lm_eval_tasks.settings import sampling_of
 
 
