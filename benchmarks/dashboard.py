@@ -77,7 +77,7 @@ MLFLOW_SLIDER = "[role=slider]"
 MLFLOW_DRAWN = "() => document.querySelectorAll('.main-svg .trace, .main-svg path.js-line').length > 0"
 WIDGETS = {
     "decide": ("slider", "First token ≤ (p90), s"),
-    "runs": ("combobox", "Run"),
+    "runs": ("combobox", "Open a run"),
     "latency": ("combobox", "Show"),
     "humaneval": ("combobox", "Model B"),
     "studies": ("combobox", "Study"),

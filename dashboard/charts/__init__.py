@@ -2,7 +2,7 @@
 
 from dashboard.charts.latency import by_prompt, distributions, split_seconds
 from dashboard.charts.layout import CONFIG, figure
-from dashboard.charts.losses import STEPS, Axis, grouped_losses, loss_curves, published_curve
+from dashboard.charts.losses import STEPS, Axis, Panel, Together, loss_curves, loss_panels, published_curve
 from dashboard.charts.printed import printed
 from dashboard.charts.scores import effects, score_list, scores_with_intervals, task_matrix, win_matrix
 from dashboard.charts.still import CSS, still
@@ -13,13 +13,15 @@ __all__ = [
     "Axis",
     "CONFIG",
     "CSS",
+    "Panel",
     "STEPS",
+    "Together",
     "by_prompt",
     "distributions",
     "effects",
     "figure",
-    "grouped_losses",
     "loss_curves",
+    "loss_panels",
     "published_curve",
     "printed",
     "ranking",

@@ -1,7 +1,7 @@
 """A figure as a still picture: what the reader sees until Plotly, 4.7 MB of script, is loaded.
 
 Lines, points with their intervals and names, boxes; axes and legend; placed as Plotly will place them. Every point is
-round. Not covered: other traces and names along x (no picture then), hovering, zoom, shapes.
+round. Not covered: other traces, panels below each other and names along x (no picture then), hovering, zoom, shapes.
 """
 
 from __future__ import annotations
@@ -118,7 +118,8 @@ def still(figure: go.Figure) -> str:
     traces = [trace for trace in figure.data if trace.x is not None and len(trace.x)]
     across = Axis(figure.layout.xaxis, [trace.x for trace in traces])
     up = Axis(figure.layout.yaxis, [trace.y for trace in traces])
-    if across.places or any(trace.type not in ("scatter", "box") for trace in traces):
+    panels = {getattr(trace, "yaxis", None) or "y" for trace in traces}
+    if across.places or len(panels) > 1 or any(trace.type not in ("scatter", "box") for trace in traces):
         return ""
     strokes = [stroke for trace in traces for stroke in _strokes(trace, across, up)]
     if not any(np.isfinite(stroke.x + stroke.y).any() for stroke in strokes):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -52,6 +52,15 @@ def smooth(values: Floats, weight: float) -> Floats:
         else:
             smoothed.append(math.nan)
     return np.array(smoothed)
+
+
+FEWEST_SMOOTHED = 10
+"""Points that a curve needs to be smoothed: a mean of two validation points is neither of them."""
+
+
+def smoothed(values: Floats, weight: float) -> Floats:
+    """`smooth` of a curve with points enough; one of few points itself, the same array."""
+    return smooth(values, weight) if np.isfinite(values).sum() >= FEWEST_SMOOTHED else values
 
 
 def spikes(curve: Curve, threshold: float = 6.0) -> list[tuple[float, float]]:
@@ -120,6 +129,25 @@ def _spread_out(curves: tuple[Curve, ...], count: int) -> list[Curve]:
     return [curves[at] for at in order[np.linspace(0, len(order) - 1, min(count, len(order))).astype(int)]]
 
 
+TOGETHER = {"loss": "validation_loss"}
+"""What is drawn in one panel: a loss on the training rows, and the same on held-out ones."""
+
+
+def panels(metrics: Sequence[str]) -> dict[str, list[str]]:
+    """What can be drawn: the metrics of each panel, under the panel's title; the loss first."""
+    beside = {other for first, other in TOGETHER.items() if first in metrics and other in metrics}
+    found = {}
+    for metric in metrics:
+        if metric not in beside and metric not in ALONG:
+            both = [metric, TOGETHER[metric]] if TOGETHER.get(metric) in beside else [metric]
+            found[unit(metric).partition(",")[0] + (" and validation" if len(both) > 1 else "")] = both
+    return found
+
+
+ALONG = ("tokens_seen", "elapsed_seconds", "epoch")
+"""What curves are drawn along, and never against."""
+
+
 def unit(metric: str) -> str:
     """A metric's name with its unit, for an axis."""
     units = {
@@ -144,14 +172,40 @@ def remarks(curves: Sequence[Curve], names: Mapping[str, str]) -> pd.DataFrame:
     return pd.DataFrame(found, columns=["Run", "Step", "What"])
 
 
-def table(curves: Sequence[Curve], names: Mapping[str, str]) -> pd.DataFrame:
-    """What a chart draws, in rows: Run, Step, Least, Greatest."""
-    frames = [
-        pd.DataFrame(
-            {"Run": names.get(c.run_id, c.run_id), "Step": c.steps.astype(int), "Least": c.low, "Greatest": c.high}
-        )
-        for c in curves
-    ]
-    return (
-        pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["Run", "Step", "Least", "Greatest"])
-    )
+def table(
+    panels: Mapping[str, Sequence[Curve]],
+    names: Mapping[str, str],
+    axis: str,
+    place: Callable[[Curve], Floats],
+    weight: float,
+) -> pd.DataFrame:
+    """What a chart of runs draws, in rows: Run, Metric, the axis, Least, Greatest, and Smoothed where it is smoothed.
+
+    panels: the curves of each metric. weight: of the smoothing.
+    """
+    frames = []
+    for metric, curves in panels.items():
+        for one in curves:
+            frame = pd.DataFrame(
+                {"Run": names.get(one.run_id, one.run_id), "Metric": metric, "Step": one.steps.astype(int)}
+            )
+            if axis != "Step":
+                frame[axis] = place(one)
+            frame["Least"], frame["Greatest"] = one.low, one.high
+            line = smoothed(one.values, weight)
+            if line is not one.values:
+                frame["Smoothed"] = line
+            frames.append(frame)
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["Run", "Metric", "Step"])
+
+
+def groups_table(panels: Mapping[str, Sequence[Curve]], kin: Mapping[str, str]) -> pd.DataFrame:
+    """What a chart of groups draws, in rows: Group, Metric, Runs, Step, Mean, Least, Greatest."""
+    frames = []
+    for metric, curves in panels.items():
+        for name in dict.fromkeys(kin.values()):
+            members = [one for one in curves if kin.get(one.run_id) == name]
+            grid, mean, low, high = band(members)
+            found = {"Group": name, "Metric": metric, "Runs": len(members), "Step": grid}
+            frames.append(pd.DataFrame(found | {"Mean": mean, "Least": low, "Greatest": high}))
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["Group", "Metric", "Step"])

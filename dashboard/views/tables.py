@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 
 import numpy as np
@@ -10,39 +10,6 @@ import pandas as pd
 
 from results import Ratings, duration
 from results.records import RunSummary
-
-RUN_COLUMNS = (
-    "Run", "Status", "Progress", "ETA", "Best validation loss", "at step", "Last loss", "Base", "Experiment", "Seed",
-    "Tags", "Machine", "Origin", "Notes",
-)  # fmt: skip
-
-
-def runs_table(
-    rows: Sequence[RunSummary], names: Mapping[str, str], machines: Mapping[str, str], at: datetime
-) -> pd.DataFrame:
-    """One row a run; losses in nats per token; ETA as text, from the pace so far. `at`: the present time."""
-    return pd.DataFrame(
-        [
-            (
-                names.get(row.run.id, row.run.name),
-                row.run.status + (f": {row.run.reason}" if row.run.reason else ""),
-                row.steps / row.run.total_steps if row.run.total_steps else None,
-                eta(row, at) if row.run.status == "running" else "",
-                row.best_validation_loss,
-                row.best_step,
-                row.last_loss,
-                row.run.base,
-                row.run.experiment,
-                row.run.seed,
-                list(row.run.tags),
-                machines.get(row.run.machine_id or "", ""),
-                row.run.origin,
-                row.run.notes,
-            )
-            for row in rows
-        ],
-        columns=list(RUN_COLUMNS),
-    )
 
 
 def eta(row: RunSummary, at: datetime) -> str:
@@ -90,32 +57,6 @@ def settings_table(settings: Mapping[str, Mapping[str, str]], names: Mapping[str
 def swept(settings: Mapping[str, Mapping[str, str]]) -> list[str]:
     """Settings worth a chart: those with few values first, the seed last."""
     return sorted(settings, key=lambda name: (name == "seed", len(set(settings[name].values())), name))
-
-
-def effect_of(
-    setting: str, settings: Mapping[str, Mapping[str, str]], rows: Sequence[RunSummary], names: Mapping[str, str]
-) -> pd.DataFrame:
-    """Columns value, result (best validation loss), name, setting (all that differs but the seed), by value."""
-    found = pd.DataFrame(
-        [
-            (
-                settings[setting].get(row.run.id, "–"),
-                row.best_validation_loss,
-                names[row.run.id],
-                repr([values.get(row.run.id) for name, values in settings.items() if name != "seed"]),
-            )
-            for row in rows
-            if row.best_validation_loss is not None and row.run.id in settings[setting]
-        ],
-        columns=["value", "result", "name", "setting"],
-    )
-    return found.sort_values("value", key=_in_order, ignore_index=True)
-
-
-def _in_order(values: pd.Series[str]) -> pd.Series[float]:
-    """Numbers as numbers, words by the alphabet."""
-    numbers = pd.to_numeric(values, errors="coerce")
-    return numbers if numbers.notna().all() else values.rank(method="dense")
 
 
 def percentiles(requests: pd.DataFrame, quantity: str) -> pd.DataFrame:

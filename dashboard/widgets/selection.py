@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from dashboard import escaping
 from dashboard.views import data
 from dashboard.widgets import addressed, page
 from results.records import Evaluation, Model, RunSummary
@@ -23,6 +24,7 @@ def runs() -> list[RunSummary]:
         page.empty("No runs yet. Train something, or bring runs from elsewhere.", "bakeoff demo\nbakeoff import FOLDER")
     names = data.run_names()
     told = any(st.query_params.get(key) or st.session_state.get(key) for key in FILTERS)
+    said = st.container(horizontal=True, vertical_alignment="center")
     # seen, and what a link names in vain with them
     with st.expander("Filter and choose", icon=":material/filter_alt:", expanded=told, **opened("filters")):
         columns = st.columns(4)
@@ -32,7 +34,31 @@ def runs() -> list[RunSummary]:
             st, "Runs", {id_: names[id_] for id_ in by_id}, "run", placeholder=f"All {len(by_id)}",
             help="Leave empty for all runs that pass the filters.",
         )  # fmt: skip
-    return [by_id[id_] for id_ in chosen] or passing
+    found = [by_id[id_] for id_ in chosen] or passing
+    if words := _active(len(chosen)):
+        said.caption(f":material/filter_alt: {len(found):,} of {len(every):,} runs: {words}")
+        said.button("Show all runs", icon=":material/filter_alt_off:", type="tertiary", on_click=_clear)
+    if not found:
+        st.info("No run passes these filters.", icon=":material/inbox:")
+        st.stop()
+    return found
+
+
+def _active(chosen: int) -> str:
+    """The filters that narrow the list, in words; empty without any."""
+    state = st.session_state
+    told = [
+        f"{key} {escaping.label(' or '.join(map(str, state[key])), 120)}"
+        for key in ("experiment", "base", "tag", "status")
+        if state.get(key)
+    ]
+    told += [f"{chosen} chosen by name"] if chosen else []
+    return " · ".join(told + (["the archived too"] if state.get("archived") else []))
+
+
+def _clear() -> None:
+    for key in FILTERS:
+        st.session_state[key] = False if key == "archived" else []
 
 
 def _narrowed(every: Sequence[RunSummary], columns: Sequence[Any]) -> list[RunSummary]:

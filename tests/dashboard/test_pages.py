@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pytest
 import streamlit as st
-import yaml
 from streamlit.testing.v1 import AppTest
 
-import trainer
 from dashboard import app_pages
 from results import Workspace
 from tests.dashboard.answers import AnswerServer
@@ -181,7 +179,10 @@ def test_answers_without_verdicts_are_no_score(workspaces: dict[str, Path], monk
 
 @pytest.mark.slow
 def test_names_tags_and_archive_are_kept(small: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    page = shown("runs", small.path, monkeypatch)
+    monkeypatch.setenv("BAKEOFF_WORKSPACE", str(small.path))
+    page = AppTest.from_file(str(PAGES / "runs.py"), default_timeout=300)
+    page.query_params["opened-run"], page.query_params["run-part"] = "demo-rank8-seed1", "Name, tags, archive"
+    page = page.run()
     fields = {field.label: field for field in page.text_input}
     fields["Name"].set_value("renamed")
     fields["Tags"].set_value("kept, best")
@@ -193,23 +194,29 @@ def test_names_tags_and_archive_are_kept(small: Workspace, monkeypatch: pytest.M
     assert found[0].archived
 
 
-@pytest.mark.parametrize("clean", [True, False])
-def test_rows_that_hold_benchmark_tasks_are_removed_where_the_form_says_so(
-    clean: bool, workspaces: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.slow
+def test_runs_show_the_settings_that_differ_their_scores_and_what_they_gain_on_a_baseline(
+    workspaces: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    page = shown("new_run", workspaces["empty"], monkeypatch)
-    (toggle,) = [one for one in page.toggle if one.label.startswith("Remove training rows")]
-    page = toggle.set_value(clean).run()
-    written = trainer.Experiment.model_validate(yaml.safe_load(page.code[0].value))
-    assert "humaneval" in written.data.decontaminate
-    assert written.data.remove_contaminated is clean
+    page = shown("runs", workspaces["small"], monkeypatch)
+    table = page.dataframe[0].value
+    assert list(table["lora.rank"]) == ["8", "16", "16"] and "training.learning_rate" not in table
+    assert table["HumanEval, %"].notna().any() and "Against baseline" not in table
+    page = AppTest.from_file(str(PAGES / "runs.py"), default_timeout=300)
+    page.query_params["baseline-run"] = "demo-rank16-seed1"
+    table = page.run().dataframe[0].value.set_index("Run")
+    assert table["Against baseline"]["demo-rank16-seed1"] == 0 and table["Against baseline"].notna().all()
 
 
 @pytest.mark.slow
-def test_only_what_differs_is_listed(workspaces: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    page = shown("runs", workspaces["small"], monkeypatch)
-    differing = next(frame.value for frame in page.dataframe if "Setting" in frame.value)
-    assert set(differing["Setting"]) == {"lora.rank", "seed"}
+def test_filters_are_seen_and_cleared(workspaces: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BAKEOFF_WORKSPACE", str(workspaces["small"]))
+    page = AppTest.from_file(str(PAGES / "runs.py"), default_timeout=300)
+    page.query_params["run"] = "demo-rank8-seed1"
+    page = page.run()
+    assert any("1 of 3 runs: 1 chosen by name" in one.value for one in page.caption)
+    page = next(one for one in page.button if one.label == "Show all runs").click().run()
+    assert len(page.dataframe[0].value) == 3 and not any("of 3 runs" in one.value for one in page.caption)
 
 
 @pytest.mark.slow

@@ -63,7 +63,7 @@ def test_a_diverged_run_is_marked() -> None:
 def test_a_crowd_is_two_kinds_of_line_and_keeps_its_edges() -> None:
     many = [curve(np.full(10, float(n)), f"run{n}") for n in range(100)]
     figure = charts.loss_curves(many, {}, {}, metric="loss")
-    assert len(figure.data) == 4
+    assert len(figure.data) == 3
     assert np.nanmax(figure.data[-1].y) == 99.0
     assert np.nanmin(figure.data[-2].y) == 0.0
 
@@ -114,3 +114,55 @@ def test_a_crowd_goes_along_tokens_though_some_recorded_none() -> None:
     low, high = figure.data[-2], figure.data[-1]
     assert np.nanmin(low.x) == 100.0 and np.nanmax(high.x) == 1000.0
     assert np.nanmin(low.y) == 1.0 and np.nanmax(high.y) == 39.0
+
+
+def test_few_validation_points_are_never_smoothed_and_the_hover_says_raw_and_smoothed() -> None:
+    loss, points = curve(np.linspace(3.0, 1.0, 40)), Curve(
+        "a", np.array([20.0, 40.0]), *[np.array([2.0, 1.5])] * 3, np.empty(0)
+    )  # fmt: skip
+    figure = charts.loss_panels([charts.Panel("Loss", [loss], [points])], {"a": "a"}, {}, weight=0.9)
+    validation = next(trace for trace in figure.data if trace.name == "a: validation")
+    assert list(validation.y) == [2.0, 1.5]
+    line = next(trace for trace in figure.data if trace.name == "a")
+    assert "smoothed %{y" in line.hovertemplate and "raw %{customdata" in line.hovertemplate
+    assert np.allclose(line.customdata, loss.values) and not np.allclose(line.y, loss.values)
+    alone = charts.loss_curves([points], {}, {}, metric="Validation loss", weight=0.9)
+    assert list(alone.data[0].y) == [2.0, 1.5] and "smoothed" not in alone.data[0].hovertemplate
+
+
+def test_panels_share_one_axis_and_one_crosshair() -> None:
+    panels = [charts.Panel(title, [curve(np.linspace(3.0, 1.0, 40))]) for title in ("Loss", "Gradient norm", "Pace")]
+    figure = charts.loss_panels(panels, {}, {}, weight=0.0)
+    assert {trace.yaxis or "y" for trace in figure.data} == {"y", "y2", "y3"}
+    assert all((trace.xaxis or "x") == "x" for trace in figure.data)
+    assert figure.layout.hoversubplots == "axis" and figure.layout.xaxis.spikemode == "across"
+    bottoms = [figure.layout[name].domain[0] for name in ("yaxis", "yaxis2", "yaxis3")]
+    tops = [figure.layout[name].domain[1] for name in ("yaxis2", "yaxis3")]
+    assert all(top < bottom for top, bottom in zip(tops, bottoms, strict=False))
+    assert figure.layout.xaxis.anchor == "y3"
+
+
+def test_a_crowd_of_two_bases_has_no_mean_and_its_edges_are_each_bases_own() -> None:
+    many = [curve(np.full(10, float(n)), f"run{n}") for n in range(40)]
+    kin = {f"run{n}": "even" if n % 2 == 0 else "odd" for n in range(40)}
+    figure = charts.loss_panels([charts.Panel("Loss", many)], {}, {}, together=charts.Together(kin))
+    names = [trace.name for trace in figure.data]
+    assert not any("mean" in name for name in names)
+    highest = {trace.name: np.nanmax(trace.y) for trace in figure.data if trace.name.startswith("highest")}
+    assert highest == {"highest of all 20 of even": 38.0, "highest of all 20 of odd": 39.0}
+
+
+def test_the_table_of_a_chart_holds_every_panel_and_the_axis_that_is_drawn() -> None:
+    loss, pace = curve(np.linspace(3.0, 1.0, 40)), curve(np.full(40, 7.0))
+    found = curves.table(
+        {"loss": [loss], "tokens_per_second": [pace]}, {"a": "mine"}, "Tokens", lambda c: c.steps * 9, 0.5
+    )
+    assert set(found["Metric"]) == {"loss", "tokens_per_second"} and set(found["Run"]) == {"mine"}
+    assert list(found["Tokens"][:2]) == [9.0, 18.0] and len(found) == 80
+    assert np.allclose(found["Smoothed"][:40], curves.smooth(loss.values, 0.5))
+
+
+def test_a_loss_and_its_validation_share_a_panel() -> None:
+    found = curves.panels(["loss", "validation_loss", "gradient_norm", "tokens_seen"])
+    assert list(found.values()) == [["loss", "validation_loss"], ["gradient_norm"]]
+    assert list(curves.panels(["validation_loss"]).values()) == [["validation_loss"]]

@@ -1,0 +1,1 @@
+"""The parts of Runs: everything about one run, what a setting did."""
