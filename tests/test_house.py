@@ -194,6 +194,7 @@ READERS = {
     "results.process": SYSTEM,
     "dashboard.jobs.jobs": OURS,
     "dashboard.jobs.batch": OURS,
+    "dashboard.jobs.looks": OURS,
     "dashboard.app_server": PARTS,
     "dashboard.widgets.scoreboard.board": PARTS,
     "bakeoff.streams": SYSTEM,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,7 +44,7 @@ def data(
     with progress.drawn() as report:
         found, said = trainer.previews(source, rows, base, report)
     if as_json:
-        print(json.dumps([_as_json(preview) for preview in found], indent=2))
+        print(json.dumps([_as_json(preview, said) for preview in found], indent=2))
     else:
         console = listing.output()
         for line in said:
@@ -54,7 +55,8 @@ def data(
         sys.exit(1)
 
 
-def _as_json(preview: Preview) -> dict[str, object]:
+def _as_json(preview: Preview, said: Sequence[str]) -> dict[str, object]:
     report = preview.report
     unusable = report["read"] - report["usable"]
-    return {**report, "unusable": unusable, "base": preview.base, "rows": [asdict(row) for row in preview.shown]}
+    rows = [asdict(row) for row in preview.shown]
+    return {**report, "unusable": unusable, "base": preview.base, "said": list(said), "rows": rows}

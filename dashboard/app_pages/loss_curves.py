@@ -54,7 +54,7 @@ def view() -> None:
     if len(notes):
         label = f"Spikes and gaps ({len(notes):,})"
         # Filled when it is opened: the table's scripts are a third of what the chart's are.
-        if (box := st.expander(label, icon=":material/warning:", key="notes", on_change="rerun")).open:
+        if (box := st.expander(label, icon=":material/warning:", **selection.opened("notes"))).open:
             box.dataframe(notes, hide_index=True, alt="Spikes and gaps")
     if live:
         st.caption("Training is under way: this chart refreshes every 2 seconds.")

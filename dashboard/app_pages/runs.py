@@ -65,7 +65,7 @@ def listing() -> None:
 listing()
 page.download(table, "runs")
 if len(settings) > runs.MOST_SETTINGS:
-    with st.expander(f"All {len(settings)} settings that differ"):
+    with st.expander(f"All {len(settings)} settings that differ", **selection.opened("all-settings")):
         st.dataframe(tables.settings_table(settings, names), hide_index=True, alt="Settings that differ")
 opened = addressed.one(
     st, "Open a run", {"": "None: choose one here, or a row of the table", **{id_: names[id_] for id_ in by_id}},

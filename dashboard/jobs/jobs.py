@@ -29,6 +29,8 @@ ENDS: dict[int | None, State] = {None: "was killed", 0: "finished", 130: "stoppe
 """How a job ended, by its exit status; every other one is a failure. Ctrl-C is 130, or -2 before the command is up."""
 LOG_BYTES = 20_000
 """So much of a log's end is shown on a page."""
+ANSWER = "answer.json"
+"""A file that is in a job's folder takes what the command prints; without it that is in the log, with what it says."""
 START_SECONDS = 60.0
 """A job that was started can be stopped after this long at most."""
 
@@ -172,7 +174,8 @@ def main(place: Path, held: int | None = None) -> int:
         # A handler, not "ignore": the command would inherit that and could not be stopped.
         signal.signal(signal.SIGINT, lambda *_: None)
         # The command holds the lock too: were this process alone killed, what it started would still be seen to run.
-        command = subprocess.Popen(Job(place).command, pass_fds=(lock.fileno(),))
+        with (place / ANSWER).open("wb") if (place / ANSWER).exists() else contextlib.nullcontext() as answer:
+            command = subprocess.Popen(Job(place).command, stdout=answer, pass_fds=(lock.fileno(),))
         (place / "pid").write_text(str(os.getpid()))
         status = command.wait()
         (place / "status").write_text(str(status))

@@ -19,7 +19,7 @@ from tests.dashboard.test_browser import HEADINGS, PAGES, settle, visit
 pytestmark = pytest.mark.slow
 LISTED = ("", "decide", "scores", "latency", "loss_curves", "chat", "arena", "new_run")
 """Pages that the sidebar leads to."""
-LATER = ("humaneval", "arena", "prompt_sets", "runs", "new_run")
+LATER = ("humaneval", "arena", "prompt_sets")
 KINDS = {
     "stCheckbox": "e => e.querySelector('input').checked",
     "stSelectbox": "e => e.querySelector('input').value",

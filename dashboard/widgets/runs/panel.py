@@ -7,6 +7,7 @@ import streamlit as st
 from dashboard import charts, escaping
 from dashboard.views import curves, data, dossier, settings
 from dashboard.widgets import chart, page
+from dashboard.widgets.selection import opened
 from results.records import RunSummary
 
 PARTS = ("About", "Settings", "Curve", "Scores", "Name, tags, archive")
@@ -64,7 +65,7 @@ def _settings(row: RunSummary, baseline: RunSummary | None) -> None:
                 [dict(zip(("Setting", "This run", "Baseline"), one, strict=True)) for one in told], hide_index=True,
                 alt="Settings that differ from the baseline's",
             )  # fmt: skip
-    if (whole := st.expander("Whole configuration", key="whole", on_change="rerun")).open:
+    if (whole := st.expander("Whole configuration", **opened("whole"))).open:
         whole.json(dict(row.run.config))
 
 
