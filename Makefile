@@ -37,7 +37,7 @@ check: setup-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -n 2 --dist loadfile -m "not slow"
+	$(BIN)/pytest -n 2 --dist loadfile --hypothesis-profile quick -m "not slow"
 
 # docs/reference/doors.md, from the docstrings of what the rooms offer each other.
 docs: setup-dev

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import _thread
 import importlib
+import importlib.metadata
 import signal
 import sys
 import threading
+from typing import Annotated
 
 import typer
 
@@ -45,8 +47,18 @@ app = typer.Typer(
 )
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"bakeoff {importlib.metadata.version('bakeoff')}")
+        raise typer.Exit
+
+
 @app.callback()
-def bakeoff() -> None:
+def bakeoff(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which version this is, and end.")
+    ] = False,
+) -> None:
     """Which of my fine-tuned small language models should I ship?"""
 
 

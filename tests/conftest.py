@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 # A busy machine is no fault of what is tested: no example has a time limit, a test has its own (pyproject.toml).
 hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("patient")
+# `make check` draws fewer examples where a test names no number, `make test` all.
+hypothesis.settings.register_profile("quick", hypothesis.settings.get_profile("patient"), max_examples=30)
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything imports torch
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")

@@ -36,6 +36,12 @@ def sources(room: str) -> list[Path]:
     return sorted((ROOT / room).rglob("*.py"))
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    """A file's syntax tree, which several tests read and none changes."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def name_of(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
@@ -44,9 +50,9 @@ def imported(path: Path, modules: frozenset[str]) -> set[str]:
     """The room's modules that one imports when it is imported; a folder's lazy door those that its stub names."""
     found: set[str] = set()
     if (stub := path.with_suffix(".pyi")).is_file():
-        named = [node for node in ast.parse(stub.read_text(encoding="utf-8")).body if isinstance(node, ast.ImportFrom)]
+        named = [node for node in parsed(stub).body if isinstance(node, ast.ImportFrom)]
         return {f"{name_of(path)}.{node.module}" for node in named} & modules
-    for node in statements(ast.parse(path.read_text(encoding="utf-8")).body):
+    for node in statements(parsed(path).body):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -80,7 +86,7 @@ def longest_chain(room: str) -> list[str]:
 
 def functions(room: str) -> Iterator[tuple[str, Path, Function]]:
     for path in sources(room):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, Function):
                 yield f"{path.relative_to(ROOT).as_posix()} {node.name}", path, node
 
@@ -147,7 +153,7 @@ CUTTING = ("startswith", "endswith", "partition", "rpartition", "index", "find",
 def words_looked_into(room: str) -> Iterator[str]:
     """Where an `except` block decides by the words of the error that it caught."""
     for path in sources(room):
-        for handler in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for handler in ast.walk(parsed(path)):
             if not isinstance(handler, ast.ExceptHandler) or not handler.name:
                 continue
             said = f"str({handler.name})"
@@ -248,7 +254,7 @@ def test_files_are_opened_in_one_place() -> None:
     """Whoever reads a file of a stranger's goes through `results.files`, which bounds it and says what is wrong."""
     found: dict[str, list[int]] = {}
     for path in (path for room in ROOMS for path in sources(room)):
-        lines = [getattr(node, "lineno", 0) for node in readings(ast.parse(path.read_text(encoding="utf-8")))]
+        lines = [getattr(node, "lineno", 0) for node in readings(parsed(path))]
         if lines:
             found[name_of(path)] = lines
     assert {name: lines for name, lines in found.items() if name not in READERS} == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import signal
@@ -38,6 +39,11 @@ def test_a_terminal_that_lacks_a_letter_gets_it_spelt_out(encoding: str, tmp_pat
     assert done.returncode == 0, done.stderr
     spelt = "café 中".encode(encoding, "backslashreplace")
     assert spelt in done.stdout
+
+
+def test_the_version_is_the_installed_packages(tmp_path: Path) -> None:
+    done = bakeoff("--version", workspace=tmp_path)
+    assert (done.returncode, done.stdout) == (0, f"bakeoff {importlib.metadata.version('bakeoff')}\n"), done.stderr
 
 
 def test_control_c_ends_a_command_that_was_started_with_it_ignored(tmp_path: Path) -> None:
