@@ -61,11 +61,8 @@ from .hardware.speeds import (
     this_gpus as this_gpus,
 )
 from .hardware.torch_threads import own_threads as own_threads
-from .huggingface.engine import (
-    PROBE as PROBE,
-    HuggingFaceEngine as HuggingFaceEngine,
-    chat_template as chat_template,
-)
+from .huggingface.chat_templates import chat_template as chat_template
+from .huggingface.engine import HuggingFaceEngine as HuggingFaceEngine
 from .huggingface.likelihoods import Choices as Choices
 from .huggingface.memory import give_back as give_back
 from .huggingface.requests import Generated as Generated, Request as Request
@@ -80,6 +77,7 @@ from .identity import (
     prove as prove,
 )
 from .interface import (
+    PROBE as PROBE,
     TURNS as TURNS,
     AnswerStream as AnswerStream,
     Chunk as Chunk,

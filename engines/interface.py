@@ -34,6 +34,10 @@ TURNS: list[Message] = [{"role": "user", "content": "Say yes."}, {"role": "assis
 """A conversation whose last answer is complete: what self-tests render."""
 
 
+PROBE = "def add(a, b):\n    "
+"""Any text will do: an adapter that changes nothing on one text of code hardly changes anything."""
+
+
 @dataclass(frozen=True)
 class Sampling:
     """Sampling parameters with the same meaning on every engine."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from engines.errors import EngineError, FileRefused
 from engines.gguf_format.header import is_gguf, legacy_format
 from engines.identity import prove
-from results import Model, Workspace
+from results import Model, Workspace, needs
 
 if TYPE_CHECKING:
     from engines.interface import Engine
@@ -80,8 +80,12 @@ def open_engine(
         from engines.llamacpp.ggml_legacy import CTransformersEngine
 
         return CTransformersEngine(path, identity=model.identity)
-    from engines.huggingface.engine import HuggingFaceEngine
-
+    try:
+        from engines.huggingface.engine import HuggingFaceEngine
+    except ModuleNotFoundError as error:
+        if not (lacking := needs(error.name or "")):
+            raise
+        raise EngineError(f"{model.name} is a {model.form}: {lacking}") from error
     if model.form == "adapter":
         base = weights_path(model, workspace)
         engine = HuggingFaceEngine(base, {model.name: path}, model.name, identity=model.identity)

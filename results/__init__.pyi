@@ -156,7 +156,13 @@ from .records import (
     digest as digest,
     now as now,
 )
-from .shortages import disk_full as disk_full, memory_out as memory_out, shortage as shortage
+from .shortages import (
+    TRAIN as TRAIN,
+    disk_full as disk_full,
+    memory_out as memory_out,
+    needs as needs,
+    shortage as shortage,
+)
 from .store.machines import this_machine as this_machine
 from .store.merge import MergeReport as MergeReport, merge as merge
 from .store.store import Store as Store

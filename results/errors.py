@@ -7,9 +7,6 @@
     ├── NotFound          no such run, model, evaluation or file
     ├── Immutable         a finished run or evaluation would be changed
     ├── FileUnreadable    a file that somebody handed in is missing, no plain file, too large or malformed
-    └── ImportRefused     a foreign file cannot be imported, or must not be
-
-
     ├── NameTaken         a fine-tune cannot be called so
     └── ImportRefused     a foreign file cannot be read, or must not be
 

@@ -1,4 +1,4 @@
-"""What a machine ran out of: room on a disk, memory, files it may write or open; whichever library says so, and how.
+"""What a machine lacks: room on a disk, memory, files it may write or open, a library; whoever says so, and how.
 
 Such an error is neither a bug nor a model's fault. It is told in one line, and what it interrupted is done again by the
 same command once there is room.
@@ -16,6 +16,9 @@ _MEMORY = re.compile(r"can't allocate memory|cannot allocate memory|bad_alloc|Me
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO, errno.EMFILE, errno.ENFILE)
+
+TRAIN = ("torch", "transformers", "peft", "trl", "datasets", "accelerate", "bitsandbytes", "numba", "datasketch")
+"""Libraries of the extra `train`: everything that trains or that answers, exports and measures by transformers."""
 
 AGAIN = "the same command resumes where it stopped"
 
@@ -47,9 +50,19 @@ def shortage(error: BaseException) -> str:
     if (found := memory_out(error)) is not None:
         return _memory(found)
     for one in _chain(error):
+        if isinstance(one, ModuleNotFoundError) and (needed := needs(one.name or "")):
+            return needed
         if isinstance(one, OSError) and one.errno in _REFUSED:
             return f"{one.strerror}{_place(one)}: mend that; {AGAIN}"
     return ""
+
+
+def needs(library: str) -> str:
+    """What to install where a library is not there, in one sentence; "" for one that no extra has."""
+    name = library.partition(".")[0]
+    if name not in TRAIN:
+        return ""
+    return f"this needs {name}, which is not installed: pip install 'bakeoff[train]', then give the same command again"
 
 
 def _memory(error: BaseException) -> str:

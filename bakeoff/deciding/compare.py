@@ -51,6 +51,8 @@ def compare(
         return
     with Workspace.open(workspace).store() as store:
         pair = formats_compared(store, model_a, model_b, benchmark)
+        if pair[0] == pair[1]:
+            raise BakeoffError(f"{model_a} and {model_b} are one model: name two that differ")
         comparison = compare(store, *pair, benchmark=benchmark, machine_id=machine)
         tags = contrasts_by_tag(store, *pair, benchmark)
     if json_:

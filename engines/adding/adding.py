@@ -27,6 +27,7 @@ from engines.adding.names import told_apart
 from engines.adding.record import Files, endpoint_record, record
 from engines.errors import EngineError
 from engines.gguf_format.header import read_header
+from engines.huggingface.chat_templates import chat_template
 from engines.identity import adapter_sha256, base_sha256, file_sha256
 from results import (
     BakeoffError,
@@ -349,8 +350,6 @@ class _Adding:
 
     def register_base(self, base: Base, models: Sequence[Model]) -> None:
         """Put a base into the store that is not there: its fine-tunes are compared with it."""
-        from engines.huggingface.engine import chat_template
-
         path = base.path.resolve()
         if any(self.workspace.resolve(one.path).resolve() == path for one in models if one.form != "remote"):
             return

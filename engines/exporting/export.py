@@ -25,6 +25,7 @@ from engines.gguf_format.hyperparameters import read_config
 from engines.gguf_format.lora import MERGED_INSTEAD, deltas, layout_of, write_lora
 from engines.gguf_format.safetensors_header import check_model_folder
 from engines.gguf_format.writer import KINDS, FolderSource, GgufSource, write_model
+from engines.huggingface.chat_templates import own_template
 from engines.identity import file_sha256, folder_sha256, model_id, prove
 from engines.llamacpp.engine import LlamaCppEngine
 from engines.opening import weights_path
@@ -111,8 +112,6 @@ def base_in_gguf(
 
 def _base_of(adapter: Model, workspace: Workspace, store: Store) -> Model:
     """The record of an adapter's base; made from the adapter's own where the base was never registered."""
-    from engines.huggingface.engine import own_template
-
     identity = digest(
         {"weights": adapter.weights_sha256, "adapter": "", "template": adapter.template_sha256, "form": "base"}
     )
@@ -182,8 +181,6 @@ def _refuse_dora(model: Model, workspace: Workspace) -> None:
 
 def _gguf(task: _Task, folder: Path) -> dict[str, Any]:
     """The whole model, adapter merged in, as one GGUF file."""
-    from engines.huggingface.engine import own_template
-
     model, workspace = task.model, task.workspace
     weights = weights_path(model, workspace)
     source = FolderSource(weights, model.name) if weights.is_dir() else GgufSource(weights)
@@ -203,7 +200,6 @@ def _merged(task: _Task, folder: Path) -> dict[str, Any]:
     if model.form != "adapter":
         raise ExportRefused("form", f"{model.name} is a {model.form}; only an adapter is {task.form}.")
     from engines.exporting.merging import merge
-    from engines.huggingface.engine import own_template
 
     adapter = workspace.resolve(model.path)
     check_model_folder(adapter)

@@ -17,6 +17,7 @@ from engines.gguf_format.hyperparameters import read_config
 from engines.gguf_format.safetensors_header import read_safetensors_header
 from engines.gguf_format.unpacking import silence
 from engines.hardware.devices import free_bytes
+from engines.interface import PROBE
 
 if TYPE_CHECKING:
     import torch
@@ -58,7 +59,7 @@ def merge(base: Path, adapter: Path, target: Path, *, tokenizer: Path | None = N
     import torch
     from transformers import AutoTokenizer
 
-    from engines.huggingface.engine import PROBE, load_base
+    from engines.huggingface.engine import load_base
 
     stored = merging_dtype(base)
     computed = torch.float32 if _fits(base) else stored

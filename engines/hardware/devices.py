@@ -16,9 +16,11 @@ import subprocess
 import warnings
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 from engines.errors import DeviceUnavailable
+from results import needs
 
 VARIABLE = "BAKEOFF_DEVICE"
 
@@ -127,6 +129,8 @@ def cpu_flags() -> frozenset[str]:
 
 def _resolved(name: str) -> str:
     """The name without `auto`, and with the GPU's number. Raises: DeviceUnavailable."""
+    if not find_spec("torch"):
+        return _without_torch(name)
     import torch
 
     if name == "auto":
@@ -141,6 +145,13 @@ def _resolved(name: str) -> str:
     if int(number or 0) >= count:
         raise DeviceUnavailable(f"device {name} is asked for, but torch sees {count} GPUs: cuda:0 to cuda:{count - 1}")
     return f"cuda:{int(number or 0)}"
+
+
+def _without_torch(name: str) -> str:
+    """Where torch is not installed, a processor is all that can be computed on. Raises: DeviceUnavailable."""
+    if name not in ("auto", "cpu"):
+        raise DeviceUnavailable(f"device {name}: {needs('torch')}; or use auto or cpu")
+    return "cpu"
 
 
 @cache
@@ -171,6 +182,8 @@ def _gpu(name: str) -> Device:
 
 
 def _gpu_count() -> int:
+    if not find_spec("torch"):
+        return 0
     import torch
 
     with warnings.catch_warnings():

@@ -19,11 +19,12 @@ import torch
 
 from engines.errors import EngineError, FileRefused
 from engines.gguf_format.header import is_gguf, read_header
-from engines.gguf_format.safetensors_header import check_model_folder, read_model_json, read_template
+from engines.gguf_format.safetensors_header import check_model_folder
 from engines.gguf_format.unpacking import model_of, read_directly, silence, unpacked
 from engines.hardware.devices import OVERFLOWS, Device, free_bytes, this_device
 from engines.hardware.devices import VARIABLE as DEVICE_VARIABLE
 from engines.huggingface.batching import head_logits
+from engines.huggingface.chat_templates import own_template
 from engines.huggingface.decoders import Decoders, chosen
 from engines.huggingface.likelihoods import Choices, LikelihoodReader
 from engines.huggingface.lora_bank import RowAdapters, install, load_adapter
@@ -37,10 +38,6 @@ from results.records import Progress
 
 TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<|end|>", "<|endoftext|>", "</s>")
 """End-of-turn tokens of the families we name: an answer ends there even if the model's files forget to say so."""
-
-
-PROBE = "def add(a, b):\n    "
-"""Any text will do: an adapter that changes nothing on one text of code hardly changes anything."""
 
 
 class WeightsRefused(FileRefused):
@@ -115,29 +112,6 @@ def load_base(base: str | Path, dtype: torch.dtype | None = None) -> tuple[Any, 
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise WeightsRefused(f"Cannot load {base}: {reason}") from error
     return model.eval().requires_grad_(False), tokenizer
-
-
-def own_template(folder: Path) -> str | None:
-    """The chat template that lies in an adapter's folder; None without one."""
-    for name in ("chat_template.jinja", "tokenizer_config.json"):
-        file = folder / name
-        if file.is_file():
-            template = read_template(file) if name.endswith(".jinja") else read_model_json(file).get("chat_template")
-            if isinstance(template, str):
-                return template
-    return None
-
-
-def chat_template(base: str | Path, adapter: Path | None = None) -> str:
-    """The chat template of a base, or the one its adapter brings; reads no weights."""
-    from transformers import AutoTokenizer
-
-    if adapter is not None and (own := own_template(adapter)) is not None:
-        return own
-    if is_gguf(base):
-        base = unpacked(Path(base))
-    check_model_folder(Path(base))
-    return str(AutoTokenizer.from_pretrained(base, trust_remote_code=False).chat_template or "")
 
 
 class HuggingFaceEngine:

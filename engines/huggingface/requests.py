@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import torch
-
-from engines.huggingface.sampling import generator_of
 from engines.interface import FinishReason, Likelihood, Sampling
+
+if TYPE_CHECKING:
+    import torch
 
 BASE = ""
 """The adapter name of a row without one."""
@@ -85,6 +85,8 @@ class Row:
     @classmethod
     def of(cls, index: int, request: Request) -> Row:
         """A row before its first token, with the random numbers of its seed."""
+        from engines.huggingface.sampling import generator_of  # torch's: what only asks others needs none
+
         return cls(index, request, generator=generator_of(request.sampling))
 
     def take(self, token: int, tokenizer: Tokenizer, end_ids: frozenset[int]) -> Generated | None:

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from engines import Choices, EngineError, FileRefused, Generated, HuggingFaceEngine, Request, chat_template, is_gguf
+from engines import EngineError, FileRefused, Generated, Request, chat_template, is_gguf
 from evaluator.asking.llamacpp_backend import Served
 from evaluator.asking.prompts import Prompting
 from evaluator.asking.questions import Asked, Question
@@ -24,6 +24,9 @@ from evaluator.errors import ModelUnmeasurable
 from evaluator.loading.bases import SPOKEN_TO, Family, families, opened, reached_by
 from evaluator.loading.self_test import check_identity
 from results import Model, Workspace
+
+if TYPE_CHECKING:
+    from engines import Choices, HuggingFaceEngine
 
 Way = Literal["llamacpp", "huggingface"]
 """Engines that GGUF models can be asked through: the one that will answer, or transformers over their dequantized

@@ -14,10 +14,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from engines import HuggingFaceEngine, is_gguf, prove
+from engines import is_gguf, prove
 from evaluator.errors import ModelUnmeasurable
 from results import Form, Model, Workspace
+
+if TYPE_CHECKING:
+    from engines import HuggingFaceEngine
 
 SPOKEN_TO: tuple[Form, ...] = ("remote", "ggml")
 """Forms that are reached through an engine's interface only (`evaluator.asking.backends`)."""
@@ -77,6 +81,8 @@ def out_of_reach(model: Model) -> ModelUnmeasurable:
 @contextmanager
 def opened(family: Family, workspace: Workspace) -> Iterator[HuggingFaceEngine]:
     """The family in memory while the block runs. Raises FileRefused and its kinds, FileChanged among them."""
+    from engines import HuggingFaceEngine
+
     for model in family.members:
         prove(model, workspace)
     adapters: dict[str, Path] = {

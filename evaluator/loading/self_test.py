@@ -7,13 +7,15 @@ trained one: each gives plausible numbers. Every check is seconds; a failure sto
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
-import torch
-
-from engines import PROBE, HuggingFaceEngine, LlamaCppEngine, after_a_served_answer, after_an_answer
+from engines import PROBE, LlamaCppEngine, after_a_served_answer
 from evaluator.errors import IdentityFailed
 from evaluator.loading.bases import ADAPTED, BASE_ROW
 from results import Model
+
+if TYPE_CHECKING:
+    from engines import HuggingFaceEngine
 
 
 def check_identity(engine: HuggingFaceEngine, row: str, model: Model) -> dict[str, object]:
@@ -31,7 +33,7 @@ def check_identity(engine: HuggingFaceEngine, row: str, model: Model) -> dict[st
                 "adapter", f"{model.name}: the adapter changes no logit, so it is not active or was never trained"
             )
         found["adapter_shift"] = shift
-        if not torch.equal(mixed[0], alone[0]):
+        if not bool((mixed[0] == alone[0]).all()):
             raise IdentityFailed("base", f"{model.name}: beside its adapter the base answers otherwise than alone")
     _check_template(engine, row, model)
     return found
@@ -64,6 +66,8 @@ def _check_template(engine: HuggingFaceEngine, row: str, model: Model) -> None:
     _check_recorded(template, model)
     if not template:
         return
+    from engines import after_an_answer
+
     rest, ends = after_an_answer(engine, row)
     if not ends:
         raise IdentityFailed("end-of-turn", _does_not_end(model, rest))

@@ -13,18 +13,22 @@ import contextlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
-import torch
 
-from engines import FileRefused, HuggingFaceEngine, Message
+from engines import FileRefused, Message
 from evaluator import recording
 from evaluator.errors import ModelUnmeasurable
 from evaluator.loading.bases import Family, families, opened, reached_by
 from evaluator.loading.self_test import check_identity
 from results import Evaluation, Model, Outcome, Progress, Score, Store, Workspace, digest
 from results.analysis.statistics import bits_per_byte, ratio_interval
+
+if TYPE_CHECKING:
+    import torch
+
+    from engines import HuggingFaceEngine
 
 MAX_TOKENS = 2048
 """Tokens of a row at most; what is beyond is not measured, and the evaluation counts such rows."""
@@ -119,6 +123,8 @@ def _read(engine: HuggingFaceEngine, row: str, turns: Sequence[Mapping[str, Any]
 
     Contents are looked up in the rendered text in order: templates trim and wrap them, and none changes them.
     """
+    import torch
+
     text = _rendered(engine, row, turns)
     start = engine.tokenizer.bos_token
     encoded = engine.tokenizer(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from bakeoff.listing import cell
 from bakeoff.main import app
 from results import BakeoffError, Evaluation, Model, Point, Run, Score, Workspace
 
@@ -71,6 +72,17 @@ def test_models_and_scores_as_json_and_as_tables(workspace: Path) -> None:
     assert (second["value"], second["low"]) == ("Infinity", None)
     assert "40 of 164 tasks" in output("scores", "--model", "demo", "--workspace", str(workspace))
     assert rows("scores", "--benchmark", "latency", "--workspace", str(workspace)) == []
+
+
+def test_a_model_is_not_compared_with_itself(workspace: Path) -> None:
+    with pytest.raises(BakeoffError, match="demo and m1 are one model: name two that differ"):
+        output("compare", "demo", "m1", "--workspace", str(workspace))
+
+
+def test_large_numbers_are_written_out() -> None:
+    assert [cell(value) for value in (298_100_000.0, -12_345.6, 0.00012, 1234.5, 1e18)] == [
+        "298,100,000", "-12,346", "0.00012", "1234", "1e+18",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("verb", ["runs", "models", "scores"])

@@ -18,6 +18,7 @@ from engines.adding.checking.tokenizers import compare, load
 from engines.adding.found import Found
 from engines.errors import FileRefused
 from engines.gguf_format.unpacking import unpacked
+from engines.huggingface.chat_templates import own_template
 from results import BakeoffError, Form, Model
 
 
@@ -156,8 +157,6 @@ def choose_template(plan: Plan, base: Template | None, wishes: Wishes) -> None:
 
 def _by_itself(path: Path, base: Template | None) -> str:
     """The template that an engine takes from the files alone."""
-    from engines.huggingface.engine import own_template
-
     own = own_template(path) if path.is_dir() else None
     return own if own is not None else base.text if base else ""
 

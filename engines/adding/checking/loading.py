@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from engines.adding.checking.checks import OTHER_TEMPLATE
 from engines.adding.checking.inspection import Plan
 from engines.errors import EngineError
+from engines.interface import PROBE
 
 if TYPE_CHECKING:
     from engines.huggingface.engine import HuggingFaceEngine
@@ -55,7 +56,6 @@ def _few_threads(parameters: int) -> Iterator[None]:
 
 
 def _check_adapter(engine: HuggingFaceEngine, plan: Plan, row: str) -> None:
-    from engines.huggingface.engine import PROBE
 
     try:
         engine.add_adapter(row, plan.path)
@@ -73,7 +73,7 @@ def _check_adapter(engine: HuggingFaceEngine, plan: Plan, row: str) -> None:
 
 def check_whole(plan: Plan, folder: Path) -> None:
     """Load a whole model and check that it answers and that its answers end."""
-    from engines.huggingface.engine import PROBE, HuggingFaceEngine
+    from engines.huggingface.engine import HuggingFaceEngine
 
     with _few_threads(plan.parameters):
         try:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from engines.adding.checking.inspection import Plan
 from engines.errors import EngineError
+from engines.interface import PROBE
 
 if TYPE_CHECKING:
     from engines.llamacpp.engine import LlamaCppEngine
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
 def check_served(plan: Plan, file: Path) -> None:
     """Load a GGUF, with its LoRA-GGUF where it is one, and check it; the findings go into the plan's checklist."""
-    from engines.huggingface.engine import PROBE
     from engines.llamacpp.engine import LlamaCppEngine
     from engines.llamacpp.server_process import LlamaServer
 
