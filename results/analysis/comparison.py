@@ -75,7 +75,7 @@ def contrast(a: Quality, b: Quality, items: Sequence[str] | None = None) -> Cont
     shared = sorted(a.items.keys() & b.items.keys()) if items is None else list(items)
     if not shared:
         return None
-    first, second = (np.array([side.items[item] for item in shared]) for side in (a, b))
+    first, second = (np.fromiter(map(side.items.__getitem__, shared), np.float64, len(shared)) for side in (a, b))
     sizes = None if higher else np.array([a.weights[item] for item in shared])
     found = paired(a, b, first, second, sizes)
     scale = 1.0 if sizes is None else len(sizes) / (sizes.sum() * math.log(2))

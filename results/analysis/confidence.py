@@ -80,8 +80,12 @@ def _end(below: Callable[[float], float], within: tuple[float, float], tail: flo
         return -math.inf
     if left == right or below(right) <= tail:
         return right
-    step = 1e-12 * max(abs(left), abs(right))
-    end = float(optimize.brentq(lambda shift: below(shift) - tail, left, right, xtol=step, rtol=1e-14))
+    step, wanted = 1e-12 * max(abs(left), abs(right)), float(special.ndtri(tail))
+
+    def off(shift: float) -> float:  # a p-value in normal deviates is nearly a straight line: half the steps
+        return float(special.ndtri(min(max(below(shift), 1e-300), 1 - 1e-16))) - wanted
+
+    end = float(optimize.brentq(off, left, right, xtol=step, rtol=1e-14))
     while below(end) > tail and end > left:
         end, step = end - step, 2 * step
     return max(end, left)
@@ -155,6 +159,14 @@ class Subsets:
         filled, total = len(self.ratios), len(self.ratios) + self.empty
         return self._with_tails((filled - lower + self.empty) / total, (filled - upper) / total, shifts, -1)
 
+    def side(self, which: int, shifts: Floats) -> Floats:
+        """One of the two `sides`: 0 the largest, 1 the smallest."""
+        return self.sides(shifts)[which]
+
+    def opposite_side(self, which: int, shifts: Floats) -> Floats:
+        """One of the two `opposite_sides`."""
+        return self.opposite_sides(shifts)[which]
+
     def _counted(self, shifts: Floats) -> tuple[Floats, Floats]:
         """(below, below or tied): subsets, for each shift. One shift alone is counted without sorting them."""
         if len(shifts) == 1 and "_ordered" not in self.__dict__:
@@ -221,11 +233,11 @@ class Residuals:
 class Mean(Protocol):
     """What is known of the mean of those items that count, as p-values at x (…,) inside a bound."""
 
-    def sides(self, shifts: Floats) -> tuple[Floats, Floats]:
-        """(largest, smallest) of "the mean is at most x"."""
+    def side(self, which: int, shifts: Floats) -> Floats:
+        """0: the largest p-values of "the mean is at most x"; 1: the smallest."""
 
-    def opposite_sides(self, shifts: Floats) -> tuple[Floats, Floats]:
-        """(largest, smallest) of "the mean is at least x"."""
+    def opposite_side(self, which: int, shifts: Floats) -> Floats:
+        """The same of "the mean is at least x"."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -265,11 +277,11 @@ class Melded:
 
     def _side(self, side: int, shift: float, shares: Floats) -> Floats:
         if shift == 0:
-            return np.asarray(self.mean.sides(np.zeros(1))[side].mean(axis=-1))
+            return np.asarray(self.mean.side(side, np.zeros(1)).mean(axis=-1))
         means = math.copysign(1, shift) * abs(shift) / np.maximum(shares, 1e-300)
-        found = self.mean.sides(np.clip(means, -1, 1))[side]
+        found = self.mean.side(side, np.minimum(np.maximum(means, -1), 1))
         outside = np.where(means >= 1, 1.0, np.where(means < -1, 0.0, found))
-        return np.asarray(outside.mean(axis=-1))
+        return np.asarray(np.add.reduce(outside, axis=-1) / outside.shape[-1])
 
 
 @dataclass(frozen=True)
@@ -278,24 +290,24 @@ class _Mirrored:
 
     mean: Mean
 
-    def sides(self, shifts: Floats) -> tuple[Floats, Floats]:
-        return self.mean.opposite_sides(-shifts)
+    def side(self, which: int, shifts: Floats) -> Floats:
+        return self.mean.opposite_side(which, -shifts)
 
-    def opposite_sides(self, shifts: Floats) -> tuple[Floats, Floats]:
-        return self.mean.sides(-shifts)
+    def opposite_side(self, which: int, shifts: Floats) -> Floats:
+        return self.mean.side(which, -shifts)
 
 
 @dataclass(frozen=True)
 class Unknown:
     """A mean of no items: anything inside the bound."""
 
-    def sides(self, shifts: Floats) -> tuple[Floats, Floats]:
+    def side(self, which: int, shifts: Floats) -> Floats:
         """Everything is open: 1 and 0 for each of `shifts` (…,)."""
-        return np.ones_like(shifts), np.zeros_like(shifts)
+        return np.full_like(shifts, 1 - which)
 
-    def opposite_sides(self, shifts: Floats) -> tuple[Floats, Floats]:
+    def opposite_side(self, which: int, shifts: Floats) -> Floats:
         """The other side is as open."""
-        return self.sides(shifts)
+        return self.side(which, shifts)
 
 
 def share_of_means(differences: Floats) -> Melded:

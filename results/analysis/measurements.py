@@ -12,12 +12,15 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from results.analysis.findings import Missing
 from results.analysis.racing.entry import RaceEntry
 from results.analysis.snapshot import Reading
-from results.records import Evaluation, Model, Outcome, Score, ScoreRow, Verdict
+from results.records import Evaluation, Model, Score, ScoreRow
+from results.schema.tallies import ERROR, NO_VERDICT, PASSED, Tally
 
 if TYPE_CHECKING:
     from results.store.store import Store
@@ -229,6 +232,7 @@ def quality_shelf(reading: Reading, models: Sequence[Model], benchmark: str, exc
         return Shelf(benchmark, {}, {model.id: _to_run(model, benchmark) for model in models})
     chosen = _fullest_group(list(groups.values()))
     found, missing = {}, {}
+    reading.tallies([chosen[model.id].id for model in models if model.id in chosen])  # all at once
     for model in models:
         if model.id in chosen:
             found[model.id] = _quality(reading, model, chosen[model.id], frozenset(excluded))
@@ -309,39 +313,44 @@ def answer_seconds(evaluation: Evaluation) -> float | None:
     return ANSWER_TOKENS / speed.value if speed is not None and speed.value > 0 else None
 
 
-def by_item(outcomes: Iterable[Outcome]) -> tuple[dict[str, float], dict[str, float], int]:
-    """(items, weights, samples) of outcomes. An `error` is Bakeoff's own failure and counts nowhere."""
-    answers: dict[str, list[float]] = {}
+@dataclass(frozen=True)
+class Reached:
+    """What an evaluation's outcomes come to, item by item."""
+
+    items: Mapping[str, float]
+    weights: Mapping[str, float]
+    samples: int
+    groups: Mapping[str, str]
+
+
+def reached(tally: Tally) -> Reached:
+    """The mean of each item's outcomes. An `error` is Bakeoff's own failure and counts nowhere."""
+    counted, credits = tally.codes != ERROR, (tally.codes == PASSED).astype(np.float64)
     weights: dict[str, float] = {}
-    for outcome in outcomes:
-        if outcome.verdict is not None:
-            if outcome.verdict != "error":
-                answers.setdefault(outcome.item, []).append(float(outcome.verdict == "passed"))
-        elif outcome.value is not None and math.isfinite(outcome.value):
-            answers.setdefault(outcome.item, []).append(float(outcome.details.get("nats", outcome.value)))
-            weights[outcome.item] = float(outcome.details.get("bytes") or 0)
+    if tally.values is not None and tally.sizes is not None:
+        bare = tally.codes == NO_VERDICT
+        counted &= ~bare | np.isfinite(tally.values)
+        credits = np.where(bare, tally.values, credits)
+        rows = (bare & counted).nonzero()[0].tolist()
+        weights = {tally.items[row]: size for row, size in zip(rows, tally.sizes[rows].tolist(), strict=True)}
+    if counted.all() and len(items := dict(zip(tally.items, credits.tolist(), strict=True))) == len(tally.items):
+        return Reached(items, weights, 1, tally.groups)
+    answers: dict[str, list[float]] = {}
+    for item, counts, value in zip(tally.items, counted.tolist(), credits.tolist(), strict=True):
+        if counts:
+            answers.setdefault(item, []).append(value)
     items = {item: sum(values) / len(values) for item, values in answers.items()}
-    return items, weights, max((len(values) for values in answers.values()), default=1)
+    return Reached(items, weights, max(map(len, answers.values()), default=1), tally.groups)
 
 
 def _quality(reading: Reading, model: Model, evaluation: Evaluation, excluded: frozenset[str]) -> Quality:
-    items, weights, samples = reading.kept("items", evaluation.id, lambda: _items(reading, evaluation))
+    known = reading.kept("reached", evaluation.id, lambda: reached(reading.tallies([evaluation.id])[evaluation.id]))
+    items = known.items
     if excluded:
         items = {item: value for item, value in items.items() if item not in excluded}
     if evaluation.benchmark == "heldout":
-        items = {item: value for item, value in items.items() if weights.get(item, 0) > 0}
-    return Quality(model, evaluation, items, weights, samples)
-
-
-def _items(reading: Reading, evaluation: Evaluation) -> tuple[dict[str, float], dict[str, float], int]:
-    """`by_item` of an evaluation's outcomes, without reading answers where there are verdicts alone."""
-    verdicts = reading.verdicts(evaluation.id)
-    if not verdicts or any(verdict is None for _, verdict in verdicts):
-        return by_item(reading.outcomes(evaluation.id))
-    items = {item: float(verdict == "passed") for item, verdict in verdicts if verdict != "error"}
-    if len(items) == len(verdicts):
-        return items, {}, 1
-    return by_item(Outcome(item, verdict=cast("Verdict", verdict)) for item, verdict in verdicts)
+        items = {item: value for item, value in items.items() if known.weights.get(item, 0) > 0}
+    return Quality(model, evaluation, items, known.weights, known.samples)
 
 
 def _with_common(shelf: Shelf) -> Shelf:

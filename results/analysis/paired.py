@@ -144,20 +144,20 @@ class _Coins:
     only_a: int | Floats
     differing: int | Floats
 
-    def sides(self, shifts: Floats) -> tuple[Floats, Floats]:
-        """(largest, smallest) p-values of "the mean is at most shift"."""
-        return self._tails((1 + shifts) / 2, self.only_a, self.differing - self.only_a)
+    def side(self, which: int, shifts: Floats) -> Floats:
+        """0: the largest p-values of "the mean is at most shift"; 1: the smallest."""
+        return self._tail(which, (1 + shifts) / 2, self.only_a, self.differing - self.only_a)
 
-    def opposite_sides(self, shifts: Floats) -> tuple[Floats, Floats]:
+    def opposite_side(self, which: int, shifts: Floats) -> Floats:
         """The same of "at least shift"."""
-        return self._tails((1 - shifts) / 2, self.differing - self.only_a, self.only_a)
+        return self._tail(which, (1 - shifts) / 2, self.differing - self.only_a, self.only_a)
 
     @staticmethod
-    def _tails(chance: Floats, wins: int | Floats, losses: int | Floats) -> tuple[Floats, Floats]:
+    def _tail(which: int, chance: Floats, wins: int | Floats, losses: int | Floats) -> Floats:
         # betainc(0, n, x) is 1 and betainc(n, 0, x) is 0 here, which scipy's gamma functions leave open
-        most = np.where(wins == 0, 1.0, special.betainc(np.maximum(wins, 1e-300), losses + 1, chance))
-        least = np.where(losses == 0, 0.0, special.betainc(wins + 1, np.maximum(losses, 1e-300), chance))
-        return most, least
+        if which == 0:
+            return np.where(wins == 0, 1.0, special.betainc(np.maximum(wins, 1e-300), losses + 1, chance))
+        return np.where(losses == 0, 0.0, special.betainc(wins + 1, np.maximum(losses, 1e-300), chance))
 
 
 def _same_length(a: ArrayLike, b: ArrayLike) -> tuple[Floats, Floats]:

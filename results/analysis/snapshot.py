@@ -6,13 +6,14 @@ asks for nothing new.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from results.records import Evaluation, Model, Outcome, Report, RunSummary
 
 if TYPE_CHECKING:
+    from results.schema.tallies import Tally
     from results.store.store import Store
 
 T = TypeVar("T")
@@ -24,6 +25,7 @@ class Reading:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._outcomes: dict[str, Sequence[Outcome]] = {}
+        self._tallies: dict[str, Tally] = {}
         self._kept: dict[tuple[str, str], Any] = {}
 
     @classmethod
@@ -75,7 +77,14 @@ class Reading:
 
     def verdicts(self, evaluation_id: str) -> Sequence[tuple[str, str | None]]:
         """(item, verdict) of an evaluation's outcomes, in the order they came."""
-        return self._store.evaluations.verdicts(evaluation_id)
+        found = self.tallies([evaluation_id])[evaluation_id]
+        return list(zip(found.items, found.verdicts, strict=True))
+
+    def tallies(self, evaluation_ids: Sequence[str]) -> Mapping[str, Tally]:
+        """What is to be compared of evaluations, without the answers' texts, by evaluation id; these at least."""
+        if missing := [one for one in evaluation_ids if one not in self._tallies]:
+            self._tallies |= self._store.evaluations.tallies(missing)
+        return self._tallies
 
     def kept(self, what: str, of: str, make: Callable[[], T]) -> T:
         """What `make` computes from this moment of the store, once for each `what` and `of`."""

@@ -23,7 +23,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, special, stats
+from scipy import optimize, special
 
 from results.analysis.confidence import Subsets, interval, share_of_means
 
@@ -174,11 +174,15 @@ def share_interval(values: ArrayLike, level: float = 0.95) -> Estimate:
     """Mean of `values` (n,) in [0, 1] with an interval in [0, 1] that keeps its width where all are 0 or all are 1.
 
     The upper end is that of how many are not 0, melded with the mean of those; the lower end the same from 1 downwards.
+    Of shares that are all alike it is what so many items leave room for: others, unseen, at 0 or at 1.
     Raises: ValueError for none or for values outside [0, 1].
     """
     sample = _finite(values)
     if sample.min() < -1e-12 or sample.max() > 1 + 1e-12:
         raise ValueError(f"shares lie in [0, 1]; these from {sample.min()} to {sample.max()}")
+    if sample.min() > 0 and sample.max() < 1 and np.ptp(sample) < 1e-12:  # any other share may be as rare as this
+        value, unseen = float(sample.mean()), 1 - ((1 - level) / 2) ** (1 / len(sample))
+        return Estimate(value, value * (1 - unseen), value + (1 - value) * unseen)
     _, high = interval(share_of_means(sample), level)
     _, down = interval(share_of_means(1 - sample), level)
     return Estimate(float(sample.mean()), max(0.0, 1 - down), min(1.0, high))
@@ -309,18 +313,37 @@ def tasks_to_separate(
 def _mcnemar_power(tasks: int, share: float, chance: float, alpha: float) -> float:
     """How often mid-p McNemar says that the better model is better; `chance`: of a task that differs to be its."""
     if tasks > 400:
-        differing = stats.binom.ppf((np.arange(200) + 0.5) / 200, tasks, share)
+        differing = _binomial_quantile((np.arange(200) + 0.5) / 200, tasks, share)
         weights = np.ones(200)
     else:
         differing = np.arange(tasks + 1.0)
-        weights = stats.binom.pmf(differing, tasks, share)
+        weights = _binomial_chance(differing, tasks, share)
         differing, weights = differing[weights > 1e-12], weights[weights > 1e-12]
-    wins = stats.binom.isf(alpha / 2, differing, 0.5) - 1
-    for _ in range(4):  # up to the fewest wins whose mid-p is small enough
-        mid = stats.binom.sf(wins, differing, 0.5) + stats.binom.pmf(wins, differing, 0.5) / 2
+    z = float(special.ndtri(1 - alpha / 2))
+    wins = np.floor((differing + z * np.sqrt(differing)) / 2) - 3
+    for _ in range(8):  # up to the fewest wins whose mid-p is small enough
+        mid = _binomial_above(wins, differing, 0.5) + _binomial_chance(wins, differing, 0.5) / 2
         wins = np.where(mid > alpha / 2, wins + 1, wins)
-    powers = np.where(differing >= FEWEST_DIFFERING, stats.binom.sf(wins - 1, differing, chance), 0.0)
+    powers = np.where(differing >= FEWEST_DIFFERING, _binomial_above(wins - 1, differing, chance), 0.0)
     return float((weights * powers).sum() / weights.sum())
+
+
+def _binomial_quantile(share: Floats | float, n: Floats | int, p: float) -> Floats:
+    """The least number that at least `share` of draws of n do not exceed; scipy.stats takes half a second to load."""
+    return np.asarray(np.nan_to_num(np.ceil(np.round(special.bdtrik(share, n, p), 9))).clip(0, n))
+
+
+def _binomial_above(k: Floats, n: Floats | int, p: float) -> Floats:
+    """Chance of more than k of n; k from -1 on."""
+    inside = special.betainc(np.maximum(k + 1, 1e-300), np.maximum(n - k, 1e-300), p)
+    return np.where(k < 0, 1.0, np.where(k >= n, 0.0, inside))
+
+
+def _binomial_chance(k: Floats, n: Floats | int, p: float) -> Floats:
+    """Chance of exactly k of n; 0 for k outside."""
+    k_in = np.clip(k, 0, n)
+    ways = special.gammaln(n + 1) - special.gammaln(k_in + 1) - special.gammaln(n - k_in + 1)
+    return np.where(k == k_in, np.exp(ways + special.xlogy(k_in, p) + special.xlog1py(n - k_in, -p)), 0.0)
 
 
 def _least(holds: Callable[[int], bool], without: int, with_: int, share: float = 0.0) -> int:
@@ -351,7 +374,7 @@ def items_to_separate(differences: ArrayLike, power: float = 0.8, alpha: float =
 
     def found(items: int) -> bool:
         wanted = float(special.stdtrit(items - 1, 1 - alpha / family / 2))
-        return float(stats.nct.sf(wanted, items - 1, effect * math.sqrt(items))) >= power
+        return 1 - float(special.nctdtr(items - 1, effect * math.sqrt(items), wanted)) >= power
 
     more = math.ceil(float(special.ndtri(1 - alpha / family / 2)) ** 2 / 4)
     return max(least, _least(found, 1, 2 * rough + 100) + more)

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from results.errors import StoreError, StoreTooNew
 from results.schema.database import Database
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest revision in `versions/`: a store that has it is opened without loading Alembic."""
 
 VERSION_TABLE = "bakeoff_schema"

@@ -175,6 +175,28 @@ class OutcomeRow(Table):
     """The order in which items came, which is the order they are listed in."""
 
 
+class ItemListRow(Table):
+    """The items of outcomes, once for all evaluations that were asked the same: see `results.schema.tallies`."""
+
+    __tablename__ = "item_lists"
+    id: Mapped[str] = key()
+    items: Mapped[tuple[str, ...]] = mapped_column(Strings)
+    groups: Mapped[Any] = mapped_column(JsonText)
+
+
+class TallyRow(Table):
+    """The outcomes of an ended evaluation without their texts, in the order they came."""
+
+    __tablename__ = "tallies"
+    evaluation_id: Mapped[str] = mapped_column(Key, ForeignKey("evaluations.id"), primary_key=True)
+    items_id: Mapped[str] = mapped_column(Key, ForeignKey("item_lists.id"))
+    codes: Mapped[bytes] = mapped_column(LargeBinary)
+    """A byte for each outcome: its verdict."""
+    numbers: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """float64, little-endian; NULL where all have verdicts, as `sizes`."""
+    sizes: Mapped[bytes | None] = mapped_column(LargeBinary)
+
+
 class ScoreLine(Table):
     __tablename__ = "scores"
     evaluation_id: Mapped[str] = mapped_column(Key, ForeignKey("evaluations.id"), primary_key=True)

@@ -76,7 +76,7 @@ def decide(store: Store | Reading, question: Question | None = None) -> Decision
     benchmark, *further = asked_for.measures or measures_of(reading, qualified or found.models) or ("humaneval",)
     first = _judged(reading, qualified or found.models, benchmark, costed, margin, any_cost=bool(further))
     # To show what limits cost: the score of those that are out.
-    everyone = quality_shelf(reading, found.models, benchmark)
+    everyone = first.shelf if len(qualified) == len(found.models) else quality_shelf(reading, found.models, benchmark)
     candidates = {id_: _with_quality(one, first.shelf if one.qualifies else everyone) for id_, one in costed.items()}
     chosen, beside = first.choice.chosen if first.choice else None, list[Beside]()
     for name in further:

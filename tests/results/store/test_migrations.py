@@ -75,6 +75,9 @@ def test_rows_of_every_released_schema_are_read_after_the_upgrade(blank_url: str
         (outcome,) = store.evaluations.outcomes("e1")
         assert np.isnan(outcome.value or 0.0)
         assert outcome.details == {"answer": "return 1"}
+        assert store.evaluations.verdicts("e1") == [("HumanEval/0", "passed")]
+        with Database(blank_url).read() as connection:
+            assert connection.execute(sa.text("SELECT codes FROM tallies")).scalars().all() == [b"\x00"]
         kept = (store.machines.list(), store.votes.list(), store.published.list(), store.reports.list())
         assert [len(records) for records in (*kept, store.decisions.list())] == [1] * 5
         store.runs.add(dataclasses.replace(summary.run, id="r2"))
@@ -84,6 +87,8 @@ def value_of(kind: sa.types.TypeEngine[object], value: object) -> object:
     """A JSON value as the column's type takes it: blobs from hex, times from ISO text."""
     if isinstance(kind, sa.DateTime) and isinstance(value, str):
         return datetime.fromisoformat(value)
+    if value is None:
+        return None
     if isinstance(kind, sa.LargeBinary | sa.BLOB) or str(kind) == "BYTEA":
         return bytes.fromhex(str(value))
     return value
