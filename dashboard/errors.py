@@ -3,6 +3,7 @@
 BakeoffError
 └── DashboardError      the page cannot be shown or started as asked
     ├── PortInUse       another program listens where the dashboard should
+    ├── NoPrompts       a file or a text that no prompts can be read from
     └── ServerSilent    the model server is not reachable, or refused: its message, without addresses' passwords
 """
 
@@ -19,3 +20,7 @@ class PortInUse(DashboardError):
 
 class ServerSilent(DashboardError):
     """The model server is not reachable, or refused the request."""
+
+
+class NoPrompts(DashboardError):
+    """A file or a text that no prompts can be read from."""

@@ -1,63 +1,97 @@
-"""Prompt sets. Reads: models, evaluations of prompts. Writes: a job, at a click; the job writes its answers."""
+"""Prompt sets. Reads: sets, models, evaluations of prompts. Writes: a set or a job, at a click; jobs write answers."""
 
 import sys
 
 import streamlit as st
 
 from dashboard import escaping
-from dashboard.chat.conversation import EXAMPLES
+from dashboard.chat.client import Sampling
+from dashboard.chat.prompts import PromptSet
 from dashboard.errors import ServerSilent
-from dashboard.jobs import batch, jobs
-from dashboard.views import data, kept, tables
-from dashboard.widgets import answers, job_list, page, panes, selection
-from dashboard.widgets.selection import URL
+from dashboard.jobs import batch, commands, jobs
+from dashboard.views import data, kept, prompting
+from dashboard.widgets import actions, addressed, answers, drafts, job_list, page, panes, prompt_form, selection
 
 st.title("Prompt sets")
-with st.expander("New batch", icon=":material/playlist_add:", expanded=not data.evaluations(batch.BENCHMARK)):
-    try:
-        served = data.served()
-    except ServerSilent as silent:
-        served = []
-        page.failed(silent)
-    name = st.text_input("Name of the prompt set", "my prompts", max_chars=80)
-    file = st.file_uploader(
-        "Upload", ["txt", "jsonl", "json"], help="One prompt per line, or JSON with a `prompt` field."
+st.caption(
+    "Your own prompts, once: read many models' answers to them here, vote on them in the Arena, measure by them."
+)
+page.refusal()
+sets = prompting.sets()
+prompt_form.show(own=bool(prompting.shelf().sets()))
+
+
+def ask(of: PromptSet, models: list[str], sampling: Sampling) -> None:
+    """Start the job that puts a set to models."""
+    place = jobs.folder(kept.workspace(), "prompts", of.name)
+    batch.Request(of.name, of.prompts, tuple(models), sampling).write(place / "request.json")
+    jobs.create(place, [sys.executable, "-m", "dashboard.jobs.batch", str(place / "request.json")]).start()
+
+
+def remove(name: str) -> None:
+    """Delete a set of one's own."""
+    if page.written(prompting.shelf().remove, name):
+        st.session_state.pop("asked-set", None)
+
+
+chosen = sets[
+    addressed.one(
+        st, "Set", {name: f"{name} ({len(one.prompts)})" for name, one in sets.items()}, "asked-set", at="set",
+        meant=lambda word: word.rpartition(" (")[0],
     )
-    written = st.text_area("Or type them, one per line", "\n".join(EXAMPLES), height=160)
-    chosen = st.multiselect("Models", served, served[:2])
-    with st.popover("Sampling", icon=":material/tune:"):
-        sampling = panes.sampling("set", expanded=True)
-    try:
-        text = file.getvalue().decode("utf-8-sig") if file else written
-        prompts = batch.parse(text, file.name if file else "")
-    except ValueError as error:
-        prompts = []
-        st.error(escaping.label(f"{file.name if file else 'The text'} cannot be read: {error}", 400))
-    if st.button(f"Ask {len(chosen)} models {len(prompts)} prompts", disabled=not (prompts and chosen), type="primary"):
-        place = jobs.folder(kept.workspace(), "prompts", name)
-        request = batch.Request(name, tuple(prompts), tuple(chosen), sampling)
-        request.write(place / "request.json")
-        jobs.create(place, [sys.executable, "-m", "dashboard.jobs.batch", str(place / "request.json")]).start()
+]  # fmt: skip
+with st.expander(f"Its {len(chosen.prompts)} prompts", icon=":material/list:", **selection.opened("prompts-shown")):
+    st.dataframe({"Prompt": [escaping.plain(one) for one in chosen.prompts]}, alt="Prompts of the set")
+with st.container(horizontal=True, vertical_alignment="center"):
+    page.link("app_pages/arena.py", "Vote on it in the Arena", ":material/swords:", prompts=chosen.name)
+    if chosen.name in prompting.shelf().sets():
+        st.button("Delete this set", icon=":material/delete:", on_click=remove, args=(chosen.name,))
+
+st.subheader("Ask models")
+try:
+    served = data.served()
+except ServerSilent as silent:
+    served = []
+    page.failed(silent)
+models = drafts.field(st.multiselect, "Models", served[:2], key="asked-models", options=served)
+with st.popover("Sampling", icon=":material/tune:"):
+    sampling = panes.sampling("set", expanded=True)
+with st.container(horizontal=True):
+    if st.button(
+        f"Ask {len(models)} models {len(chosen.prompts)} prompts", disabled=not models, type="primary",
+        icon=":material/play_arrow:",
+    ):  # fmt: skip
+        ask(chosen, models, sampling)
+    if chosen.source:
+        known = [one for one in models if one in data.model_ids()]
+        actions.button(
+            st, "Measure them by its right answers", commands.evaluate(known, chosen.source),
+            f"{chosen.name}", key="measure-set", icon=":material/fact_check:", disabled=not known,
+        )  # fmt: skip
 job_list.show("prompts")
 
-sets = data.prompt_sets()
-if not sets:
-    st.info("No prompt set has been answered yet.", icon=":material/inbox:")
-    st.stop()
-which = st.selectbox("Set", list(sets), key="set", bind=URL)
-names = data.model_names()
-found = {names[one.model_id]: data.outcomes(one) for one in selection.listed(sets[which])}
-st.dataframe(tables.prompt_table(found), hide_index=True, alt="Answers to the set")
-page.download(lambda: tables.prompt_table(found), "prompt-set")
 
-
-@st.fragment
-def reading() -> None:
-    """One prompt's answers side by side."""
+def results() -> None:
+    """The answers so far, one prompt's side by side."""
+    found = {names[one.model_id]: data.outcomes(one) for one in selection.listed(prompting.answers_to(chosen))}
+    found = {name: rows for name, rows in found.items() if not rows.empty}
+    if not found:
+        st.info("No model has answered this set yet.", icon=":material/inbox:")
+        return
+    fewest, most = min(map(len, found.values())), len(chosen.prompts)
+    if fewest < most:
+        told = ", ".join(f"{name} {len(rows)}" for name, rows in found.items())
+        st.caption(escaping.label(f"Answered so far, of {most}: {told}", 400))
+    st.dataframe(prompting.prompt_table(found), hide_index=True, alt="Answers to the set")
+    page.download(lambda: prompting.prompt_table(found), "prompt-set")
     items = {row["item"]: str(row["prompt"]) for rows in found.values() for row in rows.to_dict("records")}
-    item = st.selectbox("Prompt", sorted(items), format_func=lambda key: items[key][:100], key="item", bind=URL)
+    shown = {item: escaping.plain(f"{int(item)}. {items[item][:100]}") for item in sorted(items)}
+    item = addressed.one(st, "Prompt", shown, "asked-prompt", at="item")
     st.text(items[item])
-    answers.side_by_side({model: data.answer(rows, item) for model, rows in found.items()})
+    rows = {model: data.answer(rows, item) for model, rows in found.items()}
+    answers.side_by_side({model: {**row, "how": prompting.how(row)} if row else row for model, row in rows.items()})
 
 
-reading()
+names = data.model_names()
+live = any(job.running for job in jobs.find(kept.workspace(), "prompts"))
+st.fragment(results, run_every=3.0 if live else None)()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import uuid4
@@ -21,6 +22,8 @@ class Duel:
     left: Answer
     right: Answer
     vote: Vote | None = None
+    of: str = ""
+    """The prompt set that the prompt is of; empty for one that was typed."""
 
     @property
     def active(self) -> bool:
@@ -29,8 +32,8 @@ class Duel:
 
     @property
     def judgeable(self) -> bool:
-        """Whether both answered to the end: a vote on half an answer would be no vote on the model."""
-        return all(answer.snapshot().state == "finished" for answer in (self.left, self.right))
+        """Whether both said something and came to their end: a vote on less would be no vote on the model."""
+        return self.left.whole and self.right.whole
 
     def judge(self, winner: Winner, ids: dict[str, str], voter: str) -> Vote:
         """The vote, a being the left one. ids: model id by name."""
@@ -45,7 +48,7 @@ class Duel:
             winner=winner,
             voter=voter,
             blind=True,
-            details={"a": left, "b": right},
+            details={"a": left, "b": right} | ({"set": self.of} if self.of else {}),
             created_at=now(),
         )
         return self.vote
@@ -67,7 +70,26 @@ def pair(ranking: Ratings | None, ids: Sequence[str], draw: random.Random) -> tu
     return chosen[0], chosen[1]
 
 
-def begin(prompt: str, names: tuple[str, str], sampling: Sampling) -> Duel:
-    """Ask both at once."""
+def begin(prompt: str, names: tuple[str, str], sampling: Sampling, of: str = "") -> Duel:
+    """Ask both at once. of: the prompt set."""
     left, right = (Answer(name, [{"role": "user", "content": prompt}], sampling).start() for name in names)
-    return Duel(prompt, left, right)
+    return Duel(prompt, left, right, of=of)
+
+
+MOST_HELD = 256
+"""Visitors whose pair is remembered."""
+_held: OrderedDict[tuple[str, str], Duel] = OrderedDict()
+
+
+def hold(place: str, person: str, match: Duel) -> None:
+    """Remember a visitor's pair, so that a page that is loaded anew finds it. place: the workspace."""
+    if person:
+        _held[place, person] = match
+        _held.move_to_end((place, person))
+        while len(_held) > MOST_HELD:
+            _held.popitem(last=False)
+
+
+def held(place: str, person: str) -> Duel | None:
+    """A visitor's pair; None without one."""
+    return _held.get((place, person))

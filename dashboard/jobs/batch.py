@@ -14,17 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dashboard.chat.client import Answer, Sampling, Snapshot
-from results import (
-    Evaluation,
-    FileUnreadable,
-    Outcome,
-    Score,
-    Store,
-    Workspace,
-    digest,
-    parse_json,
-    this_machine,
-)
+from results import Evaluation, Outcome, Score, Store, Workspace, digest, this_machine
 
 BENCHMARK = "prompts"
 
@@ -59,36 +49,6 @@ class Request:
             "system": self.system,
             **asdict(self.sampling),
         }
-
-
-def parse(text: str, name: str = "") -> list[str]:
-    """Prompts of an upload: a JSON list, JSON lines with `prompt`, or one prompt a line; empty ones are left out.
-
-    Raises: ValueError naming the line.
-    """
-    if name.endswith(".json"):
-        rows = _value(text, name)
-        if not isinstance(rows, list):
-            raise ValueError("a .json file must hold a list of prompts")
-        return [_prompt(row, number) for number, row in enumerate(rows, 1)]
-    lines = [(number, line.strip()) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
-    if name.endswith(".jsonl"):
-        return [_prompt(_value(line, name, f", line {number}"), number) for number, line in lines]
-    return [line for _, line in lines]
-
-
-def _value(text: str, name: str, where: str = "") -> object:
-    try:
-        return parse_json(text, Path(name), where)
-    except FileUnreadable as error:
-        raise ValueError(error.reason) from error
-
-
-def _prompt(row: object, number: int) -> str:
-    prompt = row.get("prompt") if isinstance(row, dict) else row
-    if not isinstance(prompt, str) or not prompt.strip():
-        raise ValueError(f"entry {number} is neither a text nor an object with a text under 'prompt'")
-    return prompt.strip()
 
 
 def run(request: Request, store: Store) -> None:

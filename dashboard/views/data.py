@@ -219,9 +219,13 @@ def rechecks() -> list[tuple[DecisionRecord, results.Recheck | None]]:
 
 
 @kept.until_written(16, shared=True)
-def ranking(judge: str = "", equal_length: bool = False, blind: bool = True) -> results.Ratings | None:
-    """The ranking by votes of people, or of one judging model, the blind ones or the others; None without a vote."""
+def ranking(judge: str = "", equal_length: bool = False, blind: bool = True, of: str = "") -> results.Ratings | None:
+    """The ranking by votes of people, or of one judging model, the blind ones or the others; None without a vote.
+
+    of: a prompt set, on whose prompts alone; empty for all.
+    """
     cast = [vote for vote in votes() if vote.judge == judge and vote.blind == blind]
+    cast = [vote for vote in cast if not of or vote.details.get("set") == of]
     return results.rate(cast, judge, equal_length, blind) if cast else None
 
 
@@ -329,14 +333,6 @@ def latency_requests(chosen: Sequence[Evaluation]) -> pd.DataFrame:
         return pd.DataFrame()
     columns = ["model_id", "label", "form", "machine_id", "settings"]
     return pd.concat(frames, ignore_index=True).assign(**pd.DataFrame(whose, columns=columns))
-
-
-def prompt_sets() -> dict[str, list[Evaluation]]:
-    """Evaluations of prompt sets by the set's name, the newest set first."""
-    found: dict[str, list[Evaluation]] = {}
-    for one in reversed(evaluations("prompts")):
-        found.setdefault(f"{one.settings.get('set')} ({one.settings.get('prompts')})", []).append(one)
-    return found
 
 
 def curves(run_ids: Sequence[str], metric: str) -> list[Curve]:

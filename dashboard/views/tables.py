@@ -84,13 +84,3 @@ def ranking(rated: Ratings, names: Mapping[str, str]) -> pd.DataFrame:
             for one in sorted(rated.ratings, key=lambda one: one.rank)
         ]
     )
-
-
-def prompt_table(found: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Prompts down, models across: the answers."""
-    columns = [frame.set_index("item")["answer"].rename(model) for model, frame in found.items() if not frame.empty]
-    prompts = pd.concat(
-        [frame.set_index("item")["prompt"] for frame in found.values() if not frame.empty] or [pd.Series(dtype=str)]
-    )
-    table = pd.concat([prompts[~prompts.index.duplicated()].rename("Prompt"), *columns], axis=1)
-    return pd.DataFrame(table.sort_index())

@@ -95,6 +95,8 @@ def answer(name: str, row: Mapping[str, object]) -> None:
     elif verdict:
         st.badge(verdict.replace("_", " "), color="gray" if verdict == "error" else "orange", icon=":material/close:")
     model_text(str(row.get("answer") or ""), folded=True)
+    if row.get("how"):
+        st.caption(str(row["how"]))
     if row.get("message"):
         st.caption("What did not hold")
         st.code(str(row["message"])[:4000], language=None, wrap_lines=True)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 
 import streamlit as st
 
 from dashboard import escaping
 from dashboard.chat import duel
 from dashboard.chat.client import Sampling, Snapshot
-from dashboard.chat.conversation import EXAMPLES, figures
+from dashboard.chat.conversation import figures
 from dashboard.chat.duel import Duel
-from dashboard.views import data
+from dashboard.chat.prompts import PromptSet
+from dashboard.views import data, kept, prompting
 from dashboard.widgets import answers, login, page
 from dashboard.widgets.panes import Writing
 from results.records import Winner
@@ -25,31 +27,57 @@ CHOICES: tuple[tuple[str, str, Winner], ...] = (
 """Label, key, vote."""
 
 
-def begin(prompt: str, served: list[str], sampling: Sampling) -> None:
-    """Draw two models and ask them."""
+def begin(prompt: str, served: list[str], sampling: Sampling, of: str = "") -> None:
+    """Draw two models and ask them. of: the prompt set."""
     ids, names = data.model_ids(), data.model_names()
     left, right = duel.pair(data.ranking(), [ids[name] for name in served], random.Random())
-    st.session_state["duel"] = duel.begin(prompt, (names[left], names[right]), sampling)
+    match = duel.begin(prompt, (names[left], names[right]), sampling, of)
+    st.session_state["duel"] = match
+    duel.hold(str(kept.workspace().path), login.person(), match)
 
 
-def show(served: list[str], sampling: Sampling) -> list[Writing]:
+def draw(chosen: PromptSet, served: list[str], sampling: Sampling) -> None:
+    """Begin with a prompt of a set, one of those with the fewest blind votes so far."""
+    voted = Counter(vote.prompt for vote in data.votes() if vote.blind)
+    begin(random.choice(prompting.least_voted(chosen.prompts, voted)), served, sampling, chosen.name)
+
+
+def present() -> Duel | None:
+    """The visitor's pair: this session's, else the one that was there before the page was loaded anew."""
+    found = st.session_state.get("duel") or duel.held(str(kept.workspace().path), login.person())
+    if found is not None:
+        st.session_state["duel"] = found
+    return found
+
+
+def show(served: list[str], sampling: Sampling, chosen: PromptSet) -> list[Writing]:
     """The present pair, or the button that draws one. Returns the answers that are being written, for `follow`."""
-    current: Duel | None = st.session_state.get("duel")
+    current = present()
     written = [] if current is None else _answers(current)
     streaming = bool(written)  # as this run of the page shows it: where they end meanwhile, `follow` has it drawn anew
     with st.container(horizontal=True, key=f"judging-{streaming}"):
         if current is not None and not streaming and current.vote is None and current.judgeable:
             for text, key, winner in CHOICES:
                 st.button(text, shortcut=key, on_click=_judge, args=(current, winner))
-        elif not streaming:
+        if streaming and current is not None:
+            st.button("Stop", icon=":material/stop:", shortcut="Esc", on_click=_stop, args=(current,))
+        else:
+            skips = current is not None and current.vote is None and current.judgeable
             st.button(
-                "Begin" if current is None else "Next pair",
+                "Begin" if current is None else "Skip" if skips else "Next pair",
                 shortcut="N",
-                type="primary",
-                on_click=begin,
-                args=(random.choice(EXAMPLES), served, sampling),
+                type="secondary" if skips else "primary",
+                on_click=draw,
+                args=(chosen, served, sampling),
             )
+    if current is not None and not streaming and current.vote is None and not current.judgeable:
+        st.caption("No vote on this pair: a side gave no whole answer.")
     return written
+
+
+def _stop(current: Duel) -> None:
+    current.left.stop()
+    current.right.stop()
 
 
 def _judge(current: Duel, winner: Winner) -> None:
@@ -69,15 +97,19 @@ def _answers(current: Duel) -> list[Writing]:
                 else:
                     st.markdown(f"**{side}**")
                 if answer.active:
-                    written.append(Writing(answer, _length))
+                    written.append(Writing(answer, _blind))
                 else:
                     _side(answer.snapshot(), revealed=current.vote is not None)
     return written
 
 
-def _length(shot: Snapshot) -> str:
-    """Speed would tell a small model from a large one: it is shown after the vote."""
-    return figures(shot) if shot.state == "waiting" else f"{shot.tokens} tokens"
+def _blind(shot: Snapshot) -> str:
+    """Speed and length would tell a small model from a large one: they are shown after the vote."""
+    if shot.state == "waiting":
+        return figures(shot)
+    if shot.state == "finished":
+        return "Cut off at max tokens" if shot.finish_reason == "length" else "Finished"
+    return "Writing" if shot.state == "streaming" else "Stopped"
 
 
 def _side(shot: Snapshot, *, revealed: bool) -> None:
@@ -86,4 +118,4 @@ def _side(shot: Snapshot, *, revealed: bool) -> None:
         st.error(
             escaping.label(shot.message, 300) if revealed else "This side could not answer.", icon=":material/error:"
         )
-    st.caption(figures(shot) if revealed else _length(shot))
+    st.caption(figures(shot) if revealed else _blind(shot))

@@ -35,7 +35,7 @@ def closed(workspace: Workspace) -> Path:
                     f"CREATE TRIGGER closed_{table}_{what} BEFORE {what} ON {table} "
                     "BEGIN SELECT RAISE(ABORT, 'read only'); END"
                 )
-    for name in ("jobs", "conversations"):
+    for name in ("jobs", "conversations", "drafts", "prompt_sets"):
         (workspace.path / name).write_text("in the way")
     return workspace.path
 

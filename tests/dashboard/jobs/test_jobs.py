@@ -107,11 +107,3 @@ def test_a_prompt_set_is_answered_by_every_model_and_goes_on_after_a_failure(
     outcomes = small.store().evaluations.outcomes(found[0].id)
     assert [one.details["prompt"] for one in outcomes] == ["One?", "Two?"]
     assert "heard: One?" in str(outcomes[0].details["answer"])
-
-
-def test_prompts_are_read_from_lines_and_json() -> None:
-    assert batch.parse("a\n\n b \n") == ["a", "b"]
-    assert batch.parse('["a", {"prompt": "b"}]', "x.json") == ["a", "b"]
-    assert batch.parse('{"prompt": "a"}\n"b"', "x.jsonl") == ["a", "b"]
-    with pytest.raises(ValueError, match="entry 2"):
-        batch.parse('["a", 3]', "x.json")
