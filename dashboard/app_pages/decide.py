@@ -4,7 +4,7 @@ import streamlit as st
 
 from dashboard import charts, escaping
 from dashboard.views import data
-from dashboard.views import verdict as words
+from dashboard.views.deciding import verdict as words
 from dashboard.widgets import actions as started
 from dashboard.widgets import addressed, chart, page, question, selection
 from dashboard.widgets.deciding import frozen, limits, verdict

@@ -9,7 +9,8 @@ import streamlit as st
 
 from dashboard import charts, escaping
 from dashboard.palette import Style
-from dashboard.views import data, record
+from dashboard.views import data
+from dashboard.views.deciding import record
 from dashboard.widgets import drafts, page
 from dashboard.widgets.deciding import limits
 from dashboard.widgets.selection import opened

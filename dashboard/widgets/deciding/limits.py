@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 import streamlit as st
 
-from dashboard.views.verdict import Relaxation
+from dashboard.views.deciding.verdict import Relaxation
 from dashboard.widgets.selection import URL
 from results import Decision, Limits, standing
 

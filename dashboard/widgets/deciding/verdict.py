@@ -8,7 +8,8 @@ from typing import Any
 import streamlit as st
 
 from dashboard import escaping
-from dashboard.views import data, verdict
+from dashboard.views import data
+from dashboard.views.deciding import verdict
 from dashboard.widgets import actions
 from results import Decision
 

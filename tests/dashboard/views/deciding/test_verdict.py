@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from dashboard.views import verdict
+from dashboard.views.deciding import verdict
 from results import Limits, Question, Store, Workspace, decide
 from results.analysis.findings import Limit
 from tests.results.shelves import add_heldout, add_humaneval, add_latency, add_model

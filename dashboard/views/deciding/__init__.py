@@ -1,0 +1,1 @@
+"""What a decision says: the verdict in words and facts, its record."""
