@@ -49,6 +49,13 @@ from .analysis.deciding.raced_words import (
     end_text as end_text,
     standing_text as standing_text,
 )
+from .analysis.calibration import (
+    Calibration as Calibration,
+    calibrated as calibrated,
+    corrected_preference as corrected_preference,
+    corrected_share as corrected_share,
+    vote_calibration as vote_calibration,
+)
 from .analysis.ratings import (
     PairRating as PairRating,
     Rating as Rating,

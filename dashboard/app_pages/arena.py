@@ -77,6 +77,8 @@ def standings() -> None:
     st.caption(f"{ranking.votes} votes, {seen}. {ranking.standing}")
     for sentence in prompting.progress(ranking, names):
         st.markdown(f"- {escaping.label(sentence, 300)}.")
+    if judge:
+        st.caption(escaping.label(data.calibration(judge).words, 300))
     table = tables.ranking(ranking, names)
     listed = table["model_id"].isin([model.id for model in data.models()])
     if not listed.all() and not st.toggle("Show archived models", key="archived", bind=URL):

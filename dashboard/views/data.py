@@ -229,6 +229,12 @@ def ranking(judge: str = "", equal_length: bool = False, blind: bool = True, of:
     return results.rate(cast, judge, equal_length, blind) if cast else None
 
 
+@kept.until_written(16, shared=True)
+def calibration(judge: str) -> results.Calibration:
+    """How far a judging model votes as people do who did not see the names."""
+    return results.vote_calibration(votes(), judge)
+
+
 @kept.until_written(16)
 def recorded_metrics(run_ids: tuple[str, ...]) -> list[str]:
     """Metrics that any of the runs recorded, by the alphabet."""
