@@ -7,6 +7,7 @@ from dashboard.errors import ServerSilent
 from dashboard.views import data, prompting, tables
 from dashboard.widgets import addressed, answers, arena, chart, page, panes
 from dashboard.widgets.selection import URL
+from dashboard.widgets.states import empty
 
 WARM = 0.7
 """The temperature unless told: at 0 a model says the same each time, and is known by it."""
@@ -24,6 +25,8 @@ except ServerSilent as silent:
 sets = prompting.sets()
 written: list[panes.Writing] = []
 if len(served) < 2:
+    if not data.models():
+        empty.show("There is no model to compare yet.", "bakeoff demo")
     st.info("Serve at least two models of this store to compare them.", icon=":material/inbox:")
     st.code("bakeoff serve", language="bash")
 else:

@@ -9,6 +9,7 @@ from dashboard.chat import client, conversation
 from dashboard.errors import ServerSilent
 from dashboard.views import chatting, data
 from dashboard.widgets import answers, page, panes, talks
+from dashboard.widgets.states import empty
 
 st.title("Chat")
 st.html(f"<style>{answers.CSS}</style>")
@@ -21,10 +22,10 @@ except ServerSilent as silent:
     names = []
     page.failed(silent)
     if not talk.turns:
-        page.empty("The model server is not running: the models answer over HTTP.", "bakeoff serve")
+        empty.show("The model server is not running: the models answer over HTTP.", "bakeoff serve")
     st.button("Look again", icon=":material/refresh:")
 if not (names or talk.turns):
-    page.empty("The model server has no model yet.", "bakeoff demo")
+    empty.show("The model server has no model yet.", "bakeoff demo")
 seats = [name for name in talk.models if name in names] or chatting.seats(names)[:2]
 chosen = panes.chosen(names, seats, data.base_name(names)) if names else []
 talk.system = panes.system_prompt()

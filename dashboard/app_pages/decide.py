@@ -6,15 +6,16 @@ from dashboard import charts, escaping
 from dashboard.views import data
 from dashboard.views.deciding import verdict as words
 from dashboard.widgets import actions as started
-from dashboard.widgets import addressed, chart, page, question, selection
+from dashboard.widgets import addressed, chart, question, selection
 from dashboard.widgets.deciding import frozen, limits, verdict
 from dashboard.widgets.scoreboard import under_way
 from dashboard.widgets.selection import URL
+from dashboard.widgets.states import empty
 from results import MARGIN, Question, question_text
 
 st.title("Decide: which one to ship")
 if not data.models():
-    page.empty("Nothing to choose from yet.", "bakeoff demo")
+    empty.show("Nothing to choose from yet.", "bakeoff demo")
 machines = data.machines()
 NAMES = {"humaneval": "HumanEval pass@1", "heldout": "Held-out bits per byte"}
 
@@ -74,11 +75,12 @@ def choice() -> None:
     else:
         st.caption("No model has both a score and that figure: nothing to draw.")
     st.dataframe(limits.table(decided, out), hide_index=True, placeholder="–", alt="Candidates")
-    with st.expander(
+    why = st.expander(
         "Why, step by step, and what would change it", icon=":material/format_list_numbered:", **selection.opened("why")
-    ):
-        for sentence in (*decided.facts, *decided.reasons, *(one.sentence for one in decided.would_change[:12])):
-            st.markdown("- " + escaping.label(sentence, 1000))
+    )
+    if why.open:  # of 300 models these are hundreds of lines, which take a browser seconds though nobody sees them
+        steps = (*decided.facts, *decided.reasons, *(one.sentence for one in decided.would_change[:12]))
+        why.markdown("\n".join("- " + escaping.label(sentence, 1000) for sentence in steps))
 
 
 choice()

@@ -6,13 +6,14 @@ from dashboard import escaping
 from dashboard.views import board, data, durations, scoreboard
 from dashboard.widgets import actions, addressed, page, question
 from dashboard.widgets.scoreboard import board as table
-from dashboard.widgets.scoreboard import fine_tune, under_way, welcome
+from dashboard.widgets.scoreboard import fine_tune, under_way
+from dashboard.widgets.states import empty
 from results import Question
 
 st.title("Home")
 models, by_id = data.models(), data.models_by_id()
 if not models:
-    welcome.steps()
+    empty.steps()
     under_way.show()
     st.stop()
 before, families = data.evaluations(), scoreboard.families(models)
@@ -35,7 +36,7 @@ with third.popover("Columns", icon=":material/view_column:"):
 with fourth.container(horizontal=True, horizontal_alignment="right"):
     page.link("app_pages/add_models.py", "Add models", ":material/library_add:")
     page.link("app_pages/new_run.py", "New run", ":material/rocket_launch:")
-    welcome.bring()
+    empty.bring()
 
 shown = [one for one in every if one.key in (chosen or board.usual(every))]
 against = tuple(one.id for one in named.get(baseline, ()))
@@ -67,7 +68,8 @@ def opens(id_: str) -> None:
 def scoreboard_and_row() -> None:
     """The table, and below it the row that is open: sorting and opening redraw these alone."""
     sort = board.sorted_by(addressed.kept("sort"), every)
-    family = next((row for row in rows if addressed.kept("open") in row.members), None)
+    open_now = addressed.kept("open")
+    family = next((row for row in rows if open_now in row.members), None)
     table.show(
         board.payload(
             scoreboard.ordered(rows, *sort), shown, data.styles(), measure=fills, sort=sort,

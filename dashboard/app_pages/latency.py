@@ -6,11 +6,12 @@ from dashboard import charts, escaping
 from dashboard.views import data, tables
 from dashboard.widgets import addressed, chart, page, selection
 from dashboard.widgets.selection import URL
+from dashboard.widgets.states import empty
 
 st.title("Latency")
 evaluations = selection.listed([one for one in data.evaluations("latency") if one.scores or one.status == "running"])
 if not evaluations:
-    page.empty("No latency has been measured yet.", "bakeoff latency")
+    empty.show("No latency has been measured yet.", "bakeoff latency")
 machines, names, styles = data.machines(), data.model_names(), data.styles()
 measured = sorted(
     {one.machine_id for one in evaluations}, key=lambda id: (-sum(e.machine_id == id for e in evaluations), id)
@@ -30,7 +31,7 @@ candidates = [known[id] for id in dict.fromkeys(one.model_id for one in here) if
 chosen = {model.id for model in selection.models(candidates, "timed")} if candidates else set()
 requests = data.latency_requests([one for one in here if one.model_id in chosen])
 if requests.empty:
-    page.empty("These models have no timed requests on this machine.", "bakeoff latency")
+    empty.show("These models have no timed requests on this machine.", "bakeoff latency")
 
 QUANTITIES = {
     "Time to first token, s": "ttft_seconds",

@@ -4,16 +4,18 @@ import streamlit as st
 
 from dashboard import charts
 from dashboard.palette import CROWD
-from dashboard.views import curves, data, kin
+from dashboard.views import curves, data
+from dashboard.views.training import kin
 from dashboard.widgets import chart, page, selection
 from dashboard.widgets.selection import URL
+from dashboard.widgets.states import empty
 
 st.title("Loss curves")
 rows = selection.runs()
 ids, names, styles = [row.run.id for row in rows], data.run_names(), data.styles()
 metrics = data.metrics(ids)
 if not metrics:
-    page.empty("These runs have not recorded anything yet.", "bakeoff runs")
+    empty.show("These runs have not recorded anything yet.", "bakeoff runs")
 live = any(row.run.status == "running" for row in rows)
 axes = {"Step": "", "Tokens": "tokens_seen", "Seconds": "elapsed_seconds", "Epoch": "epoch"}
 axes = {axis: recorded for axis, recorded in axes.items() if recorded in ("", *metrics)}

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import pandas as pd
 import streamlit as st
 
-from dashboard.views import data, runs, tables
+from dashboard.views import data, tables
+from dashboard.views.training import runs
 from dashboard.widgets import addressed, page, selection
 from dashboard.widgets.runs import effects, panel
 

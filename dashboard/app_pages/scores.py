@@ -8,11 +8,12 @@ from dashboard.views.scoring import contests, scores
 from dashboard.widgets import addressed, chart, page
 from dashboard.widgets.scores import notes, pair
 from dashboard.widgets.selection import URL
+from dashboard.widgets.states import empty
 
 st.title("Scores")
 tests = scores.tests(data.measures(), contests.own_tests(), data.every_score())
 if not tests:
-    page.empty("Nothing has been measured by a test yet.", "bakeoff evaluate --benchmark humaneval")
+    empty.show("Nothing has been measured by a test yet.", "bakeoff evaluate --benchmark humaneval")
 left, right = st.columns([2, 3], vertical_alignment="bottom")
 test = addressed.one(left, "Test", tests, "test")
 archived = any(model.archived for model in data.every_model()) and right.toggle(
@@ -28,7 +29,7 @@ notes.unfinished(test, archived)
 if not found.models:
     figures = [row for row in data.every_score() if row.benchmark == test and row.model_id in data.model_names()]
     if not figures:
-        page.empty("No model has been measured to the end yet.", f"bakeoff evaluate --benchmark {test}")
+        empty.show("No model has been measured to the end yet.", f"bakeoff evaluate --benchmark {test}")
     notes.totals(figures)
     st.stop()
 

@@ -7,12 +7,13 @@ from dashboard import charts, escaping
 from dashboard.views import data, studies
 from dashboard.widgets import chart, page
 from dashboard.widgets.selection import URL
+from dashboard.widgets.states import empty
 
 st.title("Studies")
 st.caption("Figures that others published, beside yours. Others measured them, elsewhere and in other ways.")
 published = data.published()
 if published.empty:
-    page.empty("There are no published figures yet.", "bakeoff import FILE")
+    empty.show("There are no published figures yet.", "bakeoff import FILE")
 study = st.selectbox(
     "Study",
     sorted(published["study"].unique(), key=lambda name: -(published["study"] == name).sum()),

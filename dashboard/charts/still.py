@@ -33,13 +33,14 @@ CSS = """.still { position: absolute; inset: 0 0 auto 0; font-size: 12px; z-inde
 [class*="st-key-chart-"]:has(.main-svg) .still { display: none; }
 [class*="st-key-chart-"]:has(.still) [data-testid="stSkeleton"] { visibility: hidden; }
 .js-plotly-plot :is(.cartesianlayer, .legend, .colorbar, .g-xtitle, .g-ytitle) text { fill: currentColor !important }
+@media (max-width: 640px) { .js-plotly-plot .modebar { display: none !important } }
 .js-plotly-plot .main-svg { background: transparent !important }
 .js-plotly-plot :is(.bglayer .bg, .legend .bg) { fill: transparent !important }"""
 """Lies over the chart's place, is gone once Plotly has drawn. The page's container is named `chart-…`.
 
 Streamlit draws a chart's words in a grey of less contrast than WCAG asks for: they get the page's colour. When the
 system turns dark while a browser is busy, a chart keeps the ground that it was drawn with: it has none, so the page's
-is seen.
+is seen. On a phone Plotly's toolbar would lie on the legend, and fingers zoom without it.
 """
 
 

@@ -13,6 +13,9 @@ import streamlit as st
 
 from dashboard import escaping
 
+URL: Any = "query-params"
+"""What a widget is bound to whose value the address keeps."""
+
 
 def one(
     place: Any, label: str, options: Mapping[str, str], key: str, *, at: str = "",
@@ -92,3 +95,8 @@ def keep(key: str, value: str) -> None:
     """Have the address keep a value; an empty one is no longer kept."""
     st.session_state[f"kept-{key}"] = value
     _write(key, [value] if value else [])
+
+
+def opened(key: str) -> dict[str, Any]:
+    """What an expander is given so that the address says whether it is open."""
+    return {"key": key, "bind": URL, "on_change": "rerun"}

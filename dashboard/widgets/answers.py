@@ -12,7 +12,7 @@ import streamlit as st
 from dashboard import escaping, palette
 from dashboard.chat import prose
 from dashboard.views import data
-from dashboard.widgets.selection import URL, opened
+from dashboard.widgets.addressed import URL, opened
 
 SIDES = 9
 """Answers side by side: of more models the reader says whose."""

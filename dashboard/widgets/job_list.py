@@ -11,7 +11,7 @@ from dashboard.jobs import jobs
 from dashboard.jobs.jobs import Job
 from dashboard.views import kept
 from dashboard.widgets import page
-from dashboard.widgets.selection import opened
+from dashboard.widgets.addressed import opened
 
 Beside = Callable[[Job], None]
 LOG_LINES, ENDED_LINES = 16, 150

@@ -1,4 +1,4 @@
-"""What every page shares: the empty and the failed state, table downloads."""
+"""What every page shares: the failed state, links, table downloads."""
 
 from __future__ import annotations
 
@@ -10,13 +10,6 @@ from streamlit.errors import StreamlitPageNotFoundError
 
 from dashboard import escaping
 from results.errors import BakeoffError
-
-
-def empty(what: str, command: str) -> None:
-    """An empty state: what is missing, and the command that makes it. Ends the page."""
-    st.info(what, icon=":material/inbox:")
-    st.code(command, language="bash")
-    st.stop()
 
 
 def failed(error: BakeoffError | OSError) -> None:

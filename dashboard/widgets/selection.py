@@ -9,10 +9,12 @@ import streamlit as st
 
 from dashboard import escaping
 from dashboard.views import data
-from dashboard.widgets import addressed, page
+from dashboard.widgets import addressed
+from dashboard.widgets.addressed import URL as URL
+from dashboard.widgets.addressed import opened as opened
+from dashboard.widgets.states import empty
 from results.records import Evaluation, Model, RunSummary
 
-URL: Any = "query-params"
 FILTERS = ("run", "experiment", "base", "tag", "status", "archived")
 """What narrows the runs down, as the address calls it."""
 
@@ -21,7 +23,7 @@ def runs() -> list[RunSummary]:
     """The runs that pass the filters, and of them the named ones if any are named. Ends the page without any run."""
     every = data.runs()
     if not every:
-        page.empty("No runs yet. Train something, or bring runs from elsewhere.", "bakeoff demo\nbakeoff import FOLDER")
+        empty.show("No runs yet. Train something, or bring runs from elsewhere.", "bakeoff import FOLDER")
     names = data.run_names()
     told = any(st.query_params.get(key) or st.session_state.get(key) for key in FILTERS)
     said = st.container(horizontal=True, vertical_alignment="center")
@@ -81,11 +83,6 @@ def _narrowed(every: Sequence[RunSummary], columns: Sequence[Any]) -> list[RunSu
         and (not tags or set(tags) & set(row.run.tags))
         and (not states or row.run.status in states)
     ]
-
-
-def opened(key: str) -> dict[str, Any]:
-    """What an expander is given so that the address says whether it is open."""
-    return {"key": key, "bind": URL, "on_change": "rerun"}
 
 
 def listed(evaluations: Sequence[Evaluation]) -> list[Evaluation]:

@@ -50,13 +50,14 @@ def test_a_page_runs_alone_and_changes_nothing(
     assert content(workspaces[store]) == before
 
 
-@pytest.mark.parametrize("name", ["home", "decide", "runs", "loss_curves", "latency", "scores"])
+@pytest.mark.parametrize("name", ["home", "decide", "runs", "loss_curves", "latency", "scores", "chat", "arena"])
 def test_an_empty_store_says_what_to_run(
     name: str, workspaces: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = shown(name, workspaces["empty"], monkeypatch)
     assert page.info
     assert any("bakeoff " in code.value for code in page.code)
+    assert any(button.label.startswith("Run the demo") for button in page.button)
 
 
 @pytest.mark.slow

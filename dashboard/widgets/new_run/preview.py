@@ -53,7 +53,7 @@ def _answer(look: Look, was_running: bool) -> None:
             look.ask()
             st.rerun()
         return
-    for number, report in enumerate(reports):
+    for report in reports:
         if len(reports) > 1:
             st.markdown(f"**{escaping.label(Path(str(report['source'])).name, 80)}**")
         usable = report["usable"]
@@ -62,7 +62,8 @@ def _answer(look: Look, was_running: bool) -> None:
         )
         found = preview.faults(report)
         if len(found):
-            st.dataframe(found, hide_index=True, key=f"faults-{number}", alt="What cannot be used, by line")
+            # A table of words that wrap: on a phone, too, the remedy is to be read.
+            st.table(found.map(lambda cell: escaping.label(str(cell), 400)).set_index("Where"), border="horizontal")
         _rows(report)
     for said in dict.fromkeys(line for report in reports for line in report["said"]):
         st.caption(escaping.label(said, 500))

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import streamlit as st
 
 from dashboard import charts
-from dashboard.views import data, kin, runs, tables
+from dashboard.views import data, tables
+from dashboard.views.training import kin, runs
 from dashboard.widgets import addressed, chart
 from dashboard.widgets.selection import URL
 from results.records import RunSummary

@@ -7,7 +7,7 @@ import streamlit as st
 from dashboard import charts, escaping
 from dashboard.views import curves, data, dossier, settings
 from dashboard.widgets import chart, page
-from dashboard.widgets.selection import opened
+from dashboard.widgets.addressed import opened
 from results.records import RunSummary
 
 PARTS = ("About", "Settings", "Curve", "Scores", "Name, tags, archive")
@@ -58,7 +58,8 @@ def _settings(row: RunSummary, baseline: RunSummary | None) -> None:
     if baseline is not None and baseline.run.id != row.run.id:
         theirs = settings.flatten(baseline.run.config) | {"base": baseline.run.base, "seed": baseline.run.seed}
         unlike = [key for key in sorted({*mine, *theirs}) if mine.get(key) != theirs.get(key)]
-        st.caption(f"{len(unlike)} settings differ from the baseline's.")
+        count = f"{len(unlike)} settings differ" if len(unlike) != 1 else "1 setting differs"
+        st.caption(f"{count} from the baseline's.")
         if unlike:
             told = [(key, settings.shown(mine.get(key)), settings.shown(theirs.get(key))) for key in unlike]
             st.dataframe(

@@ -1,1 +1,1 @@
-"""The parts of Home: the table, what a row opens, what is under way, what an empty store says."""
+"""The parts of Home: the table, what a row opens, what is under way."""

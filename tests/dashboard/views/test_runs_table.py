@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from dashboard.views import kin, runs
+from dashboard.views.training import kin, runs
 from results.records import Run, RunSummary, ScoreRow
 
 AT = datetime(2026, 11, 30, tzinfo=UTC)

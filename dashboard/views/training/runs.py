@@ -7,9 +7,9 @@ from datetime import datetime
 
 import pandas as pd
 
-from dashboard.views import kin
 from dashboard.views.board import NAMES
 from dashboard.views.tables import eta
+from dashboard.views.training import kin
 from results.records import RunSummary, ScoreRow
 
 HEADLINES = ("pass@1", "accuracy", "bits_per_byte")
@@ -52,6 +52,8 @@ def table(
 ) -> pd.DataFrame:
     """One row a run; losses in nats per token, shares in percent. `at`: the present time, for the ETA."""
     held = kin.rows_of(baseline.run) if baseline else ""
+    titles = {test: column(test, of_runs) for test, of_runs in (scored or {}).items()}
+    uneven = {test for test, of_runs in (scored or {}).items() if len({one.n for one in of_runs.values()}) > 1}
     found = []
     for row in rows:
         run = row.run
@@ -69,7 +71,12 @@ def table(
                 if both and kin.rows_of(run) == held else None
             )  # fmt: skip
         told |= {"at step": row.best_step, "Last loss": row.last_loss}
-        told |= _scores(run.id, scored or {})
+        for test, of_runs in (scored or {}).items():
+            score = of_runs.get(run.id)
+            scale = 1 if score is not None and score.metric == "bits_per_byte" else 100
+            told[titles[test]] = None if score is None else score.value * scale
+            if test in uneven:  # runs were measured on different items: on how many is said beside the figure
+                told[f"{titles[test]}: items"] = None if score is None else score.n
         told |= {name: values.get(run.id, "–") for name, values in list((settings or {}).items())[:MOST_SETTINGS]}
         told |= {
             "Base": run.base, "Experiment": run.experiment, "Seed": run.seed, "Tags": list(run.tags),
@@ -77,17 +84,6 @@ def table(
         }  # fmt: skip
         found.append(told)
     return pd.DataFrame(found)
-
-
-def _scores(run_id: str, scored: Mapping[str, Mapping[str, ScoreRow]]) -> dict[str, object]:
-    """A run's figure by each test; beside it on how many items, where runs were measured on different ones."""
-    told: dict[str, object] = {}
-    for test, of_runs in scored.items():
-        row, title = of_runs.get(run_id), column(test, of_runs)
-        told[title] = None if row is None else row.value if row.metric == "bits_per_byte" else 100 * row.value
-        if len({one.n for one in of_runs.values()}) > 1:
-            told[f"{title}: items"] = None if row is None else row.n
-    return told
 
 
 def column(test: str, of_runs: Mapping[str, ScoreRow]) -> str:

@@ -1,16 +1,34 @@
-"""What a store that holds no model says: three ways to begin, each a button; and how others' results come in."""
+"""A page that has nothing to show: what is missing, and the button that makes it; in an empty store how to begin."""
 
 from __future__ import annotations
+
+import shlex
 
 import streamlit as st
 
 from dashboard.jobs import commands
+from dashboard.views import data
 from dashboard.widgets import actions, drafts, page
 
 
-def steps() -> None:
-    """Three steps, the first of which is enough to see what all of this is."""
-    st.info("Nothing is here yet. Three ways to begin:", icon=":material/inbox:")
+def show(what: str, command: str) -> None:
+    """What is missing, and the command that makes it: as a button where it can run as it stands. Ends the page."""
+    if not (data.models() or data.runs()):
+        steps(what)
+        st.stop()
+    st.info(what, icon=":material/inbox:")
+    words = shlex.split(command)
+    if len(words) > 1 and words[1] in commands.MEASURING:
+        actions.button(st, "Run it now", words, shlex.join(words[1:]), key=f"empty-{words[1]}")
+        if actions.just_started():
+            page.link("app_pages/home.py", "See on Home how it goes", ":material/home:")
+    st.code(command, language="bash")
+    st.stop()
+
+
+def steps(what: str = "Nothing is here yet.") -> None:
+    """Three steps, the first of which is enough to see what all of this is. what: what a page has nothing of."""
+    st.info(f"{what} Three ways to begin:", icon=":material/inbox:")
     first, second, third = st.columns(3)
     with first.container(border=True):
         st.header("1. Look around")
