@@ -164,7 +164,7 @@ from .records import (
     now as now,
 )
 from .shortages import (
-    TRAIN as TRAIN,
+    EXTRAS as EXTRAS,
     disk_full as disk_full,
     memory_out as memory_out,
     needs as needs,

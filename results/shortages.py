@@ -17,8 +17,15 @@ _MEMORY = re.compile(r"can't allocate memory|cannot allocate memory|bad_alloc|Me
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO, errno.EMFILE, errno.ENFILE)
 
-TRAIN = ("torch", "transformers", "peft", "trl", "datasets", "accelerate", "bitsandbytes", "numba", "datasketch")
-"""Libraries of the extra `train`: everything that trains or that answers, exports and measures by transformers."""
+EXTRAS = {
+    "train": (
+        "torch", "transformers", "peft", "trl", "datasets", "bitsandbytes", "accelerate", "safetensors", "datasketch",
+        "numba",
+    ),
+    "postgres": ("psycopg",),
+}  # fmt: skip
+"""Extra of the package → libraries that only it has, as requirements.txt lists them. `train` is all that trains, and
+that answers, exports and measures by transformers."""
 
 AGAIN = "the same command resumes where it stopped"
 
@@ -60,9 +67,12 @@ def shortage(error: BaseException) -> str:
 def needs(library: str) -> str:
     """What to install where a library is not there, in one sentence; "" for one that no extra has."""
     name = library.partition(".")[0]
-    if name not in TRAIN:
+    extra = next((extra for extra, libraries in EXTRAS.items() if name in libraries), "")
+    if not extra:
         return ""
-    return f"this needs {name}, which is not installed: pip install 'bakeoff[train]', then give the same command again"
+    return (
+        f"this needs {name}, which is not installed: pip install 'bakeoff[{extra}]', then give the same command again"
+    )
 
 
 def _memory(error: BaseException) -> str:

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from engines import FolderSource, write_model
-from results import TRAIN
+from results import EXTRAS
 from trainer import miniature
 
 pytestmark = pytest.mark.slow
@@ -26,7 +26,7 @@ from importlib.machinery import PathFinder
 class Without(PathFinder):
     @classmethod
     def find_spec(cls, fullname, path=None, target=None):
-        return None if fullname.partition(".")[0] in {TRAIN!r} else super().find_spec(fullname, path, target)
+        return None if fullname.partition(".")[0] in {EXTRAS["train"]!r} else super().find_spec(fullname, path, target)
 
 sys.meta_path[sys.meta_path.index(PathFinder)] = Without
 """
