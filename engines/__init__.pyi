@@ -91,6 +91,7 @@ from .interface import (
 )
 from .llamacpp.builds import CUDA_WHEELS as CUDA_WHEELS, llamacpp_gpus as llamacpp_gpus
 from .llamacpp.engine import LlamaCppEngine as LlamaCppEngine
+from .llamacpp.scheduler import LEAST_REUSED as LEAST_REUSED
 from .llamacpp.server_process import (
     DEFAULT_CONTEXT as DEFAULT_CONTEXT,
     Threading as Threading,

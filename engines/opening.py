@@ -52,7 +52,7 @@ def open_engine(
     context: int | None = None,
     slots: int = 1,
     threading_choice: Threading | None = None,
-    reuse: bool = True,
+    reuse: int = 1,
 ) -> Engine:
     """Load a model in the engine of its form. The caller closes it.
 
@@ -103,12 +103,12 @@ def open_engines(
     context: int | None = None,
     slots: int = 1,
     threading_choice: Threading | None = None,
-    reuse: bool = True,
+    reuse: int = 1,
 ) -> Mapping[str, LlamaCppEngine]:
     """GGUF models by their ids, those of one base file in one process, each base's weights in memory once.
 
-    context: tokens of one slot, by default 4096 or what the model was trained for. slots: answers at once. reuse: keep
-    and reuse the keys and values of earlier prompts (off for latency measurements).
+    context: tokens of one slot, by default 4096 or what the model was trained for. slots: answers at once. reuse:
+    tokens that an earlier prompt must share with one for its keys and values to be used (0, for latency: never).
     Raises: FileChanged; EngineError for a model that llama.cpp does not serve.
     """
     from engines.llamacpp.engine import LlamaCppEngine

@@ -36,8 +36,9 @@ TEMPLATE_SECONDS = 5.0
 class LlamaCppEngine:
     """The base (adapter None) or one adapter of a `LlamaServer`."""
 
-    def __init__(self, server: LlamaServer, adapter: int | None = None, identity: str = "", reuse: bool = True) -> None:
-        """`reuse`: keep and reuse the keys and values of earlier prompts (off for latency measurements)."""
+    def __init__(self, server: LlamaServer, adapter: int | None = None, identity: str = "", reuse: int = 1) -> None:
+        """`reuse`: tokens that an earlier prompt's keys and values must share with a prompt, by the same adapter, to be
+        used for it (0 for latency measurements: never)."""
         self.server = server
         self.adapter = adapter
         self.identity = identity
@@ -55,7 +56,7 @@ class LlamaCppEngine:
         slots: int = 1,
         threading_choice: Threading | None = None,
         identity: str = "",
-        reuse: bool = True,
+        reuse: int = 1,
     ) -> LlamaCppEngine:
         """Load a GGUF, with one adapter if given, in a process of its own."""
         adapters = [adapter] if adapter else []

@@ -21,6 +21,10 @@ SLICE_TOKENS = 8
 BASE = -1
 """The adapter number of requests without one."""
 
+LEAST_REUSED = 64
+"""Tokens that a slot must hold of a prompt's beginning for a measurement not to compute them again: of what is shorter,
+nothing depends on what was asked before."""
+
 
 @dataclass
 class Slot:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from engines.errors import EngineCrashed
 from engines.interface import Chunk, Completion, FinishReason, Sampling
 from engines.llamacpp.http import EventStream, Wire
-from engines.llamacpp.scheduler import BASE, FIRST_SLICE_TOKENS, SLICE_TOKENS, Scheduler
+from engines.llamacpp.scheduler import BASE, FIRST_SLICE_TOKENS, SLICE_TOKENS, Scheduler, shared_tokens
 from engines.processes.child_process import ChildProcess
 from engines.processes.succession import ASKED_AGAIN, Succession
 from engines.stops import StopFilter
@@ -57,8 +57,9 @@ class Answerer(Protocol):
     adapter: int | None
     """The number of the LoRA adapter in the server's process; None: the base."""
     identity: str
-    reuse: bool
-    """Whether keys and values of earlier prompts are used again."""
+    reuse: int
+    """Tokens that a slot must hold of a prompt's beginning, by the same adapter, for these not to be read again; 0:
+    every prompt is read whole."""
 
     def ids_of(self, text: str) -> list[int]:
         """The token ids of a text."""
@@ -128,6 +129,10 @@ class LlamaStream(Iterator[Chunk]):
         self.tokens = 0
         self.note = self._untold = ""
         self.finish_reason: FinishReason = "cancelled"
+        self.held = 0
+        """Tokens of the prompt's beginning that its slot holds and that are not read again."""
+        self.prompt_read: int | None = None
+        """Tokens of the prompt that llama.cpp says it has read, in the answer's first slice."""
         self.waited_seconds = 0.0
         """Seconds from submission until a slot was free."""
         self.ttft_seconds: float | None = None
@@ -170,6 +175,8 @@ class LlamaStream(Iterator[Chunk]):
         if slot is None:
             return
         self.waited_seconds = time.perf_counter() - self._began
+        shared = shared_tokens(slot, adapter, self.prompt)
+        self.held = shared if 0 < self._engine.reuse <= shared else 0
         try:
             yield from self._slices(slot.number, adapter)
         finally:
@@ -187,6 +194,8 @@ class LlamaStream(Iterator[Chunk]):
                 return
             try:
                 for event in self._slice(slot, adapter, most - self.tokens):
+                    if self.prompt_read is None and "timings" in event:
+                        self.prompt_read = int(event["timings"].get("prompt_n", 0))
                     if event.get("stop"):
                         finish = self._finish(event, most)
                         continue
@@ -324,7 +333,7 @@ class LlamaStream(Iterator[Chunk]):
             "stream": True,
             "return_tokens": True,
             "timings_per_token": True,
-            "cache_prompt": self._engine.reuse or bool(self.generated),
+            "cache_prompt": self.held > 0 or bool(self.generated),
             "id_slot": slot,
             "lora": self._server.scales(self._engine.adapter),
         }

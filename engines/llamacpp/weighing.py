@@ -16,14 +16,10 @@ from typing import Any, Protocol
 
 from engines.errors import EngineError
 from engines.interface import Likelihood, boundary
-from engines.llamacpp.scheduler import BASE, Scheduler, shared_tokens
+from engines.llamacpp.scheduler import BASE, LEAST_REUSED, Scheduler, shared_tokens
 
 LIKELIEST = 64
 """Tokens of a place whose probabilities come at once."""
-
-LEAST_REUSED = 64
-"""Tokens that a slot must hold of a prompt's beginning for these not to be computed again: of what is shorter, nothing
-depends on what was asked before."""
 
 NO_NUMBER = 1e30
 """Nats beyond which llama.cpp means a probability of zero in its arithmetic."""

@@ -1,8 +1,9 @@
 """GGUF models asked through llama.cpp, the engine that people will be answered by.
 
 One base file is in memory once, with all its LoRA-GGUFs beside it, in a process of its own. The questions of one
-adapter are asked together, adapter after adapter: llama.cpp batches only requests of one adapter. No prompt is taken
-from a cache. An engine that dies is started again and asked again once; what it cannot answer is an error of ours.
+adapter are asked together, adapter after adapter: llama.cpp batches only requests of one adapter. What a slot holds of
+a prompt's beginning by the same adapter is not read again, if it is `LEAST_REUSED` tokens or more. An engine that dies
+is started again and asked again once; what it cannot answer is an error of ours.
 
 Not here: the same weights, dequantized, through transformers (`evaluator.asking.backends.Together`).
 """
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from engines import (
+    LEAST_REUSED,
     EngineCrashed,
     EngineError,
     FileRefused,
@@ -94,7 +96,7 @@ class Served:
         room = CACHE_BYTES // max(1, cache_bytes(read_header(Path(self._family.weights)), context))
         most = SLOTS_ON_A_GPU if this_device().is_cuda and llamacpp_gpus() else SLOTS
         slots = max(1, min(most, room, len(questions)))
-        return _Slots(open_engines(models, self._workspace, context=context, slots=slots, reuse=False))
+        return _Slots(open_engines(models, self._workspace, context=context, slots=slots, reuse=LEAST_REUSED))
 
 
 def _estimate(question: Question, bytes_a_token: float) -> int:

@@ -13,7 +13,18 @@ import numpy as np
 import psutil
 import pytest
 
-from engines import EngineError, FileChanged, FolderSource, Sampling, Threading, file_sha256, open_engine, write_model
+from engines import (
+    LEAST_REUSED,
+    EngineError,
+    FileChanged,
+    FolderSource,
+    Sampling,
+    Threading,
+    file_sha256,
+    open_engine,
+    open_engines,
+    write_model,
+)
 from engines.gguf_format.header import read_header
 from engines.gguf_format.lora import Delta, write_lora
 from evaluator import IdentityFailed, ModelUnmeasurable, evaluate_humaneval, evaluate_stopping, sandbox_available
@@ -90,6 +101,32 @@ def test_one_process_answers_for_a_base_and_its_adapters_as_each_alone(
                 assert whole.startswith(texts[outcome.item])
         finally:
             alone.close()
+
+
+def test_a_long_beginning_is_read_once_and_never_taken_from_another_adapters_slot(
+    workspace: Workspace, models: list[Model]
+) -> None:
+    long, short = "def add(a, b):\n    return a + b\n" * 12, "x = 1\n"
+    asked = [(0, long), (0, long), (1, long), (1, long), (2, long), (0, long), (0, short), (0, short)]
+    opened = open_engines(models, workspace, context=1024, slots=1, threading_choice=Threading(1), reuse=LEAST_REUSED)
+    whole = open_engines(models, workspace, context=1024, slots=1, threading_choice=Threading(1), reuse=0)
+    held, said, afresh = [], [], []
+    try:
+        for number, (place, beginning) in enumerate(asked):
+            stream, alone = (
+                engines[models[place].id].stream_text(f"{beginning}y{number} =", Sampling(8))
+                for engines in (opened, whole)
+            )
+            said.append("".join(piece.text for piece in stream))
+            afresh.append("".join(piece.text for piece in alone))
+            assert stream.prompt_read == len(stream.prompt) - stream.held
+            assert alone.prompt_read == len(alone.prompt) and alone.held == 0
+            held.append(stream.held >= LEAST_REUSED)
+    finally:
+        for engine in (*opened.values(), *whole.values()):
+            engine.close()
+    assert held == [False, True, False, True, False, False, False, False]
+    assert said == afresh and len(set(said[:6])) > 1
 
 
 def test_the_way_through_transformers_is_another_measurement(

@@ -131,6 +131,25 @@ def test_likelihoods_are_lm_evals_own(engine: HuggingFaceEngine, own: Any) -> No
 
 
 @pytest.mark.slow
+def test_in_float32_every_choice_is_lm_evals_own(base: Path) -> None:
+    """What differs in bfloat16 is the rounding of sums in batches of another shape, and not what is read."""
+    import torch
+    from lm_eval.models.huggingface import HFLM
+
+    engine = HuggingFaceEngine(str(base), {}, dtype=torch.float32)
+    own = HFLM(pretrained=str(base), dtype="float32", softmax_dtype="float32", device="cpu", batch_size=3)
+    choices = (" yes", " no", " maybe so", "\n\nBoth of them")
+    requests = [Asked(f"{'Read this. ' * (n % 9)}Question {n}?\nAnswer:", one) for n in range(25) for one in choices]
+    found, told = likelihoods(engine, "", requests), own.loglikelihood(requests, disable_tqdm=True)
+    engine.close()
+    assert [greedy for _, greedy in found] == [greedy for _, greedy in told]
+    for place in range(0, len(requests), len(choices)):
+        mine, theirs = ([nats for nats, _ in one[place : place + len(choices)]] for one in (found, told))
+        assert mine == pytest.approx(theirs, abs=1e-3)
+        assert mine.index(max(mine)) == theirs.index(max(theirs))
+
+
+@pytest.mark.slow
 def test_a_continuation_is_greedy_where_it_is_what_greedy_decoding_gives(engine: HuggingFaceEngine) -> None:
     prompt = "def add(a, b):"
     (answer,) = engine.complete([prompt], Sampling(max_tokens=4, ignore_end=True))
