@@ -33,6 +33,9 @@ talk.system = panes.system_prompt()
 streaming = talk.active  # of this run of the page
 with st.container(key=f"turns-{streaming}"):
     written = [pane for position, turn in enumerate(talk.turns) for pane in panes.turn(talk, position, turn, chosen)]
+if talk.turns and streaming and st.session_state.get("turns-seen") != (talk.id, len(talk.turns)):
+    st.session_state["turns-seen"] = (talk.id, len(talk.turns))
+    page.scroll_to(f"asked-{len(talk.turns) - 1}")
 if not talk.turns:
     example = st.pills("Examples", conversation.EXAMPLES, key="example", label_visibility="collapsed")
     if example:

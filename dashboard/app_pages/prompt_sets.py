@@ -11,6 +11,7 @@ from dashboard.errors import ServerSilent
 from dashboard.jobs import batch, commands, jobs
 from dashboard.views import data, kept, prompting
 from dashboard.widgets import actions, addressed, answers, drafts, job_list, page, panes, prompt_form, selection
+from dashboard.widgets.scoreboard import under_way
 
 st.title("Prompt sets")
 st.caption(
@@ -95,3 +96,4 @@ def results() -> None:
 names = data.model_names()
 live = any(job.running for job in jobs.find(kept.workspace(), "prompts"))
 st.fragment(results, run_every=3.0 if live else None)()
+under_way.show()

@@ -11,6 +11,20 @@ from streamlit.errors import StreamlitPageNotFoundError
 from dashboard import escaping
 from results.errors import BakeoffError
 
+TO = st.components.v2.component(
+    "bakeoff.scroll",
+    js="""export default ({ data }) => {
+        const look = () => document.querySelector(`.st-key-${data}`)?.scrollIntoView({ block: 'start' })
+        requestAnimationFrame(() => requestAnimationFrame(look))
+    }""",
+)
+"""Nothing to see: brings a part of the page into sight."""
+
+
+def scroll_to(key: str) -> None:
+    """Bring the container of a key into sight, once it is drawn."""
+    TO(data=key, key=f"scroll-{key}", height=1)
+
 
 def failed(error: BakeoffError | OSError) -> None:
     """A failure in one sentence, as its message says it; no traceback."""

@@ -100,7 +100,7 @@ def system_prompt() -> str:
 def turn(talk: Conversation, position: int, one: Turn, chosen_panes: Sequence[Pane]) -> list[Writing]:
     """A prompt and its answers side by side. Returns those that are being written, for `follow`."""
     written = []
-    with st.chat_message("user"):
+    with st.container(key=f"asked-{position}"), st.chat_message("user"):
         st.text(one.prompt)
         if not talk.active:
             with st.popover("Edit", icon=":material/edit:"):

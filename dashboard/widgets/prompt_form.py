@@ -6,12 +6,14 @@ import streamlit as st
 
 from dashboard import escaping
 from dashboard.chat import prompts
-from dashboard.chat.prompts import PromptSet, Reading
+from dashboard.chat.prompts import PromptSet
 from dashboard.errors import NoPrompts
 from dashboard.views import prompting
 from dashboard.widgets import drafts, page
 from dashboard.widgets.selection import opened
 
+FILE, TYPED = "set-file", "set-typed"
+"""Keys of the two fields that hold prompts."""
 BAD_SHOWN = 5
 """Rows that cannot be read, as many as are listed."""
 
@@ -21,29 +23,38 @@ def show(*, own: bool) -> None:
     with st.expander("New set", icon=":material/playlist_add:", expanded=not own, **opened("new-set")):
         left, right = st.columns(2)
         name = drafts.field(left.text_input, "Name of the set", "My prompts", key="set-name", max_chars=80).strip()
-        file = left.file_uploader(
-            "Drop a file", list(prompts.ENDINGS),
+        left.file_uploader(
+            "Drop a file", list(prompts.ENDINGS), key=FILE,
             help="txt: a prompt a line. CSV, TSV, JSON Lines, JSON: a column prompt, question, input or instruction; "
             "whatever `bakeoff evaluate --benchmark FILE` reads of these. With a column of right answers the set "
             "can be measured by, too.",
         )  # fmt: skip
-        typed = drafts.field(right.text_area, "Or type or paste them, one a line", "", key="set-typed", height=180)
-        if file is None and not (typed or "").strip():
-            st.button("Keep this set", icon=":material/save:", disabled=True, key="keep-nothing")
-            return
-        _read(name, file.getvalue() if file else typed.encode("utf-8", "replace"), file.name if file else "")
+        drafts.field(right.text_area, "Or type or paste them, one a line", "", key=TYPED, height=180)
+        # Above what was read and never disabled: a button that moves or changes under a click loses it.
+        st.button("Keep this set", icon=":material/save:", type="primary", on_click=_keep, args=(name,))
+        _told()
 
 
-def _read(name: str, content: bytes, file: str) -> None:
-    """What was read, and the button that keeps it."""
+def _given() -> tuple[str, str] | None:
+    """The text and its file's name, empty for one that was typed; None where there is none. Raises: NoPrompts."""
+    file, typed = st.session_state.get(FILE), str(st.session_state.get(TYPED) or "")
+    if file is None:
+        return (typed, "") if typed.strip() else None
     try:
-        text = content.decode("utf-8-sig")
-        found = prompts.read(text, file)
-    except UnicodeDecodeError:
-        st.error(escaping.label(f"{file} is not UTF-8 text: save it as UTF-8", 400), icon=":material/error:")
-        return
+        return file.getvalue().decode("utf-8-sig"), file.name
+    except UnicodeDecodeError as error:
+        raise NoPrompts(f"{file.name} is not UTF-8 text: save it as UTF-8") from error
+
+
+def _told() -> None:
+    """What was read, and what was not."""
+    try:
+        given = _given()
+        found = prompts.read(*given) if given else None
     except NoPrompts as error:
         page.failed(error)
+        return
+    if found is None:
         return
     right = ", with right answers: it can be measured by" if found.right else ""
     st.caption(escaping.label(f"{len(found.prompts)} prompts read{right}. The first: {found.prompts[0][:200]}", 400))
@@ -51,18 +62,24 @@ def _read(name: str, content: bytes, file: str) -> None:
         more = f" and {len(found.bad) - BAD_SHOWN} more" if len(found.bad) > BAD_SHOWN else ""
         told = f"{len(found.bad)} rows cannot be read and are left out: {'; '.join(found.bad[:BAD_SHOWN])}{more}"
         st.warning(escaping.label(told, 900), icon=":material/warning:")
-    reserved = name in prompting.sets() and name not in prompting.shelf().sets()
-    if reserved:
-        st.caption("Another set has that name: choose a different one.")
-    st.button(
-        "Keep this set", icon=":material/save:", type="primary", on_click=_keep, args=(name, found, text, file),
-        disabled=not name or reserved,
-    )  # fmt: skip
 
 
-def _keep(name: str, found: Reading, text: str, file: str) -> None:
-    made = PromptSet(name, found.prompts)
+def _keep(name: str) -> None:
+    page.written(_kept, str(st.session_state.get("set-name") or name).strip())
+
+
+def _kept(name: str) -> None:
+    """Keep what is in the form. Raises: NoPrompts, OSError."""
+    given = _given()
+    if not given:
+        raise NoPrompts("There is no prompt yet: drop a file, or type one")
+    if not name:
+        raise NoPrompts("The set has no name: give it one")
+    if name in prompting.sets() and name not in prompting.shelf().sets():
+        raise NoPrompts(f"Another set is called {name}: choose a different name")
+    text, file = given
+    found = prompts.read(text, file)
     source = (text, file.rpartition(".")[2].lower()) if found.right else ("", "")
-    if page.written(prompting.shelf().keep, made, *source):
-        st.session_state["asked-set"] = name
-        drafts.put("set-typed", "")
+    prompting.shelf().keep(PromptSet(name, found.prompts), *source)
+    st.session_state["asked-set"] = name
+    drafts.put(TYPED, "")

@@ -185,7 +185,9 @@ def test_a_link_shows_the_same_view_to_a_colleague(address: str, page: Any, cont
     page.get_by_label("X axis").click()
     page.get_by_role("option", name="Tokens").click()
     page.wait_for_url(re.compile("axis=Tokens"))
+    page.locator('[data-testid="stPlotlyChart"]').first.get_by_text("Tokens").first.wait_for()
     settle(page)
+    chart = page.locator('[data-testid="stPlotlyChart"]').first.inner_text()
     colleague = context.new_page()
     visit(colleague, page.url)
     assert "axis=Tokens" in colleague.url

@@ -51,6 +51,19 @@ def test_a_reload_in_mid_answer_loses_nothing_and_a_conversation_is_found_again(
     page.wait_for_function("document.documentElement.scrollWidth <= 400")
 
 
+def test_a_new_turn_is_scrolled_to(address: str, page: Any) -> None:
+    visit(page, f"{address}/chat?panes=2&model1=slow-one&model2=demo-rank8")
+    for number in (1, 2, 3):
+        ask(page, f"Question {number}?")
+        page.wait_for_function(
+            "number => { const turn = document.querySelector(`.st-key-asked-${number - 1}`)?.getBoundingClientRect();"
+            " return turn && turn.top >= -5 && turn.top < 300 && document.body.innerText.includes('word5') }"
+            if number > 1 else "() => document.body.innerText.includes('word5')", arg=number,
+        )  # fmt: skip
+        page.wait_for_function(ENDED, arg=2 * number)
+        settle(page)
+
+
 def test_the_address_names_who_sits_in_the_panes_also_where_nobody_chose(address: str, page: Any) -> None:
     visit(page, f"{address}/chat")
     page.wait_for_function("location.search.includes('model1=') && location.search.includes('model2=')")

@@ -24,6 +24,13 @@ def test_one_file_feeds_prompt_sets_and_arena_and_nothing_of_it_is_lost(
     workspace = stores.small(tmp_path / "workspace")
     for address in opened(workspace.path, server):
         visit(page, f"{address}/prompt_sets")
+        page.get_by_label("Name of the set").fill("Typed")
+        page.get_by_label("Or type or paste them").fill("One?\nTwo?")
+        page.get_by_role("button", name="Keep this set").click()  # the first click, with the field still in hand
+        page.get_by_role("button", name="Delete this set").wait_for()
+        settle(page)
+        assert page.get_by_role("combobox", name="Set", exact=True).input_value() == "Typed (2)"
+        page.get_by_text("New set").click()
         page.get_by_label("Name of the set").fill("Sums")
         page.get_by_label("Name of the set").press("Tab")
         settle(page)
@@ -32,9 +39,9 @@ def test_one_file_feeds_prompt_sets_and_arena_and_nothing_of_it_is_lost(
         )
         page.get_by_text("12 prompts read, with right answers").wait_for()
         page.get_by_role("button", name="Keep this set").click()
-        page.get_by_role("button", name="Delete this set").wait_for()
+        page.get_by_text("Its 12 prompts").wait_for()
         settle(page)
-        assert page.get_by_role("combobox", name="Set").input_value() == "Sums (12)"
+        assert page.get_by_role("combobox", name="Set", exact=True).input_value() == "Sums (12)"
         assert page.get_by_role("button", name="Measure them by its right answers").is_enabled()
         page.get_by_role("button", name=re.compile(r"^Ask 2 models 12 prompts")).click()
         page.get_by_text("See the answers").wait_for()
