@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from results.analysis import statistics
-from results.analysis.confidence import Confidence, Subsets, share_of_means
+from results.analysis.confidence import Confidence, Subsets
 from results.analysis.paired import paired_numbers, paired_ratios, verdict_p_values
 
 Floats = NDArray[np.float64]
@@ -96,6 +96,11 @@ MEANS: dict[str, tuple[Callable[[np.random.Generator, int], Floats], float]] = {
     "t with 3 degrees": (lambda g, n: g.standard_t(3, n), 0.0),
 }
 SHARES = {"hard (0.03)": 0.03, "middling (0.4)": 0.4, "easy (0.97)": 0.97}
+VARYING: dict[str, tuple[Callable[[np.random.Generator, int], Floats], float]] = {
+    "uniform": (lambda g, n: g.random(n), 0.5),
+    "near 0 (exponential of 0.02)": (lambda g, n: np.minimum(1.0, g.exponential(0.02, n)), 0.02),
+    "U-shaped, skewed (beta 0.5, 4)": (lambda g, n: g.beta(0.5, 4, n), 1 / 9),
+}
 SIZES = (10, 25, 80)
 
 
@@ -111,11 +116,17 @@ def means(worlds: int) -> Iterator[Line]:
     """Means of any numbers, of shares, and bits per byte: coverage."""
     for name, (drawn, truth) in MEANS.items():
         for n in SIZES:
-            found = _covered(lambda g, n=n, drawn=drawn: Subsets.of(drawn(g, n)), truth, worlds, n)
+            found = _covered(lambda g, n=n, drawn=drawn: Subsets.of(drawn(g, n), amounts=True), truth, worlds, n)
             yield _simulated("mean, coverage", name, n, found, COVERS, worlds)
     for name, chance in SHARES.items():
         for n in SIZES:
-            yield _simulated("graded or pass@k, coverage", name, n, _shares_covered(chance, n, worlds), COVERS, worlds)
+            drawn = _graded(chance, 1.0)
+            found = _covered(lambda g, n=n, drawn=drawn: statistics.share_confidence(drawn(g, n)), chance, worlds, n)
+            yield _simulated("graded or pass@k, coverage", name, n, found, COVERS, worlds)
+    for name, (drawn, truth) in VARYING.items():
+        for n in SIZES:
+            found = _covered(lambda g, n=n, drawn=drawn: statistics.share_confidence(drawn(g, n)), truth, worlds, n)
+            yield _simulated("shares that vary, coverage", name, n, found, COVERS, worlds)
     for n in SIZES:
 
         def rows(generator: np.random.Generator, n: int = n) -> Confidence:
@@ -125,16 +136,6 @@ def means(worlds: int) -> Iterator[Line]:
         yield _simulated(
             "bits per byte, coverage", "rows of unequal length", n, _covered(rows, 0.6, worlds, n), COVERS, worlds
         )
-
-
-def _shares_covered(chance: float, n: int, worlds: int) -> float:
-    """Each end of `share_interval` asked of its own distribution."""
-    generator, hits, drawn = np.random.default_rng(n), 0, _graded(chance, 1.0)
-    for _ in range(worlds):
-        values = drawn(generator, n)
-        high, low = share_of_means(values), share_of_means(1 - values)
-        hits += high.above(chance) > 0.025 and low.above(1 - chance) > 0.025
-    return hits / worlds
 
 
 def pairs(worlds: int) -> Iterator[Line]:
@@ -184,6 +185,22 @@ def latency(worlds: int) -> Iterator[Line]:
         yield _simulated("latency ratio, coverage", case, requests, hits / worlds, COVERS, worlds)
 
 
+def prompts(worlds: int) -> Iterator[Line]:
+    """Percentiles of requests of which five repeat each prompt: coverage of the percentile over all such prompts."""
+    for count in (6, 12, 30, 100):
+        for percentile in (50, 90):
+            generator, hits, open_ = np.random.default_rng(count), 0, 0
+            groups = [str(prompt) for prompt in range(count) for _ in range(5)]
+            truth = float(np.exp(stats.norm.ppf(percentile / 100) * np.hypot(0.8, 0.1)))
+            for _ in range(worlds):
+                logs = np.repeat(generator.normal(0, 0.8, count), 5) + generator.normal(0, 0.1, 5 * count)
+                found = statistics.percentile_interval(np.exp(logs), percentile, groups=groups)
+                hits += found.low <= truth <= found.high
+                open_ += not np.isfinite([found.low, found.high]).all()
+            case = f"p{percentile} of prompts, an end open in {open_ / worlds:.0%}"
+            yield _simulated("percentile of seconds, coverage", case, count, hits / worlds, COVERS, worlds)
+
+
 def power(worlds: int) -> Iterator[Line]:
     """How often a difference is found with the number of items that is said to be needed."""
     for share, difference, family in (
@@ -217,7 +234,7 @@ def _simulated(what: str, case: str, n: int, found: float, bounds: tuple[float, 
     return Line(what, case, n, found, bounds, float(np.sqrt(max(found * (1 - found), 1e-4) / worlds)))
 
 
-PARTS = {"verdicts": verdicts, "means": means, "pairs": pairs, "latency": latency, "power": power}
+PARTS = {"verdicts": verdicts, "means": means, "pairs": pairs, "latency": latency, "prompts": prompts, "power": power}
 
 
 def main() -> None:

@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 
 from engines import Generated
 from evaluator import recording
-from evaluator.asking.backends import groups
+from evaluator.asking.backends import Group, groups
+from evaluator.asking.kept import Grouped, kept_open
 from evaluator.asking.measurement import Asking, Item, Judge, measure_by
 from evaluator.asking.prompts import Prompting
 from evaluator.asking.questions import Question
@@ -59,7 +60,7 @@ if TYPE_CHECKING:
 
     AnyTest: TypeAlias = Programs | Questions
 
-RULE = 1
+RULE = 2
 """Counts up where the rule changes: a race that was begun under another is another race."""
 
 
@@ -248,16 +249,27 @@ class _Race:
         self._brought = 0
 
     def run(self, judge: Judge, progress: Progress | None, tell: Tell | None) -> list[Evaluation]:
-        """Block by block until it is over; who leaves is concluded at once. The evaluations, in the models' order."""
+        """Block by block until it is over, in engines that stay open. The evaluations, in the models' order."""
         at, pace = looks(self._terms, len(self._ids)), _Pace(progress, self._test.benchmark)
-        standing = stand(self._ids, self._scores, self._terms, at=())
+        self._report(stand(self._ids, self._scores, self._terms, at=()))
+        with kept_open(self._models, self._workspace, self._test.asking.engine, self._questions) as grouped:
+            standing = self._blocks(at, judge, pace, tell, grouped)
+        for model_id in standing.inside:
+            self._conclude(model_id, standing.items)
         self._report(standing)
+        return [self._found[model.id] for model in self._models]
+
+    def _blocks(
+        self, at: Sequence[int], judge: Judge, pace: _Pace, tell: Tell | None, grouped: Grouped
+    ) -> RaceStanding:
+        """Ask and look until it is over; who leaves is concluded at once."""
+        standing = stand(self._ids, self._scores, self._terms, at=())
         for look in at:
             block = self._block(standing.items, look, judge)
             inside = [model for model in self._models if model.id in standing.inside]
             self._bring(block, inside)
             pace.begin(_answers(standing), self._at_most(standing))
-            for one in measure_by(block, inside, self._store, self._workspace, pace):
+            for one in measure_by(block, inside, self._store, self._workspace, pace, grouped=grouped):
                 self._found[one.model_id] = one
             self._fill(inside, block)
             before, standing = standing, stand(self._ids, self._scores, self._terms, [end for end in at if end <= look])
@@ -268,10 +280,18 @@ class _Race:
                 tell(self._look(standing, departed, pace))
             if standing.over:
                 break
-        for model_id in standing.inside:
-            self._conclude(model_id, standing.items)
-        self._report(standing)
-        return [self._found[model.id] for model in self._models]
+        return standing
+
+    def _questions(self, group: Group) -> list[Question]:
+        """All that a group can be asked in the race."""
+        modes = group.prompting(self._test.asking.prompting)
+        seed_of, samples = self._test.asking.seed_of, range(self._test.asking.samples)
+        return [
+            self._test.question(model, modes[model.id], item, seed_of(place, sample))
+            for model in group.members
+            for place, item in enumerate(self._order)
+            for sample in samples
+        ]
 
     def _block(self, first: int, look: int, judge: Judge) -> _Block:
         items = self._order[first:look]

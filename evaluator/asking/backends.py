@@ -127,6 +127,7 @@ class Together:
     def opened(self, questions: Sequence[Question]) -> Iterator[Asked]:
         del questions  # the whole family is loaded, whoever is asked
         with opened(self._family, self._workspace) as engine:
+            self._engine = engine.details()
             yield _Batch(engine, self._family)
             self._engine = engine.details()
 

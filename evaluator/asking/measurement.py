@@ -133,8 +133,11 @@ def measure_by(
     workspace: Workspace,
     progress: Progress | None = None,
     anew: bool = False,
+    grouped: Callable[[Sequence[Model]], Sequence[Group]] | None = None,
 ) -> list[Evaluation]:
     """Measure each model; what is stored already, on whatever machine, is not asked again unless `anew`.
+
+    grouped: the groups of models, which may be open already (`evaluator.asking.kept`); by default `groups`.
 
     Raises: ModelUnmeasurable, IdentityFailed, FileRefused, EngineError (what was answered before an engine failed is
     stored, and the same call goes on after it).
@@ -145,7 +148,8 @@ def measure_by(
         return {id_: test.settings(mode, group.engine) for id_, mode in modes.items()}
 
     measurements = recording.Measurements(test.benchmark, store, anew, test.subset)
-    for group, left in measurements.each_open(groups(models, workspace, test.asking.engine), stored):
+    found = grouped(models) if grouped is not None else groups(models, workspace, test.asking.engine)
+    for group, left in measurements.each_open(found, stored):
         work = [_Measurement(one, _left(one.evaluation, test, store)) for one in left]
         jobs = [job for each in work for job in _jobs(each, test)]
         details: dict[str, Any] = {}

@@ -352,16 +352,17 @@ def _scores(
 ) -> list[Score]:
     scores = []
     for metric, percentiles in (("ttft_seconds", (50, 90)), ("tpot_seconds", (50, 90)), ("tokens_per_second", (50,))):
-        values = [one.details[metric] for one in outcomes if one.details[metric] is not None]
-        scores += [_percentile(f"{metric}_p{percentile}", values, percentile) for percentile in percentiles]
-    gaps = [one.details["itl_seconds_p99"] for one in outcomes if one.details["itl_seconds_p99"] is not None]
-    scores.append(_percentile("itl_seconds_p99", gaps, 50))
+        timed = [(one.item, one.details[metric]) for one in outcomes if one.details[metric] is not None]
+        scores += [_percentile(f"{metric}_p{percentile}", timed, percentile) for percentile in percentiles]
+    gaps = [(one.item, one.details["itl_seconds_p99"]) for one in outcomes]
+    scores.append(_percentile("itl_seconds_p99", [(item, gap) for item, gap in gaps if gap is not None], 50))
     natural = [one for one in outcomes if one.item not in GRID]
     if natural:
-        scores.append(_percentile("answer_seconds_p50", [float(one.value or 0.0) for one in natural], 50))
-        scores.append(_percentile("answer_tokens_p50", [float(one.details["tokens"]) for one in natural], 50))
-    together = [float(one.details.get("tokens_per_second_together", 0.0)) for one in outcomes]
-    if any(together):
+        scores.append(_percentile("answer_seconds_p50", [(one.item, float(one.value or 0.0)) for one in natural], 50))
+        lengths = [(one.item, float(one.details["tokens"])) for one in natural]
+        scores.append(_percentile("answer_tokens_p50", lengths, 50))
+    together = [(one.item, float(one.details.get("tokens_per_second_together", 0.0))) for one in outcomes]
+    if any(rate for _, rate in together):
         scores.append(_percentile("tokens_per_second_together_p50", together, 50))
     weights = read_header(workspace.resolve(model.base_path or model.path)).weights_bytes
     speed = next(score.value for score in scores if score.metric == "tokens_per_second_p50")
@@ -373,8 +374,10 @@ def _scores(
     return [*scores, *(Score(metric, value, None, None, 1) for metric, value in single.items())]
 
 
-def _percentile(metric: str, values: Sequence[float], percentile: int) -> Score:
-    found = percentile_interval(values, percentile)
+def _percentile(metric: str, timed: Sequence[tuple[str, float]], percentile: int) -> Score:
+    """A percentile of (prompt, value) of each request; its interval is of prompts, where there are several."""
+    values = [value for _, value in timed]
+    found = percentile_interval(values, percentile, groups=[prompt for prompt, _ in timed])
     low = found.low if np.isfinite(found.low) else None
     high = found.high if np.isfinite(found.high) else None
     return Score(metric, found.value, low, high, len(values))

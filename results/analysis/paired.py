@@ -1,6 +1,6 @@
 """Two models on the same items: the difference, its interval and its p-values, all three of one distribution.
 
-    paired_verdicts   pass or fail: mid-p McNemar, and the melded interval that belongs to it
+    paired_verdicts   pass or fail: McNemar's test, and the melded interval that belongs to it
     paired_numbers    graded scores: sign flips, and the interval that inverts them
     paired_ratios     nats of rows: bits per byte of the whole, and the interval that inverts sign flips over rows
 
@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from results.analysis.confidence import Confidence, Floats, Melded, Subsets, interval, share_of_means, shares
-from results.analysis.statistics import FEWEST_DIFFERING
+from results.analysis.statistics import FEWEST_DIFFERING, ties_counted
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,6 @@ class PairedDifference:
 
     value: float
     """mean of a - b, in the numbers' unit."""
-    p_value: float
-    """Two-sided, of no difference."""
     items: int
     differing: int
     """Items on which a and b differ."""
@@ -39,6 +37,11 @@ class PairedDifference:
     method: str
     confidence: Confidence = field(repr=False, compare=False)
     """What all of this comes from."""
+
+    @cached_property
+    def p_value(self) -> float:
+        """Two-sided, of no difference."""
+        return min(1.0, 2 * min(self.confidence.below(0.0), self.confidence.above(0.0)))
 
     @property
     def low(self) -> float:
@@ -60,14 +63,16 @@ class PairedDifference:
 
     def lies_above(self, shift: float, tail: float) -> bool:
         """Whether the interval that leaves out `tail` on either side lies above `shift`, without computing it."""
-        return self.confidence.below(shift) <= tail
+        if self.confidence.about_below(shift, True) <= tail:
+            return True
+        return self.confidence.about_below(shift, False) <= tail and self.confidence.below(shift) <= tail
 
     def p_at_most(self, shift: float) -> float:
         """One-sided p-value of "a - b is at most `shift`". At 0: a is better. At -margin: a is not worse by a margin.
 
-        Below zero the exact one: a model that is worse than a margin passes in at most 5 % of worlds, where mid-p lets
-        up to 9 % through (few items differ, all one way). It is at most twice the mid-p, so that a margin outside of
-        the 95 % interval always passes at 5 %.
+        Below zero the exact one: a model that is worse than a margin passes in at most 5 % of worlds, where ties that
+        count half let up to 9 % through (few items differ, all one way). It is at most twice the interval's own, so
+        that a margin outside of the 95 % interval always passes at 5 %.
         """
         return self.confidence.surely_below(shift) if shift < 0 else self.confidence.below(shift)
 
@@ -76,15 +81,16 @@ class PairedDifference:
 def paired_verdicts(both: int, only_a: int, only_b: int, neither: int) -> PairedDifference:
     """Pass rate of a minus that of b from the tasks that both, one or none of the two passes.
 
-    Source: Fay and Lumbard 2021, doi:10.1002/sim.8829, mid-p as in Fagerland, Lydersen and Laake 2013.
+    Near mid-p (`statistics.TIES`). Sources: Fay and Lumbard 2021, doi:10.1002/sim.8829; Fagerland, Lydersen and
+    Laake 2013.
     Raises: ValueError for no tasks or negative counts.
     """
     items = both + only_a + only_b + neither
     if items <= 0 or min(both, only_a, only_b, neither) < 0:
         raise ValueError(f"counts of tasks must be non-negative and not all zero: {both, only_a, only_b, neither}")
     differing = only_a + only_b
-    confidence = Melded(_Coins(only_a, differing), shares(differing, items))
-    return _difference(confidence, (only_a - only_b) / items, items, differing, "mid-p McNemar")
+    confidence = Melded(_Coins(only_a, differing), shares(differing, items), float(ties_counted(differing, items)))
+    return _difference(confidence, (only_a - only_b) / items, items, differing, "McNemar")
 
 
 def verdict_p_values(only_a: ArrayLike, only_b: ArrayLike, items: int, shift: float = 0.0) -> Floats:
@@ -96,7 +102,8 @@ def verdict_p_values(only_a: ArrayLike, only_b: ArrayLike, items: int, shift: fl
     differing, place = np.unique((wins + losses).ravel(), return_inverse=True)
     some = [shares(int(one), items) if shift else (np.ones(1), np.ones(1)) for one in differing]
     smaller, larger = (np.stack([one[side] for one in some])[place] for side in (0, 1))
-    return Melded(_Coins(wins, wins + losses), (smaller, larger)).p_values(shift, surely=shift < 0)
+    ties = ties_counted((wins + losses)[:, 0], items)
+    return Melded(_Coins(wins, wins + losses), (smaller, larger), ties).p_values(shift, surely=shift < 0)
 
 
 def paired_numbers(a: ArrayLike, b: ArrayLike) -> PairedDifference:
@@ -128,13 +135,12 @@ def paired_ratios(nats_a: ArrayLike, nats_b: ArrayLike, sizes: ArrayLike) -> Pai
 
 
 def _difference(confidence: Confidence, value: float, items: int, differing: int, method: str) -> PairedDifference:
-    p_value = min(1.0, 2 * min(confidence.below(0.0), confidence.above(0.0)))
     few = ""
     if differing < FEWEST_DIFFERING:
         few = (
             f"the two differ on {differing} of {items} items; of fewer than {FEWEST_DIFFERING} no test tells them apart"
         )
-    return PairedDifference(value, p_value, items, differing, few, method, confidence)
+    return PairedDifference(value, items, differing, few, method, confidence)
 
 
 @dataclass(frozen=True)
@@ -143,6 +149,10 @@ class _Coins:
 
     only_a: int | Floats
     differing: int | Floats
+
+    def coarse_side(self, which: int, shifts: Floats, _: bool, /) -> Floats:
+        """The same as `side`."""
+        return self.side(which, shifts)
 
     def side(self, which: int, shifts: Floats) -> Floats:
         """0: the largest p-values of "the mean is at most shift"; 1: the smallest."""

@@ -25,12 +25,32 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special
 
-from results.analysis.confidence import Subsets, interval, share_of_means
+from results.analysis.bounded import Bounded
+from results.analysis.confidence import Confidence, Subsets, interval
+from results.analysis.order_statistics import independent_values, order_statistic
 
 Floats = NDArray[np.float64]
 
 FEWEST_DIFFERING = 6
 """Items on which two models differ: of fewer no exact test reaches 5 %, even if all fall one way (2 * 0.5**5 = 6 %)."""
+
+
+TIES = 0.55
+"""How much of a tie counts in McNemar's test: half is mid-p, all the exact one. Enumerated over 6 to 1,319 tasks of
+which any share differs, mid-p alarms in up to 1.02 times its level (0.05 / 3), this in at most 0.993 times."""
+
+NEARLY_ALL = 0.85
+"""Where more than this share of the tasks differ, ties count in full: with nearly no other chance in it than which way
+they fall, mid-p alarms in up to 0.077 where 0.05 is said."""
+
+
+def ties_counted(differing: ArrayLike, items: int) -> Floats:
+    """How much of a tie counts where so many of the items differ: (…,) of `differing` (…,)."""
+    return np.where(np.asarray(differing) <= NEARLY_ALL * items, TIES, 1.0)
+
+
+FEWEST_VARYING = 10
+"""Values of which the spread tells how far their mean is known."""
 
 
 @dataclass(frozen=True)
@@ -166,26 +186,29 @@ def mean_interval(values: ArrayLike, level: float = 0.95) -> Estimate:
     It inverts the sign-flip test, joined with Hall's transformed t: `results.analysis.confidence.Subsets`.
     Raises: ValueError for none or for values that are not finite.
     """
-    found = Subsets.of(_finite(values))
+    found = Subsets.of(_finite(values), amounts=True)
     return Estimate(found.value, *interval(found, level))
 
 
 def share_interval(values: ArrayLike, level: float = 0.95) -> Estimate:
     """Mean of `values` (n,) in [0, 1] with an interval in [0, 1] that keeps its width where all are 0 or all are 1.
 
-    The upper end is that of how many are not 0, melded with the mean of those; the lower end the same from 1 downwards.
-    Of shares that are all alike it is what so many items leave room for: others, unseen, at 0 or at 1.
+    Where half of them or more are one and the same number, or fewer than ten are known, one more of 0 and of 1 is
+    allowed for: `results.analysis.bounded`. Numbers that vary show by themselves how far their mean is known: Subsets.
     Raises: ValueError for none or for values outside [0, 1].
     """
     sample = _finite(values)
     if sample.min() < -1e-12 or sample.max() > 1 + 1e-12:
         raise ValueError(f"shares lie in [0, 1]; these from {sample.min()} to {sample.max()}")
-    if sample.min() > 0 and sample.max() < 1 and np.ptp(sample) < 1e-12:  # any other share may be as rare as this
-        value, unseen = float(sample.mean()), 1 - ((1 - level) / 2) ** (1 / len(sample))
-        return Estimate(value, value * (1 - unseen), value + (1 - value) * unseen)
-    _, high = interval(share_of_means(sample), level)
-    _, down = interval(share_of_means(1 - sample), level)
-    return Estimate(float(sample.mean()), max(0.0, 1 - down), min(1.0, high))
+    low, high = interval(share_confidence(np.clip(sample, 0.0, 1.0)), level)
+    return Estimate(float(sample.mean()), max(0.0, low), min(1.0, high))
+
+
+def share_confidence(values: Floats) -> Confidence:
+    """The confidence distribution of `share_interval`: values (n,) in [0, 1], at least one."""
+    _, counts = np.unique(values, return_counts=True)
+    few = len(values) < FEWEST_VARYING or 2 * counts.max() >= len(values)
+    return Bounded.of(values) if few else Subsets.of(values)
 
 
 def graded_interval(values: ArrayLike, level: float = 0.95) -> Estimate:
@@ -216,8 +239,15 @@ def bits_per_byte(nats: ArrayLike, sizes: ArrayLike, level: float = 0.95) -> Est
     return Estimate(*(one / math.log(2) for one in (found.value, found.low, found.high)))
 
 
-def percentile_interval(values: ArrayLike, percentile: float, level: float = 0.95) -> Estimate:
+def percentile_interval(
+    values: ArrayLike, percentile: float, level: float = 0.95, groups: Sequence[str] | None = None
+) -> Estimate:
     """A percentile (strictly between 0 and 100) of `values` (n,) with its interval; 50 is the median.
+
+    groups (n,): what each value is a repetition of, such as a prompt. Repetitions resemble one another, so the interval
+    is that of as many independent values as would leave the share below the percentile as uncertain as the groups do
+    (Woodruff 1952; groups less one degrees of freedom); two or three groups bound nothing. Of one group alone, the
+    interval is of its own values.
 
     The ends are fractional order statistics (Hutson 1999): no shape is assumed and nothing is drawn. The bootstrap
     covers 89 % instead of 95 % for p90 of 20 values. An end that n values cannot bound is -inf or +inf: p90 has no
@@ -226,10 +256,12 @@ def percentile_interval(values: ArrayLike, percentile: float, level: float = 0.9
     """
     if not 0 < percentile < 100:
         raise ValueError(f"a percentile lies strictly between 0 and 100: {percentile}")
-    ordered, share = np.sort(_finite(values)), percentile / 100
-    low = _order_statistic(ordered, share, (1 + level) / 2)
-    high = _order_statistic(ordered, share, (1 - level) / 2)
-    return Estimate(float(np.percentile(ordered, percentile)), low, high)
+    sample, share = _finite(values), percentile / 100
+    value, ordered = float(np.percentile(sample, percentile)), np.sort(sample)
+    size = float(len(sample)) if groups is None else independent_values(sample <= value, groups, level)
+    low = order_statistic(ordered, share, (1 + level) / 2, size)
+    high = order_statistic(ordered, share, (1 - level) / 2, size)
+    return Estimate(value, low, high)
 
 
 def median_ratio(a: Sequence[ArrayLike], b: Sequence[ArrayLike], level: float = 0.95) -> Estimate:
@@ -287,7 +319,7 @@ def independent_discordance(rate_a: float, rate_b: float) -> float:
 def tasks_to_separate(
     difference: float, discordant_share: float, power: float = 0.8, alpha: float = 0.05, family: int = 1
 ) -> int | None:
-    """Tasks after which mid-p McNemar finds `difference` of pass rates with chance `power`; None if it is zero.
+    """Tasks after which McNemar's test finds `difference` of pass rates with chance `power`; None if it is zero.
 
     Exact: the chance of every number of tasks that differ times the test's own power on so many, at alpha / `family`
     comparisons (Holm's first step). At least FEWEST_DIFFERING tasks must differ. Assumes that new tasks behave as the
@@ -311,7 +343,7 @@ def tasks_to_separate(
 
 
 def _mcnemar_power(tasks: int, share: float, chance: float, alpha: float) -> float:
-    """How often mid-p McNemar says that the better model is better; `chance`: of a task that differs to be its."""
+    """How often McNemar's test says that the better model is better; `chance`: of a task that differs to be its."""
     if tasks > 400:
         differing = _binomial_quantile((np.arange(200) + 0.5) / 200, tasks, share)
         weights = np.ones(200)
@@ -321,9 +353,10 @@ def _mcnemar_power(tasks: int, share: float, chance: float, alpha: float) -> flo
         differing, weights = differing[weights > 1e-12], weights[weights > 1e-12]
     z = float(special.ndtri(1 - alpha / 2))
     wins = np.floor((differing + z * np.sqrt(differing)) / 2) - 3
-    for _ in range(8):  # up to the fewest wins whose mid-p is small enough
-        mid = _binomial_above(wins, differing, 0.5) + _binomial_chance(wins, differing, 0.5) / 2
-        wins = np.where(mid > alpha / 2, wins + 1, wins)
+    ties = ties_counted(differing, tasks)
+    for _ in range(8):  # up to the fewest wins whose p is small enough
+        p_values = _binomial_above(wins, differing, 0.5) + ties * _binomial_chance(wins, differing, 0.5)
+        wins = np.where(p_values > alpha / 2, wins + 1, wins)
     powers = np.where(differing >= FEWEST_DIFFERING, _binomial_above(wins - 1, differing, chance), 0.0)
     return float((weights * powers).sum() / weights.sum())
 
@@ -394,24 +427,6 @@ def votes_to_separate(win_share: float, power: float = 0.8, alpha: float = 0.05)
     spread = z_alpha * 0.5 + z_power * math.sqrt(win_share * (1 - win_share))
     # 2 * 0.5 ** n <= alpha at least: below that no result at all is significant
     return max(math.ceil((spread / (win_share - 0.5)) ** 2), math.ceil(math.log2(2 / alpha)))
-
-
-def _order_statistic(ordered: Floats, share: float, chance: float) -> float:
-    """The (fractional) order statistic that lies below the quantile at `share` with that chance; ±inf beyond the ends.
-
-    The r-th smallest of n values is below it with chance P(Beta(r, n + 1 - r) <= share), which falls with r.
-    """
-    n = len(ordered)
-
-    def excess(rank: float) -> float:
-        return float(special.betainc(rank, n + 1 - rank, share)) - chance
-
-    if excess(1) < 0:
-        return -math.inf
-    if excess(n) > 0:
-        return math.inf
-    rank = float(optimize.brentq(excess, 1, n)) if n > 1 else 1.0
-    return float(np.interp(rank, np.arange(1, n + 1), ordered))
 
 
 def _finite(values: ArrayLike) -> Floats:

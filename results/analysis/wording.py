@@ -14,7 +14,7 @@ NAMES = {
 }  # fmt: skip
 
 TESTS = {
-    "mcnemar": "McNemar's mid-p test, paired by task",
+    "mcnemar": "McNemar's test, paired by task",
     "sign flips": "a sign-flip test, paired by item",
     "bets": "bets that hold at every look, paired by item, for a race may stop at any",
     "newcombe": "Newcombe's interval of totals: unpaired and so conservative, because single outcomes are not known",

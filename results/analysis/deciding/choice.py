@@ -140,7 +140,7 @@ def choose(
     to_best = {one: lead(best, one) for one in others}
     cheaper = [
         one for one, found in to_best.items()
-        if (any_cost or costs[one].below(costs[best])) and found.p_at_most(margin) > ALPHA / 2
+        if (any_cost or costs[one].below(costs[best])) and not found.lies_above(margin, ALPHA / 2)
     ]  # fmt: skip
     family = max(1, len(cheaper))
     tails = {best: ALPHA / 2, **dict.fromkeys(cheaper, ALPHA / 2 / family)}
@@ -172,7 +172,7 @@ def _behind_at_most(one: str, order: Sequence[str], lead: Callable[[str, str], L
     """The most that any other model may be ahead of this one, each at the one-sided level `tail`; and which that is."""
     bound, hardest = 0.0, ""
     for rival in order:
-        if rival != one and not (hardest and lead(one, rival).lies_above(-bound, tail)):
+        if rival != one and not lead(one, rival).lies_above(-bound, tail):
             bound, hardest = max((bound, hardest), (-lead(one, rival).interval(1 - 2 * tail)[0], rival))
     return bound, hardest
 

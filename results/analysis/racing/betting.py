@@ -36,8 +36,8 @@ from results.records import Score
 SHARES = 20
 """Shares of the capital that are bet side by side. Against 100 of them the items needed differ by less than 1 %."""
 
-LARGEST_SHARE = 0.98
-"""Nobody stakes all: one bad value would end it."""
+LARGEST_SHARE = 0.6
+"""A gap that is worth more is shown within two blocks anyhow, and shares that are too large only lose."""
 
 MEANS = ("pass@1", "mean_share")
 """Metrics that are means of one score an item."""
@@ -50,10 +50,11 @@ METHOD = "bets, valid at every look"
 def shares(most: int) -> Floats:
     """(SHARES,) shares that are bet in a race of `most` items: fixed before it, so that looking does not choose them.
 
-    The smallest is what would be best for a gap that only all of the items can show, of two models that differ on two
-    items of five: sqrt(2 log(40) / (0.4 most)). Those that differ on fewer are told apart by larger ones.
+    The smallest is 1.3 times what would be best for a gap that only all of the items can show, of two models that
+    differ on two items of five: sqrt(2 log(40) / (0.4 most)). Those that differ on fewer are told apart by larger ones,
+    and so are gaps that fewer items show.
     """
-    smallest = min(0.5, math.sqrt(2 * math.log(40) / (0.4 * max(most, 1))))
+    smallest = min(0.5, 1.3 * math.sqrt(2 * math.log(40) / (0.4 * max(most, 1))))
     return np.geomspace(smallest, LARGEST_SHARE, SHARES)
 
 
@@ -95,6 +96,10 @@ class Bets:
 
     def surely_below(self, shift: float) -> float:
         """The same as `below`: nothing is averaged over ties."""
+        return self.below(shift)
+
+    def about_below(self, shift: float, _: bool, /) -> float:
+        """`below` itself: it costs little."""
         return self.below(shift)
 
 
@@ -166,5 +171,4 @@ def raced_scores(scores: Sequence[Score], values: Sequence[float], most: int) ->
 
 def _difference(bets: Bets, value: float, items: int) -> PairedDifference:
     differing = int(bets.counts[np.abs(bets.values) > 1e-12].sum())
-    p_value = min(1.0, 2 * min(bets.below(0.0), bets.above(0.0)))
-    return PairedDifference(value, p_value, items, differing, "", METHOD, bets)
+    return PairedDifference(value, items, differing, "", METHOD, bets)

@@ -28,7 +28,9 @@ from engines import (
 from engines.gguf_format.header import read_header
 from engines.gguf_format.lora import Delta, write_lora
 from evaluator import IdentityFailed, ModelUnmeasurable, evaluate_humaneval, evaluate_stopping, sandbox_available
-from evaluator.asking.backends import groups
+from evaluator.asking.backends import Group, groups
+from evaluator.asking.kept import kept_open
+from evaluator.asking.questions import Question
 from results import Evaluation, Model, Run, Store, Workspace
 from tests.engines.weights import write_adapters
 from tests.processes import running
@@ -243,3 +245,21 @@ def test_the_self_test_knows_a_dead_adapter_and_another_file(
     with pytest.raises(FileChanged, match="the base of weights, is not what was registered"):
         evaluate_humaneval([other], store, workspace, FEW)
     assert not servers()
+
+
+def test_a_race_is_asked_through_one_engine_that_stays_open_until_its_end(
+    models: list[Model], workspace: Workspace
+) -> None:
+    def questions(group: Group) -> list[Question]:
+        return [Question(model, "def one(", (), Sampling(4)) for model in group.members]
+
+    with kept_open(models, workspace, None, questions) as grouped:
+        (whole,) = grouped(models)
+        with whole.opened([]) as asked:
+            asked.check(models[1])
+        (part,) = grouped(models[1:])
+        assert part.members == tuple(models[1:]) and part.prompting(None).keys() == {one.id for one in models[1:]}
+        with part.opened([]) as later:
+            assert later is asked
+            assert len(list(later.answers(questions(part), None))) == 2
+        assert part.details()["reached"]["engine"] == "llamacpp"

@@ -91,11 +91,40 @@ def test_graded_scores_too_are_mirrored(pairs: list[tuple[float, float]]) -> Non
 
 
 @given(COUNTS)
-def test_verdicts_have_the_mid_p_of_mcnemar(counts: tuple[int, int, int, int]) -> None:
+def test_verdicts_have_a_p_between_mid_p_and_the_exact_one(counts: tuple[int, int, int, int]) -> None:
     _, only_a, only_b, _ = counts
     wins, n = max(only_a, only_b), only_a + only_b
-    mid = 2 * (stats.binom.sf(wins, n, 0.5) + stats.binom.pmf(wins, n, 0.5) / 2)
-    assert paired_verdicts(*counts).p_value == pytest.approx(min(1.0, mid), rel=1e-6)
+    mid, exact = (2 * (stats.binom.sf(wins, n, 0.5) + share * stats.binom.pmf(wins, n, 0.5)) for share in (0.5, 1))
+    found = paired_verdicts(*counts).p_value
+    assert min(1.0, mid) - 1e-9 <= found <= min(1.0, exact) + 1e-9
+    if n > 0.85 * sum(counts):
+        assert found == pytest.approx(min(1.0, exact), rel=1e-6)
+
+
+@pytest.mark.parametrize("level", [0.05, 0.05 / 3])
+@pytest.mark.parametrize("items", [16, 50, 120])
+def test_two_equal_models_are_told_apart_no_more_often_than_said_whatever_share_of_items_differs(
+    items: int, level: float
+) -> None:
+    differing = np.arange(FEWEST_DIFFERING, items + 1)
+    chances = np.zeros(items + 1)  # of an alarm, where so many differ
+    for n in differing:
+        wins = np.arange(n + 1)
+        at_most = verdict_p_values(wins, n - wins, items)
+        found = np.minimum(at_most, verdict_p_values(n - wins, wins, items)) <= level / 2
+        chances[n] = stats.binom.pmf(wins, n, 0.5)[found].sum()
+    share = np.linspace(0.01, 0.999, 200)[:, None]
+    assert (stats.binom.pmf(np.arange(items + 1), items, share) @ chances).max() <= level
+
+
+@settings(deadline=None)
+@given(ANY, st.floats(-0.2, 0.2), st.sampled_from([0.025, 0.005, 0.025 / 99]))
+def test_whether_an_interval_lies_above_a_shift_is_what_the_interval_says(
+    found: PairedDifference, shift: float, tail: float
+) -> None:
+    least, most = (found.confidence.about_below(shift, upper) for upper in (False, True))
+    assert least - 1e-9 <= found.confidence.below(shift) <= most + 1e-9
+    assert found.lies_above(shift, tail) == (found.confidence.below(shift) <= tail)
 
 
 @given(st.lists(st.tuples(*[st.integers(0, 4).map(lambda grade: grade / 4)] * 2), min_size=1, max_size=10))

@@ -141,11 +141,12 @@ def test_an_interval_of_a_mean_holds_it_and_has_no_ends_below_five_values(values
 
 @CASES
 @given(st.lists(st.integers(0, 4).map(lambda grade: grade / 4), min_size=1, max_size=60))
+@example([0.25] * 5)
 def test_shares_have_an_interval_with_two_ends_whatever_they_are(values: list[float]) -> None:
     found = statistics.share_interval(values)
     turned = statistics.share_interval([1 - value for value in values])
     assert 0 <= found.low <= found.value <= found.high <= 1
-    assert found.high - found.low > 1 / (4 * len(values)), "even where all are 0 or all are 1"
+    assert found.high - found.low > 1 / (4 * len(values)), "even where all are the same"
     assert (turned.low, turned.high) == pytest.approx((1 - found.high, 1 - found.low), abs=1e-6)
 
 
@@ -196,6 +197,20 @@ def test_few_requests_do_not_bound_a_high_percentile() -> None:
         range(1, 12), 50
     )  # n = 11: order statistics 2 and 10 cover 98.8 %, 3 and 9 93.5 %
     assert 2 < median.low < 3 < 9 < median.high < 10
+
+
+def test_repetitions_of_a_prompt_are_not_taken_for_as_many_prompts() -> None:
+    prompts = np.random.default_rng(3).lognormal(0, 0.8, 20)
+    alone = statistics.percentile_interval(prompts, 50)
+    seconds, groups = np.repeat(prompts, 5), [str(prompt) for prompt in range(20) for _ in range(5)]
+    pooled = statistics.percentile_interval(seconds, 50)
+    grouped = statistics.percentile_interval(seconds, 50, groups=groups)
+    assert pooled.high - pooled.low < 0.7 * (alone.high - alone.low), "five times the values would seem to tell more"
+    assert grouped.high - grouped.low > 0.9 * (alone.high - alone.low)
+    two = statistics.percentile_interval([1.0, 1.1, 9.0, 9.1], 50, groups=["short", "short", "long", "long"])
+    assert (two.low, two.high) == (-math.inf, math.inf)
+    one = statistics.percentile_interval(seconds, 50, groups=["the same"] * 100)
+    assert one == pooled
 
 
 @CASES
