@@ -10,6 +10,7 @@ of 60 % differ on one item in five. Tables:
     pairs    two models: how many fewer items, and whether the verdict is that of all items and McNemar's test
     budget   siblings at 30 % of the answers: how far the chosen one is behind the best of all items
     ties     two equal models: whether the race ends at the margin
+    decisions  what is decided on raced answers: alarms, and models that are shipped though far behind
 
     PYTHONPATH=. python benchmarks/racing.py --published outcomes.jsonl
 
@@ -29,8 +30,10 @@ import numpy as np
 from numpy.typing import NDArray
 from verdicts import difference, outcomes
 
+from results.analysis.deciding.choice import Choice, Cost, choose
 from results.analysis.findings import ALPHA
-from results.analysis.racing.betting import SHARES, log_capital, shares
+from results.analysis.paired import PairedDifference
+from results.analysis.racing.betting import SHARES, log_capital, raced_verdicts, shares
 from results.analysis.racing.rule import looks, stand
 from results.analysis.racing.standing import RaceStanding, RaceTerms
 
@@ -198,6 +201,44 @@ def ties(worlds: int) -> Iterator[str]:
         )
 
 
+def decided(passed: NDArray[np.bool_], race: RaceStanding, costs: Sequence[float], terms: RaceTerms) -> Choice:
+    """The verdict of `bakeoff decide` on what a race asked; costs in bytes."""
+    asked = {one.model: one.items for one in race.left}
+    counts = [asked.get(str(place), race.items) for place in range(len(passed))]
+    scores = {str(place): passed[place, :count].mean() for place, count in enumerate(counts)}
+    order = sorted(scores, key=lambda one: (one in asked, -scores[one], costs[int(one)]))
+
+    def lead(a: str, b: str) -> PairedDifference:
+        shared = min(counts[int(a)], counts[int(b)])
+        one, two = passed[int(a), :shared], passed[int(b), :shared]
+        both, only_a, only_b = int((one & two).sum()), int((one & ~two).sum()), int((~one & two).sum())
+        return raced_verdicts(both, only_a, only_b, shared - both - only_a - only_b, terms.most)
+
+    beaten = {one.model: one.p_value for one in race.left if one.why == "worse"}
+    return choose(order, lead, {one: Cost(costs[int(one)]) for one in scores}, terms.margin, beaten=beaten)
+
+
+def decisions(worlds: int) -> Iterator[str]:
+    """What is decided on raced answers: how often a model is shipped that is far behind, or wrongly called better."""
+    yield "| models | items | agreement | gap, points | far | alarm | shipped | goal |\n" + 8 * "|---" + "|"
+    for models, items, agreement, gap in product((2, 8, 24), (164,), (0.0, 0.8), (0.0, 0.04, 0.1)):
+        draws, terms = np.random.default_rng(models + items), RaceTerms(items)
+        rates = [0.5 - gap * (place > 0) for place in range(models)]
+        costs = [4.0 if gap else 2.0] + [2.0 - 0.9 * place / models for place in range(1, models)]
+        far = alarm = shipped = 0
+        for _ in range(worlds):
+            one = raced(rates, agreement, terms, draws)
+            choice = decided(one.passed, one.race, costs, terms)
+            place = -1 if choice.chosen is None else int(choice.chosen)
+            shipped += place >= 0
+            far += place >= 0 and rates[0] - rates[place] > terms.margin
+            alarm += choice.kind == "ship" and (gap == 0 or place > 0)
+        yield (
+            f"| {models} | {items} | {agreement} | {100 * gap:.0f} | {far / worlds:.3f} | {alarm / worlds:.3f} | "
+            f"{shipped / worlds:.3f} | ≤ 0.05 each |"
+        )
+
+
 def published(path: Path, worlds: int) -> Iterator[str]:
     """Races of models whose outcomes others published, in orders drawn anew, against all items."""
     known: dict[str, dict[str, float]] = {}
@@ -227,7 +268,7 @@ def published(path: Path, worlds: int) -> Iterator[str]:
         )
 
 
-TABLES = {"alarms": alarms, "pairs": pairs, "budget": budget, "ties": ties}
+TABLES = {"alarms": alarms, "pairs": pairs, "budget": budget, "ties": ties, "decisions": decisions}
 
 
 def main() -> None:

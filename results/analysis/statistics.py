@@ -25,9 +25,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special
 
-from results.analysis.bounded import Bounded
 from results.analysis.confidence import Confidence, Subsets, interval
-from results.analysis.order_statistics import independent_values, order_statistic
+from results.analysis.distributions.bounded import Bounded
+from results.analysis.distributions.order_statistics import independent_values, order_statistic
 
 Floats = NDArray[np.float64]
 
@@ -194,7 +194,8 @@ def share_interval(values: ArrayLike, level: float = 0.95) -> Estimate:
     """Mean of `values` (n,) in [0, 1] with an interval in [0, 1] that keeps its width where all are 0 or all are 1.
 
     Where half of them or more are one and the same number, or fewer than ten are known, one more of 0 and of 1 is
-    allowed for: `results.analysis.bounded`. Numbers that vary show by themselves how far their mean is known: Subsets.
+    allowed for: `results.analysis.distributions.bounded`. Numbers that vary show by themselves how far their mean is
+    known: Subsets.
     Raises: ValueError for none or for values outside [0, 1].
     """
     sample = _finite(values)
