@@ -14,9 +14,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special
 
-from results.analysis.confidence import Floats
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
