@@ -38,7 +38,7 @@ GROWTH = 1.06
 """A block ends after so many times as many items as the one before, and at least FIRST_BLOCK more."""
 
 STEEPNESS = 1.35
-"""Of phases of a budget. Simulated over 8 to 24 siblings, 1.25 to 1.5 lose least; 1 is successive rejects."""
+"""How fast a budget's phases grow. Simulated over 8 to 24 siblings, 1.25 to 1.5 lose least; 1 is successive rejects."""
 
 
 def looks(terms: RaceTerms, models: int) -> tuple[int, ...]:
