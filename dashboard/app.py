@@ -19,8 +19,8 @@ st.html(
     "<style>.token.atrule, .token.operator, .token.entity, .token.number, .token.boolean, .token.decorator"
     f" {{ color: inherit !important; }} {charts.CSS}"
     # White on the dark theme's accent is hard to read, and Streamlit has no option for what stands on it.
-    "@media (prefers-color-scheme: dark) { :is([data-tag], [data-testid=stBaseButton-primary]),"
-    " :is([data-tag], [data-testid=stBaseButton-primary]) * { color: #14151A !important; } }"
+    "@media (prefers-color-scheme: dark) { :is([data-tag], [data-testid=stBaseButton-primary]:enabled),"
+    " :is([data-tag], [data-testid=stBaseButton-primary]:enabled) * { color: #14151A !important; } }"
     ".stMain h2 { font-size: 1.4rem; }"
     "@media (min-width: 700px) { .stMainBlockContainer { padding-left: 2.5rem; padding-right: 2.5rem; } }</style>"
 )

@@ -33,6 +33,8 @@ from results import Question, by_shipping, end_with_starter, host_name, own_orig
 FOLDER = Path(__file__).parent
 YEARS = 2 * 365 * 24 * 3600
 """Seconds for which a browser keeps its number."""
+MOST_RANKED = 100
+"""Models whose ranking is computed before anybody asks: that of 300 takes minutes, and every page waits."""
 STATIC = Path(st.__file__).parent / "static"
 
 
@@ -137,7 +139,8 @@ def warm() -> None:
         home(Question())
         for kind in ("humaneval", "latency"):
             [data.outcomes(one) for one in data.newest(kind)]
-        data.ranking(), data.ranking(equal_length=True)
+        if len(data.votes_by_model()) <= MOST_RANKED:
+            data.ranking(), data.ranking(equal_length=True)
 
 
 def home(question: Question) -> None:

@@ -33,6 +33,8 @@ requests = data.latency_requests([one for one in here if one.model_id in chosen]
 if requests.empty:
     empty.show("These models have no timed requests on this machine.", "bakeoff latency")
 
+MOST_DRAWN = 40
+"""Models whose distributions are drawn: those of 300 take a browser a quarter of a minute."""
 QUANTITIES = {
     "Time to first token, s": "ttft_seconds",
     "Time per output token, s": "tpot_seconds",
@@ -50,13 +52,19 @@ def view() -> None:
     items = list(dict.fromkeys(requests["item"]))
     prompts = right.multiselect("Prompt", items, key="prompt", bind=URL, placeholder="All")
     rows = requests[requests["item"].isin(prompts)] if prompts else requests
-    distributions = charts.distributions(rows, styles, quantity=present[title], title=title)
+    drawn = tables.fastest(rows, present[title], MOST_DRAWN)
+    if len(drawn) < len(rows):
+        count = rows["label"].nunique()
+        st.caption(
+            f"The {MOST_DRAWN} fastest of {count:,} models are drawn; all are in the table; any can be chosen above."
+        )
+    distributions = charts.distributions(drawn, styles, quantity=present[title], title=title)
     chart.show(distributions, key="distribution", alt=f"{title}: distribution of each model")
     if {"ttft_seconds", "total_seconds"} <= set(rows.columns):
         st.subheader("Time per answer: first token and the rest")
-        chart.show(charts.split_seconds(rows, styles), key="split", alt="Median seconds per answer of each model")
+        chart.show(charts.split_seconds(drawn, styles), key="split", alt="Median seconds per answer of each model")
     st.subheader("By prompt")
-    prompts_chart = charts.by_prompt(rows, styles, quantity=present[title], title=title)
+    prompts_chart = charts.by_prompt(drawn, styles, quantity=present[title], title=title)
     chart.show(prompts_chart, key="prompts", alt=f"{title} by prompt")
     st.subheader(f"Percentiles: {title[0].lower()}{title[1:]}")
     st.dataframe(tables.percentiles(rows, present[title]), hide_index=True, placeholder="–", alt="Percentiles")

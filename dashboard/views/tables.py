@@ -59,6 +59,16 @@ def swept(settings: Mapping[str, Mapping[str, str]]) -> list[str]:
     return sorted(settings, key=lambda name: (name == "seed", len(set(settings[name].values())), name))
 
 
+def fastest(requests: pd.DataFrame, quantity: str, most: int) -> pd.DataFrame:
+    """The requests of the models that are fastest by the median of a quantity, at most so many models.
+
+    requests: with the columns label and `quantity`; of a rate more is faster, of seconds less.
+    """
+    medians = requests.groupby("label", sort=False)[quantity].median()
+    order = medians.sort_values(ascending="per_second" not in quantity, kind="stable")
+    return requests[requests["label"].isin(order.index[:most])]
+
+
 def percentiles(requests: pd.DataFrame, quantity: str) -> pd.DataFrame:
     """p50, p90 and p99 of a quantity for each model; p99 of fewer than 100 requests is left out."""
     rows = []

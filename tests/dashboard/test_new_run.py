@@ -19,7 +19,7 @@ import trainer
 from dashboard.jobs import jobs
 from results import Workspace
 from tests.dashboard.chat.test_chat import until
-from tests.dashboard.test_browser import serious_faults, settle, visit
+from tests.dashboard.test_browser import serious_faults, settle, shoot, visit
 
 pytestmark = pytest.mark.slow
 STEPS = 300
@@ -124,6 +124,7 @@ def test_a_run_from_the_form_to_its_end(empty_address: str, page: Any, workspace
         page.get_by_role("button", name="Download").click()
     assert Path(download.value.path()).read_text(encoding="utf-8") == written
     assert serious_faults(page) == {}
+    shoot(page, "new_run")
 
     page.get_by_role("button", name="Plan", exact=True).click()
     page.get_by_text(re.compile("1 fine-tune: about .* of which training")).wait_for()

@@ -7,6 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from dashboard.views import tables
 from dashboard.views.training import kin, runs
 from results.records import Run, RunSummary, ScoreRow
 
@@ -63,3 +66,17 @@ def test_settings_that_differ_are_columns(tmp_path: Path) -> None:
     settings = {"lora.rank": {"a": "8", "b": "16"}}
     table = runs.table([row("a", 1.0), row("b", 1.0)], {"a": "first"}, {}, AT, settings=settings)
     assert list(table["lora.rank"]) == ["8", "16"] and list(table["Run"]) == ["first", "b"]
+
+
+def test_of_many_models_the_fastest_are_drawn() -> None:
+    seconds = {"slow": 3.0, "middle": 2.0, "quick": 1.0}
+    requests = pd.DataFrame(
+        [
+            {"label": name, "ttft_seconds": at, "tokens_per_second": 9 / at}
+            for name, at in seconds.items()
+            for _ in "abc"
+        ]
+    )
+    for quantity in ("ttft_seconds", "tokens_per_second"):
+        assert set(tables.fastest(requests, quantity, 2)["label"]) == {"quick", "middle"}
+    assert len(tables.fastest(requests, "ttft_seconds", 40)) == 9
