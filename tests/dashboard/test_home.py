@@ -19,7 +19,8 @@ pytestmark = pytest.mark.slow
 
 
 def names(page: Any) -> list[str]:
-    """The fine-tunes as the table lists them."""
+    """The fine-tunes as the table lists them; it is drawn by a script of its own, after the page."""
+    page.locator(".board .name").first.wait_for()
     return list(page.locator(".board .name").all_inner_texts())
 
 

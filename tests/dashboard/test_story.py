@@ -28,7 +28,7 @@ ROWS = "question,answer\n" + "".join(f"What is {n} + {n}?,{2 * n}\n" for n in ra
 
 def ended(workspace: Workspace, kind: str, count: int) -> None:
     """Wait until so many jobs of a kind have ended well."""
-    until(lambda: len(found := jobs.find(workspace, kind)) == count and not any(job.running for job in found))
+    until(lambda: [job.exit_status is None for job in jobs.find(workspace, kind)] == [False] * count)
     assert [job.exit_status for job in jobs.find(workspace, kind)] == [0] * count, jobs.find(workspace, kind)[0].log()
 
 
