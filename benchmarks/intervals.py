@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from results.analysis import statistics
-from results.analysis.confidence import Confidence, Subsets
-from results.analysis.paired import paired_numbers, paired_ratios, verdict_p_values
+from results.analysis.confidence import Confidence, Subsets, share_of_means
+from results.analysis.groups import paired_in_groups
+from results.analysis.paired import paired_numbers, paired_ratios, paired_verdicts, verdict_p_values
 
 Floats = NDArray[np.float64]
 Draw = Callable[[np.random.Generator], Confidence]
@@ -201,6 +202,33 @@ def prompts(worlds: int) -> Iterator[Line]:
             yield _simulated("percentile of seconds, coverage", case, count, hits / worlds, COVERS, worlds)
 
 
+def groups(worlds: int) -> Iterator[Line]:
+    """Related items, correlation 0.5 within a group (beta-binomial): false alarms of no difference, and coverage."""
+    for sizes_in, least, most in (("5 each", 5, 5), ("1 to 9", 1, 9)):
+        for number in (12, 40, 150):
+            for rate in (0.5, 0.9):
+                generator = np.random.default_rng(number)
+                alarms, alone, covered = 0, 0, 0
+                for _ in range(worlds):
+                    places = np.repeat(np.arange(number), generator.integers(least, most, number, endpoint=True))
+                    sizes = np.bincount(places).astype(np.float64)
+                    a, b = (
+                        (generator.random(len(places)) < generator.beta(rate, 1 - rate, number)[places]).astype(float)
+                        for _ in range(2)
+                    )
+                    found = paired_in_groups(a, b, places, True)
+                    alarms += found.p_value <= 0.05 and not found.too_few
+                    only_a, only_b = int((a > b).sum()), int((b > a).sum())
+                    alone += paired_verdicts(0, only_a, only_b, len(a) - only_a - only_b).p_value <= 0.05
+                    sums = np.bincount(places, a)
+                    above = share_of_means(sums, sizes).above(rate) > 0.025
+                    covered += above and share_of_means(sizes - sums, sizes).above(1 - rate) > 0.025
+                case = f"groups of {sizes_in}, rate {rate:g}"
+                yield _simulated("false alarm, by groups", case, number, alarms / worlds, ALARMS, worlds)
+                yield _simulated("false alarm, each item by itself", case, number, alone / worlds, ALARMS, worlds)
+                yield _simulated("coverage of a score, by groups", case, number, covered / worlds, COVERS, worlds)
+
+
 def power(worlds: int) -> Iterator[Line]:
     """How often a difference is found with the number of items that is said to be needed."""
     for share, difference, family in (
@@ -234,7 +262,10 @@ def _simulated(what: str, case: str, n: int, found: float, bounds: tuple[float, 
     return Line(what, case, n, found, bounds, float(np.sqrt(max(found * (1 - found), 1e-4) / worlds)))
 
 
-PARTS = {"verdicts": verdicts, "means": means, "pairs": pairs, "latency": latency, "prompts": prompts, "power": power}
+PARTS = {
+    "verdicts": verdicts, "means": means, "pairs": pairs, "latency": latency, "prompts": prompts, "groups": groups,
+    "power": power,
+}  # fmt: skip
 
 
 def main() -> None:

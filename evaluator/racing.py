@@ -16,6 +16,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -191,6 +192,11 @@ def _check(models: Sequence[Model], test: AnyTest, until: Until) -> None:
         )
     if test.in_one_pass:
         raise ModelUnmeasurable("Choices by likelihood are read in one pass and not raced: leave until decided out")
+    labels = Counter(label for item in test.items if (label := getattr(item, "group", "")))
+    if any(count > 1 for count in labels.values()):
+        raise ModelUnmeasurable(
+            f"Items of {len(labels)} groups are related, and a race bets on each by itself: leave until decided out"
+        )
     available, why = sandbox_available()
     if test.runs_programs and not available:
         raise ModelUnmeasurable(

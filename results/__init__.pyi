@@ -33,6 +33,7 @@ from .analysis.deciding.freezing import (
     recheck as recheck,
     whoever as whoever,
 )
+from .analysis.groups import grouped_interval as grouped_interval
 from .analysis.makers_settings import (
     LEFT_OUT as LEFT_OUT,
     left_out_words as left_out_words,
@@ -76,7 +77,7 @@ from .analysis.deciding.scoreboard import (
     scored as scored,
 )
 from .analysis.snapshot import Reading as Reading
-from .analysis.tags import TagContrast as TagContrast, contrasts_by_tag as contrasts_by_tag
+from .analysis.deciding.tags import TagContrast as TagContrast, contrasts_by_tag as contrasts_by_tag
 from .analysis.wording import (
     comparison_markdown as comparison_markdown,
     verdict as verdict,

@@ -224,6 +224,7 @@ class ScoreRow:
     n: int
     machine_id: str
     subset: str
+    """The evaluation's own; and "in 40 groups" where its items are related."""
     settings: Json
     origin: Origin
     finished_at: datetime | None

@@ -24,7 +24,7 @@ from evaluator.question_sets.items import Check, Item, QuestionSet
 from evaluator.sandbox.bubblewrap import sandbox_available
 from evaluator.tasks.contamination import clean_tasks
 from evaluator.tasks.samples import Answer
-from results import Evaluation, Outcome, Score, Store, short_repr
+from results import Evaluation, Outcome, Score, Store, grouped_interval, short_repr
 from results.analysis.statistics import share_interval, wilson_interval
 
 
@@ -120,7 +120,7 @@ def conclude(evaluation_id: str, questions: QuestionSet, store: Store, more: Map
     model = store.models.get(evaluation.model_id)
     outcomes = store.evaluations.outcomes(evaluation_id)
     clean, contaminated = clean_tasks(model, evaluation.benchmark, [outcome.item for outcome in outcomes], store)
-    scores = _scores(outcomes, any(item.graded for item in questions.items), clean)
+    scores = _over_groups(_scores(outcomes, any(item.graded for item in questions.items), clean), outcomes, clean)
     counts = Counter(outcome.verdict or "graded" for outcome in outcomes)
     details: dict[str, Any] = {
         "verdicts": dict(counts),
@@ -152,6 +152,40 @@ def _scores(outcomes: Sequence[Outcome], graded: bool, clean: Collection[str] | 
     return scores
 
 
+def _over_groups(scores: Sequence[Score], outcomes: Sequence[Outcome], clean: Collection[str] | None) -> list[Score]:
+    """The scores, their intervals over groups where items are related."""
+    groups = groups_in(outcomes)
+    if not groups:
+        return list(scores)
+    told = [one for one in outcomes if one.verdict != "error"]
+    values = {
+        "pass@1": _means(told, credit),
+        "no_answer_share": _means(told, lambda one: float(one.verdict == "no_answer")),
+        "pass@1_by_bytes": _means(outcomes, lambda one: one.details.get("passed_by_bytes")),
+    }
+    values["mean_share"] = values["pass@1"]
+    values["pass@1_clean"] = {item: value for item, value in values["pass@1"].items() if item in (clean or ())}
+    found = []
+    for score in scores:
+        spread = grouped_interval(values.get(score.metric, {}), groups)
+        found.append(score if spread is None else replace(score, low=spread.low, high=spread.high))
+    return found
+
+
+def groups_in(outcomes: Sequence[Outcome]) -> dict[str, str]:
+    """Item → the label of its group, of those that have one."""
+    return {one.item: str(one.details["group"]) for one in outcomes if one.details.get("group")}
+
+
+def _means(outcomes: Sequence[Outcome], of: Callable[[Outcome], float | None]) -> dict[str, float]:
+    """Item → the mean of what its outcomes count, of those that count."""
+    values: dict[str, list[float]] = {}
+    for outcome in outcomes:
+        if (value := of(outcome)) is not None:
+            values.setdefault(outcome.item, []).append(float(value))
+    return {item: sum(several) / len(several) for item, several in values.items()}
+
+
 MOST_NAMED = 100
 """Bad items that an evaluation names."""
 
@@ -164,11 +198,7 @@ def credit(outcome: Outcome) -> float | None:
 
 
 def _shares(outcomes: Sequence[Outcome]) -> list[Score]:
-    by_item: dict[str, list[float]] = {}
-    for outcome in outcomes:
-        if (value := credit(outcome)) is not None:
-            by_item.setdefault(outcome.item, []).append(value)
-    return _mean([sum(values) / len(values) for values in by_item.values()])
+    return _mean(list(_means(outcomes, credit).values()))
 
 
 def _mean(values: Sequence[float]) -> list[Score]:
@@ -196,15 +226,17 @@ def near_misses(outcomes: Sequence[Outcome], questions: QuestionSet) -> int:
 
 def by_tag(outcomes: Sequence[Outcome]) -> dict[str, dict[str, float]]:
     """Tag → {"value", "low", "high", "n"} of its items' outcomes; empty without tags."""
-    values: dict[str, list[float]] = {}
+    tagged: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
-        value = credit(outcome)
-        for tag in outcome.details.get("tags") or () if value is not None else ():
-            values.setdefault(str(tag), []).append(float(value or 0.0))
+        for tag in outcome.details.get("tags") or () if credit(outcome) is not None else ():
+            tagged.setdefault(str(tag), []).append(outcome)
     found = {}
-    for tag, given in sorted(values.items()):
+    for tag, mine in sorted(tagged.items()):
+        given = [float(credit(one) or 0.0) for one in mine]
+        over = grouped_interval(_means(mine, credit), groups_in(mine))
         whole = all(value in (0.0, 1.0) for value in given)
         low, high = wilson_interval(int(sum(given)), len(given)) if whole else _bounds(given)
+        low, high = (low, high) if over is None else (over.low, over.high)
         found[tag] = {"value": sum(given) / len(given), "low": low, "high": high, "n": len(given)}
     return found
 

@@ -19,11 +19,13 @@ from numpy.typing import NDArray
 
 from results.analysis import statistics, wording
 from results.analysis.findings import ALPHA, Comparison, Contrast, LatencyRatio, Method
+from results.analysis.groups import Places, paired_in_groups, places_of, ratio_in_groups
 from results.analysis.measurements import (
     QUALITY,
     Quality,
     answer_seconds,
     contaminated_items,
+    groups_of,
     latencies,
     latency_machine,
     quality_shelf,
@@ -77,19 +79,16 @@ def contrast(a: Quality, b: Quality, items: Sequence[str] | None = None) -> Cont
         return None
     first, second = (np.fromiter(map(side.items.__getitem__, shared), np.float64, len(shared)) for side in (a, b))
     sizes = None if higher else np.array([a.weights[item] for item in shared])
-    found = paired(a, b, first, second, sizes)
+    places = places_of(shared, groups_of(a, b))
+    found = paired(a, b, first, second, sizes, places)
     scale = 1.0 if sizes is None else len(sizes) / (sizes.sum() * math.log(2))
     counted = a.yes_or_no and b.yes_or_no
-    method: Method = "bets" if _most(a, b) else "mcnemar" if counted else "sign flips"
+    by_sign = not counted or "sign flips" in found.method
+    method: Method = "bets" if _most(a, b) else "sign flips" if by_sign else "mcnemar"
     both, only_a, only_b, neither = _passed(first, second) if counted else (None, None, None, None)
     needed = None
     if found.too_few or found.p_value > ALPHA:
-        share = found.differing / len(shared)
-        needed = (
-            statistics.tasks_to_separate(found.value, share)
-            if counted
-            else statistics.items_to_separate(first - second)
-        )
+        needed = _needed(found, first - second, counted, places)
     return Contrast(
         metric=QUALITY["heldout"] if not higher else "pass@1" if counted else a.metric,
         method=method,
@@ -107,20 +106,35 @@ def contrast(a: Quality, b: Quality, items: Sequence[str] | None = None) -> Cont
         items_needed=needed,
         assumption=ASSUMED[method],
         too_few=found.too_few,
+        groups=found.groups,
     )
 
 
-def paired(a: Quality, b: Quality, first: Floats, second: Floats, sizes: Floats | None) -> PairedDifference:
+def _needed(found: PairedDifference, differences: Floats, counted: bool, places: Places | None) -> int | None:
+    """Items in all that would show the difference; of related ones as many more as groups are needed."""
+    if found.groups and places is not None:
+        groups = statistics.items_to_separate(np.bincount(places, differences))
+        return None if groups is None else math.ceil(groups * len(differences) / found.groups)
+    if counted:
+        return statistics.tasks_to_separate(found.value, found.differing / len(differences))
+    return statistics.items_to_separate(differences)
+
+
+def paired(
+    a: Quality, b: Quality, first: Floats, second: Floats, sizes: Floats | None, places: Places | None = None
+) -> PairedDifference:
     """a minus b, by the test that fits: first, second (items,) and, of rows of bits per byte, their bytes (rows,).
 
-    Where a race may have stopped either, by one that holds at every look.
+    places: the groups that related items are in. Where a race may have stopped either, by one that holds at every look.
     """
     if sizes is not None:
-        return paired_ratios(first, second, sizes)
+        return paired_ratios(first, second, sizes) if places is None else ratio_in_groups(first, second, sizes, places)
     counted, most = a.yes_or_no and b.yes_or_no, _most(a, b)
     if most:
         counts = _passed(first, second) if counted else None
         return raced_verdicts(*counts, most=most) if counts else raced_numbers(first, second, most)
+    if places is not None:
+        return paired_in_groups(first, second, places, counted)
     return paired_verdicts(*_passed(first, second)) if counted else paired_numbers(first, second)
 
 

@@ -38,7 +38,6 @@ TAIL = 1 / (4 * float(special.ndtr(-math.sqrt(2))))
 """3.18: random signs exceed z standard deviations with at most this times the normal chance. Exact, whatever the
 values: Bentkus and Dzindzalieta 2015. It bounds p-values that are too small to be counted."""
 
-
 LEAST_SKEWNESS = 1.5
 """Times the deviation over the mean: how skewed amounts above 0 are at least. Those of a gamma distribution are 2 times
 as skewed, lognormal ones 3 times and more; simulated, 1.5 covers both best where ten of them are known."""
@@ -387,15 +386,27 @@ class Unknown:
         return self.side(which, shifts)
 
 
-def share_of_means(differences: Floats) -> Melded:
-    """How many of `differences` (items,), in [-1, 1], are not 0, melded with the mean of those."""
-    some = differences[np.abs(differences) > 1e-12]
-    return Melded(Subsets.of(some) if len(some) else Unknown(), shares(len(some), len(differences)))
+def share_of_means(differences: Floats, sizes: Floats | None = None) -> Melded:
+    """How many of `differences` (items,), in [-1, 1], are not 0, melded with the mean of those.
+
+    sizes: of groups, whose differences are sums over their items, in [-size, size].
+    """
+    differ = np.abs(differences) > 1e-12
+    some = differences[differ]
+    if sizes is None:
+        return Melded(Subsets.of(some) if len(some) else Unknown(), shares(len(some), len(differences)))
+    of, each = sizes[differ], float(sizes.sum() / (sizes @ sizes))  # each item's part of a group of effective size
+    effective = float(sizes.sum()) * each
+    counted = min(float(of.sum()) * each, effective) if len(of) < len(sizes) else effective
+    return Melded(Subsets.of(some, of) if len(some) else Unknown(), shares(counted, effective))
 
 
 @lru_cache(maxsize=4096)
-def shares(some: int, items: int) -> tuple[Floats, Floats]:
-    """Equally likely values, (NODES,) each, of Clopper and Pearson's lower and upper distribution of some / items."""
+def shares(some: float, items: float) -> tuple[Floats, Floats]:
+    """Equally likely values, (NODES,) each, of Clopper and Pearson's lower and upper distribution of some / items.
+
+    Numbers that are not whole are effective ones: Korn and Graubard 1998.
+    """
     points = (np.arange(NODES) + 0.5) / NODES
     smaller = special.betaincinv(some, items - some + 1, points) if some else np.zeros(NODES)
     larger = special.betaincinv(some + 1, items - some, points) if some < items else np.ones(NODES)
@@ -436,5 +447,4 @@ def _subset_sums(values: Floats) -> Floats:
 
 @lru_cache(maxsize=256)
 def _subset_counts(items: int) -> Floats:
-    counts: Floats = np.round(_subset_sums(np.ones(items)))
-    return counts
+    return np.asarray(np.round(_subset_sums(np.ones(items))))

@@ -58,6 +58,8 @@ class Contrast:
     """Totals alone: the least p-value that paired outcomes with these totals could give."""
     too_few: str = ""
     """Why so few items cannot tell two models apart, whatever `p_value` is; empty where they can."""
+    groups: int = 0
+    """Groups of related items that interval and p-value are of; 0 where no two items are related."""
 
     @property
     def better(self) -> Literal["a", "b"] | None:
@@ -189,6 +191,8 @@ class Figure:
     origin: str = "measured"
     engine: str = ""
     """What answered, in words, where it was recorded."""
+    groups: int = 0
+    """Groups of related items that the interval is of; 0 where no two items are related."""
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,8 @@ class Quality:
     """Held-out: bytes of a row."""
     samples: int = 1
     """Most answers to one task."""
+    groups: Mapping[str, str] = field(default_factory=dict)
+    """Item → the label of its group of related items, of those that have one."""
 
     @property
     def higher_is_better(self) -> bool:
@@ -135,6 +137,12 @@ class Shelf:
     def engines_said(self) -> str:
         """That what answered differs between the models, in a sentence; empty where it does not."""
         return engines_said({one.model.name: one.engine for one in self.found.values()})
+
+
+def groups_of(a: Quality, b: Quality) -> Mapping[str, str]:
+    """Item → the label of its group, as the newer of two measurements has it."""
+    older, newer = sorted((a, b), key=lambda one: _time(one.evaluation))
+    return newer.groups if newer.groups is older.groups or not older.groups else {**older.groups, **newer.groups}
 
 
 def metric_of(benchmark: str, evaluation: Evaluation | None = None) -> str:
@@ -350,7 +358,7 @@ def _quality(reading: Reading, model: Model, evaluation: Evaluation, excluded: f
         items = {item: value for item, value in items.items() if item not in excluded}
     if evaluation.benchmark == "heldout":
         items = {item: value for item, value in items.items() if known.weights.get(item, 0) > 0}
-    return Quality(model, evaluation, items, known.weights, known.samples)
+    return Quality(model, evaluation, items, known.weights, known.samples, known.groups)
 
 
 def _with_common(shelf: Shelf) -> Shelf:

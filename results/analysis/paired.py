@@ -37,6 +37,8 @@ class PairedDifference:
     method: str
     confidence: Confidence = field(repr=False, compare=False)
     """What all of this comes from."""
+    groups: int = 0
+    """Groups that the items are in, which `differing` counts then; 0 where none are related."""
 
     @cached_property
     def p_value(self) -> float:
@@ -135,12 +137,15 @@ def paired_ratios(nats_a: ArrayLike, nats_b: ArrayLike, sizes: ArrayLike) -> Pai
 
 
 def _difference(confidence: Confidence, value: float, items: int, differing: int, method: str) -> PairedDifference:
-    few = ""
-    if differing < FEWEST_DIFFERING:
-        few = (
-            f"the two differ on {differing} of {items} items; of fewer than {FEWEST_DIFFERING} no test tells them apart"
-        )
+    few = too_few_differ(differing, items, "items")
     return PairedDifference(value, items, differing, few, method, confidence)
+
+
+def too_few_differ(differing: int, items: int, what: str) -> str:
+    """Why no test of so many that differ could tell two models apart; "" where one can. what: "items", or groups."""
+    if differing >= FEWEST_DIFFERING:
+        return ""
+    return f"the two differ on {differing} of {items} {what}; of fewer than {FEWEST_DIFFERING} no test tells them apart"
 
 
 @dataclass(frozen=True)

@@ -102,9 +102,13 @@ def verdict(a: str, b: str, benchmark: str, found: Contrast | None) -> str:
     """One paragraph about a against b."""
     if found is None:
         return f"The quality of {a} and {b} cannot be compared on what was measured."
-    head = f"{a} {found.value_a:.3f}, {b} {found.value_b:.3f} ({NAMES.get(benchmark, benchmark)}, {found.items} items)"
+    items = f"{found.items} items in {found.groups} groups" if found.groups else f"{found.items} items"
+    head = f"{a} {found.value_a:.3f}, {b} {found.value_b:.3f} ({NAMES.get(benchmark, benchmark)}, {items})"
     gap = f"{points(found, found.difference)}, 95 % interval {spread(found, found.low, found.high)}"
-    test = f"p = {found.p_value:.3g} by {TESTS[found.method]}"
+    by = TESTS[found.method]
+    if found.groups:
+        by = f"{by.partition(', paired')[0]}, paired by group of related items"
+    test = f"p = {found.p_value:.3g} by {by}"
     if found.better:
         winner, loser = (a, b) if found.better == "a" else (b, a)
         return f"{winner} is better than {loser}: {head}; difference {gap}; {test}."

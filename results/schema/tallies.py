@@ -99,3 +99,10 @@ def tally_from(listed: ItemList, row: Mapping[Any, Any]) -> Tally:
     """The tally that `Tally.row` was made of."""
     values, sizes = (None if row[name] is None else np.frombuffer(row[name], "<f8") for name in ("numbers", "sizes"))
     return Tally(listed, np.frombuffer(row["codes"], np.uint8), values, sizes)
+
+
+def group_count(items: Iterable[str], groups: Mapping[str, str]) -> int:
+    """How many groups the items are in, one without a label being its own; 0 where no two are related."""
+    every = set(items)
+    count = len({(item in groups, groups.get(item, item)) for item in every})
+    return count if count < len(every) else 0

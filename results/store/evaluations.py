@@ -182,7 +182,13 @@ class Evaluations:
             .order_by(EvaluationRow.benchmark, ModelRow.name, EvaluationRow.finished_at, ScoreLine.position)
         )
         with self._database.read() as connection:
-            return records(ScoreRow, connection, query)
+            found, related = records(ScoreRow, connection, query), tallies.groups(connection)
+        return [
+            dataclasses.replace(row, subset=f"{row.subset}, {label}" if row.subset else label)
+            if (label := related.get(row.evaluation_id, ""))
+            else row
+            for row in found
+        ]
 
     def list(self, model_id: str | None = None, benchmark: str | None = None) -> list[Evaluation]:
         """Evaluations with their scores, oldest first; of one model or benchmark where given."""

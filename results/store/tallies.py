@@ -11,7 +11,7 @@ from results.errors import StoreError
 from results.schema.database import Database
 from results.schema.rows import columns
 from results.schema.tables import ItemListRow, TallyRow
-from results.schema.tallies import ItemList, Tally, tally_from
+from results.schema.tallies import ItemList, Tally, group_count, tally_from
 from results.schema.tally_rows import stored_tally
 
 AT_ONCE = 500
@@ -50,3 +50,16 @@ def read(connection: sa.Connection, evaluation_ids: Sequence[str]) -> dict[str, 
         if evaluation_id not in found:
             found[evaluation_id] = stored_tally(connection, evaluation_id)
     return found
+
+
+def groups(connection: sa.Connection) -> dict[str, str]:
+    """Evaluation id → "in 40 groups", of ended ones whose items are related."""
+    lists = columns(ItemListRow).where(sa.type_coerce(ItemListRow.groups, sa.Text()) != "{}")
+    labels = {}
+    for one in connection.execute(lists).mappings():
+        if count := group_count(one["items"], one["groups"]):
+            labels[one["id"]] = f"in {count:,} groups"
+    if not labels:
+        return {}
+    mine = sa.select(TallyRow.evaluation_id, TallyRow.items_id).where(TallyRow.items_id.in_(labels))
+    return {evaluation_id: labels[items_id] for evaluation_id, items_id in connection.execute(mine)}

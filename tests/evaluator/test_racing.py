@@ -154,4 +154,7 @@ def test_what_cannot_be_raced_is_refused_before_anything_is_asked(
     test = question_test(read_question_set(mine), store, {"choices": "likelihood"})
     with pytest.raises(ModelUnmeasurable, match="one pass"):
         race(pair, test, store, workspace, Until())
+    mine.write_text("question,answer,group\nOne?,1,a\nTwo?,2,a\nThree?,3,b\n")
+    with pytest.raises(ModelUnmeasurable, match=r"Items of 2 groups are related.*leave until decided out"):
+        raced(pair, mine, store, workspace)
     assert not endpoint.asked

@@ -65,8 +65,7 @@ def read_question_set(path: str | Path, wishes: Wishes | None = None, name: str 
     grouped = Counter(item.group for item in gathering.items if item.group)
     if any(count > 1 for count in grouped.values()):
         gathering.note(
-            f"items of {len(grouped)} groups are related, and intervals and p-values take each as one of its own: "
-            "they are narrower than they should be",
+            f"items of {len(grouped)} groups are related: intervals and p-values are those of groups",
             item=False,
         )
     return QuestionSet(

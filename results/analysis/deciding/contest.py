@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from results.analysis.comparison import paired
 from results.analysis.deciding.decision import quality_figure
 from results.analysis.findings import Figure, Missing
-from results.analysis.measurements import Quality, contaminated_items, quality_shelf
+from results.analysis.groups import places_of
+from results.analysis.measurements import Quality, contaminated_items, groups_of, quality_shelf
 from results.analysis.snapshot import Reading
 from results.records import Model
 
@@ -94,7 +95,9 @@ class Contest:
                     continue
                 of = None if sizes is None else sizes[both]
                 a, b = rows[one.id][both], rows[other.id][both]
-                difference = paired(self.found[one.id], self.found[other.id], a, b, of)
+                pair = self.found[one.id], self.found[other.id]
+                places = places_of([self.common[at] for at in both.nonzero()[0]], groups_of(*pair))
+                difference = paired(*pair, a, b, of, places)
                 found[place, beside] = found[beside, place] = 1.0 if difference.too_few else difference.p_value
         return found
 

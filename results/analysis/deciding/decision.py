@@ -40,6 +40,7 @@ from results.analysis.findings import (
     Raced,
     Tie,
 )
+from results.analysis.groups import group_sums, mean_in_groups, places_of
 from results.analysis.measurements import (
     Quality,
     Shelf,
@@ -344,9 +345,18 @@ def quality_figure(quality: Quality, common: Sequence[str]) -> Figure | None:
     total = quality.total(common if quality.items else None)
     if total is None:
         return None
-    low, high = total.low, total.high
+    low, high, groups = total.low, total.high, 0
     if quality.entry is not None and quality.items:
         spread = raced_mean([quality.items[item] for item in common], quality.entry.most)
+        low, high = spread.low, spread.high
+    elif quality.items and (places := places_of(common, quality.groups)) is not None:
+        groups, values = int(places.max()) + 1, [quality.items[item] for item in common]
+        rows = None if quality.higher_is_better else [quality.weights[item] for item in common]
+        spread = (
+            mean_in_groups(values, places)
+            if rows is None
+            else statistics.bits_per_byte(group_sums(values, places), group_sums(rows, places))
+        )
         low, high = spread.low, spread.high
     elif quality.yes_or_no:
         low, high = statistics.wilson_interval(round(total.value * total.n), total.n)
@@ -357,8 +367,10 @@ def quality_figure(quality: Quality, common: Sequence[str]) -> Figure | None:
         low, high = spread.low, spread.high
     evaluation = quality.evaluation
     subset = f"{total.n:,} items of a {evaluation.subset}" if quality.entry else evaluation.subset
+    if groups:
+        subset = f"{subset}, in {groups:,} groups" if subset else f"{total.n:,} items in {groups:,} groups"
     return Figure(
-        total.metric, total.value, low, high, total.n, subset, evaluation.id, evaluation.origin, quality.engine
+        total.metric, total.value, low, high, total.n, subset, evaluation.id, evaluation.origin, quality.engine, groups
     )  # fmt: skip
 
 

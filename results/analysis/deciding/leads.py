@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from results.analysis import statistics
 from results.analysis.comparison import paired, shared_with_left
 from results.analysis.deciding.choice import Lead
-from results.analysis.measurements import Quality, Shelf
+from results.analysis.groups import Places, places_of
+from results.analysis.measurements import Quality, Shelf, groups_of
 from results.analysis.racing.entry import RaceEntry
 from results.analysis.snapshot import Reading
 
@@ -82,11 +83,25 @@ def leads(shelf: Shelf) -> Callable[[str, str], Lead]:
     rows = {id_: _row(one, shelf.common) for id_, one in shelf.found.items() if one.items and not one.left}
     sizes = _sizes(shelf)
     known: dict[tuple[str, str], Lead] = {}
+    placed: dict[tuple[int, int], Places | None] = {}
+
+    def places(one: Quality, two: Quality) -> Places | None:
+        pair = id(one.groups), id(two.groups)
+        if pair not in placed:
+            placed[pair] = places_of(shelf.common, groups_of(one, two))
+        return placed[pair]
 
     def lead(a: str, b: str) -> Lead:
         if (a, b) not in known:
             one, two = shelf.found[a], shelf.found[b]
-            known[a, b] = _of_own(one, two) or _lead(one, two, rows.get(a), rows.get(b), sizes)
+            row_a, row_b = rows.get(a), rows.get(b)
+            known[a, b] = _of_own(one, two) or (
+                _of_totals(one, two)
+                if row_a is None or row_b is None
+                else paired(two, one, row_b, row_a, sizes, places(one, two))  # fewer bits are ahead
+                if sizes is not None
+                else paired(one, two, row_a, row_b, None, places(one, two))
+            )
         return known[a, b]
 
     return lead
@@ -118,21 +133,19 @@ def beaten(reading: Reading, shelf: Shelf) -> dict[str, float]:
 def _of_own(a: Quality, b: Quality) -> Lead | None:
     """The lead where either left a race, on the items that both were asked; None for all other pairs."""
     shared = shared_with_left(a, b)
-    return None if shared is None else paired(a, b, _row(a, shared), _row(b, shared), None)
+    return (
+        None
+        if shared is None
+        else paired(a, b, _row(a, shared), _row(b, shared), None, places_of(shared, groups_of(a, b)))
+    )
 
 
-def _lead(
-    a: Quality, b: Quality, row_a: NDArray[np.float64] | None, row_b: NDArray[np.float64] | None,
-    sizes: NDArray[np.float64] | None,
-) -> Lead:  # fmt: skip
-    if row_a is None or row_b is None:
-        one, two = a.total(), b.total()
-        if one is None or two is None:
-            raise ValueError(f"{a.model.name} and {b.model.name} have neither common items nor totals")
-        return TotalsLead(round(one.value * one.n), one.n, round(two.value * two.n), two.n)
-    if sizes is not None:  # fewer bits are ahead
-        return paired(b, a, row_b, row_a, sizes)
-    return paired(a, b, row_a, row_b, None)
+def _of_totals(a: Quality, b: Quality) -> Lead:
+    """The lead where either has no outcomes."""
+    one, two = a.total(), b.total()
+    if one is None or two is None:
+        raise ValueError(f"{a.model.name} and {b.model.name} have neither common items nor totals")
+    return TotalsLead(round(one.value * one.n), one.n, round(two.value * two.n), two.n)
 
 
 def _row(quality: Quality, common: Sequence[str]) -> NDArray[np.float64]:
