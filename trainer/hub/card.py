@@ -139,25 +139,35 @@ def _scores(model: Model, store: Store) -> str:
     rows = store.evaluations.scores()
     base = next((one for one in store.models.list() if one.form == "base" and one.base == model.base), None)
     of_base = [row for row in rows if base and row.model_id == base.id and base.id != model.id]
-    own = [row for row in rows if row.model_id == model.id and row.origin == "measured"]
+    own = [row for row in rows if row.model_id == model.id]
     if not own:
         return ""
-    lines = ["| benchmark | metric | this model | 95 % interval | the base | n |", "|---|---|---|---|---|---|"]
+    lines = ["| benchmark | metric | this model | 95 % interval | the base | n | when |", "|---" * 7 + "|"]
     for row in own:
         beside = _beside(row, of_base)
         subset = f" ({row.subset})" if row.subset else ""
         lines.append(
             f"| {_plain(row.benchmark + subset)} | {_plain(row.metric)} | {_figure(row.value)} | {_interval(row)} "
-            f"| {_base_figure(beside, row)} | {row.n} |"
+            f"| {_base_figure(beside, row)} | {row.n} | {_when(model, row)} |"
         )
-    machines = {row.machine_id for row in own}
+    machines = {row.machine_id for row in own if row.origin == "measured"}
+    if not machines:
+        return "\n".join(["## Scores", "", *lines, "", "Imported from other tools' files, not measured by Bakeoff."])
     seen = [store.machines.get(machine) for machine in sorted(machines)]
     where = "; ".join(
         f"{_plain(one.cpu)}, {one.cores} cores{', ' + _plain(one.gpu) if one.gpu else ''}" for one in seen
     )
-    engines = ", ".join(sorted({_plain(engine_words(model, row)) for row in own} - {""}))
+    measured = [row for row in own if row.origin == "measured"]
+    engines = ", ".join(sorted({_plain(engine_words(model, row)) for row in measured} - {""}))
     through = f" Answered through: {engines}." if engines else ""
     return "\n".join(["## Scores", "", *lines, "", f"Measured by Bakeoff on: {where}.{through}"])
+
+
+def _when(model: Model, row: ScoreRow) -> str:
+    """The day, what answered, and that another tool measured it."""
+    day = f"{row.finished_at:%Y-%m-%d}" if row.finished_at else ""
+    said = [day, _plain(engine_words(model, row)), "imported" if row.origin != "measured" else ""]
+    return ", ".join(filter(None, said)) or "–"
 
 
 def _beside(row: ScoreRow, of_base: Sequence[ScoreRow]) -> ScoreRow | None:
@@ -177,7 +187,9 @@ def _base_figure(beside: ScoreRow | None, row: ScoreRow) -> str:
     if beside is None:
         return "–"
     engine, own = beside.settings.get("engine"), row.settings.get("engine")
-    return _figure(beside.value) + (f" (through {_plain(str(engine))})" if engine and own and engine != own else "")
+    apart = [f"through {_plain(str(engine))}"] if engine and own and engine != own else []
+    apart += ["imported"] if beside.origin != "measured" else []
+    return _figure(beside.value) + (f" ({', '.join(apart)})" if apart else "")
 
 
 def _interval(row: ScoreRow) -> str:

@@ -7,12 +7,13 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import yaml
 
-from results import Evaluation, Machine, Model, Point, Report, Run, Score, Store, Workspace
+from results import Evaluation, Machine, Model, Outcome, Point, Report, Run, Score, Store, Workspace
 from tests import hub_stand_in
 from trainer import TrainerError, push, upload_of
 from trainer.hub.card import model_card
@@ -83,7 +84,7 @@ def test_the_card_says_what_the_store_knows(place: Workspace) -> None:
         "tags": ["bakeoff"],
     }
     for part in (
-        "| humaneval (20 of 164 tasks) | pass@1 | 0.3 | 0.2 to 0.4 | 0.25 | 20 |",
+        "| humaneval (20 of 164 tasks) | pass@1 | 0.3 | 0.2 to 0.4 | 0.25 | 20 | 20",
         "Best validation loss: 1.7000 nats per token at step 30.",
         "| 40 | 2.1000 |",
         "| lora.rank | 8 |",
@@ -98,6 +99,20 @@ def test_the_card_says_what_the_store_knows(place: Workspace) -> None:
         assert part in body, part
 
 
+def test_every_test_stands_with_its_day_and_engine_and_what_others_measured_is_marked(place: Workspace) -> None:
+    day = datetime(2026, 11, 3, tzinfo=UTC)
+    outcomes = [Outcome(name, 0, "passed", details={"group": "g"} if name != "c" else {}) for name in "abc"]
+    with place.store() as store:
+        for name, origin in (("mine", "measured"), ("theirs", "imported")):
+            one = Evaluation(name, "demo-1", name, {"engine": "llamacpp"}, "m1", origin=origin)  # type: ignore[arg-type]
+            store.evaluations.begin(one)
+            store.evaluations.add_outcomes(name, outcomes if name == "mine" else [])
+            store.evaluations.finish(name, [Score("pass@1", 0.5, 0.25, 0.75, 3)], at=day)
+        said = model_card(store.models.find("demo-rank8"), store)
+    assert "| mine (in 2 groups) | pass@1 | 0.5 | 0.25 to 0.75 | – | 3 | 2026-11-03, llama.cpp |" in said
+    assert "| theirs | pass@1 | 0.5 | 0.25 to 0.75 | – | 3 | 2026-11-03, llama.cpp, imported |" in said
+
+
 def test_the_base_beside_it_was_asked_through_the_same_engine_or_it_is_said(place: Workspace) -> None:
     def measured(store: Store, model: str, engine: str, value: float, machine: str = "m1") -> None:
         one = Evaluation(f"{model}-{engine}", model, "humaneval", {"engine": engine}, machine, subset="41 tasks")
@@ -108,12 +123,12 @@ def test_the_base_beside_it_was_asked_through_the_same_engine_or_it_is_said(plac
         measured(store, "demo-1", "huggingface", 0.5)
         measured(store, "base-1", "llamacpp", 0.1)
         said = model_card(store.models.find("demo-rank8"), store, "me/small")
-        assert "| pass@1 | 0.5 | – | 0.1 (through llamacpp) | 41 |" in said
+        assert "| pass@1 | 0.5 | – | 0.1 (through llamacpp) | 41 | 20" in said
         assert "Answered through: transformers." in said
         store.machines.add(dataclasses.replace(MACHINE, id="m2"))
         measured(store, "base-1", "huggingface", 0.2, "m2")
         said = model_card(store.models.find("demo-rank8"), store, "me/small")
-        assert "| pass@1 | 0.5 | – | 0.2 | 41 |" in said, "quality is compared whatever the machine"
+        assert "| pass@1 | 0.5 | – | 0.2 | 41 | 20" in said, "quality is compared whatever the machine"
 
 
 def test_nothing_of_this_machine_is_published(place: Workspace) -> None:
