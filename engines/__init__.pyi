@@ -75,6 +75,7 @@ from .identity import (
     folder_sha256 as folder_sha256,
     model_id as model_id,
     prove as prove,
+    require_files as require_files,
 )
 from .interface import (
     PROBE as PROBE,

@@ -80,12 +80,21 @@ def prove(model: Model, workspace: Workspace) -> None:
     """
     if model.form == "remote":
         return
+    require_files(model)
     path = workspace.resolve(model.path)
     if model.form in ("adapter", "lora-gguf"):
         _compare(model, workspace.resolve(model.base_path), model.weights_sha256, "base")
         _compare(model, path, model.adapter_sha256, "adapter")
     else:
         _compare(model, path, model.weights_sha256, "base" if model.form == "base" else "whole")
+
+
+def require_files(model: Model) -> None:
+    """Raises: FileChanged for a model that is known from imported results alone."""
+    if not model.path:
+        raise FileChanged(
+            f"{model.name} is known from imported results; its weights are not here. Add them: bakeoff add PATH"
+        )
 
 
 def _compare(model: Model, path: Path, recorded: str, part: str) -> None:

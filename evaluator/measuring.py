@@ -42,7 +42,8 @@ def choose_models(
             for model in named
         ]
         return list({model.id: model for model in (*named, *made)}.values())
-    here = [model for model in store.models.list() if not model.archived and model.form not in SPOKEN_TO]
+    listed = [model for model in store.models.list() if not model.archived and model.form not in SPOKEN_TO]
+    here = [model for model in listed if model.path]  # not what is known from imported results alone
     return [model for model in here if not forms or model.form in forms]
 
 

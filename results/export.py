@@ -3,7 +3,8 @@
 CSV is opened in spreadsheets, which run texts that begin with = + - @ as formulas, behind what cannot be seen too:
 there such texts get a leading apostrophe. Numbers stay numbers in every format, negative ones too; JSON and Parquet
 keep texts as they are.
-The whole store for another Bakeoff is copied by `results.store.merge`, not here.
+Answers (`--table answers`, JSON Lines) are what another Bakeoff imports; the whole store is copied by
+`results.store.merge`, not here.
 
 Try: bakeoff export scores.csv · bakeoff export curves.parquet --table points
 """
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from results.errors import BakeoffError
+from results.records import Outcome
 
 if TYPE_CHECKING:
     from results.store.store import Store
@@ -111,6 +113,24 @@ def _outcomes(store: Store) -> Iterator[Row]:
                    "benchmark": evaluation.benchmark, **row}  # fmt: skip
 
 
+def _answers(store: Store) -> Iterator[Row]:
+    """Outcomes as `results.importers` makes evaluations of them again: what else belongs to one is in its first row."""
+    evaluations = store.evaluations.list()
+    models = {one.id: one for one in store.models.list()}
+    machines = {one.id: one for one in store.machines.list()}
+    for evaluation in evaluations:
+        outcomes = store.evaluations.outcomes(evaluation.id)
+        model, machine = models[evaluation.model_id], machines.get(evaluation.machine_id)
+        belongs = {"evaluation": dataclasses.asdict(evaluation), "model": dataclasses.asdict(model)}
+        if machine is not None:
+            belongs["machine"] = dataclasses.asdict(machine)
+        head: str | None = _flat({**belongs, "outcomes": len(outcomes)})
+        told = {"evaluation_id": evaluation.id, "benchmark": evaluation.benchmark, "model": model.name}
+        for row in _records(outcomes) if outcomes else [dict.fromkeys(one.name for one in dataclasses.fields(Outcome))]:
+            yield {**told, **row, "head": head}
+            head = None
+
+
 def _scores(store: Store) -> Iterator[Row]:
     return _records(store.evaluations.scores())
 
@@ -133,6 +153,7 @@ TABLES: Mapping[str, Callable[[Store], Iterable[Row]]] = {
     "points": _points,
     "models": _models,
     "outcomes": _outcomes,
+    "answers": _answers,
     "votes": _votes,
     "published": _published,
 }

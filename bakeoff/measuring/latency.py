@@ -45,7 +45,7 @@ def latency(
     place = writable(workspace)
     store = place.store()
     chosen = [_served(name, store) for name in model or ()] or [
-        one for one in store.models.list() if not one.archived and is_gguf(one)
+        one for one in store.models.list() if not one.archived and one.path and is_gguf(one)
     ]
     settings = {
         "repetitions": repetitions,

@@ -17,13 +17,14 @@ def export(
         str, typer.Option(help="For lora-gguf: the format of the base's file, where the base is no GGUF itself.")
     ] = "gguf-q8_0",
     table: Annotated[
-        str, typer.Option(help="For a table: scores, runs, points, models, outcomes, votes, published.")
+        str, typer.Option(help="For a table: scores, runs, points, models, outcomes, answers, votes, published.")
     ] = "scores",
     workspace: WorkspaceOption = None,
 ) -> None:
     """Write a model in the format that ships (behind the parity gate), or a table of the store.
 
     bakeoff export demo-rank8 --form gguf-q8_0 · bakeoff export losses.parquet --table points
+    bakeoff export answers.jsonl --table answers, and elsewhere: bakeoff import answers.jsonl
     """
     from results import FORMATS, Workspace, export_table
 

@@ -180,13 +180,16 @@ class _Adding:
             identity = self.recorded(plan).identity
             same = [one for one in self.shelves.models if one.identity == identity]
         present = [one for one in same if not one.archived]
-        here = [one for one in present if one.form == "remote" or self.workspace.resolve(one.path).exists()]
+        placed = [one for one in present if one.path]
+        here = [one for one in placed if one.form == "remote" or self.workspace.resolve(one.path).exists()]
         if here and not self.to_copy(here[0]):
             return here[0]
         if present:
             plan.continued = (here or present)[0]
             plan.name = plan.continued.name
-            if not here:
+            if not plan.continued.path:
+                plan.checklist.note("name", f"{plan.name} was known from imported results; its weights are here now.")
+            elif not here:
                 plan.checklist.note("name", f"The files of {plan.name} were at {plan.continued.path}: they have moved.")
         return None
 

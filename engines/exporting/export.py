@@ -26,7 +26,7 @@ from engines.gguf_format.lora import MERGED_INSTEAD, deltas, layout_of, write_lo
 from engines.gguf_format.safetensors_header import check_model_folder
 from engines.gguf_format.writer import KINDS, FolderSource, GgufSource, write_model
 from engines.huggingface.chat_templates import own_template
-from engines.identity import file_sha256, folder_sha256, model_id, prove
+from engines.identity import file_sha256, folder_sha256, model_id, prove, require_files
 from engines.llamacpp.engine import LlamaCppEngine
 from engines.opening import weights_path
 from results import Form, Model, Store, Workspace, digest, format_name, making
@@ -71,6 +71,7 @@ def export(
     exports several models, so that their base is loaded once.
     Raises: ExportRefused naming the check that failed, or why the form does not exist for this model; FileChanged.
     """
+    require_files(model)
     if form == model.form:
         return model
     if form not in EXPORTED:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engines import is_gguf, prove
+from engines import is_gguf, prove, require_files
 from evaluator.errors import ModelUnmeasurable
 from results import Form, Model, Workspace
 
@@ -58,12 +58,13 @@ def reached_by(family: Family) -> dict[str, str]:
 def families(models: Sequence[Model], workspace: Workspace) -> list[Family]:
     """Group models by the weights they stand on, in the order of their first member.
 
-    Raises: ModelUnmeasurable for a form that transformers does not run.
+    Raises: ModelUnmeasurable for a form that transformers does not run; FileChanged where no weights are here.
     """
     grouped: dict[str, list[Model]] = {}
     for model in models:
         if model.form in SPOKEN_TO:
             raise out_of_reach(model)
+        require_files(model)
         place = model.base_path or model.base if model.form in ADAPTED else model.path
         path = workspace.resolve(place)
         grouped.setdefault(str(path if path.exists() else place), []).append(model)

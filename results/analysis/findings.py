@@ -249,6 +249,12 @@ class Candidate:
     raced: Raced | None = None
     """The race that it was measured in; None where all that was asked for was measured."""
 
+    @property
+    def timed_elsewhere(self) -> bool:
+        """Whether its times were imported."""
+        times = [one for one in self.figures if "_seconds_" in one.metric or "_per_second_" in one.metric]
+        return self.answer_seconds is not None and any(one.origin == "imported" for one in times)
+
 
 @dataclass(frozen=True)
 class Tie:

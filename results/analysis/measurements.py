@@ -262,7 +262,7 @@ def _fullest_group(groups: Sequence[Mapping[str, Evaluation]]) -> Mapping[str, E
 
 
 def _one_engine(group: Mapping[str, Sequence[Evaluation]]) -> dict[str, Evaluation]:
-    """Each model's evaluation, oldest first in `group`: like engine with like, the fullest, then the newest."""
+    """Each model's evaluation, `group` ordered as by `_finished`: like engine with like, the fullest, then the last."""
     full: dict[str, list[Evaluation]] = {}
     for model_id, found in group.items():
         most = max(_fullness(one) for one in found)
@@ -408,9 +408,12 @@ def _apart(items: Mapping[str, frozenset[str]]) -> list[str]:
 
 
 def _finished(reading: Reading, models: Sequence[Model], benchmark: str) -> list[Evaluation]:
+    """Finished ones, the one to prefer last: what was measured here before what was imported, then the newest."""
     wanted = {model.id for model in models}
     found = [one for one in reading.evaluations(benchmark=benchmark) if one.status == "finished"]
-    return sorted((one for one in found if one.model_id in wanted), key=_time)
+    return sorted(
+        (one for one in found if one.model_id in wanted), key=lambda one: (one.origin == "measured", _time(one))
+    )
 
 
 def _time(evaluation: Evaluation) -> float:

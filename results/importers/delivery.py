@@ -178,9 +178,11 @@ class Delivery:
         """The model in the store, or the foreign one under a name that no other has."""
         if self._model is not None:
             return self._model
-        known = self._known.models.get(there.model_id if there else found.model.id)
-        if known is not None:
-            return known
+        if there is not None:
+            return self._known.models[there.model_id]
+        alike = [one for one in self._known.models.values() if one.identity == found.model.identity]
+        if alike:
+            return min(alike, key=lambda one: one.archived)
         measured = {one.name for one in self._known.models.values() if not one.details.get("imported_by")}
         names = found.called.names
         if names[0] in measured:
@@ -190,7 +192,10 @@ class Delivery:
         if found.called.by_place:
             self.notes.append(f"{found.evaluation.source}: does not name its model; called {free!r} after its place")
             self.unnamed.append(free)
-        return dataclasses.replace(found.model, name=free)
+        # an id holds the beginning of the identity: another model may have the same one, and keeps it
+        longer = f"{slug(found.called.names[0])}-{found.model.identity}"
+        id_ = longer if found.model.id in self._known.models else found.model.id
+        return dataclasses.replace(found.model, id=id_, name=free)
 
     def _free(self, called: Called, taken: Iterable[str], identity: str) -> str:
         """The shortest name that is free, and that this import's other files do not have as well."""

@@ -14,7 +14,14 @@ from results.files.values import parse_json
 from results.importers.parcels import Parcel
 from results.importers.reading import PICKLES, check_readable, read_json, read_lines, read_text, start
 from results.importers.refusals import UnknownKind, refused, unknown
-from results.importers.scores import bigcode_files, harness_files, harness_samples, humaneval_files, llama_bench
+from results.importers.scores import (
+    bakeoff_answers,
+    bigcode_files,
+    harness_files,
+    harness_samples,
+    humaneval_files,
+    llama_bench,
+)
 from results.importers.trainings import (
     settings,
     tensorboard_events,
@@ -30,7 +37,8 @@ MOST_FILES = 100_000
 KNOWN = (
     "Known: trainer_state.json and run folders, trainer_log.jsonl, TensorBoard events, MLflow and Trackio stores, "
     "histories as CSV or JSON Lines with a step, HumanEval samples and results, EvalPlus, bigcode, lighteval and "
-    "lm-evaluation-harness results, llama-bench's output. Others' answers: JSON Lines with task_id and completion"
+    "lm-evaluation-harness results, llama-bench's output, Bakeoff's own answers. "
+    "Others' answers: JSON Lines with task_id and completion"
 )
 
 TEXTS = (".json", ".jsonl", ".csv", ".tsv", ".md", ".txt", ".sql", ".log")
@@ -128,6 +136,8 @@ def _read_json(path: Path, value: Any) -> Parcel:
         return bigcode_files.read_results(path, value)
     if isinstance(value, list) and value:
         rows = list(enumerate(value, 1))
+        if bakeoff_answers.is_answer(value[0]):
+            return bakeoff_answers.read_answers(path, ((f"answer {number}", row) for number, row in rows))
         if harness_samples.is_sample(value[0]):
             return harness_files.read_samples_file(path, rows)
         if humaneval_files.is_answer(value[0]):
@@ -141,6 +151,8 @@ def _read_json(path: Path, value: Any) -> Parcel:
 
 def _read_lines(path: Path) -> Parcel:
     for _, row in read_lines(path, tolerate_cut=True):
+        if bakeoff_answers.is_answer(row):
+            return bakeoff_answers.read_answers(path, ((f"line {line}", row) for line, row in read_lines(path)))
         if humaneval_files.is_answer(row):
             return humaneval_files.read_answers(path)
         if harness_samples.is_sample(row):
@@ -259,5 +271,6 @@ def _recognised(path: Path) -> bool:
         b'"custom_id"',
         b'"doc_id"',
         b'"pass@1"',
+        b'"evaluation_id"',
     )
     return any(key in head for key in (*keys, *more))

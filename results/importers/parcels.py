@@ -83,6 +83,8 @@ class ImportedEvaluation:
     missing: tuple[str, ...] = ()
     rest: Any = None
     """What else the file says of it and the store has no place for: part of what makes it itself."""
+    own: str = ""
+    """Its id in the store that measured it, where that was Bakeoff's."""
 
     @cached_property
     def content(self) -> str:

@@ -7,12 +7,14 @@ What stores of before hold has no digest of its content; it is found by the ids 
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
+from results.errors import NotFound
 from results.importers.parcels import ImportedEvaluation, ImportedRun, canonical, same, tool_of
 from results.importers.trainings.settings import ours
 from results.records import Evaluation, Model, Outcome, Point, Run
@@ -132,6 +134,9 @@ class Recognition:
     def evaluation(self, found: ImportedEvaluation, measured: Model | None) -> Evaluation | None:
         """The stored evaluation that says all that this one says, of the same model; None if there is none."""
         content = found.content
+        mine = self._own(found)
+        if mine is not None and (measured is None or mine.model_id == measured.id):
+            return mine
         for there in self._of(found.evaluation.benchmark):
             model = self.models.get(there.model_id)
             if model is None or not (model.id == measured.id if measured else _is_of(found, model)):
@@ -141,6 +146,20 @@ class Recognition:
             if "content" not in there.details and self._says_the_same(there, found):
                 return there
         return None
+
+    def _own(self, found: ImportedEvaluation) -> Evaluation | None:
+        """The evaluation that this very store wrote into the file, if it says now what the file says."""
+        try:
+            there = self._store.evaluations.get(found.own) if found.own else None
+        except NotFound:
+            return None
+        if there is None or there.status != "finished" or repr(there.scores) != repr(found.scores):
+            return None
+        stored = self._store.evaluations.outcomes(there.id)
+        alike = _equal(
+            [dataclasses.astuple(one) for one in stored], [dataclasses.astuple(one) for one in found.outcomes]
+        )
+        return there if alike else None
 
     def _of(self, benchmark: str) -> list[Evaluation]:
         if benchmark not in self._evaluations:

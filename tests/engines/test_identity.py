@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from engines import FileChanged, adapter_sha256, base_sha256, file_sha256, folder_sha256, prove
+from engines import FileChanged, adapter_sha256, base_sha256, file_sha256, folder_sha256, open_engine, prove
 from engines.gguf_format.peft_files import AdapterRefused, read_adapter
 from evaluator.loading.bases import families, opened
 from results import Form, Model, Workspace
@@ -81,6 +82,13 @@ def test_what_has_no_digest_is_not_compared(tmp_path: Path) -> None:
     place = Workspace(tmp_path)
     prove(model("remote", Path("http://host/v1"), "1" * 64), place)
     prove(model("gguf-q8_0", tmp_path / "elsewhere.gguf", ""), place)
+
+
+def test_a_model_that_is_known_from_imported_results_alone_is_opened_by_nothing(tmp_path: Path) -> None:
+    place, foreign = Workspace(tmp_path), replace(model("gguf-q8_0", tmp_path, ""), path="")
+    for attempt in (prove, lambda one, where: families([one], where), open_engine):
+        with pytest.raises(FileChanged, match="mine is known from imported results; its weights are not here"):
+            attempt(foreign, place)
 
 
 def test_no_measurement_opens_changed_weights(kinds: dict[str, tuple[Model, list[Path]]], tmp_path: Path) -> None:

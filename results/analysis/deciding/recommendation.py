@@ -393,7 +393,9 @@ def decision_markdown(decision: Decision) -> str:
     lines += ["|---|---|---|---|---|---|---|"]
     lines += [_row(decision, one) for one in decision.candidates]
     if decision.machine_id:
-        lines += ["", f"Latencies: machine {decision.machine_id}."]
+        imported = ", ".join(escaped(one.model) for one in decision.candidates if one.timed_elsewhere)
+        said = f" Imported, not measured here: {imported}." if imported else ""
+        lines += ["", f"Latencies: machine {decision.machine_id}.{said}"]
     lines += ["", *(f"- {escaped(_traced(one))}" for one in decision.candidates if one.identity and one.quality)]
     for title, sentences in (
         ("Why", decision.reasons),
@@ -410,7 +412,8 @@ def _traced(one: Candidate) -> str:
     said = f"{one.model}: SHA-256 {one.identity[:16]}…"
     if quality is None or not quality.evaluation_id:
         return said
-    return f"{said}, evaluation {quality.evaluation_id}" + (f", through {quality.engine}" if quality.engine else "")
+    said += f", {'imported ' if quality.origin == 'imported' else ''}evaluation {quality.evaluation_id}"
+    return said + (f", through {quality.engine}" if quality.engine else "")
 
 
 def standing(decision: Decision, model_id: str) -> Standing:

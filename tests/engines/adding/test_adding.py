@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -107,6 +108,20 @@ def test_files_that_have_moved_are_the_model_that_they_were_under_the_name_that_
     assert again.model and copied.model and {again.model.id, copied.model.id} == {first.model.id}
     assert (again.model.path, store.models.find("moving").name) == (str(place), "house")
     assert [one.name for one in store.models.list() if one.form == "adapter"] == ["house"]
+
+
+def test_files_of_a_model_that_is_known_from_imported_results_are_that_model(
+    zoo: Zoo, workspace: Workspace, store: Store
+) -> None:
+    animal = zoo.adapter("elsewhere")
+    (first,) = added(animal.folder, workspace, store)
+    assert first.model
+    nothing = {"path": "", "base_path": "", "weights_sha256": "", "adapter_sha256": ""}
+    store.models.add(dataclasses.replace(first.model, **nothing, details={"imported_by": "Bakeoff"}))
+    (again,) = added(animal.folder, workspace, store)
+    assert again.model and not again.known and again.model.id == first.model.id
+    assert (again.model.path, again.model.weights_sha256) == (first.model.path, first.model.weights_sha256)
+    assert "imported_by" not in store.models.get(first.model.id).details
 
 
 def test_files_that_were_archived_come_back_under_their_name(zoo: Zoo, workspace: Workspace, store: Store) -> None:
