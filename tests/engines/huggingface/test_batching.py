@@ -52,6 +52,19 @@ def made_adapter(base: Path, folder: Path, seed: int, **config: Any) -> Path:
     return folder
 
 
+NAMES = ("", "one", "two")
+"""Rows of `with_two_adapters`: the base's own, and its adapters'."""
+
+
+def with_two_adapters(family: str, place: Path, **config: Any) -> HuggingFaceEngine:
+    """A miniature of a family with two adapters, in float32. config: keys of its config.json that are other ones."""
+    folder = miniature(family, place / "base")
+    file = folder / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **config}))
+    adapters = {name: made_adapter(folder, place / name, seed) for seed, name in enumerate(NAMES[1:])}
+    return HuggingFaceEngine(folder, adapters, dtype=torch.float32)
+
+
 @pytest.fixture(scope="module")
 def adapters(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     place = tmp_path_factory.mktemp("adapters")

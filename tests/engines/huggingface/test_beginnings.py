@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,24 +15,16 @@ from engines.hardware.devices import this_device
 from engines.huggingface import batching
 from engines.huggingface.requests import LEAST_BEGINNING, Request
 from engines.huggingface.room import CACHE_BYTES, Room
-from tests.engines.huggingface.test_batching import made_adapter
-from trainer import miniature
+from tests.engines.huggingface.test_batching import NAMES, with_two_adapters
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
-
-NAMES = ("", "one", "two")
 
 
 @pytest.fixture(scope="module", params=["llama", "gemma2", "mistral"])
 def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> HuggingFaceEngine:
     """A base of its family with two adapters; Gemma 2 caps its scores, and two look back through short windows."""
-    place = tmp_path_factory.mktemp(request.param)
-    folder = miniature(request.param, place / "base")
-    if request.param != "llama":
-        config = json.loads((folder / "config.json").read_text())
-        (folder / "config.json").write_text(json.dumps({**config, "sliding_window": 8}))
-    adapters = {name: made_adapter(folder, place / name, seed) for seed, name in enumerate(NAMES[1:])}
-    return HuggingFaceEngine(folder, adapters, dtype=torch.float32)
+    window = {} if request.param == "llama" else {"sliding_window": 8}
+    return with_two_adapters(request.param, tmp_path_factory.mktemp(request.param), **window)
 
 
 @pytest.fixture

@@ -12,21 +12,15 @@ from hypothesis import strategies as st
 from engines import EngineError, HuggingFaceEngine
 from engines.huggingface import likelihoods
 from engines.huggingface.likelihoods import Choices
-from tests.engines.huggingface.test_batching import made_adapter
-from trainer import miniature
+from tests.engines.huggingface.test_batching import NAMES, with_two_adapters
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
-
-NAMES = ("", "one", "two")
 
 
 @pytest.fixture(scope="module", params=["llama", "gemma2", "mistral"])
 def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> HuggingFaceEngine:
     """A base of its family with two adapters; Gemma 2 caps its scores and looks back through windows."""
-    place = tmp_path_factory.mktemp(request.param)
-    folder = miniature(request.param, place / "base")
-    adapters = {name: made_adapter(folder, place / name, seed) for seed, name in enumerate(NAMES[1:])}
-    return HuggingFaceEngine(folder, adapters, dtype=torch.float32)
+    return with_two_adapters(request.param, tmp_path_factory.mktemp(request.param))
 
 
 def alone(engine: HuggingFaceEngine, question: Choices) -> list[tuple[float, bool]]:
