@@ -29,8 +29,9 @@ demo: setup
 system:
 	@./.ci/system
 
+# Three processes on two cores: tests of servers, browsers and kills mostly wait.
 test: setup-dev system
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: setup-dev
 	$(BIN)/ruff check .

@@ -32,18 +32,16 @@ def test_a_fine_tune_is_checked_added_and_chatted_with(
     page.get_by_role("button", name="Add", exact=True, disabled=True).wait_for()  # drawn later than the heading
 
     ask(page, str(tmp_path / "nothing"), "Check")
-    assert "There is nothing at" in newest(page, "failed")
+    assert "There is nothing at" in newest(page, "failed", "check-nothing")
 
     ask(page, str(folder), "Check")
-    page.get_by_text("check-demo-rank8").first.wait_for()
-    checked = newest(page, "finished")
+    checked = newest(page, "finished", "check-demo-rank8")
     assert "PEFT" in checked and "not added (dry run)" in checked
     with workspace.store() as store:
         assert store.models.list() == []
 
     ask(page, str(folder), "Add")
-    page.get_by_text("add-demo-rank8").first.wait_for()
-    assert "demo-rank8: added" in newest(page, "finished")
+    assert "demo-rank8: added" in newest(page, "finished", "add-demo-rank8")
     with workspace.store() as store:
         assert store.models.find("demo-rank8").form == "adapter"
         assert [one.run.origin for one in store.runs.list()] == ["imported"]

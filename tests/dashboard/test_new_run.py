@@ -88,9 +88,9 @@ def asked_to_stop(process: int) -> bool:
     return bool(int(pending, 16) & 1 << (signal.SIGINT - 1))
 
 
-def newest(page: Any, state: str) -> str:
-    """Wait until the newest job is in a state; its log."""
-    job = page.get_by_test_id("stExpander").filter(has_text="run-mini").first
+def newest(page: Any, state: str, name: str = "run-mini") -> str:
+    """Wait until the newest job of a name is in a state; its log."""
+    job = page.get_by_test_id("stExpander").filter(has_text=name).first
     job.get_by_text(f": {state}").wait_for(timeout=300_000)  # a whole training, on a machine that may be busy
     return str(job.get_by_test_id("stCode").inner_text())
 
@@ -115,7 +115,7 @@ def test_a_run_from_the_form_to_its_end(empty_address: str, page: Any, workspace
 
     page.get_by_role("link", name="Loss curves").click()
     page.get_by_role("heading", name="Loss curves", level=1).wait_for()
-    page.get_by_role("link", name="New run").click()
+    page.get_by_test_id("stSidebarNavItems").get_by_role("link", name="New run").click()
     page.get_by_role("heading", name="What is measured").wait_for()
     page.reload()
     page.get_by_role("heading", name="What is measured").wait_for()
