@@ -72,6 +72,6 @@ def _said(job: Job, lines: int) -> None:
             page.link(*place, icon=":material/arrow_forward:")
         if len(log) > lines:
             st.download_button(
-                "Whole log", job.log, f"{job.name}.txt", key=f"log-{job.name}", icon=":material/download:",
+                "Whole log", job.log, f"{job.name}.txt", key=f"whole-log-{job.name}", icon=":material/download:",
                 on_click="ignore", type="tertiary",
             )  # fmt: skip

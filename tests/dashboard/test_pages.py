@@ -11,6 +11,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from dashboard import app_pages
+from dashboard.jobs import jobs
 from results import Workspace
 from tests.dashboard.answers import AnswerServer
 from tests.dashboard.conftest import content
@@ -58,6 +59,19 @@ def test_an_empty_store_says_what_to_run(
     assert page.info
     assert any("bakeoff " in code.value for code in page.code)
     assert any(button.label.startswith("Run the demo") for button in page.button)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("new_run", "run"), ("add_models", "add"), ("prompt_sets", "prompts")])
+def test_jobs_with_long_logs_are_listed_with_their_ends(
+    name: str, kind: str, small: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for status in ("0", "1"):
+        place = jobs.create(jobs.folder(small, kind, f"{kind}-mini"), ["true"]).folder
+        (place / "log").write_text("".join(f"line {number}\n" for number in range(2000)))
+        (place / "status").write_text(status)
+    page = shown(name, small.path, monkeypatch)
+    assert not page.exception, [error.message for error in page.exception]
+    assert sum("line 1999" in code.value and "line 1\n" not in code.value for code in page.code) == 2
 
 
 @pytest.mark.slow
