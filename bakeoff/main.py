@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import _thread
 import importlib
-import importlib.metadata
 import signal
 import sys
 import threading
@@ -49,6 +48,8 @@ app = typer.Typer(
 
 def _version(asked: bool) -> None:
     if asked:
+        import importlib.metadata
+
         print(f"bakeoff {importlib.metadata.version('bakeoff')}")
         raise typer.Exit
 

@@ -257,19 +257,19 @@ class _Race:
     def run(self, judge: Judge, progress: Progress | None, tell: Tell | None) -> list[Evaluation]:
         """Block by block until it is over, in engines that stay open. The evaluations, in the models' order."""
         at, pace = looks(self._terms, len(self._ids)), _Pace(progress, self._test.benchmark)
-        self._report(stand(self._ids, self._scores, self._terms, at=()))
+        standing = stand(self._ids, self._scores, self._terms, at=())
+        self._report(standing)
         with kept_open(self._models, self._workspace, self._test.asking.engine, self._questions) as grouped:
-            standing = self._blocks(at, judge, pace, tell, grouped)
+            standing = self._blocks(standing, at, judge, pace, tell, grouped)
         for model_id in standing.inside:
             self._conclude(model_id, standing.items)
         self._report(standing)
         return [self._found[model.id] for model in self._models]
 
     def _blocks(
-        self, at: Sequence[int], judge: Judge, pace: _Pace, tell: Tell | None, grouped: Grouped
+        self, standing: RaceStanding, at: Sequence[int], judge: Judge, pace: _Pace, tell: Tell | None, grouped: Grouped
     ) -> RaceStanding:
-        """Ask and look until it is over; who leaves is concluded at once."""
-        standing = stand(self._ids, self._scores, self._terms, at=())
+        """Ask and look until it is over; who leaves is concluded at once. standing: that of the beginning."""
         for look in at:
             block = self._block(standing.items, look, judge)
             inside = [model for model in self._models if model.id in standing.inside]

@@ -18,6 +18,20 @@ pytestmark = pytest.mark.slow
 ROWS = "question,answer\n" + "".join(f"What is {n} + {n}?,{2 * n}\n" for n in range(12))
 
 
+def keep_set(page: Any, name: str, rows: str, count: int) -> None:
+    """Name a set on Prompt sets, drop a CSV of questions with right answers, and keep it."""
+    page.get_by_label("Name of the set").fill(name)
+    page.get_by_label("Name of the set").press("Tab")
+    settle(page)
+    page.locator("input[type=file]").set_input_files(
+        {"name": f"{name}.csv", "mimeType": "text/csv", "buffer": rows.encode()}
+    )
+    page.get_by_text(f"{count} prompts read, with right answers").wait_for()
+    page.get_by_role("button", name="Keep this set").click()
+    page.get_by_text(f"Its {count} prompts").wait_for()
+    settle(page)
+
+
 def test_one_file_feeds_prompt_sets_and_arena_and_nothing_of_it_is_lost(
     tmp_path: Path, page: Any, server: AnswerServer
 ) -> None:
@@ -31,16 +45,7 @@ def test_one_file_feeds_prompt_sets_and_arena_and_nothing_of_it_is_lost(
         settle(page)
         assert page.get_by_role("combobox", name="Set", exact=True).input_value() == "Typed (2)"
         page.get_by_text("New set").click()
-        page.get_by_label("Name of the set").fill("Sums")
-        page.get_by_label("Name of the set").press("Tab")
-        settle(page)
-        page.locator("input[type=file]").set_input_files(
-            {"name": "sums.csv", "mimeType": "text/csv", "buffer": ROWS.encode()}
-        )
-        page.get_by_text("12 prompts read, with right answers").wait_for()
-        page.get_by_role("button", name="Keep this set").click()
-        page.get_by_text("Its 12 prompts").wait_for()
-        settle(page)
+        keep_set(page, "Sums", ROWS, 12)
         assert page.get_by_role("combobox", name="Set", exact=True).input_value() == "Sums (12)"
         assert page.get_by_role("button", name="Measure them by its right answers").is_enabled()
         page.get_by_role("button", name=re.compile(r"^Ask 2 models 12 prompts")).click()

@@ -20,6 +20,7 @@ from tests.dashboard.test_add_models import ask as ask_for
 from tests.dashboard.test_browser import settle, visit
 from tests.dashboard.test_chat_page import ENDED, ask
 from tests.dashboard.test_home import names
+from tests.dashboard.test_own_prompts import keep_set
 
 pytestmark = pytest.mark.slow
 TRAINED, ADDED = ["demo-rank16", "demo-rank16-q4_0", "demo-rank8"], ["shop-a", "shop-b"]
@@ -46,16 +47,7 @@ def added(address: str, page: Any, workspace: Workspace, folder: Path) -> None:
 def measured(address: str, page: Any, workspace: Workspace) -> None:
     """Both by a file of one's own, dropped once."""
     visit(page, f"{address}/prompt_sets")
-    page.get_by_label("Name of the set").fill("sums")
-    page.get_by_label("Name of the set").press("Tab")
-    settle(page)
-    page.locator("input[type=file]").set_input_files(
-        {"name": "any.csv", "mimeType": "text/csv", "buffer": ROWS.encode()}
-    )
-    page.get_by_text("8 prompts read, with right answers").wait_for()
-    page.get_by_role("button", name="Keep this set").click()
-    page.get_by_text("Its 8 prompts").wait_for()
-    settle(page)
+    keep_set(page, "sums", ROWS, 8)
     models = page.get_by_role("combobox", name="Models")
     models.click()
     models.press("Backspace")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
 from dashboard import escaping
@@ -9,6 +11,7 @@ from dashboard.jobs import looks
 from dashboard.jobs.looks import Look
 from dashboard.views import kept
 from dashboard.views.new_run import estimate
+from dashboard.widgets.new_run import awaited
 
 
 def planned(text: str) -> Look:
@@ -19,21 +22,10 @@ def planned(text: str) -> Look:
 def show(look: Look) -> None:
     """The plan, once it was asked for; redrawn until it is there."""
     if look.asked:
-        st.fragment(_answer, run_every=1.0 if look.running else None)(look, look.running)
+        awaited.show(look, "Planning: rows are filtered and counted, this machine's pace is measured", _plan, 900)
 
 
-def _answer(look: Look, was_running: bool) -> None:
-    if look.running:
-        st.caption(
-            ":material/hourglass_top: Planning: rows are filtered and counted, this machine's pace is measured …"
-        )
-        return
-    if was_running:
-        st.rerun()
-    plan = look.answer
-    if plan is None:
-        st.error(escaping.label(look.refusal, 900), icon=":material/error:")
-        return
+def _plan(plan: dict[str, Any]) -> None:
     st.markdown(f"**{escaping.label(estimate.headline(plan), 300)}**")
     for problem in plan["problems"]:
         st.error(escaping.label(problem, 600), icon=":material/error:")

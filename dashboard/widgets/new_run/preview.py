@@ -14,6 +14,7 @@ from dashboard.views import kept
 from dashboard.views.new_run import experiment, preview
 from dashboard.views.new_run.experiment import Draft
 from dashboard.widgets import page
+from dashboard.widgets.new_run import awaited
 from results.errors import BakeoffError
 
 CSS = """.rendered { white-space: pre-wrap; overflow-wrap: anywhere; font-family: "Source Code Pro", monospace;
@@ -37,22 +38,10 @@ def asked(draft: Draft) -> Look | None:
 
 def show(look: Look) -> None:
     """The answer, or that it is under way; redrawn until it is there, and then the page with it."""
-    st.fragment(_answer, run_every=1.0 if look.running else None)(look, look.running)
+    awaited.show(look, "Reading the rows, and rendering them as the base reads them", _reports, 600, again=True)
 
 
-def _answer(look: Look, was_running: bool) -> None:
-    if look.running:
-        st.caption(":material/hourglass_top: Reading the rows, and rendering them as the base reads them …")
-        return
-    if was_running:
-        st.rerun()
-    reports = look.answer
-    if reports is None:
-        st.error(escaping.label(look.refusal, 600), icon=":material/error:")
-        if st.button("Look again", icon=":material/refresh:", key="look-again"):
-            look.ask()
-            st.rerun()
-        return
+def _reports(reports: list[preview.Json]) -> None:
     for report in reports:
         if len(reports) > 1:
             st.markdown(f"**{escaping.label(Path(str(report['source'])).name, 80)}**")
