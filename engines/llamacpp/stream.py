@@ -100,6 +100,44 @@ def _shown(chance: Mapping[str, Any]) -> dict[str, Any]:
     return {name: chance.get(name) for name in ("token", "bytes", "logprob")}
 
 
+class SentTokens:
+    """The token ids of a streamed slice. Of a character of several tokens llama.cpp sends the text and the last id."""
+
+    def __init__(self) -> None:
+        self.ids: list[int] = []
+        """Those that came, and those that `complete` found."""
+        self._gaps: list[tuple[int, int, str]] = []
+        """(place in `ids` of the first id that came with a text, ids that are missing before it, the text)."""
+        self._predicted = 0
+        self._lost = False
+
+    def take(self, event: Mapping[str, Any]) -> int:
+        """An event's ids: the tokens that are predicted by now, those among them whose text is still to come."""
+        came = list(event.get("tokens", ()))
+        known = len(self.ids) + sum(missing for _, missing, _ in self._gaps) + len(came)
+        self._predicted = int(event.get("tokens_predicted") or event.get("timings", {}).get("predicted_n", known))
+        if came and self._predicted > known:
+            self._gaps.append((len(self.ids), self._predicted - known, event.get("content", "")))
+        self.ids += came
+        return self._predicted
+
+    def complete(self, ids_of: Callable[[str], list[int]]) -> bool:
+        """Whether `ids` now has every token: what is missing is found where the text alone says it.
+
+        It does where the tokens of the text are as many as were predicted and end with those that came. A byte that
+        is no character does not.
+        """
+        while self._gaps and not self._lost:
+            place, missing, text = self._gaps[-1]
+            found, came = ids_of(text), self.ids[place : place + 1]
+            if "\ufffd" in text or len(found) != missing + 1 or found[-1:] != came:
+                self._lost = True
+            else:
+                self.ids[place:place] = found[:missing]
+                self._gaps.pop()
+        return not self._lost and len(self.ids) == self._predicted
+
+
 class LlamaStream(Iterator[Chunk]):
     """One answer on its way. Iterate it once; `close` from any thread stops the generation."""
 
@@ -296,24 +334,22 @@ class LlamaStream(Iterator[Chunk]):
     def _long_slice(
         self, wire: Wire, slot: int, left: int, quantum: int, contested: Callable[[], bool]
     ) -> Iterator[dict[str, Any]]:
-        """Streamed until the end, or until another adapter waits and this one has had its `quantum` of tokens."""
+        """Streamed until the end, or until another adapter waits and this one has had its `quantum` of tokens.
+
+        Where the ids of its tokens are not all known it is not interrupted: the next slice must go on from them.
+        """
         self._events = wire.stream("/completion", self._body(slot, left))
         if self._cancelled:
             return
-        ids: list[int] = []
-        text, before = "", self.tokens
+        sent, before = SentTokens(), self.tokens
         for event in self._events:
-            ids += event.get("tokens", ())
-            text += event.get("content", "")
-            predicted = int(event.get("tokens_predicted") or event.get("timings", {}).get("predicted_n", len(ids)))
             ended = bool(event.get("stop"))
             # the end-of-turn token is counted by llama.cpp and is no part of the answer
+            predicted = sent.take(event)
             self.tokens = before + predicted - (event.get("stop_type") == "eos")
-            yields = not ended and predicted >= quantum and contested()
+            yields = not ended and predicted >= quantum and contested() and sent.complete(self._engine.ids_of)
             if ended or yields:
-                if yields and len(ids) < predicted:  # tokens of half characters come without their ids
-                    ids = self._engine.ids_of(text)
-                self.generated += ids
+                self.generated += sent.ids
             yield event
             if ended or yields:
                 return

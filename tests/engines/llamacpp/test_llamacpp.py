@@ -6,7 +6,9 @@ import itertools
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -77,6 +79,22 @@ def test_several_at_once_take_turns_and_answer_as_alone(engines: list[LlamaCppEn
     _, order = at_once(engines[:3], replace(GREEDY, max_tokens=200))
     changes = sum(one != other for one, other in itertools.pairwise(order))
     assert changes > 2, "one adapter's whole answer came after another's"
+
+
+def test_an_answer_is_the_same_wherever_another_adapter_interrupts_it(
+    engines: list[LlamaCppEngine], alone: list[str]
+) -> None:
+    scheduler = engines[0].server.scheduler
+    for place, read in itertools.product((1, 2, 3), range(1, 16, 2)):
+        stream = engines[place].stream(HELLO, GREEDY)
+        pieces = [chunk.text for chunk in itertools.islice(stream, read)]
+        with ThreadPoolExecutor() as pool:
+            other = pool.submit(text, engines[0])
+            while not scheduler.contested(place - 1) and not other.done():
+                time.sleep(0.001)
+            pieces += [chunk.text for chunk in stream]
+        assert plain("".join(pieces)) == plain(alone[place]), f"adapter {place - 1} interrupted after {read} pieces"
+        assert other.result() == alone[0]
 
 
 def at_once(engines: Sequence[LlamaCppEngine], sampling: Sampling) -> tuple[list[str], list[int]]:
