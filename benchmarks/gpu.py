@@ -25,6 +25,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -110,13 +111,19 @@ def main() -> int:
     deadline = time.monotonic() + 60 * arguments.minutes
     results: list[Result] = []
     with tempfile.TemporaryDirectory(prefix="bakeoff-gpu-") as folder:
-        for part in (part for part in PARTS if arguments.only in f"{part.name} {part.title}"):
+        for part in (part for part in parts(arguments.miniature) if arguments.only in f"{part.name} {part.title}"):
             results.append(run(part, Path(folder), deadline - time.monotonic(), arguments.miniature))
             _write(arguments.out, results, arguments.miniature)
             print(_line(results[-1]), file=sys.stderr, flush=True)
     print(table(results))
     print(f"written to {arguments.out}", file=sys.stderr)
     return int(any(result.outcome in ("failed", "out of time") for result in results))
+
+
+def parts(miniature: bool) -> Sequence[Part]:
+    """All of them; of miniatures, which are one size whatever their shape is called, one of each kind."""
+    kinds = {(part.name, part.arguments[1:]): part for part in reversed(PARTS)}
+    return [part for part in PARTS if not miniature or kinds[part.name, part.arguments[1:]] is part]
 
 
 def run(part: Part, folder: Path, left: float, miniature: bool) -> Result:
