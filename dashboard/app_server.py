@@ -33,8 +33,6 @@ from results import Question, by_shipping, end_with_starter, host_name, own_orig
 FOLDER = Path(__file__).parent
 YEARS = 2 * 365 * 24 * 3600
 """Seconds for which a browser keeps its number."""
-MOST_RANKED = 100
-"""Models whose ranking is computed before anybody asks: that of 300 takes minutes, and every page waits."""
 STATIC = Path(st.__file__).parent / "static"
 
 
@@ -129,7 +127,7 @@ async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
 def warm() -> None:
     """Import what the pages import, read what most of them read first."""
     from dashboard import charts
-    from dashboard.views import data
+    from dashboard.views import data, voting
     from results.errors import BakeoffError
 
     charts.figure("", "").to_json()
@@ -139,8 +137,8 @@ def warm() -> None:
         home(Question())
         for kind in ("humaneval", "latency"):
             [data.outcomes(one) for one in data.newest(kind)]
-        if len(data.votes_by_model()) <= MOST_RANKED:
-            data.ranking(), data.ranking(equal_length=True)
+        if (cast := voting.chosen()) and len(voting.by_model()) <= voting.MOST_AT_ONCE:
+            voting.ranking(cast), voting.ranking(cast, equal_length=True)
 
 
 def home(question: Question) -> None:

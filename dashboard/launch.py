@@ -87,6 +87,9 @@ class Processes:
             secret = self.workspace / ".streamlit" / "secrets.toml"
             if secret.exists():
                 command += ["--secrets.files", str(secret)]
+            # One thread a matrix: visitors have threads of their own, and two that wait for each other spin (a ranking
+            # of 294 models took forty times as long on two cores).
+            environment.setdefault("OPENBLAS_NUM_THREADS", "1")
             bells = [self.server.bell] if self.server else []
             self.pages = _started(command, environment, self._lifeline, *bells)
         except BaseException:

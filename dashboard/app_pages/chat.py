@@ -7,7 +7,7 @@ import streamlit as st
 from dashboard import escaping
 from dashboard.chat import client, conversation
 from dashboard.errors import ServerSilent
-from dashboard.views import chatting, data
+from dashboard.views import chatting, serving
 from dashboard.widgets import answers, page, panes, talks
 from dashboard.widgets.states import empty
 
@@ -17,7 +17,7 @@ page.refusal()
 talk = talks.present()
 talks.listing(talk)
 try:
-    names = data.served()
+    names = serving.served()
 except ServerSilent as silent:
     names = []
     page.failed(silent)
@@ -27,7 +27,7 @@ except ServerSilent as silent:
 if not (names or talk.turns):
     empty.show("The model server has no model yet.", "bakeoff demo")
 seats = [name for name in talk.models if name in names] or chatting.seats(names)[:2]
-chosen = panes.chosen(names, seats, data.base_name(names)) if names else []
+chosen = panes.chosen(names, seats, serving.base_name(names)) if names else []
 talk.system = panes.system_prompt()
 
 streaming = talk.active  # of this run of the page

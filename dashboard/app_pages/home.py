@@ -3,7 +3,7 @@
 import streamlit as st
 
 from dashboard import escaping
-from dashboard.views import board, data, durations, scoreboard
+from dashboard.views import board, data, durations, scoreboard, voting
 from dashboard.widgets import actions, addressed, page, question
 from dashboard.widgets.scoreboard import board as table
 from dashboard.widgets.scoreboard import fine_tune, under_way
@@ -41,7 +41,7 @@ with fourth.container(horizontal=True, horizontal_alignment="right"):
 shown = [one for one in every if one.key in (chosen or board.usual(every))]
 against = tuple(one.id for one in named.get(baseline, ()))
 scores = {one.key: data.scored(asked, one.key, against) for one in shown if one.is_test}
-rows = scoreboard.rows(models, decision, scores, data.votes_by_model(), baseline)
+rows = scoreboard.rows(models, decision, scores, voting.by_model(), baseline)
 
 
 def fills(row: scoreboard.Row, column: board.Column) -> str:

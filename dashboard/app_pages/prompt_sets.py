@@ -9,7 +9,7 @@ from dashboard.chat.client import Sampling
 from dashboard.chat.prompts import PromptSet
 from dashboard.errors import ServerSilent
 from dashboard.jobs import batch, commands, jobs
-from dashboard.views import data, kept, prompting
+from dashboard.views import data, kept, prompting, serving
 from dashboard.widgets import actions, addressed, answers, drafts, job_list, page, panes, prompt_form, selection
 from dashboard.widgets.scoreboard import under_way
 
@@ -50,7 +50,7 @@ with st.container(horizontal=True, vertical_alignment="center"):
 
 st.subheader("Ask models")
 try:
-    served = data.served()
+    served = serving.served()
 except ServerSilent as silent:
     served = []
     page.failed(silent)

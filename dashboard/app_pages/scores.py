@@ -3,7 +3,7 @@
 import streamlit as st
 
 from dashboard import charts, escaping
-from dashboard.views import data
+from dashboard.views import data, serving
 from dashboard.views.scoring import contests, scores
 from dashboard.widgets import addressed, chart, page
 from dashboard.widgets.scores import notes, pair
@@ -33,7 +33,7 @@ if not found.models:
     notes.totals(figures)
     st.stop()
 
-shipping = {model.id: model.name for model in data.shipping_first(found.models)}
+shipping = {model.id: model.name for model in serving.shipping_first(found.models)}
 named = addressed.several(
     st, "Models", shipping, "model", meant=lambda word: data.model_ids().get(data.present_name(word), word),
     placeholder=f"All {len(shipping)}",

@@ -1,1 +1,1 @@
-"""What pages show, as frames and plain values: `data` reads the store (the only cached module), the others shape it."""
+"""What pages show, as frames and plain values: `data` and `voting` read the store, the others shape it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dashboard.views import data
+from dashboard.views import data, serving
 from results.records import Model
 
 
@@ -14,7 +14,7 @@ def seats(names: Sequence[str]) -> list[str]:
     Where its base is not served, as a whole GGUF's is not, the fine-tune before it sits beside the newest.
     """
     known = [model for model in data.models() if model.name in names]
-    tuned = sorted(filter(_tuned, data.shipping(known)), key=lambda model: _made(model, known), reverse=True)
+    tuned = sorted(filter(_tuned, serving.shipping(known)), key=lambda model: _made(model, known), reverse=True)
     if not tuned:
         return list(names)
     base = next((one.name for one in known if one.form == "base" and one.base == tuned[0].base), None)

@@ -1,14 +1,13 @@
-"""What the pages show, read from the store: the only cached module.
+"""What the pages show, read from the store.
 
 What nobody wrote is never read twice, and what was written is seen at the next look (`kept.until_written`). Curves of
-runs that have ended never change and are kept for good. Nothing here writes but `edit_run`, `add_vote` and `freeze`,
+runs that have ended never change and are kept for good. Nothing here writes but `edit_run`, `rename` and `freeze`,
 each at a person's click.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,7 +17,6 @@ import streamlit as st
 
 import results
 from dashboard import palette
-from dashboard.chat import client
 from dashboard.views import kept, settings
 from dashboard.views.curves import Curve
 from results.errors import BakeoffError
@@ -30,7 +28,6 @@ from results.records import (
     PublishedResult,
     RunSummary,
     ScoreRow,
-    Vote,
 )
 
 BUCKETS = 256
@@ -95,12 +92,6 @@ def machine_line(machine: Machine) -> str:
 def styles() -> Mapping[str, palette.Style]:
     """How each run and model is drawn, by id; the same on every page."""
     return palette.styles(runs(), every_model())
-
-
-@kept.until_written(4)
-def votes() -> list[Vote]:
-    """Every vote."""
-    return kept.store().votes.list()
 
 
 @kept.until_written(4)
@@ -182,12 +173,6 @@ def scored(question: results.Question, benchmark: str, baseline: tuple[str, ...]
 
 
 @kept.until_written(4)
-def votes_by_model() -> dict[str, int]:
-    """How many votes each model was part of, by id."""
-    return dict(Counter(id_ for vote in votes() for id_ in (vote.model_a, vote.model_b)))
-
-
-@kept.until_written(4)
 def experiments() -> list[str]:
     """Names of the experiments that have models here which are not archived."""
     present = {model.id for model in models()}
@@ -216,23 +201,6 @@ def rechecks() -> list[tuple[DecisionRecord, results.Recheck | None]]:
         except BakeoffError:
             found.append((record, None))
     return found
-
-
-@kept.until_written(16, shared=True)
-def ranking(judge: str = "", equal_length: bool = False, blind: bool = True, of: str = "") -> results.Ratings | None:
-    """The ranking by votes of people, or of one judging model, the blind ones or the others; None without a vote.
-
-    of: a prompt set, on whose prompts alone; empty for all.
-    """
-    cast = [vote for vote in votes() if vote.judge == judge and vote.blind == blind]
-    cast = [vote for vote in cast if not of or vote.details.get("set") == of]
-    return results.rate(cast, judge, equal_length, blind) if cast else None
-
-
-@kept.until_written(16, shared=True)
-def calibration(judge: str) -> results.Calibration:
-    """How far a judging model votes as people do who did not see the names."""
-    return results.vote_calibration(votes(), judge)
 
 
 @kept.until_written(16)
@@ -370,39 +338,6 @@ def _curves(_run_ids: tuple[str, ...], metric: str, buckets: int, version: str) 
     }
 
 
-@st.cache_data(ttl=5, max_entries=4, show_spinner=False)
-def _served(url: str) -> list[str]:
-    return [str(row["id"]) for row in client.served()]
-
-
-def shipping(candidates: Sequence[Model]) -> list[Model]:
-    """The format that would ship of each fine-tune among the candidates, in the fine-tunes' order."""
-    families: dict[str, list[Model]] = {}
-    for model in candidates:
-        families.setdefault(model.fine_tune, []).append(model)
-    return [results.by_shipping(formats)[0] for formats in families.values()]
-
-
-def shipping_first(candidates: Sequence[Model]) -> list[Model]:
-    """The candidates, first the formats that would ship: as every page lists models."""
-    ships = {model.id for model in shipping(candidates)}
-    return sorted(candidates, key=lambda model: model.id not in ships)
-
-
-def served() -> list[str]:
-    """Names that the model server answers to, first the formats that would ship. Raises ServerSilent."""
-    names = _served(client.address())
-    known = [model for model in models() if model.name in names]
-    behind = {model.name for model in known} - {model.name for model in shipping(known)}
-    return sorted(names, key=lambda name: name in behind)
-
-
-def rivals(names: Sequence[str]) -> list[str]:
-    """The format of each fine-tune among these that would ship; all where that leaves nobody to compare with."""
-    ships = [model.name for model in shipping([one for one in models() if one.name in names])]
-    return ships if len(ships) > 1 else list(names)
-
-
 def present_name(name: str) -> str:
     """What a model is called today that a link calls `name`; the same where there is none."""
     try:
@@ -420,13 +355,6 @@ def present_fine_tune(name: str) -> str:
     return found.fine_tune or found.name
 
 
-def base_name(names: Sequence[str]) -> str | None:
-    """The untouched base among those served: the first that no run made and nobody added."""
-    served = [model for model in models() if model.name in names]
-    untouched = (one for one in served if one.run_id is None and not one.details.get("added"))
-    return next((model.name for model in untouched), None)
-
-
 def edit_run(run_id: str, **changes: Any) -> None:
     """Rename, tag, note or archive a run: what people may change of a finished one."""
     kept.store().runs.edit(run_id, **changes)
@@ -435,8 +363,3 @@ def edit_run(run_id: str, **changes: Any) -> None:
 def rename(fine_tune: str, name: str) -> None:
     """Call a fine-tune that no run made otherwise, in all its formats. Raises NotFound, NameTaken."""
     kept.store().models.rename(fine_tune, name)
-
-
-def add_vote(vote: Vote) -> None:
-    """Keep a person's preference."""
-    kept.store().votes.add(vote)

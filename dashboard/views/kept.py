@@ -66,7 +66,7 @@ def until(mark: Callable[[], str], entries: int, *, shared: bool = False) -> Cal
     def marked(read: Callable[P, T]) -> Callable[P, T]:
         @cache(max_entries=entries, show_spinner=False)
         @wraps(read)
-        def remembered(written: str, *arguments: P.args, **named: P.kwargs) -> T:  # noqa: ARG001
+        def remembered(written: str, *arguments: P.args, **named: P.kwargs) -> T:
             return read(*arguments, **named)
 
         @wraps(read)

@@ -12,7 +12,7 @@ from streamlit.delta_generator import DeltaGenerator
 from dashboard import escaping
 from dashboard.chat.client import Answer, Sampling, Snapshot
 from dashboard.chat.conversation import MOST_PANES, Conversation, Pane, Turn, figures, votes
-from dashboard.views import data
+from dashboard.views import data, voting
 from dashboard.widgets import answers, drafts, login, page
 from dashboard.widgets.selection import URL, opened, present_names
 from results.records import Winner
@@ -225,5 +225,5 @@ def vote(talk: Conversation) -> None:
 def _keep(talk: Conversation, best: int | None, winner: Winner) -> None:
     one = talk.turns[-1]
     made = votes(one, best, winner, data.model_ids(), voter=login.visitor())
-    one.voted = all(page.written(data.add_vote, each) for each in made)
+    one.voted = all(page.written(voting.add, each) for each in made)
     talk.kept()

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard import escaping
-from dashboard.views import data
+from dashboard.views import data, serving
 from dashboard.widgets import addressed
 from dashboard.widgets.addressed import URL as URL
 from dashboard.widgets.addressed import opened as opened
@@ -96,7 +96,7 @@ def listed(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
 
 def models(candidates: Sequence[Model], key: str) -> list[Model]:
     """Some of the candidates, the formats that ship first; none named means all. key: on no other page."""
-    by_id = {model.id: model for model in data.shipping_first(candidates)}
+    by_id = {model.id: model for model in serving.shipping_first(candidates)}
 
     def meant(word: str) -> str:
         return data.model_ids().get(data.present_name(word), word)

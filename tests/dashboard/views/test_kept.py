@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import results
-from dashboard.views import data, kept, settings
+from dashboard.views import data, kept, settings, voting
 from results import Run, RunSummary, Vote, Workspace
 from tests.dashboard import stores
 
@@ -36,7 +36,7 @@ def test_what_nobody_wrote_is_read_once_and_what_was_written_is_seen(workspace: 
     assert votes("") == before and votes("somebody") == 0
     assert read == ["", "somebody"]
     models = [model.id for model in data.models()]
-    data.add_vote(Vote("new", "Why?", models[0], models[1], "so", "thus", "a"))
+    voting.add(Vote("new", "Why?", models[0], models[1], "so", "thus", "a"))
     assert votes("") == before + 1
     assert read == ["", "somebody", ""]
 
@@ -65,14 +65,14 @@ def test_a_process_that_dies_writes_nothing_and_is_seen(workspace: Workspace) ->
 
 
 def test_a_copy_is_each_callers_own_and_what_is_shared_is_one_object(workspace: Workspace) -> None:
-    assert data.votes() is not data.votes()
+    assert voting.votes() is not voting.votes()
     assert data.runs() is data.runs()
     assert all(isinstance(row, RunSummary) for row in data.runs())
 
 
 def test_functions_that_are_kept_alike_are_never_taken_for_each_other(workspace: Workspace) -> None:
     with workspace.store() as store:
-        assert data.votes() == store.votes.list()
+        assert voting.votes() == store.votes.list()
         assert data.every_model() == store.models.list()
         assert data.every_score() == store.evaluations.scores()
         assert data.evaluations("latency") == store.evaluations.list(benchmark="latency")

@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from results import NotFound, Vote, rate, uncertain_pairs
-from results.analysis.ratings import PRIOR_VOTES, SHARES
+from results.analysis.ratings import PRIOR_VOTES, SHARES, _drawn_prior, _prior
 
 STRENGTHS = {"a": 0.8, "b": 0.2, "c": 0.0, "d": -1.0}
 
@@ -40,6 +40,34 @@ def test_strengths_are_choixs() -> None:
     theirs = choix.ilsr_pairwise_dense(wins)
     ours = {rating.model_id: rating.strength for rating in rate(cast, resamples=20).ratings}
     assert [ours[name] for name in "abcd"] == pytest.approx(list(theirs - theirs.mean()), abs=1e-5)
+
+
+def test_sixty_models_with_two_votes_each_are_fitted_to_the_end() -> None:
+    names, generator = [f"m{number:02}" for number in range(60)], np.random.default_rng(2)
+    cast = [
+        Vote(str(number), "p", *(names[place] for place in generator.choice(60, 2, replace=False)), "", "", "a")
+        for number in range(60)
+    ]
+    rated = rate(cast, resamples=3)
+    strengths = {one.model_id: one.strength for one in rated.ratings}
+    for name in strengths:
+        pull = 0.0
+        for vote in cast:
+            chance = 1 / (1 + math.exp(strengths[vote.model_b] - strengths[vote.model_a]))
+            pull += (1 - chance) * ((vote.model_a == name) - (vote.model_b == name))
+        for other in set(strengths) - {name}:
+            pull += PRIOR_VOTES / (len(strengths) - 1) * (0.5 - 1 / (1 + math.exp(strengths[other] - strengths[name])))
+        assert pull == pytest.approx(0.0, abs=1e-6), "nothing pulls at a strength that fits best"
+
+
+@pytest.mark.parametrize("models", [2, 5, 40])
+def test_what_is_left_out_of_the_drawn_prior_weighs_nothing(models: int) -> None:
+    prior, generator = _prior(models), np.random.default_rng(3)
+    drawn = [_drawn_prior(prior, generator) for _ in range(2000)]
+    won = [one.weights[one.sides[:, 0] == 0].sum() for one in drawn]
+    assert stats.kstest(won, stats.gamma(PRIOR_VOTES / 2).cdf).pvalue > 1e-3
+    if models == 40:
+        assert np.mean([len(one.weights) for one in drawn]) < len(prior.weights) / 4
 
 
 def test_the_planted_order_is_found_with_honest_ranks() -> None:
@@ -91,8 +119,8 @@ def test_strength_and_length_are_told_as_how_often_one_is_preferred() -> None:
 
 @pytest.mark.parametrize(("won", "cast"), [(1, 1), (3, 3), (9, 10)])
 def test_the_first_votes_have_the_interval_of_their_share(won: int, cast: int) -> None:
-    found = rate([Vote(str(one), "p", "a", "b", "", "", "a" if one < won else "b") for one in range(cast)])
-    pair = found.pairs[0]
+    one_sided = [Vote(str(one), "p", "a", "b", "", "", "a" if one < won else "b") for one in range(cast)]
+    pair = rate(one_sided, resamples=1500).pairs[0]
     assert (pair.low, pair.high) == pytest.approx(stats.beta(won + 0.5, cast - won + 0.5).ppf([0.025, 0.975]), abs=0.06)
     assert pair.low < pair.probability < pair.high
 

@@ -13,7 +13,7 @@ from dashboard.chat.client import Sampling, Snapshot
 from dashboard.chat.conversation import figures
 from dashboard.chat.duel import Duel
 from dashboard.chat.prompts import PromptSet
-from dashboard.views import data, kept, prompting
+from dashboard.views import data, kept, prompting, voting
 from dashboard.widgets import answers, login, page
 from dashboard.widgets.panes import Writing
 from results.records import Winner
@@ -30,7 +30,7 @@ CHOICES: tuple[tuple[str, str, Winner], ...] = (
 def begin(prompt: str, served: list[str], sampling: Sampling, of: str = "") -> None:
     """Draw two models and ask them. of: the prompt set."""
     ids, names = data.model_ids(), data.model_names()
-    left, right = duel.pair(data.ranking(), [ids[name] for name in served], random.Random())
+    left, right = duel.pair(voting.teaching(), [ids[name] for name in served], random.Random())
     match = duel.begin(prompt, (names[left], names[right]), sampling, of)
     st.session_state["duel"] = match
     duel.hold(str(kept.workspace().path), login.person(), match)
@@ -38,7 +38,7 @@ def begin(prompt: str, served: list[str], sampling: Sampling, of: str = "") -> N
 
 def draw(chosen: PromptSet, served: list[str], sampling: Sampling) -> None:
     """Begin with a prompt of a set, one of those with the fewest blind votes so far."""
-    voted = Counter(vote.prompt for vote in data.votes() if vote.blind)
+    voted = Counter(vote.prompt for vote in voting.votes() if vote.blind)
     begin(random.choice(prompting.least_voted(chosen.prompts, voted)), served, sampling, chosen.name)
 
 
@@ -81,7 +81,7 @@ def _stop(current: Duel) -> None:
 
 
 def _judge(current: Duel, winner: Winner) -> None:
-    if not page.written(lambda: data.add_vote(current.judge(winner, data.model_ids(), login.visitor()))):
+    if not page.written(lambda: voting.add(current.judge(winner, data.model_ids(), login.visitor()))):
         current.vote = None
 
 

@@ -1,0 +1,1 @@
+"""The arena's two halves: `pair`, which is voted on, and `standings`, what the votes say."""
