@@ -10,6 +10,7 @@ from .adding.record import Files as Files, endpoint_record as endpoint_record, r
 from .adding.hub import to_fetch as to_fetch
 from .adding.sources import find as find
 from .advisor import Advice as Advice, advise as advise
+from .demands import DemandingEngine as DemandingEngine, Demands as Demands
 from .errors import (
     DeviceUnavailable as DeviceUnavailable,
     EngineBusy as EngineBusy,

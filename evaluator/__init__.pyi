@@ -63,12 +63,14 @@ from .measuring import (
     rescore_stored as rescore_stored,
 )
 from .question_sets.evaluate import evaluate_questions as evaluate_questions, question_test as question_test
+from .question_sets.checking.rubric import JudgeSettings as JudgeSettings
 from .question_sets.checking.rules import check_rule as check_rule
 from .question_sets.files.held_out import questions_of_rows as questions_of_rows
 from .question_sets.files.finding import named_questions as named_questions, question_set as question_set
 from .question_sets.items import BadItem as BadItem, Check as Check, Item as Item, QuestionSet as QuestionSet
 from .question_sets.files.reading import read_question_set as read_question_set
 from .question_sets.files.rows import Wishes as Wishes
+from .question_sets.judging.prompts import judge_prompt as judge_prompt
 from .question_sets.measured import measured_items as measured_items
 from .question_sets.rescoring import (
     Change as Change,

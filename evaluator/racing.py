@@ -191,7 +191,9 @@ def _check(models: Sequence[Model], test: AnyTest, until: Until) -> None:
             f"A budget of {until.budget} answers is too little for {len(models)} models: {2 * len(models)} at least"
         )
     if test.in_one_pass:
-        raise ModelUnmeasurable("Choices by likelihood are read in one pass and not raced: leave until decided out")
+        raise ModelUnmeasurable(
+            "Choices by likelihood, and answers that a model judges, are read in one pass: leave until decided out"
+        )
     labels = Counter(label for item in test.items if (label := getattr(item, "group", "")))
     if any(count > 1 for count in labels.values()):
         raise ModelUnmeasurable(

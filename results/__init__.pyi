@@ -41,6 +41,14 @@ from .analysis.makers_settings import (
     settings_words as settings_words,
 )
 from .analysis.measurements import contaminated_items as contaminated_items, engine_words as engine_words
+from .schema.judged import (
+    calibration_label as calibration_label,
+    judge_of as judge_of,
+    judge_sentences as judge_sentences,
+    judged_name as judged_name,
+    shown_subset as shown_subset,
+    test_of as test_of,
+)
 from .analysis.racing.betting import raced_scores as raced_scores
 from .analysis.racing.entry import RaceEntry as RaceEntry
 from .analysis.racing.rule import looks as looks, stand as stand

@@ -77,7 +77,9 @@ class OwnTest:
         checks = ", ".join(f"{words} of {count}" for words, count in self.questions.checks.items())
         answers = f"{self.answers} answers a model" if self.answers != 1 else "1 answer a model"
         answers = f"at most {answers}" if until_decided else answers
-        return f"{self.questions.name}: {answers}, {self.questions.format}; checks: {checks or 'none'}"
+        judge = self.settings.get("judge")
+        judged = f"; each judged by {judge['model']} too, whose time is not foretold" if judge else ""
+        return f"{self.questions.name}: {answers}, {self.questions.format}; checks: {checks or 'none'}{judged}"
 
 
 def check_tests(wanted: Evaluate, rows: bool) -> None:
@@ -99,6 +101,16 @@ def check_tests(wanted: Evaluate, rows: bool) -> None:
         if name in names:
             raise BakeoffError(f"evaluate.tests: two tests are called {name!r}: give one another `name`")
         names.add(name)
+
+
+def check_judges(experiment: Experiment, store: Store) -> None:
+    """Refuse a judge that nobody knows before anything is trained; a base is known in time. Raises: NotFound."""
+    import evaluator
+
+    for test in experiment.evaluate.tests:
+        judge = evaluator.question_settings(_settings(test)).judge if "judge" in test else None
+        if judge is not None and not judge.remote and judge.model not in experiment.bases:
+            store.models.find(judge.model)
 
 
 def own_tests(
@@ -183,9 +195,14 @@ def _settings(test: Mapping[str, Any]) -> dict[str, Any]:
 def _read_file(test: Mapping[str, Any], settings: Mapping[str, Any]) -> QuestionSet:
     import evaluator
 
-    wishes = evaluator.Wishes(str(test.get("question") or ""), str(test.get("answer") or ""), test.get("check"))
+    wishes = evaluator.Wishes(
+        str(test.get("question") or ""), str(test.get("answer") or ""), test.get("check"), bool(settings.get("judge"))
+    )
     questions = evaluator.named_questions(str(test["file"]), wishes, str(test.get("name") or ""))
-    evaluator.measured_items(questions, evaluator.question_settings(settings))
+    chosen = evaluator.question_settings(settings)
+    items, _ = evaluator.measured_items(questions, chosen)
+    if chosen.judge is not None:
+        chosen.judge.check_items(items, questions.name)
     return questions
 
 

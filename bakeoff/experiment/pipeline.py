@@ -15,7 +15,7 @@ from typing import Any
 from bakeoff.experiment.dequantizing import over_both_bases
 from bakeoff.experiment.elsewhere import added, bases_of
 from bakeoff.experiment.failures import Failure, each_measured
-from bakeoff.experiment.own_tests import check_tests, compare_with_training, latency_settings, own_tests
+from bakeoff.experiment.own_tests import check_judges, check_tests, compare_with_training, latency_settings, own_tests
 from bakeoff.experiment.racing import race_or_whole
 from results import BakeoffError, Evaluation, Form, Model, Progress, Report, Run, Store, Workspace
 from trainer import Experiment
@@ -124,6 +124,7 @@ def check(experiment: Experiment, store: Store, workspace: Workspace, say: Say) 
     if wanted.latency is not None:
         evaluator.evaluate_latency([], store, workspace, latency_settings(wanted.latency))
     check_tests(wanted, bool(experiment.data.sources))
+    check_judges(experiment, store)
     if missing := without_sandbox(experiment):
         say(missing)
 

@@ -83,6 +83,15 @@ MarginOption = Annotated[
 BudgetOption = Annotated[
     int | None, typer.Option(help="With --until-decided: answers of all models together, at most.")
 ]
+JudgeOption = Annotated[
+    str, typer.Option(help="Of your questions: a model that judges the answers too: its name, or http://host/v1#model.")
+]
+RubricOption = Annotated[
+    str, typer.Option(help="With --judge: what makes an answer correct, a text or a .txt or .md file.")
+]
+LabelsOption = Annotated[
+    str, typer.Option(help="With --judge: people's labels on answers (columns item, model, label), to hold it against.")
+]
 SCORE = ("metric", "value", "low", "high", "n")
 
 
@@ -115,6 +124,9 @@ def evaluate(
     num_fewshot: FewshotOption = None,
     dry_run: DryRunOption = False,
     skip_bad: SkipBadOption = False,
+    judge: JudgeOption = "",
+    rubric: RubricOption = "",
+    labels: LabelsOption = "",
     until_decided: UntilDecidedOption = False,
     margin: MarginOption = None,
     budget: BudgetOption = None,
@@ -127,18 +139,16 @@ def evaluate(
     Examples: bakeoff evaluate demo-rank8 smollm2-135m-instruct --tasks 40 ·
     bakeoff evaluate demo-rank8 --forms gguf-q8_0 --forms gguf-q4_0 ·
     bakeoff evaluate qwen3:8b --url http://127.0.0.1:11434/v1 (its key: OPENAI_API_KEY) ·
-    bakeoff evaluate demo-rank8 --benchmark mine.csv --dry-run ·
-    bakeoff evaluate a b c --benchmark mine.csv --until-decided --margin 0.02 ·
-    bakeoff evaluate demo-rank8 --benchmark lm-eval:gsm8k --tasks 100
+    bakeoff evaluate a b --benchmark open.csv --judge qwen3-4b --rubric "Polite, and names the refund period" ·
+    bakeoff evaluate a b c --benchmark mine.csv --until-decided --margin 0.02
     """
     import evaluator
-    from bakeoff.measuring.question_sets import wishes_of
+    from bakeoff.measuring.question_sets import fewshot_of, judge_of, wishes_of
     from bakeoff.measuring.racing import until_of
 
     settings = {"tasks": tasks, "prompting": prompting, "samples": samples, "temperature": temperature}
-    settings |= {"engine": engine, "slots": slots, "max_tokens": max_tokens}
-    settings |= {"num_fewshot": num_fewshot} if num_fewshot is not None else {}
-    own = {"choices": choices, "skip_bad": skip_bad}
+    settings |= {"engine": engine, "slots": slots, "max_tokens": max_tokens, **fewshot_of(num_fewshot)}
+    own = {"choices": choices, "skip_bad": skip_bad, **judge_of(judge, rubric, labels)}
     rule = evaluator.Rule(extract, before_solution=before_solution) if rescore else None
     until = until_of(until_decided, margin, budget, rescore)
     told = _Told(benchmark, experiment, rule, wishes_of(question, answer, check), own, dry_run, json_, until)
@@ -163,6 +173,11 @@ class _Told:
     until: Until | None
     """When a race is decided; None where all items are measured."""
 
+    @property
+    def judged(self) -> bool:
+        """Whether a model judges the answers too."""
+        return "judge" in self.own
+
 
 def _evaluate(
     names: Sequence[str], forms: Sequence[str], url: str, told: _Told, settings: Mapping[str, Any],
@@ -181,7 +196,7 @@ def _evaluate(
         if evaluator.is_lm_eval(told.benchmark):
             _evaluate_tasks(names, forms, url, told, settings, (store, place, progress))
             return
-        questions = asked_for(told.benchmark, told.wishes, store, told.dry_run or told.own != _USUAL)
+        questions = asked_for(told.benchmark, told.wishes, store, told.dry_run or told.own != _USUAL, told.judged)
         chosen = evaluator.choose_models(store, place, names, () if told.dry_run else forms, url)
         benchmark = questions.name if questions else told.benchmark
         if questions is not None and told.dry_run:
@@ -250,7 +265,7 @@ def _print(
 ) -> None:
     """The scores as a table, then what forms cost and which answers wait for a sandbox."""
     from bakeoff.listing import output, show, spelt_out
-    from results import left_out_words
+    from results import judge_sentences, left_out_words
 
     columns = {name: name for name in ("model", *SCORE, "subset", "engine")}
     unscored = [f"{known[one.model_id].name}: {one.reason}" for one in found if one.status == "unscored"]
@@ -266,6 +281,7 @@ def _print(
     unscored += [f"{name}: licence {of['licence']}; {of['source']}" for name, of in sets.items()]
     apart = (left_out_words(known[one.model_id].name, one.details) for one in found if one.benchmark != "heldout")
     unscored += [words for words in apart if words]
+    unscored += dict.fromkeys(said for one in found for said in judge_sentences(known[one.model_id].name, one.details))
     unscored += [
         f"{known[one.model_id].name}: {near} wrong answers hold the right one among other words, "
         "which --check contains would count"

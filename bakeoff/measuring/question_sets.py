@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from evaluator import QuestionSet, Wishes
+    from evaluator import QuestionSet, QuestionSettings, Wishes
     from results import Evaluation, Model, Store
 
 PROMPTS_SHOWN = 3
@@ -20,18 +20,36 @@ def wishes_of(question: str, answer: str, check: str | None) -> Wishes | None:
     return evaluator.Wishes(question, answer, check) if question or answer or check else None
 
 
-def asked_for(benchmark: str, wishes: Wishes | None, store: Store, own_options: bool) -> QuestionSet | None:
+def fewshot_of(examples: int | None) -> dict[str, int]:
+    """The setting that says how many examples stand before a question of lm-eval's, where it is said."""
+    return {} if examples is None else {"num_fewshot": examples}
+
+
+def judge_of(model: str, rubric: str, labels: str) -> dict[str, Any]:
+    """The setting `judge`, where one is named. Raises: BakeoffError for a rubric or labels of nobody."""
+    from results.errors import BakeoffError
+
+    if model:
+        return {"judge": {"model": model, "rubric": rubric, "labels": labels}}
+    if rubric or labels:
+        raise BakeoffError("--rubric and --labels are for a judging model: name it with --judge")
+    return {}
+
+
+def asked_for(
+    benchmark: str, wishes: Wishes | None, store: Store, own_options: bool, judged: bool = False
+) -> QuestionSet | None:
     """The question set that a benchmark is; None for any other, for which the options of question sets are refused.
 
     Raises: ModelUnmeasurable, BenchmarkUnreadable.
     """
     import evaluator
 
-    questions = evaluator.question_set(benchmark, wishes, store)
+    questions = evaluator.question_set(benchmark, wishes, store, judged)
     if questions is None and (wishes is not None or own_options):
         raise evaluator.ModelUnmeasurable(
-            f"{benchmark} is no file of your own questions: --check, --question, --answer, --choices, --dry-run and "
-            "--skip-bad are for those"
+            f"{benchmark} is no file of your own questions: --check, --question, --answer, --choices, --dry-run, "
+            "--skip-bad and --judge are for those"
         )
     return questions
 
@@ -120,7 +138,26 @@ def description(questions: QuestionSet, settings: Mapping[str, Any], models: Seq
             }
             for item in spread
         ],
+        **({"judge": _judge(questions, chosen)} if chosen.judge else {}),
     }
+
+
+PLACE_OF_ANSWER = "(here stands a model's answer)"
+"""What a dry run shows where a judge will read an answer."""
+
+
+def _judge(questions: QuestionSet, chosen: QuestionSettings) -> dict[str, Any]:
+    """Who judges, and the first question as it will be put to the judge. Raises: ModelUnmeasurable without a rubric."""
+    import evaluator
+
+    by = chosen.judge
+    assert by is not None
+    by.check_items(questions.items, questions.name)
+    prompt = ""
+    if questions.items:
+        first = questions.items[0]
+        prompt = evaluator.judge_prompt(first, evaluator.shown(first, chosen), PLACE_OF_ANSWER, by.text, by.grades)
+    return {"model": by.model, "labels": by.labels, "prompt": prompt}
 
 
 def lines(found: Mapping[str, Any]) -> list[str]:
@@ -136,6 +173,8 @@ def lines(found: Mapping[str, Any]) -> list[str]:
         for way, text in one["asked"].items():
             told.append(f"\n--- item {one['item']}, {_WAYS[way]} ({one['where']})\n{text}")
         told += [f"    right: {check['wanted']!r} by {check['check']}"[:500] for check in one["checks"]]
+    if "judge" in found:
+        told.append(f"\n--- what {found['judge']['model']} will be asked about each answer\n{found['judge']['prompt']}")
     models = ", ".join(found["models"]) or "no model: name some"
     told.append(f"\nNothing was asked. To be asked {found['measured']} items: {models}")
     if found["bad"] and found["published"]:

@@ -17,6 +17,7 @@ from typing import Any
 
 from engines import (
     LEAST_REUSED,
+    Demands,
     EngineCrashed,
     EngineError,
     FileRefused,
@@ -179,6 +180,9 @@ class _Slots:
             if question.continuations:
                 weighed = engine.weigh(self.prompt(question), question.continuations, lines=False)
                 return Generated("", 0, "stop", None, weighed=weighed)
+            if question.schema is not None:
+                formed = engine.answer(self.prompt(question), question.sampling, Demands(question.schema))
+                return until_the_end(formed, question.end)
             return until_the_end(engine.stream_text(self.prompt(question), question.sampling), question.end)
         except (EngineCrashed, FileRefused):
             raise

@@ -5,10 +5,10 @@ Not here: who is asked and through which engine (`evaluator.asking.backends`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from engines import AnswerStream, CountedStream, Generated, Message, Sampling
 from results import Model
@@ -33,6 +33,8 @@ class Question:
     """What it is called, where the caller needs a name."""
     continuations: tuple[str, ...] = ()
     """Texts that are weighed behind the prompt: then nothing is generated, and the answer says how likely each is."""
+    schema: Mapping[str, Any] | None = None
+    """The JSON schema of its answer, for engines that hold a model to one; the others are asked in words alone."""
 
 
 class Asked(Protocol):

@@ -11,12 +11,15 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from engines import Engine, Generated, masked, open_engine
+from engines import DemandingEngine, Demands, Engine, EngineError, Generated, masked, open_engine
 from evaluator.asking.pace import Pace
 from evaluator.asking.prompts import Prompting
 from evaluator.asking.questions import Question, at_once, until_the_end
 from evaluator.errors import ModelUnmeasurable
 from results import Model, Workspace
+
+FORM_REFUSED = ("response_format", "json_schema", "schema", "grammar")
+"""What the refusal of an endpoint names that can hold no answer to a schema."""
 
 
 class Apart:
@@ -46,6 +49,8 @@ class Apart:
         name = str(self._model.details.get("model", self._model.name))
         reached = {"engine": self.engine, "url": masked(self._model.path), "model": name, "self_test": said}
         pace = self._interface.pace if self._interface else None
+        unformed = {"schema_refused": self._interface.unformed} if self._interface and self._interface.unformed else {}
+        reached |= unformed
         return {"reached": {**reached, **({"in_flight": pace.level, "refusals": pace.refusals} if pace else {})}}
 
     @contextmanager
@@ -63,6 +68,8 @@ class _Interface:
         self._engine = engine
         self._single = model.form == "ggml"
         self.pace: Pace | None = None
+        self.unformed = ""
+        """Why answers are not held to a schema, where the endpoint refuses one."""
 
     def check(self, model: Model) -> None:
         """Check nothing: an interface shows no logits. The details say so."""
@@ -83,6 +90,14 @@ class _Interface:
         sampling = question.sampling
         if sampling.temperature == 0:
             sampling = replace(sampling, seed=None)  # nothing is drawn, and some endpoints refuse a seed
+        if question.schema is not None and isinstance(self._engine, DemandingEngine) and not self.unformed:
+            try:
+                asked = list(question.turns) or question.text
+                return until_the_end(self._engine.answer(asked, sampling, Demands(question.schema)), question.end)
+            except EngineError as refused:
+                if not any(word in f"{refused} {refused.parameter}" for word in FORM_REFUSED):
+                    raise
+                self.unformed = str(refused)
         if question.turns:
             return until_the_end(self._engine.stream(list(question.turns), sampling), question.end)
         return until_the_end(self._engine.stream_text(question.text, sampling), question.end)

@@ -29,7 +29,8 @@ from results.analysis.statistics import share_interval, wilson_interval
 
 
 def outcome_of(item: Item, sample: int, generated: Generated, prompt: str) -> Outcome:
-    """A reply as it is stored: with its verdict, or its share; without either where a sandbox is to run its program.
+    """A reply as it is stored: with its verdict, or its share; without either where a sandbox is to run its program,
+    or no rule says what is right.
 
     What an engine could not answer is an error of ours.
     """
@@ -46,7 +47,7 @@ def outcome_of(item: Item, sample: int, generated: Generated, prompt: str) -> Ou
         details["tags"] = list(item.tags)
     if item.group:
         details["group"] = item.group
-    if found.verdict == "passed" and _program(item):
+    if found.verdict == "passed" and (_program(item) or not item.checks):
         return Outcome(item.id, sample, details=details)
     if found.verdict == "passed" and found.share is not None:
         return Outcome(item.id, sample, value=found.share, details=details)
@@ -72,15 +73,19 @@ def _program(item: Item) -> bool:
     return any(check.kind == "code" for check in item.checks)
 
 
+FOR_A_JUDGE = "for_a_judge"
+"""Key of an evaluation's details: questions whose answers only a judging model can look at."""
+
+
 def waits(outcome: Outcome) -> bool:
-    """Whether a reply is stored whose program was not run yet."""
+    """Whether a reply is stored that has no verdict: its program was not run yet, or no rule checks it."""
     return outcome.verdict is None and outcome.value is None and "answer" in outcome.details
 
 
 def run(outcomes: Sequence[Outcome], items: Mapping[str, Item], scorer: Scorer) -> list[Outcome]:
     """The outcomes; those that wait with the verdicts on their programs."""
     found = list(outcomes)
-    places = [place for place, outcome in enumerate(outcomes) if waits(outcome)]
+    places = [place for place, one in enumerate(outcomes) if waits(one) and _program(items[one.item])]
     answers = []
     for place in places:
         outcome = outcomes[place]
@@ -115,12 +120,18 @@ def sandboxed(items: Sequence[Item]) -> Iterator[Callable[[Sequence[Outcome]], l
 
 
 def conclude(evaluation_id: str, questions: QuestionSet, store: Store, more: Mapping[str, Any]) -> Evaluation:
-    """Aggregate the stored outcomes into scores and close the evaluation."""
+    """Aggregate the stored outcomes into scores and close the evaluation; set aside where no rule checks some."""
     evaluation = store.evaluations.get(evaluation_id)
+    if open_ := [item.id for item in questions.items if not item.checks]:
+        reason = (
+            f"replies stored, not scored: {len(open_)} of {len(questions.items)} questions have no right answer that a "
+            "rule could check. A model judges them: --judge NAME --rubric TEXT"
+        )
+        return store.evaluations.set_aside(evaluation_id, reason, {**more, FOR_A_JUDGE: len(open_)})
     model = store.models.get(evaluation.model_id)
     outcomes = store.evaluations.outcomes(evaluation_id)
     clean, contaminated = clean_tasks(model, evaluation.benchmark, [outcome.item for outcome in outcomes], store)
-    scores = _over_groups(_scores(outcomes, any(item.graded for item in questions.items), clean), outcomes, clean)
+    scores = over_groups(_scores(outcomes, any(item.graded for item in questions.items), clean), outcomes, clean)
     counts = Counter(outcome.verdict or "graded" for outcome in outcomes)
     details: dict[str, Any] = {
         "verdicts": dict(counts),
@@ -141,7 +152,7 @@ def conclude(evaluation_id: str, questions: QuestionSet, store: Store, more: Map
 
 def _scores(outcomes: Sequence[Outcome], graded: bool, clean: Collection[str] | None) -> list[Score]:
     """The main score first; then how many replies held no answer, and what the likeliest choices by byte come to."""
-    scores = _shares(outcomes) if graded else scores_of(outcomes, (1,), clean)
+    scores = shares(outcomes) if graded else scores_of(outcomes, (1,), clean)
     by_bytes = [bool(one.details["passed_by_bytes"]) for one in outcomes if "passed_by_bytes" in one.details]
     if (told := sum(outcome.verdict != "error" for outcome in outcomes)) and not by_bytes:  # those choose in any case
         absent = sum(outcome.verdict == "no_answer" for outcome in outcomes)
@@ -152,7 +163,7 @@ def _scores(outcomes: Sequence[Outcome], graded: bool, clean: Collection[str] | 
     return scores
 
 
-def _over_groups(scores: Sequence[Score], outcomes: Sequence[Outcome], clean: Collection[str] | None) -> list[Score]:
+def over_groups(scores: Sequence[Score], outcomes: Sequence[Outcome], clean: Collection[str] | None) -> list[Score]:
     """The scores, their intervals over groups where items are related."""
     groups = groups_in(outcomes)
     if not groups:
@@ -197,7 +208,8 @@ def credit(outcome: Outcome) -> float | None:
     return float(outcome.verdict == "passed") if outcome.verdict is not None else outcome.value
 
 
-def _shares(outcomes: Sequence[Outcome]) -> list[Score]:
+def shares(outcomes: Sequence[Outcome]) -> list[Score]:
+    """The mean share of graded answers, with its interval; nothing where none counts."""
     return _mean(list(_means(outcomes, credit).values()))
 
 

@@ -20,6 +20,7 @@ from evaluator.asking.questions import Question
 from evaluator.loading.bases import SPOKEN_TO, out_of_reach
 from evaluator.question_sets.concluding import conclude, outcome_of, sandboxed, waits
 from evaluator.question_sets.items import Item, QuestionSet
+from evaluator.question_sets.judging.evaluate import judge_replies, judging_of, replies_of, told_apart
 from evaluator.question_sets.likelihood import Weighed
 from evaluator.question_sets.measured import measured_items, remember
 from evaluator.question_sets.settings import (
@@ -48,11 +49,16 @@ def evaluate_questions(
     """Measure each model by a question set; what is stored already, on whatever machine, is not asked again.
 
     Where programs are to be run and there is no sandbox the replies are stored and the evaluations are `unscored`; the
-    same call completes them where there is one.
+    same call completes them where there is one. With `judge` those of the same replies as a model judges them follow,
+    under a name of their own (`evaluator.question_sets.judging`).
     Raises: BenchmarkUnreadable for a set with bad items, unless `skip_bad`; ModelUnmeasurable, IdentityFailed,
     FileRefused, EngineError (what was answered before an engine failed is stored, and the same call goes on after it).
     """
     test = question_test(questions, store, settings)
+    if test.chosen.judge is not None:
+        judging = judging_of(test.chosen, questions, test.items, store)
+        found = measure_by(test, models, store, workspace, progress, anew)
+        return told_apart(found, judge_replies(replies_of(found), judging, store, workspace, progress))
     if test.chosen.choices == "likelihood":
         if spoken := next((model for model in models if model.form in SPOKEN_TO), None):
             raise out_of_reach(spoken)
@@ -92,8 +98,8 @@ class Questions:
 
     @property
     def in_one_pass(self) -> bool:
-        """Whether its choices are read instead of answered."""
-        return self.chosen.choices == "likelihood"
+        """Whether all its answers are read at once: choices that are weighed, and what a model judges."""
+        return self.chosen.choices == "likelihood" or self.chosen.judge is not None
 
     @property
     def asking(self) -> Asking:
@@ -123,7 +129,7 @@ class Questions:
     def completed(self, evaluation: Evaluation, store: Store, details: Mapping[str, Any]) -> Evaluation:
         """The evaluation with its scores; set aside where programs wait for a sandbox."""
         waiting = [outcome for outcome in store.evaluations.outcomes(evaluation.id) if waits(outcome)]
-        if waiting:
+        if waiting and self.runs_programs:
             available, why = sandbox_available()
             if not available:
                 reason = f"replies stored, not scored: {why} Score them where there is a sandbox, by the same command"

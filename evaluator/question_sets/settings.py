@@ -18,6 +18,7 @@ from engines import Message
 from evaluator.asking.backends import Way
 from evaluator.asking.prompts import Prompting, end_of_chat
 from evaluator.errors import ModelUnmeasurable
+from evaluator.question_sets.checking.rubric import JudgeSettings
 from evaluator.question_sets.checking.verdicts import listed
 from evaluator.question_sets.items import Item, QuestionSet
 
@@ -28,7 +29,7 @@ MOST_TOKENS = 512
 
 
 class QuestionSettings(BaseModel, frozen=True, extra="forbid"):
-    """How a question set is asked. All of it but `slots` and `skip_bad` is stored with the evaluation."""
+    """How a question set is asked. All of it but `slots`, `skip_bad` and `judge` is stored with the evaluation."""
 
     tasks: int | tuple[str | int, ...] | None = None
     """How many items, spread evenly over the set, or which (ids or places); all by default."""
@@ -56,6 +57,8 @@ class QuestionSettings(BaseModel, frozen=True, extra="forbid"):
     """Answers generated together, at most."""
     skip_bad: bool = False
     """Measure without the items that cannot be read; else they end it."""
+    judge: JudgeSettings | None = None
+    """A model that judges the answers too, in evaluations of its own."""
 
 
 def question_settings(given: QuestionSettings | Mapping[str, Any] | None, what: str = "tests") -> QuestionSettings:
@@ -75,6 +78,8 @@ def question_settings(given: QuestionSettings | Mapping[str, Any] | None, what: 
         )
     if chosen.choices == "likelihood" and chosen.samples > 1:
         raise ModelUnmeasurable("choices by likelihood are weighed once, and nothing is drawn: leave samples out")
+    if chosen.choices == "likelihood" and chosen.judge is not None:
+        raise ModelUnmeasurable("choices by likelihood are no texts for a judge to read: leave choices or judge out")
     return chosen
 
 
@@ -82,7 +87,7 @@ def stored_settings(
     chosen: QuestionSettings, questions: QuestionSet, prompting: Prompting, engine: str
 ) -> dict[str, Any]:
     """What two evaluations must share to be one, as it is stored."""
-    settings = chosen.model_dump(mode="json", exclude={"slots", "skip_bad"})
+    settings = chosen.model_dump(mode="json", exclude={"slots", "skip_bad", "judge"})
     settings |= {"prompting": prompting, "engine": engine, "set_sha256": questions.digest, "k": [1]}
     settings |= {"max_tokens": most_tokens(chosen, questions), "stop": list(stops(chosen, questions, prompting))}
     if chosen.choices == "likelihood":

@@ -35,6 +35,7 @@ from results.analysis.racing.betting import raced_numbers, raced_verdicts
 from results.analysis.snapshot import Reading
 from results.errors import NotFound
 from results.records import Evaluation, Model
+from results.schema.judged import calibration_label, judged_text
 
 if TYPE_CHECKING:
     from results.store.store import Store
@@ -234,6 +235,8 @@ def _on(reading: Reading, both: Sequence[Model], benchmark: str, problems: list[
         return None, ""
     if shelf.engines_said:
         problems.append(f"{benchmark}: {shelf.engines_said}")
+    labels = [calibration_label(shelf.found[model.id].evaluation.details) for model in both]
+    problems += filter(None, [judged_text(benchmark, labels)])
     a, b = (shelf.found[model.id] for model in both)
     found = contrast(a, b)
     subset = " and ".join(sorted({one.evaluation.subset for one in (a, b)} - {""}))

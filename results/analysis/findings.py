@@ -193,6 +193,8 @@ class Figure:
     """What answered, in words, where it was recorded."""
     groups: int = 0
     """Groups of related items that the interval is of; 0 where no two items are related."""
+    judge: str = ""
+    """Where a model judged the answers: how far it agrees with people, in a few words."""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from results.analysis.findings import Missing
 from results.analysis.racing.entry import RaceEntry
 from results.analysis.snapshot import Reading
 from results.records import Evaluation, Model, Score, ScoreRow
+from results.schema.judged import options_of, questions_of
 from results.schema.tallies import ERROR, NO_VERDICT, PASSED, Tally
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def contaminated_items(store: Store | Reading, models: Sequence[Model], benchmar
 
     Known from reports of kind contamination about a model, its run or its experiment, and from evaluations' details.
     """
-    reading, tasks = Reading.of(store), benchmark.removesuffix("+")  # HumanEval+ has HumanEval's tasks
+    reading, tasks = Reading.of(store), questions_of(benchmark)
     subjects = {model.id for model in models} | {model.run_id for model in models if model.run_id}
     experiments = {one.run.experiment for one in reading.runs if one.run.id in subjects}
     payloads = [one.payload for one in reading.contamination if one.subject in subjects | experiments]
@@ -169,7 +170,7 @@ def contaminated_items(store: Store | Reading, models: Sequence[Model], benchmar
     return frozenset(
         str(item)
         for payload in payloads
-        if isinstance(payload, Mapping) and payload.get("benchmark", benchmark).removesuffix("+") == tasks
+        if isinstance(payload, Mapping) and questions_of(payload.get("benchmark", benchmark)) == tasks
         for item in payload.get("items") or ()
     )
 
@@ -443,5 +444,5 @@ def _to_run(model: Model, benchmark: str, why: str = "") -> Missing:
     elif benchmark == "latency":
         why, command = f"{why}not measured; run", f"bakeoff latency --model {name}"
     else:
-        why, command = f"{why}not measured; run", f"bakeoff evaluate {name} --benchmark {benchmark}"
+        why, command = f"{why}not measured; run", f"bakeoff evaluate {name} {options_of(benchmark)}"
     return Missing(f"{why}: {command}", command)

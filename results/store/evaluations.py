@@ -13,6 +13,7 @@ from results.errors import Immutable, NotFound
 from results.records import Evaluation, Outcome, Score, ScoreRow, now
 from results.schema.columns import finite_of
 from results.schema.database import Database
+from results.schema.judged import JUDGED, calibration_label
 from results.schema.rows import columns, record_of, records, row_of
 from results.schema.tables import EvaluationRow, ModelRow, OutcomeRow, ScoreLine
 from results.schema.tallies import Tally
@@ -183,6 +184,8 @@ class Evaluations:
         )
         with self._database.read() as connection:
             found, related = records(ScoreRow, connection, query), tallies.groups(connection)
+            for id_, label in _calibrations(connection).items():
+                related[id_] = ", ".join(filter(None, (related.get(id_), label)))
         return [
             dataclasses.replace(row, subset=f"{row.subset}, {label}" if row.subset else label)
             if (label := related.get(row.evaluation_id, ""))
@@ -231,6 +234,12 @@ class Evaluations:
             for place, score in enumerate(scores)
         ]
         self._database.upsert(connection, ScoreLine, rows)
+
+
+def _calibrations(connection: sa.Connection) -> dict[str, str]:
+    """Evaluation id → how far its judge agrees with people, of those that a model judged."""
+    query = sa.select(EvaluationRow.id, EvaluationRow.details).where(EvaluationRow.benchmark.contains(JUDGED))
+    return {id_: calibration_label(details) for id_, details in connection.execute(query)}
 
 
 def _require_model(connection: sa.Connection, evaluation: Evaluation) -> None:

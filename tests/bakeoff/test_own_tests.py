@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bakeoff.experiment.own_tests import (
+    check_judges,
     check_tests,
     compare_with_training,
     latency_settings,
@@ -49,6 +50,26 @@ def test_a_text_is_a_file_beside_the_experiment_and_held_out_rows_are_questions(
     assert item.messages[-1]["role"] == "user" and item.checks[0].kind == "number"
     assert "tasks" not in whole(what).evaluate.tests[1]
     assert len(own_tests(what, Workspace(tmp_path / "workspace"), files_alone=True)) == 1
+
+
+def test_a_test_may_have_a_judge_whose_files_lie_beside_the_experiment(tmp_path: Path) -> None:
+    (tmp_path / "rubric.md").write_text("Polite.")
+    judge = {"model": "smollm2-135m-instruct", "rubric": "rubric.md", "labels": "labels.csv"}
+    (tmp_path / "open.csv").write_text("question\nMay I have a pear?\n")
+    what = experiment(tmp_path, {"file": "open.csv", "judge": judge})
+    check_tests(what.evaluate, rows=True)
+    (mine,) = own_tests(what, Workspace(tmp_path / "workspace"))
+    assert mine.settings["judge"]["rubric"] == str(tmp_path / "rubric.md") and len(mine.questions.items) == 1
+    assert mine.settings["judge"]["labels"] == str(tmp_path / "labels.csv")
+    assert "; each judged by smollm2-135m-instruct too" in mine.told(until_decided=False)
+    store = Workspace(tmp_path / "workspace").store()
+    check_judges(what, store)
+    unknown = experiment(tmp_path, {"file": "open.csv", "judge": {**judge, "model": "nobody"}})
+    with pytest.raises(BakeoffError, match="nobody"):
+        check_judges(unknown, store)
+    without = experiment(tmp_path, {"file": "open.csv", "judge": {"model": "smollm2-135m-instruct"}})
+    with pytest.raises(BakeoffError, match="a judge needs a rubric"):
+        check_tests(without.evaluate, rows=True)
 
 
 def test_latency_is_timed_at_the_lengths_of_a_test_that_the_file_names(tmp_path: Path) -> None:

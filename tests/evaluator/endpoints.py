@@ -38,10 +38,16 @@ class Endpoint(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+class _Patient(ThreadingHTTPServer):
+    """Lets as many wait for their connection as an evaluation has in flight: the default refuses the sixth."""
+
+    request_queue_size = 512
+
+
 @contextmanager
 def served(handler: type[BaseHTTPRequestHandler], **state: Any) -> Iterator[Any]:
     """A server of this handler with these attributes, while the block runs."""
-    server: Any = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server: Any = _Patient(("127.0.0.1", 0), handler)
     for name, value in state.items():
         setattr(server, name, value)
     thread = threading.Thread(target=server.serve_forever)

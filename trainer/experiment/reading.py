@@ -208,7 +208,7 @@ def _from_folder(experiment: Experiment, folder: Path) -> Experiment:
     )
     bases = tuple(resolved(base) for base in experiment.bases)
     tests = tuple(
-        {**test, "file": _test(str(test["file"]), folder)} if "file" in test else test
+        _judged({**test, "file": _test(str(test["file"]), folder)} if "file" in test else test, folder)
         for test in experiment.evaluate.tests
     )
     latency = experiment.evaluate.latency
@@ -216,6 +216,20 @@ def _from_folder(experiment: Experiment, folder: Path) -> Experiment:
         latency = {**latency, "like": _test(latency["like"], folder)}
     evaluate = experiment.evaluate.model_copy(update={"tests": tests, "latency": latency})
     return experiment.model_copy(update={"data": data, "bases": bases, "models": models, "evaluate": evaluate})
+
+
+def _judged(test: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+    """A test whose judge finds its rubric, where that is a file, and people's labels beside the experiment file."""
+    judge = test.get("judge")
+    if not isinstance(judge, Mapping):
+        return test
+    files = {key: judge[key] for key in ("rubric", "labels") if isinstance(judge.get(key), str)}
+    placed = {
+        key: str((folder / Path(said).expanduser()).resolve())
+        for key, said in files.items()
+        if said and (key == "labels" or ("\n" not in said and said.endswith((".txt", ".md"))))
+    }
+    return {**test, "judge": {**judge, **placed}}
 
 
 def _test(said: str, folder: Path) -> str:

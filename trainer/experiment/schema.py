@@ -284,8 +284,8 @@ class Evaluate(Section):
     tests: tuple[Mapping[str, Any], ...] = ()
     """Tests of your own: a file of questions (mine.csv, or {file: mine.csv, …}), a published test by its name (boolq),
     a task of lm-eval ("lm-eval:gsm8k", "lm-eval:mine.yaml"), or the held-out rows as questions ({from: validation,
-    check: exact}). Further keys: name, check, question, answer, forms, and how it is asked: tasks, max_tokens, system,
-    choices, skip_bad, …; of lm-eval's tasks num_fewshot, prompting, tasks, …"""
+    check: exact}). Further keys: name, check, question, answer, forms, judge (a model that judges the answers too), and
+    how it is asked: tasks, max_tokens, system, choices, skip_bad, …; of lm-eval's num_fewshot, prompting, tasks, …"""
     forms: tuple[Form, ...] = ("adapter",)
     """Forms every fine-tune is exported to and measured in. adapter: as training left it."""
     lora_base: Literal["gguf-q8_0", "gguf-q4_0", "gguf-f16"] = "gguf-q8_0"

@@ -10,7 +10,7 @@ from dashboard import charts, escaping
 from dashboard.views import data
 from dashboard.views.scoring import contests, scores
 from dashboard.widgets import addressed, chart
-from results import Contest, left_out_words
+from results import Contest, judge_sentences, left_out_words
 from results.records import Model, ScoreRow
 
 MOST_SAID = 5
@@ -27,6 +27,9 @@ def show(found: Contest, chosen: Sequence[Model], drawn: Sequence[Model], own: b
     for model in drawn:
         if said := left_out_words(model.name, found.found[model.id].evaluation.details):
             st.caption(escaping.label(said, 600))
+    details = {model.name: found.found[model.id].evaluation.details for model in drawn}
+    for said in dict.fromkeys(one for name, told in details.items() for one in judge_sentences(name, told)):
+        st.caption(escaping.label(said, 600))
     known = data.models_by_id()
     reasons = [(known[id_].name, one.reason) for id_, one in found.missing.items()]
     told = [f"{name}, {reason}" for name, reason in reasons if not reason.startswith("not measured")]

@@ -111,12 +111,13 @@ def json_in(reply: str) -> Found | None:
     """The JSON of a reply: all of it, else its last block that is JSON, else the first object or list that begins in
     it; None without any. A lone number or word is none."""
     for text in (reply, *(block.code for block in reversed(blocks(reply)))):
-        if (found := _parsed(text)) is not None:
+        if (found := parsed(text)) is not None:
             return found
-    return next(_values(reply), None)
+    return next(values_in(reply), None)
 
 
-def _parsed(text: str) -> Found | None:
+def parsed(text: str) -> Found | None:
+    """A text that is an object or a list of JSON and nothing else; None for any other."""
     try:
         value = parse_json(text.strip(), _REPLY)
     except FileUnreadable:
@@ -124,7 +125,7 @@ def _parsed(text: str) -> Found | None:
     return Found(value) if isinstance(value, dict | list) else None
 
 
-def _values(text: str) -> Iterator[Found]:
+def values_in(text: str) -> Iterator[Found]:
     """Objects and lists that begin in a text, outermost ones."""
     decoder, place, tried = json.JSONDecoder(), 0, 0
     while tried < MOST_OPENINGS and (opening := re.compile(r"[{\[]").search(text, place)):
@@ -134,14 +135,14 @@ def _values(text: str) -> Iterator[Found]:
         except (ValueError, RecursionError):
             place = opening.end()
             continue
-        if (found := _parsed(text[opening.start() : end])) is not None:
+        if (found := parsed(text[opening.start() : end])) is not None:
             yield found
         place = end
 
 
 def call_in(reply: str) -> list[dict[str, Any]]:
     """The tool calls of a reply, each {"name", "arguments"}: in `<tool_call>` tags, or as JSON; empty without any."""
-    tagged = [_parsed(text) for text in _CALL.findall(reply)]
+    tagged = [parsed(text) for text in _CALL.findall(reply)]
     values = [found.value for found in tagged if found] or [found.value for found in [json_in(reply)] if found]
     calls: list[dict[str, Any]] = []
     for value in values:
@@ -158,8 +159,8 @@ def _call(value: Any) -> dict[str, Any] | None:
         return None
     arguments = told.get("arguments", told.get("parameters", {}))
     if isinstance(arguments, str):
-        parsed = _parsed(arguments)
-        arguments = parsed.value if parsed else None
+        found = parsed(arguments)
+        arguments = found.value if found else None
     return {"name": told["name"], "arguments": arguments} if isinstance(arguments, Mapping) else None
 
 

@@ -21,8 +21,12 @@ from evaluator.tasks.benchmarks import TAKEN
 from results import Store, is_there
 
 
-def question_set(benchmark: str, wishes: Wishes | None = None, store: Store | None = None) -> QuestionSet | None:
+def question_set(
+    benchmark: str, wishes: Wishes | None = None, store: Store | None = None, judged: bool = False
+) -> QuestionSet | None:
     """The question set of a file, or of a name that one was measured under; None for any other benchmark.
+
+    judged: a model judges the answers, so that questions without a right one are read too.
 
     Raises: BenchmarkUnreadable for a file that is none, and for a name whose file has gone.
     """
@@ -30,6 +34,8 @@ def question_set(benchmark: str, wishes: Wishes | None = None, store: Store | No
         return None
     if benchmark in PUBLISHED:
         return read_published(benchmark, wishes)
+    if judged:
+        wishes = replace(wishes or _remembered_wishes(benchmark, store) or Wishes(), judged=True)
     path = Path(benchmark).expanduser()
     if not is_there(path):
         return _remembered(benchmark, wishes, store)
@@ -57,8 +63,7 @@ def _remembered(name: str, wishes: Wishes | None, store: Store | None) -> Questi
     report = store.reports.get(name, "question_set") if store is not None else None
     if report is None:
         return None
-    told = report.payload.get("wishes")
-    wishes = wishes or (Wishes(**told) if isinstance(told, Mapping) else None)
+    wishes = wishes or _remembered_wishes(name, store)
     if isinstance(of := report.payload.get("published"), Mapping):
         return named_questions(str(of.get("name")), wishes or Wishes(), name)
     path = Path(str(report.payload.get("file")))
@@ -67,6 +72,13 @@ def _remembered(name: str, wishes: Wishes | None, store: Store | None) -> Questi
             f"The questions of {name} were in {path}, which is not there any more: name their file"
         )
     return read_question_set(path, wishes, name)
+
+
+def _remembered_wishes(name: str, store: Store | None) -> Wishes | None:
+    """How the set of a name was read when it was measured."""
+    report = store.reports.get(name, "question_set") if store is not None else None
+    told = report.payload.get("wishes") if report is not None else None
+    return Wishes(**told) if isinstance(told, Mapping) else None
 
 
 def _is_of_programs(path: Path) -> bool:

@@ -53,6 +53,8 @@ class Wishes:
     """The right answer's column."""
     check: Any = None
     """What `rules.rule_of` takes; None: the row's own, else by what the answers are."""
+    judged: bool = False
+    """A model judges the answers, so a row without a right answer is a question too."""
 
 
 @dataclass
@@ -135,6 +137,8 @@ class Rows:
             return messages[-1]["content"], rule
         if rule is not None and rule.kind == "json":
             return columns.take(("schema", "json_schema")), rule
+        if self.wishes.judged:
+            return None, rule
         raise BadQuestion(f"has no right answer: no column {', '.join(ANSWERS[:5])} … among {_named(columns.row)}")
 
     def format(self) -> str:
@@ -169,6 +173,9 @@ class Rows:
         return Rule("exact")
 
     def _item(self, raw: Raw) -> Item:
+        if raw.answer in (None, "") and self.wishes.judged:
+            self.gathering.note("a judge's alone are questions without a right answer")
+            return Item(raw.id, raw.messages, (), raw.choices, False, raw.tags, raw.group, raw.where)
         rule = raw.rule or self._usual(raw)
         answer = raw.answer
         if rule.kind == "number" and isinstance(answer, str) and (said := REASONED.search(answer)):

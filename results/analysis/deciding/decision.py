@@ -55,6 +55,7 @@ from results.analysis.measurements import (
 from results.analysis.racing.betting import raced_mean
 from results.analysis.snapshot import Reading
 from results.records import Evaluation, Model
+from results.schema.judged import calibration_label
 
 if TYPE_CHECKING:
     from results.store.store import Store
@@ -370,7 +371,8 @@ def quality_figure(quality: Quality, common: Sequence[str]) -> Figure | None:
     if groups:
         subset = f"{subset}, in {groups:,} groups" if subset else f"{total.n:,} items in {groups:,} groups"
     return Figure(
-        total.metric, total.value, low, high, total.n, subset, evaluation.id, evaluation.origin, quality.engine, groups
+        total.metric, total.value, low, high, total.n, subset, evaluation.id, evaluation.origin, quality.engine, groups,
+        calibration_label(evaluation.details),
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from results.analysis.measurements import QUALITY, metric_of, score_of
 from results.analysis.snapshot import Reading
 from results.errors import NotFound
 from results.records import Model
+from results.schema.judged import judge_of
 
 if TYPE_CHECKING:
     from results.store.store import Store
@@ -125,7 +126,7 @@ def measures_of(reading: Reading, models: Sequence[Model]) -> tuple[str, ...]:
     """The benchmarks that measured the quality of `models`, the first to decide by first.
 
     Most models first, then one's own tests, the one with the most items first, then HumanEval and its like, held-out
-    loss last.
+    loss, and last what a model judged: that decides where it is asked for.
     """
     wanted = {model.id for model in models}
     having: dict[str, set[str]] = {}
@@ -139,6 +140,7 @@ def measures_of(reading: Reading, models: Sequence[Model]) -> tuple[str, ...]:
 
     def place(name: str) -> tuple[int, int, int, int, str]:
         rank = 2 if name in QUALITY and name != "humaneval" else 1 if name in code else 0
+        rank = 3 if judge_of(name) else rank
         return -min(2, len(having[name])), rank, -len(having[name]), -items[name], name
 
     return tuple(sorted(having, key=place))

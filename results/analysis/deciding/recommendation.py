@@ -15,6 +15,7 @@ from results.analysis.durations import duration
 from results.analysis.findings import MARGIN, Candidate, Change, Decision, Question, Standing, Tie
 from results.analysis.measurements import engines_said
 from results.analysis.wording import NAMES, escaped, figure_text, interval, limit_text, listed, points, quantity, spread
+from results.schema.judged import judged_text
 
 SIZES = {"humaneval": 164, "humaneval+": 164, "mbpp": 974, "mbpp+": 378}
 """Tasks that a benchmark has: more cannot be measured."""
@@ -43,8 +44,7 @@ def reasons(decision: Decision) -> tuple[str, ...]:
     said += [f"Not compared: {one.model}: {reason}." for one in qualified for reason in one.reasons]
     if decision.left_out:
         said.append(f"{decision.left_out} contaminated items count for nobody.")
-    if engines := _engines(decision):
-        said.append(engines)
+    said += filter(None, (_engines(decision), _judges(decision)))
     if decision.best is None:
         return tuple(said)
     best = decision.candidate(decision.best)
@@ -160,8 +160,7 @@ def _sentences(decision: Decision) -> list[str]:
         said.append(f"{qualified} of {len(decision.candidates)} models meet the limits.")
     if decision.left_out:
         said.append(f"{decision.left_out} tasks found in training data are left out for every model.")
-    if engines := _engines(decision):
-        said.append(engines)
+    said += filter(None, (_engines(decision), _judges(decision)))
     unmeasured = [one.model for one in decision.candidates if one.qualifies and one.quality is None]
     if unmeasured:
         said.append(f"Not compared: {listed(unmeasured)}.")
@@ -359,6 +358,10 @@ def _engines(decision: Decision) -> str:
     """That those who are compared were asked through different engines; empty where they were not."""
     compared = [one for one in decision.candidates if one.qualifies and one.quality is not None]
     return engines_said({one.model: one.quality.engine for one in compared if one.quality is not None})
+
+
+def _judges(decision: Decision) -> str:
+    return judged_text(decision.benchmark, (one.quality.judge for one in decision.candidates if one.quality))
 
 
 def _nobody(decision: Decision) -> list[str]:
