@@ -34,7 +34,7 @@ from results.analysis.deciding.choice import Choice, Cost, choose
 from results.analysis.findings import ALPHA
 from results.analysis.paired import PairedDifference
 from results.analysis.racing.betting import SHARES, log_capital, raced_verdicts, shares
-from results.analysis.racing.rule import looks, stand
+from results.analysis.racing.rule import block_end, stand
 from results.analysis.racing.standing import RaceStanding, RaceTerms
 
 Floats = NDArray[np.float64]
@@ -115,7 +115,9 @@ def duels(passed: NDArray[np.bool_], terms: RaceTerms) -> tuple[NDArray[np.int64
     """
     ahead = np.cumsum(passed[:, 0] & ~passed[:, 1], axis=1), np.cumsum(passed[:, 1] & ~passed[:, 0], axis=1)
     asked, end = np.full(len(passed), terms.most), np.full(len(passed), 3)
-    for look in looks(terms, 2):
+    look = 0
+    while look < terms.most:
+        look = block_end(look, terms.most)
         wins, losses = (one[:, look - 1].astype(np.float64) for one in ahead)
         better = [_capital(wins, losses, look, 0.0, terms.most), _capital(losses, wins, look, 0.0, terms.most)]
         near = [_capital(losses, wins, look, -terms.margin, terms.most),

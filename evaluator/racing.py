@@ -49,7 +49,6 @@ from results import (
     Workspace,
     contaminated_items,
     digest,
-    looks,
     now,
     stand,
     this_machine,
@@ -61,7 +60,7 @@ if TYPE_CHECKING:
 
     AnyTest: TypeAlias = Programs | Questions
 
-RULE = 2
+RULE = 3
 """Counts up where the rule changes: a race that was begun under another is another race."""
 
 
@@ -258,21 +257,24 @@ class _Race:
 
     def run(self, judge: Judge, progress: Progress | None, tell: Tell | None) -> list[Evaluation]:
         """Block by block until it is over, in engines that stay open. The evaluations, in the models' order."""
-        at, pace = looks(self._terms, len(self._ids)), _Pace(progress, self._test.benchmark)
-        standing = stand(self._ids, self._scores, self._terms, at=())
+        pace, standing = _Pace(progress, self._test.benchmark), self._standing(0)
         self._report(standing)
         with kept_open(self._models, self._workspace, self._test.asking.engine, self._questions) as grouped:
-            standing = self._blocks(standing, at, judge, pace, tell, grouped)
+            standing = self._blocks(standing, judge, pace, tell, grouped)
         for model_id in standing.inside:
             self._conclude(model_id, standing.items)
         self._report(standing)
         return [self._found[model.id] for model in self._models]
 
+    def _standing(self, items: int) -> RaceStanding:
+        """The race after so many items."""
+        return stand(self._ids, self._scores[:, :items], self._terms)
+
     def _blocks(
-        self, standing: RaceStanding, at: Sequence[int], judge: Judge, pace: _Pace, tell: Tell | None, grouped: Grouped
+        self, standing: RaceStanding, judge: Judge, pace: _Pace, tell: Tell | None, grouped: Grouped
     ) -> RaceStanding:
         """Ask and look until it is over; who leaves is concluded at once. standing: that of the beginning."""
-        for look in at:
+        while (look := standing.next_look) is not None:
             block = self._block(standing.items, look, judge)
             inside = [model for model in self._models if model.id in standing.inside]
             self._bring(block, inside)
@@ -280,14 +282,12 @@ class _Race:
             for one in measure_by(block, inside, self._store, self._workspace, pace, grouped=grouped):
                 self._found[one.model_id] = one
             self._fill(inside, block)
-            before, standing = standing, stand(self._ids, self._scores, self._terms, [end for end in at if end <= look])
+            before, standing = standing, self._standing(look)
             departed = standing.left[len(before.left) :]
             for gone in departed:
                 self._conclude(gone.model, gone.items, gone)
             if tell is not None:
                 tell(self._look(standing, departed, pace))
-            if standing.over:
-                break
         return standing
 
     def _questions(self, group: Group) -> list[Question]:

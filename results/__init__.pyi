@@ -51,7 +51,7 @@ from .schema.judged import (
 )
 from .analysis.racing.betting import raced_scores as raced_scores
 from .analysis.racing.entry import RaceEntry as RaceEntry
-from .analysis.racing.rule import looks as looks, stand as stand
+from .analysis.racing.rule import stand as stand
 from .analysis.racing.standing import Departure as Departure, RaceStanding as RaceStanding, RaceTerms as RaceTerms
 from .analysis.deciding.raced_words import (
     departure_text as departure_text,

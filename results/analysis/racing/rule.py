@@ -7,11 +7,8 @@ Models are asked the same items in one order. After each block
                worse) is compared with 1 / ALPHA: step by step as by Holm, which bets that are looked at after every
                item allow (Vovk and Wang 2021, doi:10.1214/20-AOS2020). That any model leaves that no other is better
                than happens in at most one race of twenty, whatever their number.
-    budget     with a stated number of answers the lowest leaves at the end of each phase: synchronized successive
-               rejects (Lyu et al. 2026, arXiv 2606.07726, after Audibert, Bubeck and Munos 2010). With K models, phase
-               k of K - 1 ends after s / (K + 1 - k)**1.35 items, s such that the budget is spent: sequential
-               elimination that is not linear (Shahrampour, Noshad and Tarokh 2017), which leaves more for the last two.
-               That shows nothing: the model that is left is a choice by budget.
+    budget     with a stated number of answers the lowest leaves, the sooner the further behind it is (`budget`). That
+               shows nothing: the model that is left is a choice by budget.
     tie        the race ends when the leader and every other one that is in are shown to differ by less than the
                margin: no confidence sequence, each at ALPHA / models, reaches it.
 
@@ -28,6 +25,7 @@ import numpy as np
 from results.analysis.confidence import Floats, interval
 from results.analysis.findings import ALPHA
 from results.analysis.racing.betting import SHARES, Bets, log_capital, shares
+from results.analysis.racing.budget import LATEST, leaves_after, phase_ends
 from results.analysis.racing.entry import Why
 from results.analysis.racing.standing import Departure, End, RaceStanding, RaceTerms
 
@@ -37,60 +35,23 @@ FIRST_BLOCK = 16
 GROWTH = 1.06
 """A block ends after so many times as many items as the one before, and at least FIRST_BLOCK more."""
 
-STEEPNESS = 1.35
-"""How fast a budget's phases grow. Simulated over 8 to 24 siblings, 1.25 to 1.5 lose least; 1 is successive rejects."""
 
-
-def looks(terms: RaceTerms, models: int) -> tuple[int, ...]:
-    """After how many items the race is looked at, ascending: the ends of blocks, and of phases of a budget."""
-    ends, last = set[int](), 0
-    while last < terms.most:
-        last = min(terms.most, max(last + FIRST_BLOCK, math.ceil(last * GROWTH)))
-        ends.add(last)
-    phases = phase_ends(terms, models)
-    if phases:  # a look that saves next to nothing costs a batch of its own
-        apart = FIRST_BLOCK // 2
-        ends = {end for end in ends if end < phases[-1] and min(abs(end - phase) for phase in phases) >= apart}
-    return tuple(sorted(ends | set(phases)))
-
-
-def phase_ends(terms: RaceTerms, models: int) -> tuple[int, ...]:
-    """(models - 1,) items after which the lowest leaves; empty without a budget.
-
-    Raises: ValueError for a budget that does not ask each model one item.
-    """
-    if terms.budget is None or models < 2:
-        return ()
-    if terms.budget < 2 * models:
-        raise ValueError(
-            f"a budget of {terms.budget} answers is too little for {models} models: 2 answers each, at least"
-        )
-    weights = np.array([(models + 1 - phase) ** -STEEPNESS for phase in range(1, models)])
-
-    def ends(scale: float) -> Floats:
-        return np.clip(np.floor(scale * weights), 1, terms.most)
-
-    def spent(scale: float) -> float:
-        """Answers: each phase's of the one that leaves, the last of two."""
-        return float(ends(scale).sum() + ends(scale)[-1])
-
-    enough, too_many = 0.0, terms.budget / weights[-1] + terms.most / weights[0]
-    for _ in range(60):
-        middle = (enough + too_many) / 2
-        enough, too_many = (middle, too_many) if spent(middle) <= terms.budget else (enough, middle)
-    return tuple(int(end) for end in ends(enough))
+def block_end(items: int, most: int) -> int:
+    """After how many items a block ends that begins after `items`, of `most`."""
+    return min(most, max(items + FIRST_BLOCK, math.ceil(items * GROWTH)))
 
 
 def stand(names: Sequence[str], scores: Floats, terms: RaceTerms, at: Sequence[int] | None = None) -> RaceStanding:
-    """The race so far, looked at after each of `at` items (default: `looks`) that all who are in have.
+    """The race so far, looked at after each of `at` items (default: after each block) that all who are in have.
 
-    names (models,), distinct; scores (models, items) in [0, 1] in the order that they are asked. NaN: not asked, or an
-    error of ours, which counts for nobody. Equal scores are told apart by name where one must leave, never to show
-    anything. Raises: ValueError for a budget that is too little (`phase_ends`).
+    names (models,), distinct; scores (models, items so far) in [0, 1] in the order that they are asked. NaN: not asked,
+    or an error of ours, which counts for nobody. Equal scores are told apart by name where one must leave, never to
+    show anything. Raises: ValueError for a budget that is too little (`phase_ends`).
     """
-    race = _Race(names, scores, terms)
-    for look in looks(terms, len(names)) if at is None else at:
-        if look > scores.shape[1] or race.end != "still open":
+    race, planned = _Race(names, scores, terms), None if at is None else iter(at)
+    while race.end == "still open":
+        look = race.next_look() if planned is None else next(planned, None)
+        if look is None or look > scores.shape[1]:
             break
         race.advance(look)
     return race.standing()
@@ -106,7 +67,8 @@ class _Race:
         self._in = list(range(len(names)))
         self._left: list[Departure] = []
         self._items = 0
-        self._phases = list(phase_ends(terms, len(names)))
+        if terms.budget is not None:
+            phase_ends(terms.budget, len(names), terms.most)  # refuses one that is too little
         self.end: End = "still open" if len(names) > 1 else "one left"
 
     def advance(self, look: int) -> None:
@@ -114,11 +76,18 @@ class _Race:
         self._bet(look)
         self._items = look
         self._worse()
-        while self._phases and self._phases[0] <= look:
-            self._phases.pop(0)
-            if len(self._in) > len(self._phases) + 1:
-                self._lowest()
+        while self._terms.budget is not None and len(self._in) > 1 and self._too_dear(self._terms.budget):
+            self._leave(self._lowest(), "budget")
         self.end = self._ended()
+
+    def next_look(self) -> int:
+        """After how many items it is looked at again: the block's end, or where the budget or a phase ends before."""
+        look = block_end(self._items, self._terms.most)
+        if self._terms.budget is None or len(self._in) < 2:
+            return look
+        left = self._answers_left(self._terms.budget)
+        latest = math.floor(LATEST * self._phase(left)) if len(self._in) > 2 else look
+        return max(self._items + 1, min(look, left // len(self._in), latest))
 
     def _bet(self, look: int) -> None:
         """Each model that is in against the mean of the best others before these items; all, where none is ahead."""
@@ -155,9 +124,27 @@ class _Race:
                 return
             self._leave(model, "worse")
 
-    def _lowest(self) -> None:
+    def _answers_left(self, budget: int) -> int:
+        """Answers that those who are in may have in all, from their first: the budget without what others took."""
+        return budget - sum(one.items for one in self._left)
+
+    def _phase(self, left: int) -> int:
+        """After how many items the lowest would leave by successive rejects, of those who are in."""
+        return phase_ends(left, len(self._in), self._terms.most)[0]
+
+    def _too_dear(self, budget: int) -> bool:
+        """Whether the lowest must leave now, so that there are answers enough for the others."""
+        left, models = self._answers_left(budget), len(self._in)
+        if self._items >= self._terms.most or left // models <= self._items:
+            return True
+        if models == 2:
+            return False
+        ahead = self._scores[self._ranked()[0], : self._items] - self._scores[self._lowest(), : self._items]
+        return self._items >= leaves_after(self._phase(left), models, ahead[~np.isnan(ahead)])
+
+    def _lowest(self) -> int:
         means, found = self._means(self._scores[:, : self._items]), self._p_values()
-        self._leave(min(self._in, key=lambda one: (means[one], found[one], self._names[one])), "budget")
+        return min(self._in, key=lambda one: (means[one], found[one], self._names[one]))
 
     def _leave(self, model: int, why: Why) -> None:
         self._left.append(Departure(self._names[model], self._items, why, float(self._p_values()[model])))
@@ -204,4 +191,5 @@ class _Race:
             for place, name in enumerate(self._names)
         }
         inside = tuple(self._names[one] for one in ranked)
-        return RaceStanding(inside, tuple(self._left), self._items, scores, self.end, lead)
+        next_look = None if self.end != "still open" else self.next_look()
+        return RaceStanding(inside, tuple(self._left), self._items, scores, self.end, lead, next_look)

@@ -53,6 +53,8 @@ class RaceStanding:
     end: End
     lead: tuple[float, float, float] | None = None
     """How far the first is ahead of the second that is in: (value, low, high) at 95 %, valid at every look."""
+    next_look: int | None = None
+    """After how many items that all who are in have it is judged again; None when it is over."""
 
     @property
     def over(self) -> bool:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from results.analysis.racing.rule import looks, phase_ends, stand
+from results.analysis.racing.budget import leaves_after, phase_ends
+from results.analysis.racing.rule import stand
 from results.analysis.racing.standing import RaceStanding, RaceTerms
 
 Floats = NDArray[np.float64]
@@ -88,28 +89,52 @@ def test_a_budget_sends_the_lowest_away_and_says_that_nothing_is_shown() -> None
     assert asked <= 2400
 
 
-@pytest.mark.parametrize(("budget", "models", "most"), [(400, 4, 1000), (9497, 24, 1319), (8, 4, 100), (4, 2, 10)])
-def test_phases_of_a_budget_grow_and_spend_it(budget: int, models: int, most: int) -> None:
-    ends = phase_ends(RaceTerms(most, budget=budget), models)
-    spent = sum(ends) + ends[-1]  # the last phase is asked of two
-    assert len(ends) == models - 1 and list(ends) == sorted(ends) and ends[0] >= 1 and ends[-1] <= most
-    assert budget - models <= spent <= budget
+@pytest.mark.parametrize(
+    ("budget", "models", "most"),
+    [(400, 4, 1000), (9497, 24, 1319), (8, 4, 100), (23, 7, 100), (4, 2, 10), (10**5, 3, 60)],
+)
+def test_a_race_spends_its_budget_and_no_more_however_its_models_stand(budget: int, models: int, most: int) -> None:
+    names = [f"model-{place}" for place in range(models)]
+    equal = np.ones((models, most))
+    for scores in (equal, *(answers([0.6] * models, most, seed, together=0.9) for seed in range(5))):
+        found = stand(names, scores, RaceTerms(most, margin=1e-9, budget=budget))
+        asked = sum(one.items for one in found.left) + found.items * len(found.inside)
+        assert asked <= budget and len(found.inside) == 1 and found.next_look is None
+        assert found.end != "budget" or asked > min(budget, models * most) - max(models, 0.1 * budget)
+
+
+def test_the_lowest_leaves_the_sooner_the_further_behind_it_is() -> None:
+    even, some, far = (np.array([1.0] * ahead + [-1.0] * 20 + [0.0] * 40) for ahead in (20, 30, 60))
+    ends = [leaves_after(100, 8, ahead) for ahead in (even, some, far)]
+    assert ends[0] == 200 and ends == sorted(ends, reverse=True) and ends[2] < 60
+    assert leaves_after(100, 24, some) > leaves_after(100, 8, some), "the lowest of many is further behind by luck"
+    assert leaves_after(100, 8, np.zeros(50)) == 200
+
+
+def test_who_leaves_early_leaves_its_answers_to_the_others() -> None:
+    scores = answers([0.7, 0.7, 0.7, 0.7], 2000, seed=3, together=0.9)
+    hopeless = np.concatenate([scores[:3], np.zeros((1, 2000))])
+    (near, far) = (stand(["a", "b", "c", "d"], one, RaceTerms(2000, 1e-9, budget=1200)) for one in (scores, hopeless))
+    assert far.left[0].model == "d" and far.left[0].items < near.left[0].items
+    assert far.items > near.items
 
 
 def test_phases_are_those_of_a_sequential_elimination() -> None:
     # s = 344.2: / 4**1.35, / 3**1.35, / 2**1.35
-    assert phase_ends(RaceTerms(1000, budget=400), 4) == (52, 78, 135)
-    assert phase_ends(RaceTerms(100, budget=400), 4) == (100, 100, 100)
-    assert phase_ends(RaceTerms(100), 4) == ()
-    assert looks(RaceTerms(1000, budget=400), 4) == (16, 32, 52, 64, 78, 96, 112, 135)
+    assert phase_ends(400, 4, 1000) == (52, 78, 135)
+    assert phase_ends(400, 4, 100) == (100, 100, 100)
+    assert phase_ends(400, 1, 100) == ()
     with pytest.raises(ValueError, match="budget of 7 answers is too little for 4 models"):
-        phase_ends(RaceTerms(100, budget=7), 4)
+        stand(["a", "b", "c", "d"], np.ones((4, 0)), RaceTerms(100, budget=7))
 
 
 def test_the_race_is_looked_at_after_blocks_that_grow_and_at_the_last_item() -> None:
-    found = looks(RaceTerms(1319), 5)
-    assert found[:3] == (16, 32, 48) and found[-1] == 1319 and len(found) < 50
-    assert looks(RaceTerms(5), 5) == (5,)
+    scores = answers([0.6], 1319)
+    equal, ends = np.concatenate([scores, scores]), [0]
+    while (end := stand(["a", "b"], equal[:, : ends[-1]], RaceTerms(1319, margin=1e-9)).next_look) is not None:
+        ends.append(end)
+    assert ends[:4] == [0, 16, 32, 48] and ends[-1] == 1319 and len(ends) < 50
+    assert stand(["a", "b"], np.ones((2, 0)), RaceTerms(5)).next_look == 5
 
 
 @pytest.mark.parametrize("models", [2, 5, 20])
