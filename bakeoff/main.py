@@ -26,7 +26,7 @@ VERBS = {
     "Keep": ("keeping", ("add", "models", "runs", "rename", "store", "import_")),
     "Measure": ("measuring", ("evaluate", "score", "latency", "judge")),
     "Decide": ("deciding", ("scores", "compare", "decide")),
-    "Ship": ("shipping", ("export", "push", "serve", "dashboard")),
+    "Ship": ("shipping", ("export", "push", "publish", "serve", "dashboard")),
     "This machine": ("", ("doctor",)),
 }
 """Heading of the help → folder of `bakeoff/` and its verbs, in the order of the help.

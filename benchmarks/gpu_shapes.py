@@ -72,7 +72,7 @@ def made(folder: Path, miniature: bool, name: str) -> Path:
     from engines import this_device
     from trainer.bases.miniature_tokenizers import miniature_tokenizer
     from trainer.bases.miniatures import ARCHITECTURES, SHAPE
-    from trainer.bases.registry import entry as entry_of
+    from trainer.bases.registry import base_entry as entry_of
 
     place = folder / f"shape-{name}"
     if (place / "config.json").exists():

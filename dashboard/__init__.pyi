@@ -1,4 +1,12 @@
 """The names at the door: mypy reads this file, lazy_loader imports by it."""
 
-from .errors import DashboardError as DashboardError, PortInUse as PortInUse, ServerSilent as ServerSilent
+from .errors import (
+    DashboardError as DashboardError,
+    PageRefused as PageRefused,
+    PortInUse as PortInUse,
+    ServerSilent as ServerSilent,
+)
 from .launch import Processes as Processes
+from .publishing.leaks import PrivateWords as PrivateWords
+from .publishing.publication import Published as Published, publish_decision as publish_decision
+from .publishing.study import PublicBase as PublicBase, PageWishes as PageWishes

@@ -8,7 +8,7 @@ from .bases.loading import (
     load_base as load_base,
 )
 from .bases.miniatures import miniature as miniature
-from .bases.registry import packaged_base as packaged_base
+from .bases.registry import BaseEntry as BaseEntry, base_entry as base_entry, packaged_base as packaged_base
 from .data.examples import Example as Example, PreparedData as PreparedData
 from .planning.plan import base_shape as base_shape
 from .data.pipeline import (
@@ -22,6 +22,7 @@ from .errors import TrainerError as TrainerError
 from .experiment.reading import load_experiment as load_experiment
 from .experiment.schema import Evaluate as Evaluate, Experiment as Experiment, MadeElsewhere as MadeElsewhere
 from .experiment.variants import Variant as Variant, variants as variants
+from .hub.card import public_name as public_name
 from .hub.push import Upload as Upload, push as push, upload_of as upload_of
 from .planning.plan import Group as Group, Plan as Plan, plan as plan
 from .planning.rehearsals import Rehearsal as Rehearsal, rehearsal as rehearsal

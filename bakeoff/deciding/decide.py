@@ -3,43 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bakeoff import questions
 from bakeoff.options import JsonOption, WorkspaceOption
 
 if TYPE_CHECKING:
     import results
 
-GB = 1e9
-
 
 def decide(
-    models: Annotated[
-        list[str] | None, typer.Argument(help="Ask about these alone: names of models, or of fine-tunes.")
-    ] = None,
-    experiment: Annotated[
-        str | None, typer.Option(help="Ask about its models. Default: the newest that was measured; '*': all models.")
-    ] = None,
-    tag: Annotated[str | None, typer.Option(help="Ask about the models of runs with this tag.")] = None,
-    by: Annotated[
-        str | None,
-        typer.Option("--by", "--benchmark", help="The test that decides. Default: own tests, then HumanEval."),
-    ] = None,
-    then: Annotated[list[str] | None, typer.Option(help="A test that breaks a tie; again for the next.")] = None,
-    margin: Annotated[
-        float | None, typer.Option(min=0.001, max=0.5, help="The smallest difference that matters. Default: 0.03.")
-    ] = None,
-    max_ttft_p90: Annotated[float | None, typer.Option(help="Seconds to the first token, 90th percentile.")] = None,
-    min_tokens_per_second: Annotated[float | None, typer.Option(help="Median speed of one answer.")] = None,
-    max_ram: Annotated[float | None, typer.Option(help="Peak memory while answering, GB of 10^9 bytes.")] = None,
-    max_size: Annotated[float | None, typer.Option(help="Size of the files that ship, GB of 10^9 bytes.")] = None,
-    machine: Annotated[
-        str | None, typer.Option(help="Machine whose latencies count. Default: the one with the most measurements.")
-    ] = None,
-    study: Annotated[str | None, typer.Option(help="Judge a published study's counts instead, e.g. B.")] = None,
+    models: questions.ModelsArgument = None,
+    experiment: questions.ExperimentOption = None,
+    tag: questions.TagOption = None,
+    by: questions.ByOption = None,
+    then: questions.ThenOption = None,
+    margin: questions.MarginOption = None,
+    max_ttft_p90: questions.FirstTokenOption = None,
+    min_tokens_per_second: questions.SpeedOption = None,
+    max_ram: questions.MemoryOption = None,
+    max_size: questions.SizeOption = None,
+    machine: questions.MachineOption = None,
+    study: questions.StudyOption = None,
     freeze: Annotated[str | None, typer.Option(help="Store the decision as a record under this name.")] = None,
     recheck: Annotated[str | None, typer.Option(help="Check a frozen decision (id or name) against today.")] = None,
     json_: JsonOption = False,
@@ -61,43 +48,10 @@ def decide(
         elif study:
             found = results.decide_published(store, study, results.MARGIN if margin is None else margin)
         else:
-            measures, memory, size = (
-                _measures(store, by, then or ()),
-                max_ram and max_ram * GB,
-                max_size and max_size * GB,
-            )
-            limits = results.Limits(max_ttft_p90, min_tokens_per_second, memory, size)
-            ids = _ids(store, models or ())
-            found = results.decide(
-                store, results.Question(experiment or "", tag or "", ids, measures, limits, margin, machine)
-            )
+            bounds = questions.limits(max_ttft_p90, min_tokens_per_second, max_ram, max_size)
+            asked = questions.question(store, models, (experiment, tag), (by, then), bounds, margin, machine)
+            found = results.decide(store, asked)
         if freeze and isinstance(found, results.Decision):
             typer.echo(f"frozen as {results.freeze(found, store, freeze).id}", err=True)
     shown = results.decision_markdown(found) if isinstance(found, results.Decision) else found.markdown()
     print(json.dumps(found.as_json()) if json_ else shown)
-
-
-def _ids(store: results.Store, names: Sequence[str]) -> tuple[str, ...]:
-    """Ids of the models that names mean: of a fine-tune, its formats that were measured, or the one that would ship."""
-    measured = {one.model_id for one in store.evaluations.list() if one.status == "finished"}
-    found: dict[str, None] = {}
-    for name in names:
-        formats = store.models.formats(name)
-        for model in [one for one in formats if one.id in measured] or formats[:1]:
-            found[model.id] = None
-    return tuple(found)
-
-
-def _measures(store: results.Store, by: str | None, then: Sequence[str]) -> tuple[str, ...]:
-    """The benchmarks of a question. Raises: BakeoffError for one that nobody was measured by, naming what there is."""
-    from results.errors import BakeoffError
-
-    if then and by is None:
-        raise BakeoffError("--then names the test that breaks ties of another: name that one with --by.")
-    named = (*([by] if by else []), *then)
-    known = sorted({one.benchmark for one in store.evaluations.list() if one.status == "finished"})
-    for one in named:
-        if one not in known:
-            listed = ", ".join(known) or "none yet"
-            raise BakeoffError(f"Nothing was measured by {one!r}. Measured were: {listed}. Measure: bakeoff evaluate")
-    return named

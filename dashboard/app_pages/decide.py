@@ -4,6 +4,7 @@ import streamlit as st
 
 from dashboard import charts, escaping
 from dashboard.views import data
+from dashboard.views.deciding import candidates
 from dashboard.views.deciding import verdict as words
 from dashboard.widgets import actions as started
 from dashboard.widgets import addressed, chart, question, selection
@@ -61,20 +62,20 @@ def choice() -> None:
     st.markdown(f"**{qualify} of {len(decided.candidates)} meet the limits**")
     verdict.relaxing(out := words.relaxations(decided))
     along = addressed.one(
-        st, "Draw quality against", {key: axis[0] for key, axis in limits.AXES.items()}, "along", width=360
+        st, "Draw quality against", {key: axis[0] for key, axis in candidates.AXES.items()}, "along", width=360
     )
-    points = limits.candidates(decided, along)
+    points = candidates.points(decided, along)
     if len(points):
-        title, _, _, at_most = limits.AXES[along]
+        title, _, _, at_most = candidates.AXES[along]
         percent = decided.metric != "bits_per_byte"
         quality = NAMES.get(decided.benchmark, decided.benchmark) + ("" if percent else " (less is better)")
-        axes = charts.Axes(title, quality, percent, limits.bound(decided, along), at_most)
+        axes = charts.Axes(title, quality, percent, candidates.bound(decided, along), at_most)
         drawn = charts.tradeoff(points, data.styles(), axes)
         chart.show(drawn, key="tradeoff", alt="Quality with 95 % intervals against what it costs")
         st.caption(escaping.label(machines.get(decided.machine_id or "", ""), 200))
     else:
         st.caption("No model has both a score and that figure: nothing to draw.")
-    st.dataframe(limits.table(decided, out), hide_index=True, placeholder="–", alt="Candidates")
+    st.dataframe(candidates.table(decided, out), hide_index=True, placeholder="–", alt="Candidates")
     why = st.expander(
         "Why, step by step, and what would change it", icon=":material/format_list_numbered:", **selection.opened("why")
     )

@@ -3,7 +3,7 @@
 from dashboard.charts.latency import by_prompt, distributions, split_seconds
 from dashboard.charts.layout import CONFIG, figure
 from dashboard.charts.losses import STEPS, Axis, Panel, Together, loss_curves, loss_panels, published_curve
-from dashboard.charts.printed import printed
+from dashboard.charts.printed import printed, printed_curves, printed_groups, printed_strip
 from dashboard.charts.scores import effects, score_list, scores_with_intervals, task_matrix, win_matrix
 from dashboard.charts.still import CSS, still
 from dashboard.charts.tradeoff import Axes, ranking, tradeoff
@@ -24,6 +24,9 @@ __all__ = [
     "loss_panels",
     "published_curve",
     "printed",
+    "printed_curves",
+    "printed_groups",
+    "printed_strip",
     "ranking",
     "score_list",
     "scores_with_intervals",

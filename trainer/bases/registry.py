@@ -121,7 +121,7 @@ PACKAGED = "smollm2-135m-instruct"
 """The base that comes as a wheel: the embedded default."""
 
 
-def entry(name: str) -> BaseEntry | None:
+def base_entry(name: str) -> BaseEntry | None:
     """The entry of a short name or Hub id, in any letter case; None for bases the registry does not know."""
     wanted = name.lower()
     return next((found for found in ENTRIES if wanted in (found.name, found.hub.lower())), None)
@@ -129,7 +129,7 @@ def entry(name: str) -> BaseEntry | None:
 
 def hub_id(name: str) -> str:
     """The Hub id of a registry name; any other name is one already."""
-    found = entry(name)
+    found = base_entry(name)
     return found.hub if found else name
 
 
@@ -148,7 +148,7 @@ def packaged_base(name: str) -> tuple[str, Path] | None:
     except BaseUnavailable:
         return None
     last = name.rstrip("/").replace("\\", "/").rpartition("/")[2].lower()
-    known = entry(name)
+    known = base_entry(name)
     if path and ((known and known.name == PACKAGED) or last in (PACKAGED, path.name.lower())):
         return PACKAGED, path
     return None

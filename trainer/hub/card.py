@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from results import Model, Run, ScoreRow, Store, engine_words
-from trainer.bases.registry import entry
+from trainer.bases.registry import base_entry
 
 CURVE_ROWS = 12
 """Validation points shown at most, evenly spread."""
@@ -56,7 +56,7 @@ def model_card(model: Model, store: Store, repository: str = "") -> str:
 
 def public_name(name: str) -> str:
     """A base or data source as others may know it: a path becomes its last part, anything else stays."""
-    found = entry(name)
+    found = base_entry(name)
     if found:
         return found.hub
     local = name.startswith(("/", ".", "~", "\\")) or PureWindowsPath(name).drive != ""
@@ -64,7 +64,7 @@ def public_name(name: str) -> str:
 
 
 def _header(model: Model, run: Run | None) -> str:
-    base = entry(model.base)
+    base = base_entry(model.base)
     fields: dict[str, Any] = {}
     if base:
         fields["license"] = base.licence

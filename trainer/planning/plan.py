@@ -25,7 +25,7 @@ from engines import (
 from results import Json, Progress, Workspace, digest
 from trainer.bases.devices import choose
 from trainer.bases.loading import base_folder, base_path, base_tokenizer
-from trainer.bases.registry import PACKAGED, Shape, entry, shape_of
+from trainer.bases.registry import PACKAGED, Shape, base_entry, shape_of
 from trainer.data.examples import PreparedData
 from trainer.data.pipeline import prepare
 from trainer.data.report_words import data_words
@@ -266,7 +266,7 @@ def base_shape(name: str) -> Shape:
 
     Raises: BaseUnavailable.
     """
-    if known := entry(name):
+    if known := base_entry(name):
         return known.shape
     try:
         return shape_of(read_model_json(base_folder(base_path(name)) / "config.json"))

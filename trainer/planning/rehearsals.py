@@ -26,7 +26,7 @@ from engines import FileRefused, FolderSource, read_model_json, write_model
 from results import Workspace, digest
 from trainer.bases.loading import base_folder, base_path
 from trainer.bases.miniatures import ARCHITECTURES, miniature
-from trainer.bases.registry import entry, packaged_path, shape_of
+from trainer.bases.registry import base_entry, packaged_path, shape_of
 from trainer.errors import BaseUnavailable, DataInvalid, ExperimentInvalid, SourceUnreachable
 from trainer.experiment.reading import with_settings
 from trainer.experiment.schema import Columns, Experiment, Source
@@ -176,7 +176,7 @@ def architecture_of(name: str) -> str:
 
     Raises: BaseUnavailable when it cannot be told, or has no miniature.
     """
-    if known := entry(name):
+    if known := base_entry(name):
         return known.shape.architecture
     try:
         path = base_path(name)

@@ -10,9 +10,8 @@ import streamlit as st
 from dashboard import charts, escaping
 from dashboard.palette import Style
 from dashboard.views import data
-from dashboard.views.deciding import record
+from dashboard.views.deciding import candidates, record
 from dashboard.widgets import drafts, page
-from dashboard.widgets.deciding import limits
 from dashboard.widgets.selection import opened
 from results import Decision, decision_markdown
 from results.errors import BakeoffError
@@ -52,9 +51,9 @@ def link() -> str:
 
 def made(decision: Decision, here: str, styles: Mapping[str, Style]) -> str:
     """The decision as one page of HTML: signed, with its chart and the link."""
-    points = limits.candidates(decision)
+    points = candidates.points(decision)
     percent = decision.metric != "bits_per_byte"
-    drawn = charts.printed(points, styles, limits.AXES[""][0], percent=percent) if len(points) else ""
+    drawn = charts.printed(points, styles, candidates.AXES[""][0], percent=percent) if len(points) else ""
     return record.page(decision, "Bakeoff decision", record.signature(), here, drawn)
 
 

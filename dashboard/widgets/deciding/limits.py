@@ -1,17 +1,14 @@
-"""The limits of a decision, typed or slid, and the decision as rows for its chart and table."""
+"""The limits of a decision, typed or slid."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import pandas as pd
 import streamlit as st
 
-from dashboard.views.deciding.verdict import Relaxation
 from dashboard.widgets.selection import URL
-from results import Decision, Limits, standing
+from results import Limits
 
 
 @dataclass(frozen=True)
@@ -81,66 +78,3 @@ def _slide(dial: Dial, known: list[float], typed: float | None) -> None:
         dial.label, low, high, step=step, format=f"%.{digits}f", key=key, on_change=moved,
         label_visibility="collapsed",
     )  # fmt: skip
-
-
-AXES = {
-    "": ("Seconds for an answer of 128 tokens (median)", 1.0, "", True),
-    "ttft_seconds_p90": ("First token (p90), s", 1.0, "ttft_seconds_p90", True),
-    "bytes": ("Files, GB", 1e9, "bytes", True),
-    "peak_rss_bytes": ("Memory, GB", 1e9, "peak_rss_bytes", True),
-}
-"""What quality can be drawn against: title, unit, the limit's metric, whether that is an upper limit; by its key."""
-
-
-def candidates(decision: Decision, along: str = "") -> pd.DataFrame:
-    """Candidates as rows of the trade-off chart: only those with quality and the figure along x. along: of AXES."""
-    scale = AXES[along][1]
-    rows = []
-    for one in decision.candidates:
-        known = {figure.metric: figure.value for figure in one.figures}
-        cost = one.answer_seconds if not along else known.get(along)
-        if one.quality is not None and cost is not None and math.isfinite(cost):
-            rows.append(
-                {
-                    "model_id": one.model_id,
-                    "name": one.model,
-                    "x": cost / scale,
-                    "y": one.quality.value,
-                    "y_low": one.quality.low,
-                    "y_high": one.quality.high,
-                    "on_front": one.on_front,
-                    "standing": standing(decision, one.model_id),
-                }
-            )
-    return pd.DataFrame(rows)
-
-
-def bound(decision: Decision, along: str) -> float | None:
-    """The limit along an axis of the chart, in the axis's unit; None without one."""
-    _, scale, metric, _ = AXES[along]
-    return next((limit.bound / scale for limit in decision.limits if limit.metric == metric), None)
-
-
-def table(decision: Decision, out: Sequence[Relaxation] = ()) -> pd.DataFrame:
-    """Every candidate with its figures and what became of it; columns in which nothing is known are left out.
-
-    out: who fails a limit, and what would let it in.
-    """
-    why = {one.model: one.reason for one in out}
-    quality = "pass@1" if decision.metric == "pass@1" else decision.metric.replace("_", " ")
-    found = pd.DataFrame(
-        [
-            {
-                "Model": one.model,
-                "Standing": standing(decision, one.model_id),
-                f"Quality, {quality}": one.quality.value if one.quality else None,
-                "Low": one.quality.low if one.quality else None,
-                "High": one.quality.high if one.quality else None,
-                "128 tokens in, s": one.answer_seconds,
-                "Files, GB": one.bytes / 1e9 if one.bytes else None,
-                "Why": why.get(one.model) or " ".join(one.reasons) or None,
-            }
-            for one in decision.candidates
-        ]
-    )
-    return found.replace([math.inf, -math.inf], None).dropna(axis=1, how="all").round(3)

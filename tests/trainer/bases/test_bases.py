@@ -16,7 +16,7 @@ from trainer import TrainerError, base_identity, base_tokenizer, load_base
 from trainer.bases.devices import choose
 from trainer.bases.loading import hub_remedy
 from trainer.bases.miniatures import ARCHITECTURES
-from trainer.bases.registry import ENTRIES, entry, shape_of
+from trainer.bases.registry import ENTRIES, base_entry, shape_of
 
 PUBLISHED = {
     "smollm2-135m-instruct": 134_515_008,
@@ -40,9 +40,9 @@ PUBLISHED = {
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_the_registrys_shapes_have_the_published_parameters(name: str) -> None:
-    found = entry(name)
+    found = base_entry(name)
     assert found and found.shape.parameters == PUBLISHED[name]
-    assert entry(found.hub.upper()) is found
+    assert base_entry(found.hub.upper()) is found
 
 
 def test_every_registered_architecture_has_a_miniature() -> None:

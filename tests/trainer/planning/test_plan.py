@@ -13,7 +13,7 @@ import pytest
 from engines import A100, T4, Place, places
 from results import Workspace
 from trainer import Plan, load_experiment, plan, rehearsal, removed_words
-from trainer.bases.registry import Shape, entry
+from trainer.bases.registry import Shape, base_entry
 from trainer.errors import ExperimentInvalid
 from trainer.experiment.schema import Experiment, Lora, Training
 from trainer.experiment.variants import variants
@@ -25,7 +25,7 @@ TRAINING = [path for path in SHIPPED if load_experiment(path).bases]
 
 
 def shape(name: str) -> Shape:
-    found = entry(name)
+    found = base_entry(name)
     assert found
     return found.shape
 

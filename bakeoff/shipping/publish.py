@@ -1,0 +1,88 @@
+"""`bakeoff publish`: a decision as a folder to host anywhere."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bakeoff import questions
+from bakeoff.options import JsonOption, WorkspaceOption
+
+if TYPE_CHECKING:
+    import dashboard
+
+
+def publish(
+    output: Annotated[Path, typer.Option(help="Folder to write; published again, it is replaced.")],
+    models: questions.ModelsArgument = None,
+    experiment: questions.ExperimentOption = None,
+    tag: questions.TagOption = None,
+    by: questions.ByOption = None,
+    then: questions.ThenOption = None,
+    margin: questions.MarginOption = None,
+    max_ttft_p90: questions.FirstTokenOption = None,
+    min_tokens_per_second: questions.SpeedOption = None,
+    max_ram: questions.MemoryOption = None,
+    max_size: questions.SizeOption = None,
+    machine: questions.MachineOption = None,
+    study: questions.StudyOption = None,
+    title: Annotated[str, typer.Option(help="Title of the page. Default: what the question is about.")] = "",
+    author: Annotated[str, typer.Option(envvar="BAKEOFF_AUTHOR", help="Who decides. Default: nobody is named.")] = "",
+    answers: Annotated[int, typer.Option(min=0, max=200, help="Items whose answers are shown.")] = 12,
+    item: Annotated[list[str] | None, typer.Option(help="Show answers to this item; again for more.")] = None,
+    answers_by: Annotated[str, typer.Option(help="The test whose answers are shown. Default: the deciding one.")] = "",
+    allow: Annotated[
+        list[str] | None, typer.Option(help="A word that may be published though it looks like a secret or a path.")
+    ] = None,
+    json_: JsonOption = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Write a decision as a page that loads nothing: verdict, trade-off, items, answers, losses, the record.
+
+    Open index.html, or put the folder on any web server. Nothing is written where a key, a password in an address or a
+    path of this machine would be given away; the command says where it stands.
+
+    bakeoff publish --output page --experiment shop --by shop-tests --author "Ada"
+    """
+    import dashboard
+    import results
+
+    place = results.Workspace.open(workspace)
+    with place.store() as store:
+        if study:
+            decision = results.decide_published(store, study, results.MARGIN if margin is None else margin)
+        else:
+            bounds = questions.limits(max_ttft_p90, min_tokens_per_second, max_ram, max_size)
+            asked = questions.question(store, models, (experiment, tag), (by, then), bounds, margin, machine)
+            decision = results.decide(store, asked)
+        wishes = dashboard.PageWishes(title, author, tuple(item or ()), answers, answers_by)
+        private = dashboard.PrivateWords.of_this_machine(place.path)
+        bases = _bases(one.base for one in store.models.list())
+        made = dashboard.publish_decision(store, decision, output, bases, wishes, private, tuple(allow or ()))
+    for one in made.allowed:
+        print(f"allowed: {one.sentence}", file=sys.stderr)
+    if json_:
+        print(json.dumps(made.as_json()))
+        return
+    size = sum(made.sizes.values()) / 1e6
+    print(f"{made.page}: {size:.2f} MB in {len(made.sizes)} files; open it, or put {made.folder} on a web server")
+    for line in made.left_out:
+        print(f"not on the page: {line}", file=sys.stderr)
+
+
+def _bases(names: Iterable[str]) -> dict[str, dashboard.PublicBase]:
+    """What others may know of each base, by the name that models have of it."""
+    import dashboard
+    import trainer
+
+    found = {}
+    for name in dict.fromkeys(names):
+        entry = trainer.base_entry(name)
+        public = trainer.public_name(name)
+        found[name] = dashboard.PublicBase(public, entry.licence if entry else "", bool(entry and entry.gated))
+    return found

@@ -1,0 +1,87 @@
+"""A page put into its folder: whole or not at all, and byte for byte the same where nothing changed.
+
+Everything but `index.html` has its digest in its name, so the new files come beside the old, `index.html` is replaced
+in one step, and what only the old page needed goes last. Who is killed in between leaves one whole page.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from dashboard.errors import PageRefused
+from results import file_start, open_plain, take_lock
+
+INDEX = "index.html"
+PART = ".part"
+"""Ending of a file that is being written."""
+COPIED_BYTES = 1 << 22
+MARK = '<meta name="generator" content="bakeoff '
+"""What a page of ours is known by."""
+OURS = re.compile(r"[a-z]+(?:-[A-Za-z0-9_.@-]*)?-[0-9a-f]{12}\.(?:json|js|wasm|gguf)")
+"""Names of files that go with a page: the digest's beginning stands before the ending."""
+
+
+def put(folder: Path, html: str, files: Mapping[str, bytes | Path]) -> dict[str, int]:
+    """Write a page and its files into a folder, which is made; returns bytes by name.
+
+    files: by name, which holds the content's digest; a Path is copied. What else is in the folder stays.
+    Raises: PageRefused where `index.html` there is not ours, or the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        index = folder / INDEX
+        if index.exists() and MARK not in _start(index):
+            raise PageRefused(f"{index} is no page of bakeoff's: name another folder, or move it away")
+        _clear(folder)
+        sizes = {}
+        for name, content in files.items():
+            place = folder / name
+            size = len(content) if isinstance(content, bytes) else content.stat().st_size
+            if isinstance(content, bytes) or not place.is_file() or place.stat().st_size != size:
+                _write(place, content)
+            sizes[name] = size
+        _write(index, html.encode("utf-8"))
+        for path in folder.iterdir():
+            if path.name not in files and OURS.fullmatch(path.name) and path.is_file():
+                path.unlink()
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise PageRefused(f"{folder} cannot be written: {why}; name another: --output FOLDER") from error
+    return {INDEX: len(html.encode("utf-8")), **sizes}
+
+
+def _start(path: Path) -> str:
+    return file_start(path, 4096).decode("utf-8", "replace")
+
+
+def _clear(folder: Path) -> None:
+    """Remove what a killed publish left half written; who is at work holds its part locked."""
+    for part in folder.glob(f".*{PART}"):
+        with suppress(OSError), part.open("wb") as file:
+            if take_lock(file):
+                part.unlink()
+
+
+def _write(place: Path, content: bytes | Path) -> None:
+    """The whole file under its name, or nothing; readable to others as far as the account's own files are."""
+    part = place.with_name(f".{place.name}.{os.getpid()}{PART}")
+    try:
+        with part.open("wb") as file:
+            take_lock(file)
+            if isinstance(content, bytes):
+                file.write(content)
+            else:
+                with open_plain(content) as source:
+                    while piece := source.read(COPIED_BYTES):
+                        file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+            part.replace(place)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise

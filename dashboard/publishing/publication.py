@@ -1,0 +1,79 @@
+"""A decision published: read, proven to give nothing away, drawn, put into its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dashboard.errors import PageRefused
+from dashboard.publishing.folder import INDEX, put
+from dashboard.publishing.leaks import Leak, PrivateWords, leaks
+from dashboard.publishing.page import page
+from dashboard.publishing.study import PageWishes, PublicBase, Study, read_study
+from results import Decision, Store
+
+TOLD = 12
+"""Leaks that are told one by one."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """What was written."""
+
+    folder: Path
+    sizes: Mapping[str, int]
+    """Bytes by name of file."""
+    allowed: tuple[Leak, ...]
+    """What would not have been published, had its words not been allowed."""
+    left_out: tuple[str, ...]
+    """What the page does not show, and why."""
+
+    @property
+    def page(self) -> Path:
+        """The page to open."""
+        return self.folder / INDEX
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain JSON values; of a secret that was allowed the beginning alone."""
+        allowed = [{"kind": one.kind, "word": one.shown, "place": one.place} for one in self.allowed]
+        files = [{"name": name, "bytes": size} for name, size in self.sizes.items()]
+        about = {"allowed": allowed, "left_out": list(self.left_out)}
+        return {"folder": str(self.folder), "page": str(self.page), "files": files, **about}
+
+
+def publish_decision(
+    store: Store,
+    decision: Decision,
+    folder: Path,
+    bases: Mapping[str, PublicBase],
+    wishes: PageWishes,
+    own: PrivateWords,
+    allowed: Sequence[str] = (),
+) -> Published:
+    """Write a decision's page into a folder. bases: what others may know of each, by the name that models have of it.
+
+    own: what is private on this machine. allowed: words that may be published though they look like secrets or paths.
+    Raises: PageRefused naming what would be given away, and where, or the folder; BakeoffError for wishes of what is
+    not there.
+    """
+    study = read_study(store, decision, bases, wishes)
+    prove(study, own, allowed)
+    made = page(study)
+    sizes = put(folder, made.html, {made.data_name: made.data.encode()})
+    return Published(folder, sizes, tuple(leaks(study, own)), study.left_out)
+
+
+def prove(study: Study, own: PrivateWords, allowed: Sequence[str]) -> None:
+    """Look at every text of a study. Raises: PageRefused for what must not be published, with the remedy."""
+    found = leaks(study, own, allowed)
+    if not found:
+        return
+    lines = "; ".join(one.sentence for one in found[:TOLD])
+    more = f"; and {len(found) - TOLD} more" if len(found) > TOLD else ""
+    words = " ".join(f"--allow '{one.word[:8] if one.secret else one.word}'" for one in found[:2])
+    raise PageRefused(
+        f"Nothing is published, since it would give away: {lines}{more}. Leave these items out (--item, --answers 0), "
+        f"rename what has such a name, or allow the words, e.g. {words}"
+    )
