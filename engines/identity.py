@@ -92,9 +92,25 @@ def prove(model: Model, workspace: Workspace) -> None:
 def require_files(model: Model) -> None:
     """Raises: FileChanged for a model that is known from imported results alone."""
     if not model.path:
-        raise FileChanged(
-            f"{model.name} is known from imported results; its weights are not here. Add them: bakeoff add PATH"
-        )
+        raise FileChanged(known_from_results(model))
+
+
+def missing_files(model: Model, workspace: Workspace) -> str:
+    """That a model's files are not here, and what to do; "" where they are, or an endpoint has them."""
+    if not model.path:
+        return known_from_results(model)
+    path = workspace.resolve(model.path)
+    if model.form == "remote" or path.exists():
+        return ""
+    return (
+        f"{path}, the {model.form} of {model.name}, is gone. Put it back, or run its experiment again: "
+        "that rebuilds what its checkpoint holds."
+    )
+
+
+def known_from_results(model: Model) -> str:
+    """That a model has no weights here, and what to do."""
+    return f"{model.name} is known from imported results; its weights are not here. Add them: bakeoff add PATH"
 
 
 def _compare(model: Model, path: Path, recorded: str, part: str) -> None:

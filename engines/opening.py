@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from engines.errors import EngineError, FileRefused
 from engines.gguf_format.header import is_gguf, legacy_format
-from engines.identity import prove
+from engines.identity import missing_files, prove
 from results import Model, Workspace, needs
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ def is_llama(model: Model, workspace: Workspace) -> bool:
 
 def unserved(model: Model, workspace: Workspace) -> str:
     """Why llama.cpp does not serve a model by itself, and what to do; "" where it does."""
+    if away := missing_files(model, workspace):
+        return away
     if model.form != "adapter" and is_llama(model, workspace):
         return ""
     form = "lora-gguf" if model.form == "adapter" else "gguf-q8_0"

@@ -104,7 +104,7 @@ from .errors import (
     StoreError as StoreError,
     StoreTooNew as StoreTooNew,
 )
-from .export import FORMATS as FORMATS, export_table as export_table, neutral as neutral
+from .export import FORMATS as FORMATS, answer_lines as answer_lines, export_table as export_table, neutral as neutral
 from .files.documents import json_lines as json_lines, read_json as read_json, read_yaml as read_yaml
 from .files.locks import lock_is_held as lock_is_held, take_lock as take_lock
 from .files.making import making as making

@@ -113,9 +113,14 @@ def _outcomes(store: Store) -> Iterator[Row]:
                    "benchmark": evaluation.benchmark, **row}  # fmt: skip
 
 
-def _answers(store: Store) -> Iterator[Row]:
+def answer_lines(store: Store, benchmark: str) -> bytes:
+    """The answers to one test as `export answers.jsonl --table answers` writes them: JSON Lines, ASCII."""
+    return "".join(_json(row) + "\n" for row in _answers(store, benchmark)).encode("ascii")
+
+
+def _answers(store: Store, benchmark: str | None = None) -> Iterator[Row]:
     """Outcomes as `results.importers` makes evaluations of them again: what else belongs to one is in its first row."""
-    evaluations = store.evaluations.list()
+    evaluations = store.evaluations.list(benchmark=benchmark)
     models = {one.id: one for one in store.models.list()}
     machines = {one.id: one for one in store.machines.list()}
     for evaluation in evaluations:

@@ -9,6 +9,9 @@ import typer
 
 from bakeoff.options import WorkspaceOption
 
+NAMED = 5
+"""Models that are named where some are not served."""
+
 ORIGIN = re.compile(r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?/?")
 
 
@@ -51,7 +54,11 @@ def serve(
             )
     place = writable(workspace)
     address = engines.Address(host, port, api_key, descriptor if descriptor >= 0 else None, tuple(allow_origin or ()))
+    store = place.store()
+    if left_out := [one.name for one in store.models.list() if not one.archived and not one.path]:
+        few = ", ".join(left_out[:NAMED]) + (f" and {len(left_out) - NAMED} more" if len(left_out) > NAMED else "")
+        typer.echo(f"not served, known from imported results without weights: {few}", err=True)
     engines.serve(
-        place.store(), place, address, lambda url: typer.echo(f"serving {url}/v1", err=True),
+        store, place, address, lambda url: typer.echo(f"serving {url}/v1", err=True),
         slots=slots, context=context or None, budget_bytes=int(memory * 1e9) or None,
     )  # fmt: skip

@@ -58,7 +58,9 @@ chart.show(
     key=f"scores-{test}", alt="Scores with 95 % intervals",
 )  # fmt: skip
 notes.show(found, chosen, drawn, own)
-page.download(lambda: scores.score_rows(found, chosen, own).drop(columns="model_id"), f"scores-{test}")
+with st.container(horizontal=True):
+    page.download(lambda: scores.score_rows(found, chosen, own).drop(columns="model_id"), f"scores-{test}")
+    page.download_answers(lambda: contests.answer_lines(test), f"answers-{test}")
 for sentence in data.form_costs(test):
     st.markdown("- " + escaping.label(sentence, 500))
 if len(matched) < 2:

@@ -68,3 +68,17 @@ def download(make: Callable[[], pd.DataFrame], name: str) -> None:
         on_click="ignore",
         key=f"csv-{name}",
     )
+
+
+def download_answers(make: Callable[[], bytes], name: str) -> None:
+    """Answers as JSON Lines, made when they are asked for."""
+    st.download_button(
+        "Answers as JSON Lines",
+        make,
+        file_name=f"{name}.jsonl",
+        mime="application/jsonl",
+        icon=":material/download:",
+        on_click="ignore",
+        key=f"answers-{name}",
+        help="Every model's answer to every item with its verdict: bakeoff import takes them into another store",
+    )

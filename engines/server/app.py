@@ -29,6 +29,7 @@ from starlette.responses import Response
 
 from engines.demands import TokenizingEngine
 from engines.errors import EngineError
+from engines.identity import known_from_results
 from engines.server import refusals
 from engines.server.answering import Answering
 from engines.server.guard import Guard
@@ -158,6 +159,8 @@ def _find(lender: Lender, name: str) -> Model:
     model = lender.store.models.find(name)
     if model.archived:
         raise NotFound(f"{name} is archived and not served.")
+    if not model.path:
+        raise NotFound(known_from_results(model))
     return model
 
 

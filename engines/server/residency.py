@@ -69,8 +69,8 @@ class Residency:
         self._closed = False
 
     def models(self) -> list[Model]:
-        """Every model that is served, by name: all of the store's that are not archived."""
-        return [model for model in self.store.models.list() if not model.archived]
+        """Every model that is served, by name: the store's that are not archived and whose weights are known."""
+        return [model for model in self.store.models.list() if not model.archived and model.path]
 
     def state(self, model: Model) -> State:
         """Whether a model is in memory."""

@@ -100,6 +100,8 @@ def _read_file(path: Path) -> Parcel:
         return _read_csv(path)
     if name.endswith(TEXTS):
         return _read_text(path)
+    if start(path, 4) == b"PAR1":
+        raise unknown(path, "a Parquet file, which nothing is imported from", f"{bakeoff_answers.IN_LINES}. {KNOWN}")
     raise unknown(path, "not a known kind of file", KNOWN)
 
 
@@ -169,6 +171,8 @@ def _read_lines(path: Path) -> Parcel:
 
 def _read_csv(path: Path) -> Parcel:
     text = read_text(path)
+    if bakeoff_answers.is_table(text.lstrip("\ufeff").split("\n", 1)[0]):
+        raise refused(path, bakeoff_answers.NO_TABLE)
     if llama_bench.is_csv_header(text.split("\n", 1)[0].replace('"', "").strip().split(",")):
         return llama_bench.read_llama_bench(path, llama_bench.csv_rows(path, text))
     return wandb_tables.read_csv(path)

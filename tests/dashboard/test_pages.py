@@ -181,6 +181,7 @@ def test_a_form_says_what_it_costs(small: Workspace, monkeypatch: pytest.MonkeyP
     texts = [text.value for text in (*page.markdown, *page.caption)]
     told = next(text for text in texts if "against" in text and "interval of the cost" in text)
     assert "Q4" in told and "distinguishable" in told
+    assert "Answers as JSON Lines" in {button.proto.label for button in page.get("download_button")}
 
 
 @pytest.mark.slow

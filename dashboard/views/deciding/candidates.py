@@ -19,6 +19,10 @@ AXES = {
 """What quality can be drawn against: title, unit, the limit's metric, whether that is an upper limit; by its key."""
 
 
+TIMES = ("", "ttft_seconds_p90")
+"""Those of the axes that are times, which another tool may have measured elsewhere."""
+
+
 def points(decision: Decision, along: str = "") -> pd.DataFrame:
     """Candidates as rows of the trade-off chart: only those with quality and the figure along x. along: of AXES."""
     scale = AXES[along][1]
@@ -30,7 +34,7 @@ def points(decision: Decision, along: str = "") -> pd.DataFrame:
             rows.append(
                 {
                     "model_id": one.model_id,
-                    "name": one.model,
+                    "name": f"{one.model} (time imported)" if one.timed_elsewhere and along in TIMES else one.model,
                     "x": cost / scale,
                     "y": one.quality.value,
                     "y_low": one.quality.low,
@@ -64,6 +68,7 @@ def table(decision: Decision, out: Sequence[Relaxation] = ()) -> pd.DataFrame:
                 "Low": one.quality.low if one.quality else None,
                 "High": one.quality.high if one.quality else None,
                 "128 tokens in, s": one.answer_seconds,
+                "Times": "imported" if one.timed_elsewhere else None,
                 "Files, GB": one.bytes / 1e9 if one.bytes else None,
                 "Why": why.get(one.model) or " ".join(one.reasons) or None,
             }

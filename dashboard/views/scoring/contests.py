@@ -39,6 +39,11 @@ def own_tests() -> dict[str, bool]:
     return {one.subject: bool(one.payload.get("published")) for one in kept.store().reports.list(kind="question_set")}
 
 
+def answer_lines(benchmark: str) -> bytes:
+    """All models' answers to a test with their verdicts, as another Bakeoff imports them."""
+    return results.answer_lines(kept.store(), benchmark)
+
+
 def verdicts(found: results.Contest, chosen: list[str]) -> pd.DataFrame:
     """First answers' verdicts on the common items: a row a model's name, a column an item in order."""
     common = sorted(found.common, key=scores.rank)

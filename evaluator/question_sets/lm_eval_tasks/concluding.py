@@ -15,6 +15,7 @@ from typing import Any
 
 from evaluator import recording
 from evaluator.humaneval.pass_at_k import scores_of
+from evaluator.question_sets.concluding import over_groups
 from evaluator.question_sets.lm_eval_tasks.documents import Document, Documents, request_shown
 from evaluator.question_sets.lm_eval_tasks.replay import evaluated
 from evaluator.tasks.contamination import clean_tasks
@@ -31,6 +32,7 @@ def answered_outcome(document: Document, sample: int, responses: Sequence[Any], 
     """A document's responses as they are stored before lm-eval has seen them: without a verdict."""
     prompt = request_shown(str(document.requests[0].args[0]))
     details = {"prompt": prompt, "responses": list(responses), "task": document.task, **more}
+    details |= {"group": document.group} if document.group else {}
     return Outcome(document.id, sample, details=details)
 
 
@@ -54,7 +56,7 @@ def conclude(evaluation: Evaluation, of: Documents, store: Store, more: Mapping[
     stored = store.evaluations.outcomes(evaluation.id)
     model = store.models.get(evaluation.model_id)
     clean, contaminated = clean_tasks(model, evaluation.benchmark, [one.item for one in stored], store)
-    first = _first(stored, judged, clean)
+    first = over_groups(_first(stored, judged, clean), stored, clean)
     details = {
         "verdicts": dict(Counter(one.verdict or "graded" for one in stored)),
         "contamination": contaminated,

@@ -18,6 +18,9 @@ from evaluator.question_sets.lm_eval_tasks.installed import FEWSHOT_SEED, quiet
 from evaluator.tasks.subsets import choose_tasks
 from results import digest
 
+GROUPS = ("group_id", "passage_id")
+"""Columns that say which documents are related; in a task of one's own `group` too, which others use for kinds."""
+
 CHAT = "\x00turns:"
 """What a prompt begins with whose turns are not rendered yet."""
 
@@ -44,6 +47,8 @@ class Document:
     task: str
     place: int
     """Its number in the task's split."""
+    group: str = ""
+    """What its group of related documents is called, where its row says it (`GROUPS`)."""
     requests: tuple[Any, ...] = ()
     """`lm_eval.api.instance.Instance`s, in lm-eval's order."""
 
@@ -76,7 +81,8 @@ class Documents:
 
 def documents(tasks: Tasks, manner: Manner) -> Documents:
     """The documents that are measured, with their requests. Raises: BenchmarkUnreadable, ModelUnmeasurable."""
-    every = [document for name, task in tasks.tasks.items() for document in _named(name, task, len(tasks.tasks) > 1)]
+    several, columns = len(tasks.tasks) > 1, (*GROUPS, "group") if tasks.path else GROUPS
+    every = [one for name, task in tasks.tasks.items() for one in _named(name, task, several, columns)]
     chosen, subset = choose_tasks(every, manner.tasks)
     order = {one.id: place for place, one in enumerate(every)}
     ordered = tuple(sorted(chosen, key=lambda one: order[one.id]))
@@ -160,12 +166,14 @@ def request_shown(prompt: str) -> str:
     return "\n\n".join(f"[{turn['role']}] {turn['content']}" for turn in turns) + (f"\n\n{begun}" if turns else begun)
 
 
-def _named(name: str, task: Any, several: bool) -> list[Document]:
+def _named(name: str, task: Any, several: bool, groups: Sequence[str]) -> list[Document]:
     from lm_eval.utils import handle_non_serializable, hash_string
 
     found = []
     for place, document in enumerate(task.eval_docs):
         said = json.dumps(document, indent=2, default=handle_non_serializable, ensure_ascii=False)
         told = f"{place} {hash_string(said)[:8]}"
-        found.append(Document(f"{name}/{told}" if several else told, name, place))
+        group = next((str(document[key]) for key in groups if document.get(key) not in (None, "")), "")
+        group = f"{name}/{group}" if several and group else group
+        found.append(Document(f"{name}/{told}" if several else told, name, place, group))
     return found

@@ -42,6 +42,19 @@ class _Sheet:
     outcomes: dict[tuple[str, int], Outcome] = field(default_factory=dict)
 
 
+IN_LINES = "Bakeoff's own answers come as JSON Lines: bakeoff export answers.jsonl --table answers"
+NO_TABLE = (
+    "Bakeoff's answers as a table for spreadsheets, in which texts that begin like formulas have been changed, so "
+    f"that it cannot be imported. {IN_LINES}"
+)
+"""Why a CSV of answers is refused, and what to do."""
+
+
+def is_table(header: str) -> bool:
+    """Whether a CSV's first line is that of answers or outcomes that Bakeoff wrote."""
+    return {"evaluation_id", *(one.name for one in dataclasses.fields(Outcome))} <= set(header.strip().split(","))
+
+
 def is_answer(row: Any) -> bool:
     """Whether a row is an outcome that Bakeoff wrote."""
     return isinstance(row, Mapping) and row.keys() >= COLUMNS
@@ -58,6 +71,7 @@ def read_answers(path: Path, rows: Iterable[tuple[str, Any]]) -> Parcel:
         _check_whole(path, sheet)
         evaluation = _record(path, sheet.where, Evaluation, sheet.head.get("evaluation"))
         model = _record(path, sheet.where, Model, sheet.head.get("model"))
+        notes += [said for said in [_left_behind(model)] if said and said not in notes]
         if evaluation.status == "finished":
             ended.append(_imported(path, id_, sheet, evaluation, model))
         else:
@@ -65,6 +79,15 @@ def read_answers(path: Path, rows: Iterable[tuple[str, Any]]) -> Parcel:
     if not ended:
         raise refused(path, f"holds no finished evaluation: {'; '.join(notes[:3])}")
     return Parcel(FORMAT, evaluations=tuple(ended), notes=tuple(notes))
+
+
+def _left_behind(model: Model) -> str:
+    """What a file of answers does not say of a model's making, and what brings it; empty where there is nothing."""
+    lost = [f"run {model.run_id}"] if model.run_id else []
+    lost += [f"fine-tune {model.fine_tune}, of which it is a format"] if model.fine_tune not in ("", model.name) else []
+    if not lost:
+        return ""
+    return f"{model.name} comes without its {' and its '.join(lost)}; a whole store is taken by bakeoff store merge"
 
 
 def _take(path: Path, where: str, row: Any, sheets: dict[str, _Sheet]) -> None:

@@ -69,6 +69,7 @@ def url(miniature: Callable[[str], Path], tiny: Path, tmp_path_factory: pytest.T
             Model("sung-1", "sung", "gguf-f16", "tiny", "e" * 64, 1, str(tiny), details={"sampling": MAKERS})
         )
         store.models.add(Model("whole-1", "whole", "merged", "tiny", "d" * 64, 1, str(miniature("llama"))))
+        store.models.add(Model("known-1", "known", "gguf-f16", "tiny", "f" * 64, 1, ""))
         residency = Residency(store, place, 8 << 30, slots=2, context=4096)
         address, stop = run(residency, origins=("https://chat.example",))
         yield address
@@ -353,6 +354,12 @@ def test_errors_are_those_that_clients_know(client: openai.OpenAI, url: str) -> 
     ]
     deep = {"messages": json.loads("[" * 70 + "]" * 70)}
     assert "deep" in ask(url, **deep).json()["error"]["message"]
+
+
+def test_what_is_known_from_imported_results_alone_is_not_served(client: openai.OpenAI) -> None:
+    assert sorted(one.id for one in client.models.list()) == ["base", "sung", "tools", "whole"]
+    with pytest.raises(openai.NotFoundError, match="known is known from imported results; its weights are not here"):
+        client.chat.completions.create(model="known", messages=HELLO)
 
 
 def test_browsers_of_allowed_origins_may_read(url: str) -> None:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -39,6 +39,24 @@ def test_wrong_settings_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("form", "path", "said"),
+    [
+        ("gguf-q8_0", "", "known from imported results; its weights are not here"),
+        ("adapter", "", "known from imported results; its weights are not here"),
+        ("gguf-q8_0", "models/gone.gguf", r"gone.gguf, the gguf-q8_0 of away, is gone"),
+    ],
+)
+def test_a_model_whose_weights_are_not_here_is_refused_before_anything_is_begun(
+    tmp_path: Path, form: Any, path: str, said: str
+) -> None:
+    with Workspace(tmp_path).store() as store:
+        away = store.models.add(Model("away-1", "away", form, "b", "f" * 64, 1, path))
+        with pytest.raises(BakeoffError, match=said):
+            evaluate_latency([away], store, Workspace(tmp_path))
+        assert store.evaluations.list() == []
+
+
 def test_two_models_are_measured_side_by_side(tmp_path: Path) -> None:
     import importlib.util
 

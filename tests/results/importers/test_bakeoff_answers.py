@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as some
 
+from dashboard.views.deciding import candidates
 from results import (
     Evaluation,
     ImportRefused,
@@ -22,6 +23,7 @@ from results import (
     Outcome,
     Score,
     Store,
+    answer_lines,
     decide,
     decision_markdown,
     export_table,
@@ -224,6 +226,44 @@ def test_a_decision_says_which_scores_and_times_are_imported(tmp_path: Path, mig
         assert "mported" not in here
         assert "2 of 9 items, imported" in there
         assert "Imported, not measured here: demo." in there and ", imported evaluation " in there
+        assert list(candidates.table(decide(two))["Times"]) == ["imported"] and "Times" not in candidates.table(
+            decide(one)
+        )
+        assert list(candidates.points(decide(two))["name"]) == ["demo (time imported)"]
+        assert list(candidates.points(decide(two), "ttft_seconds_p90").get("name", [])) == []
+
+
+@pytest.mark.parametrize("table", ["answers", "outcomes"])
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_answers_as_a_table_are_refused_with_the_way_that_works(
+    tmp_path: Path, migrated_sqlite: Path, table: str, ending: str
+) -> None:
+    with store_in(tmp_path, migrated_sqlite, "one.db") as one:
+        filled(one, [Outcome("a", 0, "passed", details={"answer": "=1+1"})])
+        export_table(one, tmp_path / f"answers.{ending}", table)
+        with pytest.raises(ImportRefused, match=r"export answers\.jsonl --table answers"):
+            import_path(tmp_path / f"answers.{ending}", one)
+
+
+def test_one_tests_answers_go_out_alone_as_the_whole_tables_lines(tmp_path: Path, migrated_sqlite: Path) -> None:
+    with store_in(tmp_path, migrated_sqlite, "one.db") as one:
+        filled(one, [Outcome("a", 0, "passed"), Outcome("b", 0, "wrong")])
+        one.evaluations.begin(Evaluation("e2", "demo-1", "other", {}, MACHINE.id))
+        export_table(one, tmp_path / "answers.jsonl", "answers")
+        lines = [line for line in (tmp_path / "answers.jsonl").read_text().splitlines() if '"mine"' in line]
+        assert answer_lines(one, "mine").decode().splitlines() == lines and len(lines) == 2
+
+
+def test_what_of_a_models_making_does_not_travel_is_said(tmp_path: Path, migrated_sqlite: Path) -> None:
+    def with_run(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [with_head(rows[0], model__run_id="run-1", model__fine_tune="shop"), rows[1]]
+
+    with store_in(tmp_path, migrated_sqlite, "two.db") as two:
+        (item,) = (found := import_path(written(tmp_path, migrated_sqlite, with_run), two)).items
+        assert item.new and any(
+            "demo comes without its run run-1 and its fine-tune shop, of which it is a format" in one
+            for one in found.notes
+        )
 
 
 def test_what_was_measured_here_goes_before_a_newer_import(tmp_path: Path, migrated_sqlite: Path) -> None:

@@ -13,6 +13,7 @@ from engines import Choices, EngineError, HuggingFaceEngine, Sampling
 from evaluator import ModelUnmeasurable, evaluate_tasks, named_tasks
 from evaluator.question_sets.lm_eval_tasks.likelihood import likelihoods, rolling
 from results import Model, Question, Store, Workspace, compare, decide
+from results.analysis.statistics import wilson_interval
 from tests.evaluator.endpoints import served
 from tests.evaluator.question_sets.lm_eval_tasks.written import ADDED
 from tests.evaluator.question_sets.test_evaluation import Known, model
@@ -66,6 +67,19 @@ def test_what_was_answered_stays_where_an_endpoint_breaks_off(
     (whole,) = evaluate_tasks([one], tasks, store, workspace, CHAT | {"slots": 1})
     assert len(endpoint.asked) == 2 and whole.id == begun.id
     assert {score.metric: (score.value, score.n) for score in whole.scores}["pass@1"] == (0.75, 4)
+
+
+def test_documents_of_one_group_are_related(store: Store, workspace: Workspace, endpoint: Any, folder: Path) -> None:
+    rows = [json.loads(line) for line in (folder / "sums.jsonl").read_text().splitlines()]
+    grouped = [{**row, "group": f"text {place // 2}"} for place, row in enumerate(rows)]
+    (folder / "sums.jsonl").write_text("".join(json.dumps(row) + "\n" for row in grouped))
+    one = model(store, endpoint, "one", **{"1 and": "3", "3 and": "7", "5 and": "0", "7 and": "0"})
+    (found,) = evaluate_tasks([one], named_tasks(f"lm-eval:{folder}/sums.yaml"), store, workspace, CHAT)
+    groups = {outcome.item.split(" ")[0]: outcome.details["group"] for outcome in store.evaluations.outcomes(found.id)}
+    assert groups == {str(place): f"text {place // 2}" for place in range(4)}
+    assert {row.subset for row in store.evaluations.scores()} == {"in 2 groups"}
+    first = found.scores[0]
+    assert (first.low, first.high) == pytest.approx(wilson_interval(1, 2)), "two groups, not four items"
 
 
 def test_a_task_over_several_tasks_has_each_ones_share(
