@@ -19,7 +19,7 @@ from .data.pipeline import (
 from .data.report_words import data_words as data_words, removed_words as removed_words
 from .data.shown_rows import Preview as Preview, Shown as Shown, previews as previews
 from .errors import TrainerError as TrainerError
-from .experiment.reading import load_experiment as load_experiment
+from .experiment.reading import load_experiment as load_experiment, recorded_experiment as recorded_experiment
 from .experiment.schema import Evaluate as Evaluate, Experiment as Experiment, MadeElsewhere as MadeElsewhere
 from .experiment.variants import Variant as Variant, variants as variants
 from .hub.card import public_name as public_name

@@ -99,7 +99,7 @@ def evaluate(
     models: Annotated[list[str] | None, typer.Argument(help="Names or ids. Default: all models.")] = None,
     benchmark: BenchmarkOption = "humaneval",
     experiment: Annotated[
-        Path | None, typer.Option(help="For heldout: the file whose validation rows are read.")
+        Path | None, typer.Option(help="For heldout: whose validation rows are read. A file, or a run of this store.")
     ] = None,
     tasks: Annotated[int | None, typer.Option(help="Number of tasks, spread evenly. Default: all.")] = None,
     prompting: Annotated[
@@ -213,7 +213,7 @@ def _evaluate(
         elif told.rule is not None:
             found = evaluator.rescore_stored(chosen, benchmark, store, progress, told.rule)
         else:
-            rows = _held_out(told.experiment, place) if benchmark == "heldout" and told.experiment else None
+            rows = _held_out(told.experiment, place, store) if benchmark == "heldout" and told.experiment else None
             settings = {**settings, "max_tokens": settings["max_tokens"] or 512}
             found = evaluator.measure(chosen, benchmark, store, place, settings, rows, progress)
         known = {one.id: one for one in store.models.list()}
@@ -254,9 +254,18 @@ _USUAL = {"choices": "answer", "skip_bad": False}
 """What question sets are asked by unless told."""
 
 
-def _held_out(experiment: Path, place: Workspace) -> Sequence[Any]:
+def _held_out(experiment: Path, place: Workspace, store: Store) -> Sequence[Any]:
+    """The rows that an experiment file holds back, or that a run of the store did, by its name or id."""
     import trainer
+    from results import BakeoffError
 
+    runs = [one.run for one in store.runs.list() if str(experiment) in (one.run.name, one.run.id)]
+    if runs and not experiment.exists():
+        return trainer.validation_rows(trainer.recorded_experiment(runs[-1]), place)
+    if not experiment.exists() and not experiment.suffix:
+        raise BakeoffError(
+            f"{experiment} is no file, nor a run of this store. Name either: bakeoff runs lists the runs"
+        )
     return trainer.validation_rows(trainer.load_experiment(experiment), place)
 
 

@@ -86,7 +86,7 @@ def results() -> None:
     st.dataframe(prompting.prompt_table(found), hide_index=True, alt="Answers to the set")
     page.download(lambda: prompting.prompt_table(found), "prompt-set")
     items = {row["item"]: str(row["prompt"]) for rows in found.values() for row in rows.to_dict("records")}
-    shown = {item: escaping.plain(f"{int(item)}. {items[item][:100]}") for item in sorted(items)}
+    shown = {item: escaping.plain(f"{at}. {items[item][:100]}") for at, item in enumerate(sorted(items), start=1)}
     item = addressed.one(st, "Prompt", shown, "asked-prompt", at="item")
     st.text(items[item])
     rows = {model: data.answer(rows, item) for model, rows in found.items()}

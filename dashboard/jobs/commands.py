@@ -21,6 +21,11 @@ EXPORTS = {
 """The formats that a button can write, in words."""
 
 
+def held_out(names: Sequence[str], run: str) -> list[str]:
+    """Measure models on the rows that a run held back."""
+    return ["bakeoff", "evaluate", "--benchmark", "heldout", "--experiment", run, "--", *names]
+
+
 def evaluate(names: Sequence[str], benchmark: str, like: Evaluation | None = None) -> list[str]:
     """Measure models by a benchmark. like: an evaluation by it, on whose items and under whose settings it shall be."""
     options: list[str] = []

@@ -171,10 +171,17 @@ def measured_by(row: Row, test: str, models: Mapping[str, Model], before: Sequen
     if test in COSTS:
         files = [one for one in formats if one.path.endswith(".gguf") or one.form in ("lora-gguf", "ggml")]
         return commands.latency([files[0].name]) if files else None
-    like = next((one for one in reversed(before) if one.benchmark == test and one.status == "finished"), None)
-    if like is None or test == "heldout":  # held-out rows belong to an experiment and its file
-        return None
-    return commands.evaluate([models[row.id].name], test, like)
+    done = [one for one in reversed(before) if one.benchmark == test and one.status == "finished"]
+    if test == "heldout":  # the rows are those of a run
+        run = next((run for one in done if (run := _run_behind(one, models))), None)
+        return commands.held_out([models[row.id].name], run) if run else None
+    return commands.evaluate([models[row.id].name], test, done[0]) if done else None
+
+
+def _run_behind(measured: Evaluation, models: Mapping[str, Model]) -> str | None:
+    """The run that trained what was measured here; None for what others trained or measured."""
+    model = models.get(measured.model_id)
+    return model.run_id if model is not None and measured.origin == "measured" else None
 
 
 KEYS = ("standing", "name", "first_token", "speed", "bytes", "votes")

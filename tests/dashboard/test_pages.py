@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import pytest
 import streamlit as st
@@ -119,6 +120,31 @@ def test_a_frozen_decision_is_seen_at_once(small: Workspace, monkeypatch: pytest
     page = page.button(key="freeze").click().run()
     assert "Frozen decisions" in [one.value for one in page.header]
     assert any(one.label.startswith("spring") for one in page.expander) and not page.exception
+
+
+@pytest.mark.slow
+def test_the_link_of_a_frozen_decision_asks_its_question_again(
+    small: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {"by": ["heldout"], "margin": ["2.5"], "bytes": ["0.3"], "ttft_seconds_p90": ["9"]}
+    monkeypatch.setenv("BAKEOFF_WORKSPACE", str(small.path))
+    page = AppTest.from_file(str(PAGES / "decide.py"), default_timeout=300)
+    for key, value in asked.items():
+        page.query_params[key] = value
+    page = page.run()
+    page.text_input(key="freeze-name").set_value("autumn")
+    page = page.button(key="freeze").click().run()
+    said = next(one.value for one in page.code if "about=" in one.value)
+    linked = parse_qs(said.partition("?")[2])
+    assert {key: linked[key] for key in asked} == asked and set(linked) <= {*asked, "about", "machine"}
+    again = AppTest.from_file(str(PAGES / "decide.py"), default_timeout=300)
+    for key, value in linked.items():
+        again.query_params[key] = value
+    again = again.run()
+    again.text_input(key="freeze-name").set_value("winter")
+    again = again.button(key="freeze").click().run()
+    first, second = small.store().decisions.list()
+    assert (first.model_id, first.limits) == (second.model_id, second.limits) and first.id != second.id
 
 
 @pytest.mark.slow

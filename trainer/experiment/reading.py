@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from results import FileUnreadable, read_yaml, short_repr
+from results import FileUnreadable, Run, read_yaml, short_repr
 from trainer.errors import ExperimentInvalid
 from trainer.experiment.schema import Distribution, Experiment
 
@@ -52,6 +52,23 @@ def experiment_of(raw: Mapping[str, Any], origin: str) -> Experiment:
         count = f"{len(problems)} problem{'s' if len(problems) != 1 else ''}"
         raise ExperimentInvalid(f"{origin} has {count}:\n" + "\n".join(f"  {problem}" for problem in problems))
     return experiment
+
+
+def recorded_experiment(run: Run) -> Experiment:
+    """The experiment of a run as its record has it: base and data, and nothing that training alone needs.
+
+    Raises: ExperimentInvalid for a run whose data are not recorded, as of one that another tool trained.
+    """
+    data: dict[str, Any] = {}
+    for key, value in run.config.items():
+        if key.startswith("data."):
+            (_, *parents, last), section = key.split("."), data
+            for parent in parents:
+                section = section.setdefault(parent, {})
+            section[last] = value
+    if not data.get("sources"):
+        raise ExperimentInvalid(f"Run {run.name} has no record of its data. Name the experiment file instead")
+    return experiment_of({"name": run.experiment, "bases": [run.base], "data": data}, f"The record of run {run.name}")
 
 
 def _lacking(raw: Mapping[str, Any]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode
 
 import streamlit as st
@@ -42,9 +42,10 @@ def actions(decision: Decision) -> None:
         st.code(here, language=None, wrap_lines=True)
 
 
-def link() -> str:
-    """The address of what is seen, with every choice in it."""
-    asked = urlencode({key: st.query_params.get_all(key) for key in st.query_params}, doseq=True)
+def link(query: Mapping[str, Sequence[str]] | None = None) -> str:
+    """The address of what is seen, with every choice in it. query: of this page with other choices."""
+    seen = {key: st.query_params.get_all(key) for key in st.query_params}
+    asked = urlencode(seen if query is None else query, doseq=True)
     here = str(st.context.url or "").partition("?")[0]
     return f"{here}?{asked}" if asked else here
 
@@ -72,6 +73,7 @@ def records() -> None:
         )
         with st.expander(title, **opened(f"frozen-{kept.id}")):
             st.caption(escaping.label(record.signed(kept), 500))
+            st.code(link(limits.address(kept)), language=None, wrap_lines=True)
             changed = ", ".join(check.changed) or "nothing"
             st.markdown(f"Changed since: {escaping.label(changed, 500)}.")
             for finding in check.findings:

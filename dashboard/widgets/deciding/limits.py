@@ -9,6 +9,7 @@ import streamlit as st
 
 from dashboard.widgets.selection import URL
 from results import Limits
+from results.records import DecisionRecord
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,17 @@ def dials(values: dict[str, list[float]]) -> Limits:
             limits[dial.field] = typed * dial.unit
     get = limits.get
     return Limits(get("ttft_seconds_p90"), get("tokens_per_second"), get("peak_rss_bytes"), get("bytes"))
+
+
+def address(kept: DecisionRecord) -> dict[str, list[str]]:
+    """What the address of the page says that asks a frozen decision's question."""
+    asked = kept.limits
+    measures = asked.get("measures") or [asked.get("benchmark")]
+    found = {"about": asked.get("experiment"), "by": measures[0], "machine": asked.get("machine_id")}
+    found["margin"] = f"{100 * asked['margin']:.4g}" if asked.get("margin") else None
+    bounds = {one["metric"]: float(one["bound"]) for one in asked.get("limits") or ()}
+    found |= {one.field: f"{bounds[one.metric] / one.unit:g}" for one in DIALS if one.metric in bounds}
+    return {key: [str(value)] for key, value in found.items() if value}
 
 
 def _step(known: list[float]) -> float:

@@ -138,6 +138,14 @@ def test_a_missing_figure_is_measured_as_the_others_were(store: Store) -> None:
     said = "bakeoff evaluate --benchmark humaneval --tasks 40 --max-tokens 192 -- good@q4_0"
     assert commands.shown(found) == said
     assert scoreboard.measured_by(row, "heldout", models, store.evaluations.list()) is None
+    trained = dataclasses.replace(adapter, id="other", name="other", run_id="other-rank8")
+    measured = dataclasses.replace(store.evaluations.list()[0], benchmark="heldout", model_id="other")
+    found = scoreboard.measured_by(row, "heldout", {**models, "other": trained}, [measured])
+    assert found is not None
+    said = "bakeoff evaluate --benchmark heldout --experiment other-rank8 -- good@q4_0"
+    assert commands.shown(found) == said, "on the rows that a run held back"
+    imported = dataclasses.replace(measured, origin="imported")
+    assert scoreboard.measured_by(row, "heldout", {**models, "other": trained}, [imported]) is None
     assert scoreboard.measured_by(row, "sums", models, store.evaluations.list()) is None
     folder = dataclasses.replace(adapter, path="models/good")
     (unfiled,) = scoreboard.rows([folder], None, {}, {})

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from trainer.experiment.reading import experiment_of
+from results import Run
+from trainer.errors import ExperimentInvalid
+from trainer.experiment.reading import experiment_of, recorded_experiment
 from trainer.experiment.schema import Experiment
 from trainer.experiment.variants import variants
 
@@ -47,6 +49,15 @@ def test_the_id_is_the_same_again_and_follows_what_decides_the_weights() -> None
     assert variants(experiment(bases=["somewhere/else"]))[0].id != plain.id
     assert variants(experiment(data={"sources": [{"name": "python-stdlib", "limit": 3}]}))[0].id != plain.id
     assert variants(experiment(training={"seed": 1}))[0].id != plain.id
+
+
+def test_a_run_s_record_says_which_rows_it_held_back() -> None:
+    data = {"sources": [{"name": "python-stdlib", "limit": 60}], "quality": {"deduplicate": False}, "seed": 3}
+    one = variants(experiment(data=data))[0]
+    run = Run(one.id, one.name, "x", one.base, one.config, one.seed)
+    assert recorded_experiment(run).data == one.experiment.data
+    with pytest.raises(ExperimentInvalid, match=r"Run x has no record of its data\. Name the experiment file instead"):
+        recorded_experiment(Run("x", "x", "x", "base", {"training.max_steps": 3}, 0))
 
 
 def test_saving_more_often_leaves_a_run_the_same_run() -> None:
