@@ -10,7 +10,7 @@ from dashboard.chat.prompts import PromptSet
 from dashboard.errors import ServerSilent
 from dashboard.jobs import batch, commands, jobs
 from dashboard.views import data, kept, prompting, serving
-from dashboard.widgets import actions, addressed, answers, drafts, job_list, page, panes, prompt_form, selection
+from dashboard.widgets import actions, addressed, drafts, job_list, page, panes, prompt_answers, prompt_form, selection
 from dashboard.widgets.scoreboard import under_way
 
 st.title("Prompt sets")
@@ -71,29 +71,6 @@ with st.container(horizontal=True):
         )  # fmt: skip
 job_list.show("prompts")
 
-
-def results() -> None:
-    """The answers so far, one prompt's side by side."""
-    found = {names[one.model_id]: data.outcomes(one) for one in selection.listed(prompting.answers_to(chosen))}
-    found = {name: rows for name, rows in found.items() if not rows.empty}
-    if not found:
-        st.info("No model has answered this set yet.", icon=":material/inbox:")
-        return
-    fewest, most = min(map(len, found.values())), len(chosen.prompts)
-    if fewest < most:
-        told = ", ".join(f"{name} {len(rows)}" for name, rows in found.items())
-        st.caption(escaping.label(f"Answered so far, of {most}: {told}", 400))
-    st.dataframe(prompting.prompt_table(found), hide_index=True, alt="Answers to the set")
-    page.download(lambda: prompting.prompt_table(found), "prompt-set")
-    items = {row["item"]: str(row["prompt"]) for rows in found.values() for row in rows.to_dict("records")}
-    shown = {item: escaping.plain(f"{at}. {items[item][:100]}") for at, item in enumerate(sorted(items), start=1)}
-    item = addressed.one(st, "Prompt", shown, "asked-prompt", at="item")
-    st.text(items[item])
-    rows = {model: data.answer(rows, item) for model, rows in found.items()}
-    answers.side_by_side({model: {**row, "how": prompting.how(row)} if row else row for model, row in rows.items()})
-
-
-names = data.model_names()
 live = any(job.running for job in jobs.find(kept.workspace(), "prompts"))
-st.fragment(results, run_every=3.0 if live else None)()
+st.fragment(prompt_answers.show, run_every=3.0 if live else None)(chosen)
 under_way.show()

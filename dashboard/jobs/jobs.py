@@ -24,13 +24,15 @@ from typing import IO, Literal
 
 from results import Workspace, lock_is_held, now, take_lock
 
-State = Literal["running", "finished", "stopped", "failed", "was killed"]
+State = Literal["not begun", "running", "finished", "stopped", "failed", "was killed"]
 ENDS: dict[int | None, State] = {None: "was killed", 0: "finished", 130: "stopped", -2: "stopped"}
 """How a job ended, by its exit status; every other one is a failure. Ctrl-C is 130, or -2 before the command is up."""
 LOG_BYTES = 20_000
 """So much of a log's end is shown on a page."""
 ANSWER = "answer.json"
 """A file that is in a job's folder takes what the command prints; without it that is in the log, with what it says."""
+LOOKS = 3
+"""So often a job is looked at before it is taken to have been killed."""
 START_SECONDS = 60.0
 """A job that was started can be stopped after this long at most."""
 
@@ -77,10 +79,17 @@ class Job:
 
     @property
     def state(self) -> State:
-        """How it stands; without an exit status it was killed."""
-        if self.running:
-            return "running"
-        return ENDS.get(self.exit_status, "failed")
+        """How it stands; without an exit status it was killed, or has not begun.
+
+        It may begin or end between two looks: an end is taken for one only if the job did not run at either.
+        """
+        begun = (self.folder / "log").exists()
+        for _ in range(LOOKS):
+            if self.running:
+                return "running"
+            if (status := self.exit_status) is not None:
+                return ENDS.get(status, "failed")
+        return "was killed" if begun else "not begun"
 
     def words(self) -> str:
         """Its state as a page shows it: a failure with its exit status."""
@@ -99,9 +108,11 @@ class Job:
 
     def start(self) -> None:
         """Run it, or run it again: what it did before is found and reused by the command itself. Not twice at once."""
-        with (self.folder / "lock").open("a") as lock, (self.folder / "log").open("ab") as log:
+        with contextlib.ExitStack() as opened:
+            lock = opened.enter_context((self.folder / "lock").open("a"))
             if not _taken(lock):
                 return
+            log = opened.enter_context((self.folder / "log").open("ab"))  # with the lock held: the sign that it began
             os.utime(self.folder / "command.json")
             for name in ("status", "pid"):
                 (self.folder / name).unlink(missing_ok=True)

@@ -16,6 +16,8 @@ from pathlib import Path, PurePath
 LONGEST = 160
 """Characters of a name that is taken from a file; ids and store keys have room for it in any alphabet."""
 
+DIGEST = re.compile(r"[0-9a-f]{16,64}")
+
 _WORDS = """
     adapter answer answers bench benchmark bigcode checkpoints completion completions data default download
     downloads eval evals evalplus evaluation evaluations export exports file files final generation generations ggml
@@ -77,6 +79,14 @@ def called(names: Iterable[object], place: str = "") -> Called | None:
     """Names that a file itself gives, the first that says something first; None if there is none."""
     found = tuple(dict.fromkeys(short(str(one)) for one in names if one is not None and not is_usual(str(one))))
     return Called(found, place) if found else None
+
+
+def source_of(path: Path) -> str:
+    """The file with its folder, which tells one `trainer_state.json` from the next.
+
+    Without the folder where that is called by a digest, as those are in which dropped files are kept: nobody knows it.
+    """
+    return path.name if DIGEST.fullmatch(path.parent.name) else f"{path.parent.name}/{path.name}"
 
 
 def is_usual(name: str) -> bool:

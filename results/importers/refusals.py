@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from results.errors import ImportRefused
+from results.importers.names import source_of
 
 
 class UnknownKind(ImportRefused):
@@ -17,9 +18,9 @@ class UnknownKind(ImportRefused):
 
 def refused(path: Path, reason: str) -> ImportRefused:
     """The error for a file, by its name and the reason."""
-    return ImportRefused(f"{path.parent.name}/{path.name}: {reason}")
+    return ImportRefused(f"{source_of(path)}: {reason}")
 
 
 def unknown(path: Path, reason: str, remedy: str = "") -> UnknownKind:
     """The error for a file of another kind."""
-    return UnknownKind(f"{path.parent.name}/{path.name}: {reason}", remedy)
+    return UnknownKind(f"{source_of(path)}: {reason}", remedy)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from results.importers.names import Called, called_after
+from results.importers.names import Called, called_after, source_of
 from results.importers.parcels import (
     ImportedEvaluation,
     canonical,
@@ -119,7 +119,7 @@ def evaluation_of(
         reason="" if scored else UNSCORED,
         subset=f"{tasks} of {whole} tasks" if whole and tasks < whole else "",
         origin="imported",
-        source=f"{path.parent.name}/{path.name} ({tool})",
+        source=f"{source_of(path)} ({tool})",
         details={"verdicts": f"as {tool} gave them" if scored else "none"},
     )
     return ImportedEvaluation(

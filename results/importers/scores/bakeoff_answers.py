@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from results.importers.names import Called, short
+from results.importers.names import Called, short, source_of
 from results.importers.parcels import ImportedEvaluation, Parcel, canonical, foreign_machine, slug
 from results.importers.reading import moment, parse_json
 from results.importers.refusals import refused
@@ -128,7 +128,7 @@ def _imported(path: Path, id_: str, sheet: _Sheet, told: Evaluation, model: Mode
     # the first store's word stays: what went through several hands is one evaluation
     details = {"first_id": id_, "first_origin": told.origin, **details}
     evaluation = dataclasses.replace(
-        told, details=details, origin="imported", source=f"{path.parent.name}/{path.name} ({FORMAT})",
+        told, details=details, origin="imported", source=f"{source_of(path)} ({FORMAT})",
         status="running", reason="", scores=(),
     )  # fmt: skip
     return ImportedEvaluation(

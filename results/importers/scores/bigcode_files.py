@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from results.importers.names import Called, absolute, called_after, is_usual, path_names, short
+from results.importers.names import Called, absolute, called_after, is_usual, path_names, short, source_of
 from results.importers.parcels import ImportedEvaluation, Parcel, canonical, foreign_machine, foreign_model
 from results.importers.reading import number
 from results.importers.refusals import refused
@@ -66,7 +66,7 @@ def read_generations(path: Path, value: list[list[str]]) -> Parcel:
     stem = re.sub(r"(generations?|_?(humaneval|mbpp)(plus|\+)?|\.json|\.gz)", "", path.name).strip("_-.")
     called = called_after(path, stem or "generations")
     note = (
-        f"{path.parent.name}/{path.name}: generations do not name their tasks; they are taken for those of {benchmark} "
+        f"{source_of(path)}: generations do not name their tasks; they are taken for those of {benchmark} "
         f"in order, {prefix}/{first} to {prefix}/{first + len(value) - 1}"
     )
     return Parcel("bigcode generations", evaluations=(evaluation_of(path, TOOL, outcomes, called),), notes=(note,))
@@ -90,7 +90,7 @@ def read_results(path: Path, value: Mapping[str, Any]) -> Parcel:
             settings=canonical({"scored_by": TOOL, "task": task, **settings}),
             machine_id="",
             origin="imported",
-            source=f"{path.parent.name}/{path.name} ({TOOL})",
+            source=f"{source_of(path)} ({TOOL})",
         )
         missing = ("on how many tasks the scores rest", "outcomes by task")
         found.append(

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from results.errors import ImportRefused
-from results.importers.names import Called, absolute, called_after, is_usual, path_names, short
+from results.importers.names import Called, absolute, called_after, is_usual, path_names, short, source_of
 from results.importers.parcels import (
     ImportedEvaluation,
     Parcel,
@@ -98,7 +98,7 @@ def read_harness(path: Path, value: Mapping[str, Any], only: str = "") -> Parcel
             subset=f"limited to {limit:g}" if limit is not None else "",
             finished_at=datetime.fromtimestamp(at, UTC) if at and 0 < at < 2**33 else None,
             origin="imported",
-            source=f"{path.parent.name}/{path.name} ({tool})",
+            source=f"{source_of(path)} ({tool})",
         )
         missing = ("how many samples each score rests on",) if n is None else ()
         one = ImportedEvaluation(
@@ -135,7 +135,7 @@ def read_samples_file(path: Path, rows: Sequence[tuple[int, Any]]) -> Parcel:
         settings={"scored_by": TOOL, "task": task},
         machine_id="",
         origin="imported",
-        source=f"{path.parent.name}/{path.name} ({TOOL})",
+        source=f"{source_of(path)} ({TOOL})",
     )
     missing = ("the results file, with the model and the settings: it is not beside the samples",)
     one = ImportedEvaluation(

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from results.importers.names import Called, called_after, is_usual, path_names, short
+from results.importers.names import Called, called_after, is_usual, path_names, short, source_of
 from results.importers.parcels import (
     ImportedEvaluation,
     Parcel,
@@ -198,7 +198,7 @@ def _bench(path: Path, rows: Sequence[Mapping[str, Any]]) -> ImportedEvaluation:
         machine_id="",
         finished_at=moment(first.get("test_time")),
         origin="imported",
-        source=f"{path.parent.name}/{path.name} (llama-bench {build})",
+        source=f"{source_of(path)} (llama-bench {build})",
     )
     missing = ["time to first token with a chat template: llama-bench has none"]
     if not told:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from results.errors import ImportRefused
-from results.importers.names import Called, absolute, short
+from results.importers.names import Called, absolute, short, source_of
 from results.importers.parcels import Curves, ImportedRun, Parcel, canonical, former_run_id, metric_name
 from results.importers.reading import (
     moment,
@@ -230,7 +230,7 @@ def run_of(
         started_at=_time(told.start),
         finished_at=_time(told.end),
         origin="imported",
-        source=f"{path.parent.name}/{path.name} ({told.tool})",
+        source=f"{source_of(path)} ({told.tool})",
         tags=told.tags,
         notes=told.notes,
     )

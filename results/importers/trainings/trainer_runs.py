@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from results.errors import ImportRefused
-from results.importers.names import Called, absolute, called_after, called_as_folder
+from results.importers.names import Called, absolute, called_after, called_as_folder, source_of
 from results.importers.parcels import (
     LARGEST_STEP,
     Curves,
@@ -313,7 +313,7 @@ def _parcel(log: _Log, called: Called, former_name: str) -> Parcel:
         reason=reason,
         total_steps=log.planned if log.planned and 0 < log.planned <= LARGEST_STEP else None,
         origin="imported",
-        source=f"{log.path.parent.name}/{log.path.name} ({log.tool})",
+        source=f"{source_of(log.path)} ({log.tool})",
     )
     former = former_run_id(log.tool, former_name, [log.base, beginning(points) or canonical(log.summary)])
     return Parcel(log.form, (ImportedRun(run, points, called, former, tuple(said), canonical(log.summary), log.rest),))

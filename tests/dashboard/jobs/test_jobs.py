@@ -77,6 +77,21 @@ def test_a_command_that_outlives_its_keeper_is_seen_to_run(tmp_path: Path) -> No
     assert made.words() == "was killed"
 
 
+def test_a_job_that_has_not_begun_was_not_killed(tmp_path: Path) -> None:
+    made = job(Workspace(tmp_path), "print('done')")
+    assert made.words() == "not begun"
+    (made.folder / "lock").touch()  # as `start` leaves it before it holds it
+    assert made.words() == "not begun"
+    made.start()
+    seen = {made.words()}
+    while seen.isdisjoint({"finished", "was killed"}):
+        seen.add(made.words())
+    assert seen <= {"running", "finished"}
+    made.start()
+    assert made.words() in ("running", "finished"), "started again"
+    until(lambda: made.exit_status == 0)
+
+
 def test_a_killed_job_is_seen_to_be_dead(tmp_path: Path) -> None:
     made = job(Workspace(tmp_path), "import time; print('up', flush=True); time.sleep(60)")
     made.start()

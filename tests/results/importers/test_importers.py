@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from results import Store, compare, import_path
+from results import ImportRefused, Store, compare, import_path
 from tests.results import foreign
 
 DATA = Path(__file__).resolve().parents[3].parent / "shared" / "data"
@@ -321,6 +321,17 @@ def test_an_import_takes_no_name_from_a_measured_model(store: Store, tmp_path: P
     assert item.name.startswith("m (imported ")
     attached = twice(path, store, model="m").items[0]
     assert store.evaluations.get(attached.id).model_id == "m"
+
+
+def test_a_dropped_file_is_called_as_it_was_dropped(store: Store, tmp_path: Path) -> None:
+    dropped = tmp_path / "uploads" / ("0f" * 8)
+    dropped.mkdir(parents=True)
+    (dropped / "shop.json").write_text('{"no": "known kind"}')
+    (dropped / "trainer_state.json").write_text(json.dumps(foreign.trainer_state()))
+    with pytest.raises(ImportRefused, match=r"^shop\.json: JSON, but of no known kind"):
+        import_path(dropped / "shop.json", store)
+    (item,) = import_path(dropped / "trainer_state.json", store).items
+    assert store.runs.get(item.id).source.startswith("trainer_state.json (")
 
 
 def test_what_people_edited_survives_an_import(store: Store, tmp_path: Path) -> None:
