@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import uuid4
 
 from dashboard.chat.client import Answer, Sampling
@@ -52,6 +53,23 @@ class Duel:
             created_at=now(),
         )
         return self.vote
+
+
+def as_kept(match: Duel) -> dict[str, Any]:
+    """A pair as JSON, for `from_kept`."""
+    sides = {"left": exported(match.left), "right": exported(match.right)}
+    return {"prompt": match.prompt, "set": match.of, "vote": match.vote.id if match.vote else "", **sides}
+
+
+def from_kept(record: object, votes: Iterable[Vote]) -> Duel | None:
+    """The pair that was written down; None for a record of another kind. votes: among which its own is."""
+    try:
+        kept: Any = record
+        left, right = Answer.kept(kept["left"]), Answer.kept(kept["right"])
+        own = next((one for one in votes if one.id == kept["vote"]), None)
+        return Duel(str(kept["prompt"]), left, right, own, str(kept["set"]))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
 
 
 def pair(ranking: Ratings | None, ids: Sequence[str], draw: random.Random) -> tuple[str, str]:

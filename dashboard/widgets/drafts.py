@@ -56,6 +56,16 @@ def put(key: str, value: Any) -> None:
     _keep(key)
 
 
+def remember(key: str, value: Any) -> None:
+    """Keep something of a visitor's that no field holds, as JSON has it."""
+    _write({key: value})
+
+
+def remembered(key: str) -> Any:
+    """What `remember` was told last; None without it."""
+    return _read().get(key)
+
+
 def _fits(found: Any, value: Any, more: Mapping[str, Any]) -> bool:
     """Whether what was kept is something that the field of today can hold."""
     if found is not None and not isinstance(found, (str, int, float, list) if value is None else type(value)):

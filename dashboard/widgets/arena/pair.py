@@ -14,7 +14,7 @@ from dashboard.chat.conversation import figures
 from dashboard.chat.duel import Duel
 from dashboard.chat.prompts import PromptSet
 from dashboard.views import data, kept, prompting, voting
-from dashboard.widgets import answers, login, page
+from dashboard.widgets import answers, drafts, login, page
 from dashboard.widgets.panes import Writing
 from results.records import Winner
 
@@ -25,6 +25,8 @@ CHOICES: tuple[tuple[str, str, Winner], ...] = (
     ("Both bad", "4", "both_bad"),
 )
 """Label, key, vote."""
+KEPT = "arena-pair"
+"""What a visitor's file calls the pair."""
 
 
 def begin(prompt: str, served: list[str], sampling: Sampling, of: str = "") -> None:
@@ -43,16 +45,29 @@ def draw(chosen: PromptSet, served: list[str], sampling: Sampling) -> None:
 
 
 def present() -> Duel | None:
-    """The visitor's pair: this session's, else the one that was there before the page was loaded anew."""
-    found = st.session_state.get("duel") or duel.held(str(kept.workspace().path), login.person())
+    """The visitor's pair: this session's, else that of before the page was loaded or the dashboard started anew."""
+    place = str(kept.workspace().path)
+    found = st.session_state.get("duel") or duel.held(place, login.person())
+    if found is None and (found := duel.from_kept(drafts.remembered(KEPT), voting.votes())) is not None:
+        duel.hold(place, login.person(), found)
     if found is not None:
         st.session_state["duel"] = found
     return found
 
 
+def _remember(current: Duel) -> None:
+    """Write the pair down when it has begun, when its answers have ended, and when it was voted on."""
+    stage = id(current), current.active, current.vote is None
+    if st.session_state.get("duel-kept") != stage:
+        st.session_state["duel-kept"] = stage
+        drafts.remember(KEPT, duel.as_kept(current))
+
+
 def show(served: list[str], sampling: Sampling, chosen: PromptSet) -> list[Writing]:
     """The present pair, or the button that draws one. Returns the answers that are being written, for `follow`."""
     current = present()
+    if current is not None:
+        _remember(current)
     written = [] if current is None else _answers(current)
     streaming = bool(written)  # as this run of the page shows it: where they end meanwhile, `follow` has it drawn anew
     with st.container(horizontal=True, key=f"judging-{streaming}"):

@@ -12,6 +12,7 @@ from dashboard.palette import Style
 from dashboard.views import data
 from dashboard.views.deciding import candidates, record
 from dashboard.widgets import drafts, page
+from dashboard.widgets.deciding import limits
 from dashboard.widgets.selection import opened
 from results import Decision, decision_markdown
 from results.errors import BakeoffError

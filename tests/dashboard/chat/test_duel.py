@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 
 from dashboard.chat import duel
@@ -32,6 +33,22 @@ def test_half_an_answer_cannot_be_judged(serving: AnswerServer) -> None:
     match = duel.begin("Why?", ("demo-rank8", "dies-early"), Sampling())
     until(lambda: not match.active)
     assert not match.judgeable
+
+
+def test_a_pair_is_there_again_after_the_dashboard_was(serving: AnswerServer) -> None:
+    match = duel.begin("Why?", ("demo-rank8", "demo-rank16"), Sampling(), of="mine")
+    begun = json.loads(json.dumps(duel.as_kept(match)))
+    until(lambda: not match.active)
+    ended = duel.from_kept(json.loads(json.dumps(duel.as_kept(match))), [])
+    assert ended is not None and ended.judgeable and (ended.prompt, ended.of, ended.vote) == ("Why?", "mine", None)
+    assert ended.left.snapshot().text == match.left.snapshot().text
+    made = ended.judge("a", {"demo-rank8": "8", "demo-rank16": "16"}, "me")
+    again = duel.from_kept(json.loads(json.dumps(duel.as_kept(ended))), [made])
+    assert again is not None and again.vote == made, "nobody votes twice on one pair"
+    if begun["left"]["state"] in ("waiting", "streaming"):
+        broken = duel.from_kept(begun, [])
+        assert broken is not None and not broken.active and not broken.judgeable
+    assert duel.from_kept({"prompt": "another kind"}, []) is None and duel.from_kept(None, []) is None
 
 
 def test_a_vote_holds_the_answers_and_their_models(serving: AnswerServer) -> None:
