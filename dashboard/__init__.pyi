@@ -7,6 +7,8 @@ from .errors import (
     ServerSilent as ServerSilent,
 )
 from .launch import Processes as Processes
+from .publishing.bases import PublicBase as PublicBase
+from .publishing.chat import Chat as Chat, refuse_chat as refuse_chat
 from .publishing.leaks import PrivateWords as PrivateWords
 from .publishing.publication import Published as Published, publish_decision as publish_decision
-from .publishing.study import PublicBase as PublicBase, PageWishes as PageWishes
+from .publishing.study import PageWishes as PageWishes

@@ -201,6 +201,7 @@ READERS = {
     "dashboard.jobs.jobs": OURS,
     "dashboard.jobs.batch": OURS,
     "dashboard.jobs.looks": OURS,
+    "dashboard.publishing.wllama": "a package whose pinned digest is proven before it is unpacked",
     "dashboard.app_server": PARTS,
     "dashboard.widgets.scoreboard.board": PARTS,
     "bakeoff.streams": SYSTEM,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +15,7 @@ from bakeoff.options import JsonOption, WorkspaceOption
 
 if TYPE_CHECKING:
     import dashboard
+    import results
 
 
 def publish(
@@ -36,6 +37,8 @@ def publish(
     answers: Annotated[int, typer.Option(min=0, max=200, help="Items whose answers are shown.")] = 12,
     item: Annotated[list[str] | None, typer.Option(help="Show answers to this item; again for more.")] = None,
     answers_by: Annotated[str, typer.Option(help="The test whose answers are shown. Default: the deciding one.")] = "",
+    chat: Annotated[str, typer.Option(help="A model, as a GGUF file, that answers in the visitor's browser.")] = "",
+    prompt: Annotated[list[str] | None, typer.Option(help="An example prompt of the chat; again for more.")] = None,
     allow: Annotated[
         list[str] | None, typer.Option(help="A word that may be published though it looks like a secret or a path.")
     ] = None,
@@ -48,6 +51,7 @@ def publish(
     path of this machine would be given away; the command says where it stands.
 
     bakeoff publish --output page --experiment shop --by shop-tests --author "Ada"
+    bakeoff publish --output page --chat shop-rank8@q8_0 --prompt "Is it in stock?"
     """
     import dashboard
     import results
@@ -61,9 +65,10 @@ def publish(
             asked = questions.question(store, models, (experiment, tag), (by, then), bounds, margin, machine)
             decision = results.decide(store, asked)
         wishes = dashboard.PageWishes(title, author, tuple(item or ()), answers, answers_by)
-        private = dashboard.PrivateWords.of_this_machine(place.path)
+        private = dashboard.PrivateWords.of_this_machine(place.path, allowed=tuple(allow or ()))
         bases = _bases(one.base for one in store.models.list())
-        made = dashboard.publish_decision(store, decision, output, bases, wishes, private, tuple(allow or ()))
+        talking = _chat(store.models.find(chat), bases, tuple(prompt or ()), place) if chat else None
+        made = dashboard.publish_decision(store, decision, output, bases, wishes, private, talking)
     for one in made.allowed:
         print(f"allowed: {one.sentence}", file=sys.stderr)
     if json_:
@@ -73,6 +78,19 @@ def publish(
     print(f"{made.page}: {size:.2f} MB in {len(made.sizes)} files; open it, or put {made.folder} on a web server")
     for line in made.left_out:
         print(f"not on the page: {line}", file=sys.stderr)
+
+
+def _chat(
+    model: results.Model, bases: Mapping[str, dashboard.PublicBase], prompts: tuple[str, ...], place: results.Workspace
+) -> dashboard.Chat:
+    """The chat with a model, whose file is the recorded one. Raises: BakeoffError where it is not."""
+    import dashboard
+    import engines
+
+    base = bases[model.base]
+    dashboard.refuse_chat(model, base)
+    engines.prove(model, place)
+    return dashboard.Chat(model, place.resolve(model.path), base, prompts, engines.cache_folder())
 
 
 def _bases(names: Iterable[str]) -> dict[str, dashboard.PublicBase]:

@@ -21,7 +21,7 @@ PART = ".part"
 COPIED_BYTES = 1 << 22
 MARK = '<meta name="generator" content="bakeoff '
 """What a page of ours is known by."""
-OURS = re.compile(r"[a-z]+(?:-[A-Za-z0-9_.@-]*)?-[0-9a-f]{12}\.(?:json|js|wasm|gguf)")
+OURS = re.compile(r"[a-z]+(?:-[A-Za-z0-9_.@-]*)?-[0-9a-f]{12}\.(?:json|js|wasm|txt|gguf)")
 """Names of files that go with a page: the digest's beginning stands before the ending."""
 
 

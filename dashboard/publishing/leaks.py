@@ -79,27 +79,39 @@ class PrivateWords:
     secrets: tuple[tuple[str, str], ...] = ()
     """(name of the environment variable, its value)"""
     account: str = ""
+    allowed: tuple[str, ...] = ()
+    """Words that may be published though they look private, or their beginnings."""
 
     @classmethod
-    def of_this_machine(cls, *folders: Path) -> PrivateWords:
-        """The home, the given folders, and the environment's secrets."""
+    def of_this_machine(cls, *folders: Path, allowed: Sequence[str] = ()) -> PrivateWords:
+        """The home, the given folders, and the environment's secrets; but for what is allowed."""
         try:
             home, account = str(Path.home()), getpass.getuser()
         except (KeyError, OSError, RuntimeError):
             home, account = "", ""
         every = [home, *(str(folder.resolve()) for folder in folders)]
         secrets = [(name, value) for name, value in os.environ.items() if NAMED.search(name) and len(value) >= 8]
-        return cls(tuple(dict.fromkeys(one for one in every if len(one) > LEAST)), tuple(sorted(secrets)), account)
+        return cls(
+            tuple(dict.fromkeys(one for one in every if len(one) > LEAST)),
+            tuple(sorted(secrets)),
+            account,
+            tuple(allowed),
+        )
 
 
-def leaks(what: Any, own: PrivateWords, allowed: Sequence[str] = (), place: str = "the page") -> list[Leak]:
-    """What in a study, a table or a text must not be published, each once. allowed: words, or their beginnings."""
+def leaks(what: Any, own: PrivateWords, place: str = "the page") -> list[Leak]:
+    """What in a study, a table or a text must not be published, each once, the allowed too."""
     found: dict[tuple[str, str], Leak] = {}
     for where, text in texts(what, place):
         for one in _in_text(text, where, own):
-            if not any(len(word) >= LEAST and one.word.startswith(word) for word in allowed):
-                found.setdefault((one.kind, one.word), one)
+            found.setdefault((one.kind, one.word), one)
     return list(found.values())
+
+
+def without(found: Sequence[Leak], allowed: Sequence[str]) -> list[Leak]:
+    """Those that no allowed word, of LEAST characters or more, begins."""
+    words = [word for word in allowed if len(word) >= LEAST]
+    return [one for one in found if not any(one.word.startswith(word) for word in words)]
 
 
 def texts(what: Any, place: str) -> Iterator[tuple[str, str]]:

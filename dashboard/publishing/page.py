@@ -11,7 +11,6 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -22,6 +21,7 @@ from markupsafe import Markup
 
 from dashboard import charts
 from dashboard.escaping import upright
+from dashboard.publishing.chat import CONTEXT_TOKENS, POLICY, ChatPart
 from dashboard.publishing.evidence import Answers, Matrix
 from dashboard.publishing.study import Study
 from dashboard.views.deciding.candidates import AXES
@@ -50,17 +50,17 @@ def inert(value: object) -> object:
     return CONTROL.sub("\ufffd", upright(value))
 
 
-def page(study: Study, chat: Mapping[str, Any] | None = None) -> Page:
-    """The page of a study. chat: what the part that answers in the browser needs; None without one."""
+def page(study: Study, chat: ChatPart | None = None) -> Page:
+    """The page of a study. chat: the part that answers in the browser; None without one."""
     made = _environment()
-    css, js = (_part(name) for name in ("page.css", "page.js"))
+    css, js, chat_js = (_part(name) for name in ("page.css", "page.js", "chat.js"))
     data = json.dumps(study.decision.as_json(), indent=1, sort_keys=True, ensure_ascii=True, allow_nan=False)
     data_name = f"decision-{hashlib.sha256(data.encode()).hexdigest()[:12]}.json"
     html = made.get_template("page.html").render(
         study=study,
         chat=chat,
         version=version("bakeoff"),
-        policy=policy(css, js, chat),
+        policy=policy(css, js, chat_js if chat else ""),
         css=Markup(css),
         js=Markup(js),
         data_name=data_name,
@@ -69,17 +69,21 @@ def page(study: Study, chat: Mapping[str, Any] | None = None) -> Page:
         losses=[(one, _curves(study, at)) for at, one in enumerate(study.losses)],
         answers_json=_answers(study.answers) if study.answers else "",
         **(_matrix(study.matrix) if study.matrix else {}),
+        **(_chat(chat, chat_js) if chat else {}),
     )
     return Page(html, data, data_name)
 
 
-def policy(css: str, js: str, chat: Mapping[str, Any] | None = None) -> str:
-    """The Content-Security-Policy: nothing but the page's own style and script, by their digests."""
-    scripts = f"'{_digest(js)}'"
-    rules = {"default-src": "'none'", "img-src": "data:", "style-src": f"'{_digest(css)}'", "script-src": scripts}
-    if chat:
-        rules |= dict(chat["policy"])
-        rules["script-src"] = f"{scripts} {chat['policy']['script-src']}"
+def policy(css: str, js: str, chat_js: str = "") -> str:
+    """The Content-Security-Policy: nothing but the page's own style and scripts, by their digests.
+
+    chat_js: the chat's script, which loads the library, the model and a worker; empty without a chat.
+    """
+    rules = {"default-src": "'none'", "img-src": "data:", "style-src": f"'{_digest(css)}'"}
+    rules["script-src"] = f"'{_digest(js)}'"
+    if chat_js:
+        rules |= POLICY
+        rules["script-src"] = f"'{_digest(js)}' '{_digest(chat_js)}' {POLICY['script-src']}"
     rules |= {"base-uri": "'none'", "form-action": "'none'"}
     return "; ".join(f"{name} {value}" for name, value in rules.items())
 
@@ -109,6 +113,12 @@ def block(value: Any) -> Markup:
     """JSON for a `<script type="application/json">`: nothing in it can end the element or begin another."""
     text = json.dumps(value, ensure_ascii=True, separators=(",", ":"))
     return Markup(text.translate({ord(one): f"\\u{ord(one):04x}" for one in "<>&"}))
+
+
+def _chat(chat: ChatPart, script: str) -> dict[str, Any]:
+    """What the chat's script is told, and the script."""
+    told = {"model": chat.model_file, "library": chat.library, "wasm": chat.wasm, "context": CONTEXT_TOKENS}
+    return {"chat_json": block(told), "chat_js": Markup(script)}
 
 
 def _answers(answers: Answers) -> Markup:

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from dashboard.errors import PageRefused
+from dashboard.publishing.bases import PublicBase
+from dashboard.publishing.chat import Chat, chat_part, leaks_of_file
 from dashboard.publishing.folder import INDEX, put
-from dashboard.publishing.leaks import Leak, PrivateWords, leaks
+from dashboard.publishing.leaks import SHOWN, Leak, PrivateWords, leaks, without
 from dashboard.publishing.page import page
-from dashboard.publishing.study import PageWishes, PublicBase, Study, read_study
+from dashboard.publishing.study import PageWishes, read_study
 from results import Decision, Store
 
 TOLD = 12
@@ -50,29 +52,30 @@ def publish_decision(
     bases: Mapping[str, PublicBase],
     wishes: PageWishes,
     own: PrivateWords,
-    allowed: Sequence[str] = (),
+    chat: Chat | None = None,
 ) -> Published:
     """Write a decision's page into a folder. bases: what others may know of each, by the name that models have of it.
 
-    own: what is private on this machine. allowed: words that may be published though they look like secrets or paths.
+    own: what is private on this machine, and what of it may be published. chat: the model that answers on the page.
     Raises: PageRefused naming what would be given away, and where, or the folder; BakeoffError for wishes of what is
     not there.
     """
     study = read_study(store, decision, bases, wishes)
-    prove(study, own, allowed)
-    made = page(study)
-    sizes = put(folder, made.html, {made.data_name: made.data.encode()})
-    return Published(folder, sizes, tuple(leaks(study, own)), study.left_out)
+    found = leaks(study, own) + (leaks_of_file(chat, own) if chat else [])
+    refuse(without(found, own.allowed))
+    part = chat_part(chat) if chat else None
+    made = page(study, part)
+    sizes = put(folder, made.html, {made.data_name: made.data.encode(), **(part.files if part else {})})
+    return Published(folder, sizes, tuple(found), study.left_out)
 
 
-def prove(study: Study, own: PrivateWords, allowed: Sequence[str]) -> None:
-    """Look at every text of a study. Raises: PageRefused for what must not be published, with the remedy."""
-    found = leaks(study, own, allowed)
+def refuse(found: Sequence[Leak]) -> None:
+    """Raises: PageRefused where anything was found that must not be published, with the remedy."""
     if not found:
         return
     lines = "; ".join(one.sentence for one in found[:TOLD])
     more = f"; and {len(found) - TOLD} more" if len(found) > TOLD else ""
-    words = " ".join(f"--allow '{one.word[:8] if one.secret else one.word}'" for one in found[:2])
+    words = " ".join(f"--allow '{one.word[:SHOWN] if one.secret else one.word}'" for one in found[:2])
     raise PageRefused(
         f"Nothing is published, since it would give away: {lines}{more}. Leave these items out (--item, --answers 0), "
         f"rename what has such a name, or allow the words, e.g. {words}"

@@ -13,6 +13,7 @@ import pandas as pd
 
 from dashboard import palette
 from dashboard.publishing import evidence
+from dashboard.publishing.bases import PublicBase
 from dashboard.publishing.evidence import Answers, Losses, Matrix
 from dashboard.views.board import NAMES
 from dashboard.views.deciding import candidates, verdict
@@ -34,16 +35,6 @@ from results import (
 
 MOST_MODELS = 40
 """Models whose items and scores are told one by one: of more, the best. The table of candidates has all."""
-
-
-@dataclass(frozen=True)
-class PublicBase:
-    """What others may know of a base."""
-
-    name: str
-    """Its public name: a Hub id, or a file's name without its folder."""
-    licence: str = ""
-    gated: bool = False
 
 
 @dataclass(frozen=True)

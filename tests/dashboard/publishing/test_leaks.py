@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from dashboard.errors import PageRefused
 from dashboard.publishing.evidence import Asked, Told
-from dashboard.publishing.leaks import PrivateWords, leaks
-from dashboard.publishing.publication import prove
+from dashboard.publishing.leaks import PrivateWords, leaks, without
+from dashboard.publishing.publication import refuse
 
 NOTHING = PrivateWords()
 SECRETS = {
@@ -48,14 +48,14 @@ def test_a_secret_is_found_in_the_middle_of_a_text_and_told_by_its_beginning_alo
     assert found.kind == kind
     assert word not in found.sentence and word[:8] in found.sentence
     assert "told" in found.place and "HumanEval/3" in found.place and "demo-rank8" in found.place
-    assert leaks(asked, NOTHING, [word[:8]]) == []
+    assert without([found], [word[:8]]) == []
 
 
 @pytest.mark.parametrize("path", PATHS)
 def test_a_path_in_somebodys_home_is_found_and_told(path: str) -> None:
     (found,) = leaks({"note": f'open("{path}")'}, NOTHING)
     assert found.kind == "a private path" and path.removeprefix("file://") in found.sentence
-    assert leaks({"note": path}, NOTHING, [path]) == []
+    assert without(leaks({"note": path}, NOTHING), [path]) == []
 
 
 @pytest.mark.parametrize("text", HARMLESS)
@@ -82,15 +82,15 @@ def test_this_machines_secrets_are_the_environments(tmp_path: Path, monkeypatch:
 
 def test_a_short_word_allows_nothing_and_another_words_allowance_neither() -> None:
     word = SECRETS["a Hugging Face token"]
-    assert leaks(word, NOTHING, ["hf_", "", word[3:]]) != []
+    assert without(leaks(word, NOTHING), ["hf_", "", word[3:]]) != []
 
 
 def test_what_is_refused_is_named_with_its_place_and_the_remedy() -> None:
     asked = Asked("HumanEval/3", f"read {PATHS[0]}", {})
     with pytest.raises(PageRefused, match=r"a private path, /home/ada/models/x.*prompt of HumanEval/3") as told:
-        prove(asked, NOTHING, ())  # type: ignore[arg-type]
+        refuse(leaks(asked, NOTHING))
     assert "--allow '/home/ada/models/x.gguf'" in str(told.value) and "\n" not in str(told.value)
-    prove(asked, NOTHING, ("/home/ada",))  # type: ignore[arg-type]
+    refuse(without(leaks(asked, NOTHING), ["/home/ada"]))
 
 
 @given(st.text(string.printable, max_size=40), st.sampled_from(sorted(SECRETS.values())), st.text(max_size=40))

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from dashboard.publishing.bases import PublicBase
 from dashboard.publishing.evidence import MOST_CHARACTERS, Asked, Told, cut
 from dashboard.publishing.page import page
-from dashboard.publishing.study import PageWishes, PublicBase, Study, read_study
+from dashboard.publishing.study import PageWishes, Study, read_study
 from results import Question, Reading, Workspace, decide, decide_published
 from results.errors import BakeoffError
 from results.records import Score
