@@ -8,10 +8,12 @@ Every run is a process of its own, start and loading included, in turns; wall ti
 that is what a busy machine disturbs least. `--batch` is lm-eval's; try 1, 8, 16 and auto, and keep its best. lm-eval's
 five runs take hours on two processors: what has been run lies in `--keep`, and the same command goes on from there.
 
-The gate: an item may have another outcome only where our margin between the two best choices is below `NEAR` nats
-(lm-eval rounds log-probabilities to bfloat16), or where the answers part behind a near tie that ours reports.
+The gate: an item may have another outcome only where bfloat16 cannot tell its two best choices apart: it is asked of
+both sides in float32, over the same weights, and there their margin is below `NEAR` nats on one side or the other; or
+where the answers part behind a near tie that ours reports. `--only 426` asks single items, in float32 too.
+Set OMP_NUM_THREADS=1 beside other work: threads that wait for one another spin, and that counts as processor time.
 
-Try: python benchmarks/own_tests.py --items 8 --adapters 2
+Try: OMP_NUM_THREADS=1 python benchmarks/own_tests.py --items 8 --adapters 2
 """
 
 from __future__ import annotations
@@ -57,9 +59,10 @@ KINDS = {
 }
 
 
-def write_tasks(source: Path, items: int, folder: Path) -> list[dict[str, Any]]:
-    """PubMedQA as both sides read it, and lm-eval's task files."""
-    rows = [json.loads(line) for line in source.read_text().splitlines()][:items]
+def write_tasks(source: Path, places: Sequence[int], folder: Path) -> list[dict[str, Any]]:
+    """These items of PubMedQA as both sides read them, and lm-eval's task files."""
+    every = [json.loads(line) for line in source.read_text().splitlines()]
+    rows = [every[place] for place in places if place < len(every)]
     made = [
         {
             "text": f"Abstract: {row['passage']}\nQuestion: {row['question']}\nAnswer:",
@@ -75,10 +78,12 @@ def write_tasks(source: Path, items: int, folder: Path) -> list[dict[str, Any]]:
     return made
 
 
-def ours(kind: str, base: str, adapters: dict[str, Path], folder: Path) -> None:
-    """All adapters on all items; outcomes as JSON on stdout."""
+def ours(kind: str, base: str, adapters: dict[str, Path], folder: Path, dtype: str) -> None:
+    """All adapters on all items; outcomes as JSON on stdout. dtype: torch's name of what is computed in."""
+    import torch
+
     rows = [json.loads(line) for line in (folder / "pubmedqa.jsonl").read_text().splitlines()]
-    engine = HuggingFaceEngine(base, adapters)
+    engine = HuggingFaceEngine(base, adapters, dtype=getattr(torch, dtype))
     keys = [(name, place) for name in adapters for place in range(len(rows))]
     found: dict[str, list[Any]] = {name: [None] * len(rows) for name in adapters}
     if kind == "choices":
@@ -107,13 +112,16 @@ def timed(command: Sequence[str]) -> tuple[str, float, float]:
     return done.stdout, time.perf_counter() - began, cpu
 
 
-def peer(kind: str, base: str, adapter: Path, folder: Path, batch: str) -> tuple[list[Any], float, float]:
+def peer(
+    kind: str, base: str, adapter: Path, folder: Path, batch: str, dtype: str = "auto"
+) -> tuple[list[Any], float, float]:
     """lm-eval's outcomes of one adapter: choices as negative log-probabilities, or [answer]."""
     out = folder / f"{kind}-{adapter.name}-{time.monotonic_ns()}"
     command = [
-        sys.executable, "-m", "lm_eval", "run", "--model", "hf", "--model_args", f"pretrained={base},peft={adapter}",
-        "--tasks", f"own_{kind}", "--include_path", str(folder), "--batch_size", batch, "--device", "cpu",
-        "--log_samples", "--output_path", str(out),
+        sys.executable, "-m", "lm_eval", "run", "--model", "hf",
+        "--model_args", f"pretrained={base},peft={adapter},dtype={dtype}", "--tasks", f"own_{kind}",
+        "--include_path", str(folder), "--batch_size", batch, "--device", "cpu", "--log_samples",
+        "--output_path", str(out),
     ]  # fmt: skip
     _, wall, cpu = timed(command)
     lines = next(out.rglob("samples_*.jsonl")).read_text().splitlines()
@@ -123,16 +131,51 @@ def peer(kind: str, base: str, adapter: Path, folder: Path, batch: str) -> tuple
     return [one["filtered_resps"] for one in samples], wall, cpu
 
 
-def differing(kind: str, mine: list[Any], theirs: list[Any], rows: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
-    """Items with another outcome: (those that a near tie explains, with its margin, the others)."""
+def likeliest(nats: Sequence[float]) -> str:
+    return CHOICES[nats.index(min(nats))]
+
+
+def lead(nats: Sequence[float]) -> float:
+    """Nats between the two likeliest choices."""
+    return sorted(nats)[1] - min(nats)
+
+
+def parted(mine: list[Any], theirs: list[Any]) -> list[int]:
+    """Places of the items whose likeliest choice is not the same."""
+    return [at for at, (one, two) in enumerate(zip(mine, theirs, strict=True)) if likeliest(one) != likeliest(two)]
+
+
+def settled(
+    asked: Sequence[int], places: Sequence[int], pair: tuple[list[Any], list[Any]], base: str, adapter: Path,
+    arguments: argparse.Namespace,
+) -> tuple[list[str], list[str]]:  # fmt: skip
+    """Items in float32 on both sides: (near ties there, and what never differed; the others), each with margins.
+
+    asked: where they stand among `places`. pair: ours and lm-eval's of all items, in bfloat16.
+    """
+    folder = adapter.parent / f"float32-{adapter.name}"
+    folder.mkdir(exist_ok=True)
+    if not (folder / adapter.name).exists():
+        (folder / adapter.name).symlink_to(adapter.resolve())
+    write_tasks(arguments.pubmedqa or published_path("pubmedqa"), [places[at] for at in asked], folder)
+    text, _, _ = timed([sys.executable, __file__, "--ours", "choices", base, str(folder), "float32"])
+    mine = json.loads(text.splitlines()[-1])[adapter.name]
+    theirs, _, _ = peer("choices", base, adapter, folder, arguments.batch, "float32")
+    near, other = [], []
+    for at, one, two in zip(asked, mine, theirs, strict=True):
+        rounded = " and ".join(f"{likeliest(side[at])} ({lead(side[at]):.3f} nats)" for side in pair)
+        told = f"{places[at]}: bfloat16 {rounded}, float32 "
+        told += " and ".join(f"{likeliest(side)} ({lead(side):.4f} nats)" for side in (one, two))
+        same = likeliest(pair[0][at]) == likeliest(pair[1][at])
+        (near if same or min(lead(one), lead(two)) < NEAR else other).append(told)
+    return near, other
+
+
+def differing(mine: list[Any], theirs: list[Any], rows: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
+    """Answers with another outcome: (those that part behind a near tie, the others)."""
     near, other = [], []
     for place, (one, two, row) in enumerate(zip(mine, theirs, rows, strict=True)):
-        if kind == "choices":
-            if one.index(min(one)) == two.index(min(two)):
-                continue
-            lead = sorted(one)[1] - min(one)
-            (near if lead < NEAR else other).append(f"{place}: {lead:.3f} nats")
-        elif (one[0].strip().lower() == row["answer"]) != (two[0].strip().lower() == row["answer"]):
+        if (one[0].strip().lower() == row["answer"]) != (two[0].strip().lower() == row["answer"]):
             (other if one[1] is None else near).append(f"{place}: {one[0]!r} and {two[0]!r}")
     return near, other
 
@@ -149,10 +192,11 @@ def kept(file: Path, run: Callable[[], tuple[Any, float, float]]) -> tuple[Any, 
 
 def compared(kind: str, base: str, adapters: dict[str, Path], work: Path, arguments: argparse.Namespace) -> bool:
     """One kind of outcome by both sides, ours before and after lm-eval's; whether the gate holds."""
-    rows = write_tasks(arguments.pubmedqa or published_path("pubmedqa"), arguments.items, work)
+    places = arguments.only or range(arguments.items)
+    rows = write_tasks(arguments.pubmedqa or published_path("pubmedqa"), places, work)
 
     def own() -> tuple[Any, float, float]:
-        text, wall, cpu = timed([sys.executable, __file__, "--ours", kind, base, str(work)])
+        text, wall, cpu = timed([sys.executable, __file__, "--ours", kind, base, str(work), "bfloat16"])
         return json.loads(text.splitlines()[-1]), wall, cpu
 
     rounds = [kept(work / f"ours-{kind}-0.json", own)]
@@ -166,7 +210,12 @@ def compared(kind: str, base: str, adapters: dict[str, Path], work: Path, argume
         theirs, wall, cpu = kept(work / f"lm-eval-{kind}-{name}.json", run)
         walls.append(wall)
         spent.append(cpu)
-        near, other = differing(kind, rounds[0][0][name], theirs, rows)
+        mine = rounds[0][0][name]
+        if kind == "choices":
+            asked = range(len(rows)) if arguments.only else parted(mine, theirs)
+            near, other = settled(asked, places, (mine, theirs), base, adapter, arguments) if asked else ([], [])
+        else:
+            near, other = differing(mine, theirs, rows)
         held = held and not other
         print(f"  {name}: lm-eval {wall:.0f} s, {cpu:.0f} s; near ties {near}; other differences {other}", flush=True)
         if kind == "choices":
@@ -188,11 +237,12 @@ def main() -> None:
     parser.add_argument("--batch", default="1", help="lm-eval's batch size")
     parser.add_argument("--kinds", nargs="+", default=list(KINDS))
     parser.add_argument("--keep", type=Path, help="a folder of one's own for what has been run")
-    parser.add_argument("--ours", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--only", type=int, nargs="+", help="these items alone, from 0, in float32 too")
+    parser.add_argument("--ours", nargs=4, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.ours:
-        kind, base, folder = arguments.ours
-        ours(kind, base, {one.name: one for one in sorted(Path(folder).glob("adapter-*"))}, Path(folder))
+        kind, base, folder, dtype = arguments.ours
+        ours(kind, base, {one.name: one for one in sorted(Path(folder).glob("adapter-*"))}, Path(folder), dtype)
         return
     print(describe_machine(), flush=True)
     generation.SPREAD, generation.RANKS = SPREAD, generation.RANKS[: arguments.adapters]

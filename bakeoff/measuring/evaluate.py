@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -297,8 +298,19 @@ def _print(
         for one in found
         if (near := one.details.get("near_misses"))
     ]
+    unscored += _next(found)
     for sentence in () if as_json else [*(cost.sentence for cost in costs.values()), *unscored]:
         output().print(spelt_out(sentence), markup=False, highlight=False)
+
+
+def _next(found: Sequence[Evaluation]) -> list[str]:
+    """How several models by one test are told apart, a line for each test; none for one model."""
+    measured: dict[str, set[str]] = {}
+    for one in found:
+        if one.status == "finished" and one.benchmark != "stopping":
+            measured.setdefault(one.benchmark, set()).add(one.model_id)
+    several = [name for name, models in measured.items() if len(models) > 1]
+    return [f"Which to ship, by paired tests: bakeoff decide --by {shlex.quote(name)}" for name in several]
 
 
 def _print_rules(found: Sequence[Evaluation], known: Mapping[str, Model]) -> None:

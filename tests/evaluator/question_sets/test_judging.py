@@ -322,9 +322,9 @@ def open_set_with_frame(folder: Path) -> Path:
 def test_the_verb_shows_the_judges_prompt_and_says_whose_verdicts_they_are(
     store: Store, workspace: Workspace, endpoint: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    spoken_to(store, endpoint, "kind", "judge")
+    spoken_to(store, endpoint, "kind", "rude", "judge")
     path = open_set(tmp_path)
-    command = ["evaluate", "kind", "--benchmark", str(path), "--judge", "judge", "--rubric", POLITE]
+    command = ["evaluate", "kind", "rude", "--benchmark", str(path), "--judge", "judge", "--rubric", POLITE]
     command += ["--workspace", str(workspace.path)]
 
     def said(*more: str) -> str:
@@ -337,5 +337,7 @@ def test_the_verb_shows_the_judges_prompt_and_says_whose_verdicts_they_are(
     told = said()
     assert "no_verdict_share" in told and "unscored" not in told
     assert "judge is uncalibrated: no person's labels on what it judged, and 30 are needed." in told
+    assert "Which to ship, by paired tests: bakeoff decide --by 'open judged by judge'" in told
+    assert "--by open" not in told, "answers that no rule checks decide nothing"
     asked = question_set("open", None, store, judged=True)
     assert asked is not None and asked.wishes == {**Wishes(judged=True).__dict__}
