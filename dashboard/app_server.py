@@ -24,7 +24,7 @@ from pathlib import Path
 import streamlit as st
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashboard.widgets.login import COOKIE
@@ -71,6 +71,21 @@ class Scripts:
         pairs = [(key.encode(), value.encode()) for key, value in headers.items()]
         await send({"type": "http.response.start", "status": 200, "headers": pairs})
         await send({"type": "http.response.body", "body": body})
+
+
+class FirstPage:
+    """Leads /home to where Home is: Streamlit has its first page at / alone, and says of /home that it is not there."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] == "http" and scope["path"] == "/home":
+            asked = scope.get("query_string", b"").decode("latin-1")
+            await RedirectResponse(f"./?{asked}" if asked else "./")(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
 
 
 class OwnPages:
@@ -200,5 +215,7 @@ async def lifespan(app: st.App) -> AsyncIterator[None]:  # noqa: ARG001
 
 
 app = st.App(
-    FOLDER / "app.py", lifespan=lifespan, middleware=[Middleware(OwnPages), Middleware(Visitors), Middleware(Scripts)]
+    FOLDER / "app.py",
+    lifespan=lifespan,
+    middleware=[Middleware(OwnPages), Middleware(Visitors), Middleware(FirstPage), Middleware(Scripts)],
 )

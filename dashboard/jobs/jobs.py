@@ -175,7 +175,8 @@ def find(workspace: Workspace, kind: str) -> list[Job]:
     reap()
     root = workspace.path / "jobs"
     places = sorted(root.iterdir(), reverse=True) if root.is_dir() else []
-    return [Job(place) for place in places if f"-{kind}-" in place.name and (place / "command.json").exists()]
+    found = [Job(place) for place in places if (place / "command.json").exists()]
+    return [job for job in found if job.kind == kind]
 
 
 def main(place: Path, held: int | None = None) -> int:

@@ -16,6 +16,8 @@ PROGRAMS = ("humaneval", "humaneval+", "mbpp", "mbpp+", "latency", "heldout", "s
 """Measurements whose items are no prompts of one's own."""
 MOST_SAID = 3
 """Pairs that are said to need votes."""
+MOST_CAST = 300
+"""Votes between two models beyond which nobody is asked for them: the two are said to be close, and how close."""
 
 
 def shelf() -> PromptShelf:
@@ -116,10 +118,18 @@ def progress(ranking: Ratings, names: Mapping[str, str]) -> list[str]:
         if place <= (ranking.settled or 0) or not pair.low < 0.5 < pair.high:
             continue
         who = f"{names.get(first, first)} and {names.get(second, second)}"
+        more = max(1, (pair.votes_needed or 0) - pair.votes)
         if pair.votes_needed is None:
             found.append(f"{who} are level so far: no number of votes can be said")
+        elif more > MOST_CAST:
+            forth = pair.model_a == first
+            ends = (pair.low, pair.high) if forth else (1 - pair.high, 1 - pair.low)
+            share = 100 * (pair.probability if forth else 1 - pair.probability)
+            between = (
+                f"{share:.0f} % of votes prefer the first, by these votes {100 * ends[0]:.0f} to {100 * ends[1]:.0f}"
+            )
+            found.append(f"{who} are too close for {MOST_CAST} votes to settle place {place}: {between} %")
         else:
-            more = max(1, pair.votes_needed - pair.votes)
             found.append(f"About {more:,} more vote{'' if more == 1 else 's'} between {who} would settle place {place}")
     return found[:MOST_SAID]
 

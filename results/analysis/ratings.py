@@ -47,6 +47,9 @@ SWEEPS = 8
 SMALL_STEP = 1e-6
 """Log odds below which a step of Newton's method is the last: each squares the error that is left."""
 
+MOST_CAST = 1000
+"""Votes between two models beyond which none are asked for: nobody casts them, and so small a lead decides nothing."""
+
 FEWEST_VOTES = 6
 """Votes of a model below which there is no ranking: of five that all fall one way no test tells two apart."""
 
@@ -126,7 +129,9 @@ class Ratings:
         if self.settled == 0:
             leader, rival = self.ratings[0].model_id, self.ratings[1].model_id
             need = next(one.votes_needed for one in self.pairs if {one.model_a, one.model_b} == {leader, rival})
-            more = f": the first two are told apart by about {need:,} votes between them" if need else ""
+            few = need is not None and need <= MOST_CAST
+            more = f": the first two are told apart by about {need:,} votes between them" if few else ""
+            more += ": the first two are too close to be told apart by votes" if need and not few else ""
             return f"Not settled: the first place is open{more}."
         if self.settled >= places - 1:
             return "Settled: each model is preferred to each below it."

@@ -12,7 +12,9 @@ from typing import Any
 from dashboard import app_server
 
 
-def answered(path: str, method: str = "GET") -> tuple[list[dict[str, Any]], bool]:
+def answered(
+    path: str, method: str = "GET", by: Any = app_server.Scripts, asked: bytes = b""
+) -> tuple[list[dict[str, Any]], bool]:
     """(messages sent for a request, whether it was passed on)."""
     sent: list[dict[str, Any]] = []
     passed: list[str] = []
@@ -26,7 +28,8 @@ def answered(path: str, method: str = "GET") -> tuple[list[dict[str, Any]], bool
     async def receive() -> Any:
         return {"type": "http.request"}
 
-    request = app_server.Scripts(inner)({"type": "http", "method": method, "path": path}, receive, send)
+    scope = {"type": "http", "method": method, "path": path, "query_string": asked}
+    request = by(inner)(scope, receive, send)
     with ThreadPoolExecutor(1) as pool:  # in this thread a browser of other tests may have a loop running
         pool.submit(asyncio.run, request).result()
     return sent, bool(passed)
@@ -44,6 +47,13 @@ def test_every_file_named_in_the_first_page_is_answered_whole() -> None:
         assert headers[b"content-type"] == (
             b"text/javascript; charset=utf-8" if path.endswith(".js") else b"font/woff2"
         )
+
+
+def test_home_is_found_by_its_name_too() -> None:
+    for asked, place in ((b"", b"./"), (b"about=shop&sort=-votes", b"./?about=shop&sort=-votes")):
+        (start, _), passed = answered("/home", by=app_server.FirstPage, asked=asked)
+        assert not passed and start["status"] == 307 and dict(start["headers"])[b"location"] == place
+    assert answered("/decide", by=app_server.FirstPage) == ([], True)
 
 
 def test_everything_else_is_streamlits() -> None:

@@ -97,14 +97,14 @@ def leader(found: Contest, matched: Sequence[Model]) -> str:
     first, second = matched[:2]
     figures = (found.figures[model.id] for model in (first, second))
     names = [
-        f"{model.name} ({words(found.metric, one.value, one.n)})" for model, one in zip(matched, figures, strict=False)
+        f"{model.name}, {words(found.metric, one.value, one.n)}" for model, one in zip(matched, figures, strict=False)
     ]
     wins = found.wins((first, second))
     p_value = float(found.p_values((first, second))[0, 1])
     said = f"{wins[0, 1]} items won, {wins[1, 0]} lost of {len(found.common)}"
     if p_value <= ALPHA:
-        return f"{names[0]} is better than the next, {names[1]}: {said}, p = {p_value:.2g}."
-    return f"{names[0]} and {names[1]} lead and cannot be told apart: {said}."
+        return f"{names[0]}, is better than the next, {names[1]}: {said}, p = {p_value:.2g}."
+    return f"{names[0]}, and {names[1]}, lead and cannot be told apart: {said}."
 
 
 def published(rows: pd.DataFrame, test: str) -> pd.DataFrame:
@@ -117,7 +117,7 @@ def words(metric: str, value: float, n: int) -> str:
     """A score as it stands at its bar."""
     if metric == "bits_per_byte":
         return f"{value:.3f}"
-    return f"{value:.0%} ({round(value * n)}/{n})" if metric == "pass@1" else f"{value:.1%}"
+    return f"{100 * value:.0f} % ({round(value * n)} of {n})" if metric == "pass@1" else f"{100 * value:.1f} %"
 
 
 def matrix(found: Contest, chosen: Sequence[Model]) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -69,7 +69,8 @@ def _ranked(ranking: Ratings, judge: str) -> None:
     chart.show(charts.ranking(drawn, data.styles()), key="ranking", alt="Ranking, 95 % intervals")
     _table(table)
     if ranking.length_chance is not None:
-        st.caption(f"Of two equally good answers, one twice as long wins {ranking.length_chance:.0%} of the votes.")
+        wins = 100 * ranking.length_chance
+        st.caption(f"Of two equally good answers, one twice as long wins {wins:.0f} % of the votes.")
     page.download(lambda: table.drop(columns="model_id"), "arena")
 
 

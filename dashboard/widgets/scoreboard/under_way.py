@@ -47,5 +47,7 @@ def _listing(was_live: bool) -> None:
         words = f"{models.get(one.model_id, one.model_id)} by {one.benchmark}: {data.answered(one):,} answers so far"
         st.caption(":material/hourglass_top: " + escaping.label(words, 200))
     newest = sorted(started, key=lambda job: job.name, reverse=True)
-    for job in [job for job in newest if job.running] + [job for job in newest if not job.running][:5]:
-        job_list.one(job, expanded=job.running)
+    at_work = {job.name for job in newest if job.running}  # asked once: one that ends meanwhile would be listed twice
+    ended = [job for job in newest if job.name not in at_work][:5]
+    for job in [*(job for job in newest if job.name in at_work), *ended]:
+        job_list.one(job, expanded=job.name in at_work)

@@ -35,6 +35,14 @@ def test_a_job_ends_with_its_status_and_its_log(tmp_path: Path) -> None:
     assert jobs.find(workspace, "prompts") == []
 
 
+def test_a_job_is_of_one_kind_whatever_its_name_says(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    for kind, name in (("export", "demo-run-rank8 as Q4_0"), ("run", "add-export-demo"), ("demo", "demo")):
+        jobs.create(jobs.folder(workspace, kind, name), ["true"])
+    listed = {kind: [job.kind for job in jobs.find(workspace, kind)] for kind in ("export", "run", "demo", "add")}
+    assert listed == {"export": ["export"], "run": ["run"], "demo": ["demo"], "add": []}
+
+
 def test_a_job_is_stopped_and_resumed(tmp_path: Path) -> None:
     code = (
         "import time, pathlib; there = pathlib.Path(r'%s'); seen = there.exists(); there.touch(); "

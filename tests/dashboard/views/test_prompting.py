@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from dashboard.views import prompting
 from results import Vote, rate
 from results.analysis.statistics import votes_to_separate
@@ -26,6 +28,17 @@ def test_places_that_are_settled_need_nothing_and_level_ones_say_so() -> None:
     assert prompting.progress(rate(votes("a", "b", 40, 1)), {}) == []
     (said,) = prompting.progress(rate(votes("a", "b", 8, 8)), {})
     assert "level so far" in said
+
+
+def test_votes_that_nobody_casts_are_not_asked_for() -> None:
+    for ahead, behind in (("a", "b"), ("b", "a")):
+        ranking = rate(votes(ahead, behind, 53, 50))
+        (said,) = prompting.progress(ranking, {})
+        assert said.startswith(
+            f"{ahead} and {behind} are too close for 300 votes to settle place 1: 51 % of votes prefer "
+        )
+        low, high = map(int, re.findall(r"by these votes (\d+) to (\d+) %$", said)[0])
+        assert low < 50 < high and low + high > 100
 
 
 def test_the_next_prompt_is_one_with_the_fewest_votes() -> None:

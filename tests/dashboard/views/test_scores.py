@@ -73,17 +73,20 @@ def test_models_are_set_side_by_side_on_what_all_of_them_answered(pair: tuple[Co
     found, good, poor = pair
     assert found.common == ("1", "10", "11", "12", "2")
     rows = scores.score_rows(found, found.models, own=False)
-    assert list(rows["text"]) == ["60% (3/5)", "40% (2/5)"] and list(rows["label"]) == ["good", "poor"]
-    assert list(scores.score_rows(found, found.models, own=True)["text"]) == ["67% (4/6)", "50% (3/6)"]
+    assert list(rows["text"]) == ["60 % (3 of 5)", "40 % (2 of 5)"] and list(rows["label"]) == ["good", "poor"]
+    assert list(scores.score_rows(found, found.models, own=True)["text"]) == ["67 % (4 of 6)", "50 % (3 of 6)"]
     assert found.wins((good, poor)).tolist() == [[0, 2], [1, 0]]
     ahead, said = scores.matrix(found, found.models)
     assert said.loc["good", "poor"] == "2 : 1 ≈" and ahead.loc["poor", "good"] == -1
     assert scores.leader(found, found.models).startswith(
-        "good (60% (3/5)) and poor (40% (2/5)) lead and cannot be told"
+        "good, 60 % (3 of 5), and poor, 40 % (2 of 5), lead and cannot be told"
     )
     assert charts.win_matrix(ahead, said).data[0].text[0][1] == "2 : 1 ≈"
     drawn = charts.score_list(rows, {}, title="pass@1", percent=True)
-    assert [text for trace in drawn.data if trace.mode == "text" for text in trace.text] == [" 60% (3/5)", " 40% (2/5)"]
+    assert [text for trace in drawn.data if trace.mode == "text" for text in trace.text] == [
+        " 60 % (3 of 5)",
+        " 40 % (2 of 5)",
+    ]
 
 
 def test_a_lead_beyond_chance_is_said_as_one(store: Store) -> None:
@@ -91,7 +94,7 @@ def test_a_lead_beyond_chance_is_said_as_one(store: Store) -> None:
     measured(store, "poor", {str(n): "wrong" if n < 10 else "passed" for n in range(12)})
     found = contest(store, store.models.list(), "mine")
     assert scores.leader(found, found.models).startswith(
-        "good (100% (12/12)) is better than the next, poor (17% (2/12))"
+        "good, 100 % (12 of 12), is better than the next, poor, 17 % (2 of 12)"
     )
     assert scores.matrix(found, found.models)[1].loc["good", "poor"] == "10 : 0"
 
