@@ -23,7 +23,7 @@ from results.errors import BakeoffError
 
 VERBS = {
     "Fine-tune": ("fine_tuning", ("demo", "data", "plan", "run", "train")),
-    "Keep": ("keeping", ("add", "models", "runs", "rename", "store", "import_")),
+    "Keep": ("keeping", ("add", "models", "runs", "status", "rename", "store", "import_")),
     "Measure": ("measuring", ("evaluate", "score", "latency", "judge")),
     "Decide": ("deciding", ("scores", "compare", "decide")),
     "Ship": ("shipping", ("export", "push", "publish", "serve", "dashboard")),

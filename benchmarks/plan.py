@@ -128,7 +128,7 @@ def measure(runs: int, rank: int, batch: int, max_length: int, steps: int, data:
     from trainer.experiment.schema import Lora, Training
     from trainer.multi_lora import SharedBase
     from trainer.planning import estimates
-    from trainer.planning.plan import base_shape
+    from trainer.planning.shapes import base_shape
 
     device = this_cpu("bfloat16")
     examples = sweep._examples(data, "train")

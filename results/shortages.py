@@ -23,6 +23,7 @@ EXTRAS = {
         "numba",
     ),
     "postgres": ("psycopg",),
+    "ray": ("ray",),
 }  # fmt: skip
 """Extra of the package → libraries that only it has, as requirements.txt lists them. `train` is all that trains, and
 that answers, exports and measures by transformers."""

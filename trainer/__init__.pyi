@@ -10,7 +10,7 @@ from .bases.loading import (
 from .bases.miniatures import miniature as miniature
 from .bases.registry import BaseEntry as BaseEntry, base_entry as base_entry, packaged_base as packaged_base
 from .data.examples import Example as Example, PreparedData as PreparedData
-from .planning.plan import base_shape as base_shape
+from .planning.shapes import base_shape as base_shape
 from .data.pipeline import (
     prepare as prepare,
     training_overlap as training_overlap,
@@ -27,6 +27,7 @@ from .hub.push import Upload as Upload, push as push, upload_of as upload_of
 from .planning.plan import Group as Group, Plan as Plan, plan as plan
 from .planning.rehearsals import Rehearsal as Rehearsal, rehearsal as rehearsal
 from .planning.shipping import impossible_forms as impossible_forms
+from .ray_runs.dispatch import OverRay as OverRay
 from .runs.rebuilding import rebuild as rebuild
 from .sources.conversations import Conversation as Conversation
-from .training import train as train
+from .training import Trains as Trains, train as train

@@ -4,15 +4,17 @@
 
 On a CPU, variants that share base, data and dtype train together in this process (`trainer.multi_lora.loop`); those
 that cannot are trained one by one through TRL (`trainer.trl_loop.trainer`). On GPUs every run is TRL's, one a GPU, in a
-process of its own (`trainer.gpu_runs.isolated`), and this one loads no weights and opens no GPU. A finished run is
-reused, a stopped one goes on at its newest whole checkpoint, and one failed variant does not end the rest.
+process of its own (`trainer.gpu_runs.isolated`), and this one loads no weights and opens no GPU. Over a cluster
+(`trainer.ray_runs`) its workers do the same, each for its part of the variants. A finished run is reused, a stopped one
+goes on at its newest whole checkpoint, and one failed variant does not end the rest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import IO
 
 from engines import Device, gpus, unusable_gpu
@@ -37,6 +39,9 @@ from trainer.runs.signals import stop_on_signals
 from trainer.trl_loop.division import Division
 from trainer.trl_loop.supervision import Supervision
 
+Trains = Callable[[Session, Sequence[Variant]], None]
+"""Trains variants, each to the session's `until` at most. Raises what the user must mend, once all have ended."""
+
 WAITING = "stopping after this step; once more stops at once"
 """Progress after the first Ctrl-C."""
 
@@ -47,15 +52,17 @@ def train(
     workspace: Workspace,
     progress: Progress,
     devices: Sequence[Device] | None = None,
+    over: AbstractContextManager[Trains] | None = None,
 ) -> list[Run]:
     """Train every variant that is not finished yet, and register the bases and the fine-tunes as models.
 
     devices: where runs train one a device, each in a process of its own. Default: the GPUs that torch can use, or none,
     and then all train in this process.
+    over: who trains them instead, e.g. `OverRay`; entered while there is something to train.
     Raises: TrainerError for what the user must mend before anything can train; KeyboardInterrupt after Ctrl-C, with
     every run resumable. A run that fails or diverges does not raise: its record says so.
     """
-    if devices is None:
+    if devices is None and over is None:
         if problem := unusable_gpu():
             raise BaseUnavailable(problem)
         devices = gpus()
@@ -65,15 +72,16 @@ def train(
         store.runs.add(_run(variant))
     with stop_on_signals(lambda: progress(WAITING, 0, 1)) as stop:
         session = Session(store, workspace, progress, stop)
+        with over or nullcontext(partial(train_variants, devices=devices or ())) as train_some:
 
-        def train_until(some: Sequence[Variant], step: int | None) -> bool:
-            train_variants(replace(session, until=step), some, devices)
-            return not stop.asked
+            def train_until(some: Sequence[Variant], step: int | None) -> bool:
+                train_some(replace(session, until=step), some)
+                return not stop.asked
 
-        if experiment.sweep.halving:
-            halve(experiment, planned, store, train_until)
-        else:
-            train_until(planned, None)
+            if experiment.sweep.halving:
+                halve(experiment, planned, store, train_until)
+            else:
+                train_until(planned, None)
     if stop.asked:
         raise KeyboardInterrupt
     if len(planned) > 1:
@@ -86,14 +94,7 @@ def train_variants(session: Session, planned: Sequence[Variant], devices: Sequen
 
     devices: as for `train`; without any, all train in this process.
     """
-    groups: dict[str, list[Variant]] = {}
-    for variant in planned:
-        groups.setdefault(_group_key(variant), []).append(variant)
-    open_groups = [
-        unfinished
-        for group in groups.values()
-        if (unfinished := [one for one in group if session.store.runs.get(one.id).status != "finished"])
-    ]
+    open_groups = unfinished(session.store, planned)
     if devices:
         _train_isolated(session, open_groups, devices)
         return
@@ -101,6 +102,15 @@ def train_variants(session: Session, planned: Sequence[Variant], devices: Sequen
         if session.stop.asked:
             return
         _train_group(session, group)
+
+
+def unfinished(store: Store, planned: Sequence[Variant]) -> list[list[Variant]]:
+    """The variants that have not finished, those together that can share base and data."""
+    groups: dict[str, list[Variant]] = {}
+    for variant in planned:
+        if store.runs.get(variant.id).status != "finished":
+            groups.setdefault(_group_key(variant), []).append(variant)
+    return list(groups.values())
 
 
 def _run(variant: Variant) -> Run:
@@ -133,6 +143,7 @@ def _prepared(session: Session, group: Sequence[Variant], base: Base) -> Prepare
     """The group's data; what it is goes to the store, and the base and the machine."""
     own = group[0].experiment
     data = prepare(own.data, base.tokenizer, own.training.max_length, session.workspace, session.progress)
+    session.verify(base.identity, data.identity)
     payload = {**data.report, "identity": data.identity}
     session.report(own.name, "data", payload)
     for variant in group:  # variants of one experiment may have data of their own

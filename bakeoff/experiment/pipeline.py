@@ -8,6 +8,7 @@ ends nothing else, and is all that the same call tries later.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -18,7 +19,7 @@ from bakeoff.experiment.failures import Failure, each_measured
 from bakeoff.experiment.own_tests import check_judges, check_tests, compare_with_training, latency_settings, own_tests
 from bakeoff.experiment.racing import race_or_whole
 from results import BakeoffError, Evaluation, Form, Model, Progress, Report, Run, Store, Workspace
-from trainer import Experiment
+from trainer import Experiment, Trains
 
 Say = Callable[[str], None]
 """Called with one line about what is done or reused."""
@@ -63,10 +64,12 @@ def run_experiment(
     progress: Progress,
     say: Say,
     leads: Collection[str] | None = None,
+    over: AbstractContextManager[Trains] | None = None,
 ) -> Outcome:
     """Add what was made elsewhere, train every variant, export the forms that the experiment names, measure them all.
 
     `leads`, in a rehearsal: ids of the runs that are exported to all formats; the others only to the first.
+    `over`: who trains instead of this process (`trainer.train`); exports and measurements are made here.
     Raises: BakeoffError for what the user must mend, before the first step; KeyboardInterrupt, a full disk and a store
     out of reach leave everything resumable.
     """
@@ -78,7 +81,7 @@ def run_experiment(
     measured_before = {evaluation.id for evaluation in store.evaluations.list() if evaluation.status == "finished"}
     others = added(experiment, store, workspace, progress, say)
     engines.give_back()
-    runs = tuple(trainer.train(experiment, store, workspace, progress)) if experiment.bases else ()
+    runs = tuple(trainer.train(experiment, store, workspace, progress, over=over)) if experiment.bases else ()
     engines.give_back()
     for line in (*data_lines(runs, store), *trainer.rebuild(runs, store, workspace)):
         say(line)

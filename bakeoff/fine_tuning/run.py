@@ -22,19 +22,31 @@ def run(
         bool, typer.Option("--rehearse", help="The whole experiment in about a minute, with a miniature of each base.")
     ] = False,
     full: Annotated[bool, typer.Option("--full", help="All tasks of every benchmark, whatever the file says.")] = False,
+    ray: Annotated[
+        str,
+        typer.Option(
+            "--ray",
+            metavar="local|HOST:PORT",
+            help="Train over a Ray cluster, one on this machine or an existing one: docs/beyond_one_machine.md.",
+        ),
+    ] = "",
 ) -> None:
     """Run an experiment: train its variants, export their formats, measure them. Resumes where it stopped.
 
-    Examples: bakeoff run experiments/demo.yaml · bakeoff run mine.yaml --rehearse
+    Examples: bakeoff run experiments/demo.yaml · bakeoff run mine.yaml --rehearse · bakeoff run mine.yaml --ray local
     """
     from bakeoff import progress
     from bakeoff.experiment import summary
     from bakeoff.experiment.pipeline import run_experiment, whole
     from bakeoff.writing import writable
-    from trainer import load_experiment
+    from results import BakeoffError
+    from trainer import OverRay, load_experiment
 
     experiment = load_experiment(experiment_file)
     place = writable(workspace)
+    if rehearse and ray:
+        raise BakeoffError("--rehearse goes through everything on this machine: give it without --ray")
+    over = OverRay(ray) if ray else None
     if rehearse:
         rehearse_whole(experiment, place, experiment_file)
         return
@@ -42,7 +54,7 @@ def run(
         experiment = whole(experiment)
     store = place.store()
     with progress.drawn() as report:
-        outcome = run_experiment(experiment, store, place, report, summary.say)
+        outcome = run_experiment(experiment, store, place, report, summary.say, over=over)
     summary.show(outcome, store)
     if not outcome.complete:
         sys.exit(1)

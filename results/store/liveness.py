@@ -46,8 +46,11 @@ class Liveness(Protocol):
     def release(self, key: str) -> None:
         """Work on it has ended, which stands in the record already. What is not held is fine."""
 
-    def held(self, keys: Iterable[str]) -> set[str]:
-        """Those of the keys that a living process holds, whichever and wherever. Raises: StoreError."""
+    def held(self, keys: Iterable[str], elsewhere: bool = False) -> set[str]:
+        """Those of the keys that a living process holds, whichever and wherever. Raises: StoreError.
+
+        elsewhere: only those that another holds, in this process or any, whatever this object holds itself.
+        """
         ...
 
     def mark(self) -> str:
@@ -92,8 +95,9 @@ class _Files:
                 Path(file.name).unlink(missing_ok=True)
                 file.close()
 
-    def held(self, keys: Iterable[str]) -> set[str]:
-        return {key for key in keys if any(map(lock_is_held, self._of(key)))}
+    def held(self, keys: Iterable[str], elsewhere: bool = False) -> set[str]:
+        own = {Path(file.name) for file in list(self._open.values())} if elsewhere else set()
+        return {key for key in keys if any(lock_is_held(file) for file in self._of(key) if file not in own)}
 
     def mark(self) -> str:
         with suppress(OSError):
@@ -115,6 +119,8 @@ class _Sessions:
         self._database = database
         self._keys: set[str] = set()
         self._session: sa.Connection | None = None
+        self._session_pid: int | None = None
+        """The server's process behind the session."""
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._keeper: threading.Thread | None = None
@@ -142,16 +148,17 @@ class _Sessions:
                 with suppress(sa.exc.SQLAlchemyError):  # a session that is lost holds nothing
                     self._session.execute(sa.select(sa.func.pg_advisory_unlock_shared(_int64(key))))
 
-    def held(self, keys: Iterable[str]) -> set[str]:
+    def held(self, keys: Iterable[str], elsewhere: bool = False) -> set[str]:
         numbers = {_int64(key) & _MASK: key for key in keys}
         if not numbers:
             return set()
         query = sa.text(
-            "SELECT classid::bigint, objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND "
+            "SELECT pid, classid::bigint, objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND "
             "granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
         )
+        own = self._session_pid if elsewhere else None
         with self._database.read() as connection:
-            found = {int(high) << 32 | int(low) for high, low in connection.execute(query)}
+            found = {int(high) << 32 | int(low) for pid, high, low in connection.execute(query) if pid != own}
         return {key for number, key in numbers.items() if number in found}
 
     def mark(self) -> str:
@@ -172,6 +179,7 @@ class _Sessions:
                 self._drop()
         session = self._database.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         session.detach()  # never back into the pool, which would keep its locks
+        self._session_pid = int(session.execute(sa.select(sa.func.pg_backend_pid())).scalar_one())
         for setting in _KEEPALIVE:
             session.exec_driver_sql(f"SET {setting}")
         for key in self._keys:
@@ -191,7 +199,7 @@ class _Sessions:
         self._drop()
 
     def _drop(self) -> None:
-        session, self._session = self._session, None
+        session, self._session, self._session_pid = self._session, None, None
         if session is not None:
             with suppress(sa.exc.SQLAlchemyError):
                 session.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -11,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
 from results.curves import segments
-from results.errors import Immutable, NotFound
+from results.errors import Immutable, NotFound, StoreBusy
 from results.records import Point, Run, RunStatus, RunSummary, now
 from results.schema.columns import Words, json_text, value_of
 from results.schema.database import Database
@@ -29,6 +30,10 @@ _EDITED = ("name", "tags", "notes", "archived")
 
 _PROGRESS = ("status", "reason", "machine_id", "started_at", "finished_at", "total_steps")
 """What became of the run: registering it again as planned leaves it alone."""
+
+
+DYING_SECONDS = 5.0
+"""How long a start waits for another holder of the run: a process that was killed lets go of all in its own time."""
 
 
 class Runs:
@@ -74,15 +79,20 @@ class Runs:
     def start(self, run_id: str, machine_id: str | None = None, total_steps: int | None = None) -> None:
         """Mark a run as running, by this process, for the first time or again after it stopped, failed or diverged.
 
-        Points that an earlier process had to spool are delivered first.
+        Points that an earlier process had to spool are delivered first. One that was killed a moment ago is waited for.
 
-        Raises: NotFound, Immutable (it has finished).
+        Raises: NotFound, Immutable (it has finished), StoreBusy (another process, on any machine, works on it).
         """
         self._deliver(run_id)
+        until = time.monotonic() + DYING_SECONDS
+        while self.at_work_elsewhere([run_id]) and time.monotonic() < until:
+            time.sleep(0.05)
         with self._database.write(lock=run_id) as connection:
             run = _found(connection, run_id)
             if run.status == "finished":
                 raise Immutable(f"run {run_id!r} is finished; a changed configuration makes a new run")
+            if self.at_work_elsewhere([run_id]):
+                raise StoreBusy(f"run {run_id!r} is being trained by another process; wait for it or stop it")
             self._alive.hold(run_id)
             changes: dict[str, Any] = {"status": "running", "reason": "", "finished_at": None}
             changes["started_at"] = run.started_at or now()
@@ -106,6 +116,11 @@ class Runs:
             connection.execute(sa.update(RunRow).where(RunRow.id == run_id).values(changes))
             segments.seal(connection, run_id)
         self._alive.release(run_id)
+
+    def at_work_elsewhere(self, run_ids: Iterable[str]) -> set[str]:
+        """Those of the runs that another process, on any machine, has started and not ended; or another store object
+        of this one. Whatever died is not at work, once its system or the database's server has noticed."""
+        return self._alive.held(run_ids, elsewhere=True)
 
     def edit(
         self,

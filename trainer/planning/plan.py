@@ -14,25 +14,24 @@ from itertools import groupby
 from engines import (
     CUDA_WHEELS,
     OVERFLOWS,
-    FileRefused,
     Place,
     gpus,
     llamacpp_gpus,
     places,
-    read_model_json,
     unusable_gpu,
 )
 from results import Json, Progress, Workspace, digest
 from trainer.bases.devices import choose
-from trainer.bases.loading import base_folder, base_path, base_tokenizer
-from trainer.bases.registry import PACKAGED, Shape, base_entry, shape_of
+from trainer.bases.loading import base_tokenizer
+from trainer.bases.registry import PACKAGED, Shape
 from trainer.data.examples import PreparedData
 from trainer.data.pipeline import prepare
 from trainer.data.report_words import data_words
-from trainer.errors import BaseUnavailable, TrainerError
+from trainer.errors import TrainerError
 from trainer.experiment.schema import Experiment
 from trainer.experiment.variants import Variant, variants
 from trainer.planning.estimates import dtype_of, memory, seconds, starting_seconds, validation_seconds
+from trainer.planning.shapes import base_shape
 from trainer.planning.shipping import impossible_forms
 from trainer.runs import trackers
 
@@ -259,19 +258,6 @@ def _run_seconds(shape: Shape, variant: Variant, steps: int, work: Work, place: 
     validations = steps // (training.eval_steps or max(1, steps // 10))
     one = validation_seconds(shape, training, lora, work.validation_tokens, work.validation_answers, place)
     return trained + validations * one
-
-
-def base_shape(name: str) -> Shape:
-    """A base's sizes: from the registry, else from its config.json.
-
-    Raises: BaseUnavailable.
-    """
-    if known := base_entry(name):
-        return known.shape
-    try:
-        return shape_of(read_model_json(base_folder(base_path(name)) / "config.json"))
-    except (FileRefused, KeyError, TypeError, ValueError) as error:
-        raise BaseUnavailable(f"The base {name!r} has no readable config.json: {error}") from error
 
 
 def _data_warnings(group: Group, own: Experiment) -> list[str]:

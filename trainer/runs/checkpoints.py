@@ -1,6 +1,6 @@
 """Checkpoints that a kill at any moment cannot spoil, and that say what they belong to.
 
-    <run folder>/lock                      held by the one process that trains the run
+    <run folder>/lock                      held by the one process that trains the run; says which, on which host
     <run folder>/step-00000050/            adapter.safetensors, optimizer.safetensors, state.json, …
     <run folder>/step-00000050/COMPLETE    JSON: SHA-256 of every file, and the identity; written last
 
@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import shutil
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -129,13 +130,16 @@ def lock(folder: Path) -> Iterator[IO[str]]:
                 )
             time.sleep(0.1)
         file.truncate(0)
-        file.write(str(os.getpid()))
+        file.write(f"{os.getpid()} on {socket.gethostname()}")
         file.flush()
         yield file
 
 
-def _gone(process_id: str) -> bool:
-    """Whether no process of this machine has that id."""
+def _gone(holder: str) -> bool:
+    """Whether that process was one of this machine and is none any more; of others nothing can be known."""
+    process_id, _, host = holder.partition(" on ")
+    if host and host != socket.gethostname():
+        return False
     try:
         os.kill(int(process_id), 0)
     except (ValueError, PermissionError):

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from results import Progress, Report, RunStatus, Store, Workspace, disk_full, shortage, this_machine
+from results import Progress, Report, RunStatus, Store, Workspace, disk_full, now, shortage, this_machine
+from trainer.errors import TrainerError
 from trainer.runs.signals import Stop
+
+PLACE = "place"
+"""Kind of the report on a run that says where it trains, or trained last: host, process, since when."""
+
+
+@dataclass(frozen=True)
+class Agreed:
+    """What a run is made of, by its SHA-256: settled where the training was asked for, held where it is done."""
+
+    base: str
+    data: str
 
 
 @dataclass(frozen=True)
@@ -21,6 +35,8 @@ class Session:
     stop: Stop
     until: int | None = None
     """The step at which this call stops every run, to go on later: a sweep's cut. None: runs train to their end."""
+    agreed: Agreed | None = None
+    """Base and data as another machine found them under the same names. None: what this one finds is what counts."""
 
     def run_folder(self, run_id: str) -> Path:
         """Where a run keeps its checkpoints."""
@@ -30,9 +46,24 @@ class Session:
         """The step at which this call stops a run of so many steps."""
         return total_steps if self.until is None else min(self.until, total_steps)
 
+    def verify(self, base_identity: str, data_identity: str) -> None:
+        """Raises TrainerError where base or data are others than was agreed."""
+        if self.agreed is None:
+            return
+        for what, found, wanted in (
+            ("base", base_identity, self.agreed.base),
+            ("data", data_identity, self.agreed.data),
+        ):
+            if found != wanted:
+                raise TrainerError(
+                    f"the {what} on {socket.gethostname()} is another than where the command was given: SHA-256 "
+                    f"{found[:12]}, not {wanted[:12]}; give every node the same files under the same paths"
+                )
+
     def start(self, run_id: str, total_steps: int) -> None:
-        """Write down that a run trains on this machine."""
+        """Write down that a run trains on this machine, in this process."""
         self.store.runs.start(run_id, this_machine().id, total_steps)
+        self.report(run_id, PLACE, {"host": socket.gethostname(), "process": os.getpid(), "since": now().isoformat()})
 
     def finish(self, run_id: str, status: RunStatus, reason: str = "") -> None:
         """Write down how a run ended."""

@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from results import Evaluation, Model, Run, Store
+from results.errors import StoreBusy
 from results.store.liveness import GONE, liveness
 
 WORKING = """
@@ -21,11 +22,13 @@ import sys, time
 from pathlib import Path
 from results import Evaluation, Store
 store = Store(sys.argv[1], spool=Path(sys.argv[2]))
-store.runs.start("run-1", None, 100)
+if "run" in sys.argv[3:]:
+    store.runs.start("run-1", None, 100)
 store.evaluations.begin(Evaluation("e-1", "demo-12345678", "humaneval", {}, ""))
 print("at work", flush=True)
 sys.stdin.read()
-store.runs.finish("run-1", "finished")
+if "run" in sys.argv[3:]:
+    store.runs.finish("run-1", "finished")
 store.evaluations.finish("e-1", [])
 print("done", flush=True)
 sys.stdin.read()
@@ -33,9 +36,9 @@ sys.stdin.read()
 
 
 @contextmanager
-def working(url: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """A process that has begun a run and an evaluation, and ends both in order when its stdin closes."""
-    command = [sys.executable, "-c", WORKING, url, str(folder / "spool")]
+def working(url: str, folder: Path, *also: str) -> Iterator[subprocess.Popen[str]]:
+    """A process that has begun an evaluation, also a `run`, and ends what it began in order when its stdin closes."""
+    command = [sys.executable, "-c", WORKING, url, str(folder / "spool"), *also]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None and process.stdout.readline() == "at work\n"
     try:
@@ -68,7 +71,7 @@ def planned(store: Store, model: Model) -> Store:
 
 
 def test_a_killed_process_leaves_nothing_that_is_running(planned: Store, store_url: str, tmp_path: Path) -> None:
-    with working(store_url, tmp_path) as process:
+    with working(store_url, tmp_path, "run") as process:
         assert states(planned) == ["running", "running"]
         process.kill()
         assert soon(lambda: states(planned) == ["stopped", "failed"])
@@ -85,7 +88,7 @@ def test_a_killed_process_leaves_nothing_that_is_running(planned: Store, store_u
 
 
 def test_who_ends_in_order_is_never_shown_as_stopped(planned: Store, store_url: str, tmp_path: Path) -> None:
-    with working(store_url, tmp_path) as process:
+    with working(store_url, tmp_path, "run") as process:
         assert process.stdin and process.stdout
         process.stdin.close()
         seen = set()
@@ -102,12 +105,34 @@ def test_an_imported_run_is_what_its_file_said(planned: Store) -> None:
 def test_several_may_work_on_one_evaluation_and_it_runs_until_the_last_is_gone(
     planned: Store, store_url: str, tmp_path: Path
 ) -> None:
-    with working(store_url, tmp_path) as first, working(store_url, tmp_path) as second:
+    with working(store_url, tmp_path, "run") as first, working(store_url, tmp_path) as second:
         first.kill()
         first.wait()
         assert states(planned)[1] == "running"
         second.kill()
         assert soon(lambda: states(planned) == ["stopped", "failed"])
+
+
+def test_a_run_belongs_to_the_process_that_trains_it_wherever_that_is(
+    planned: Store, store_url: str, tmp_path: Path
+) -> None:
+    assert planned.runs.at_work_elsewhere(["run-1"]) == set()
+    with working(store_url, tmp_path, "run") as process:
+        assert planned.runs.at_work_elsewhere(["run-1", "another"]) == {"run-1"}
+        process.kill()
+        planned.runs.start("run-1")  # waits for the dying
+    assert planned.runs.at_work_elsewhere(["run-1"]) == set(), "what it holds itself is not elsewhere"
+
+
+@pytest.mark.slow
+def test_two_processes_never_train_one_run(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'results.db'}"
+    with Store(url) as mine, Store(url) as other:
+        mine.runs.add(Run("run-1", "rank8", "demo", "SmolLM2", {}, seed=7))
+        other.runs.start("run-1", "machine-of-the-other")
+        with pytest.raises(StoreBusy, match="run 'run-1' is being trained by another process; wait for it or stop it"):
+            mine.runs.start("run-1", "mine")
+        assert mine.runs.get("run-1").machine_id == "machine-of-the-other"
 
 
 def test_files_of_the_dead_do_not_pile_up(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -83,6 +84,11 @@ def test_a_lock_is_held_until_its_last_heir_is_gone(tmp_path: Path) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     (tmp_path / "lock").write_text(str(gone.pid))  # as if its parent had been killed: now it is waited for
+    elsewhere = f"{gone.pid} on another-host"  # of whose processes nothing is known here: not waited for
+    (tmp_path / "lock").write_text(elsewhere)
+    with pytest.raises(CheckpointInvalid, match=f"another process \\(id {elsewhere}\\)"), checkpoints.lock(tmp_path):
+        pass
+    (tmp_path / "lock").write_text(f"{gone.pid} on {socket.gethostname()}")
     assert heir.stdin is not None
     heir.stdin.close()
     with checkpoints.lock(tmp_path) as file, pytest.raises(BlockingIOError), (tmp_path / "lock").open() as other:

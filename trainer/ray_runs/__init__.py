@@ -1,0 +1,1 @@
+"""Runs over a Ray cluster: plain tasks, whose state is in the checkpoints and in the store and nowhere in Ray."""
