@@ -43,7 +43,8 @@ class Repository:
 
 class Hub(ThreadingHTTPServer):
     """`repositories`: user/repo → Repository; `asked`: files whose content went out. What was pushed: `files`, name →
-    content of the last commit; `blobs`, LFS contents by SHA-256; `calls`, paths posted to; `created`; `validated`.
+    content of the last commit; `blobs`, LFS contents by SHA-256; `calls`, paths posted to; `created`; `validated`;
+    `deleted`.
     """
 
     def __init__(self) -> None:
@@ -55,6 +56,7 @@ class Hub(ThreadingHTTPServer):
         self.calls: list[str] = []
         self.created: dict[str, Any] = {}
         self.validated = ""
+        self.deleted: list[str] = []
 
     @property
     def url(self) -> str:
@@ -115,6 +117,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self.server.files[value["path"]] = base64.b64decode(value["content"])
             elif line["key"] == "lfsFile":
                 self.server.files[value["path"]] = self.server.blobs[value["oid"]]
+            elif line["key"] == "deletedFile":
+                self.server.deleted.append(value["path"])
         self._tell({"commitUrl": f"{self.server.url}/me/small/commit/1", "commitOid": "1", "success": True})
 
     def _body(self) -> bytes:
@@ -133,7 +137,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, head: bool) -> None:
         path = urllib.parse.unquote(self.path.partition("?")[0])
         parts = path.strip("/").split("/")
-        parts = parts[2:] if parts[:2] == ["api", "models"] else parts
+        parts = parts[2:] if parts[:2] in (["api", "models"], ["api", "spaces"]) else parts
         name, (what, revision, *rest) = "/".join(parts[:2]), (*parts[2:], "", "")[: max(2, len(parts) - 2)]
         repository = self.server.repositories.get(name)
         if repository is None:

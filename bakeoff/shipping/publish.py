@@ -39,6 +39,8 @@ def publish(
     answers_by: Annotated[str, typer.Option(help="The test whose answers are shown. Default: the deciding one.")] = "",
     chat: Annotated[str, typer.Option(help="A model, as a GGUF file, that answers in the visitor's browser.")] = "",
     prompt: Annotated[list[str] | None, typer.Option(help="An example prompt of the chat; again for more.")] = None,
+    push: Annotated[str, typer.Option(help="Also put the page on the Hub as a static Space, user/name.")] = "",
+    public: Annotated[bool, typer.Option("--public", help="Make the Space public. Default: private.")] = False,
     allow: Annotated[
         list[str] | None, typer.Option(help="A word that may be published though it looks like a secret or a path.")
     ] = None,
@@ -51,7 +53,7 @@ def publish(
     path of this machine would be given away; the command says where it stands.
 
     bakeoff publish --output page --experiment shop --by shop-tests --author "Ada"
-    bakeoff publish --output page --chat shop-rank8@q8_0 --prompt "Is it in stock?"
+    bakeoff publish --output page --chat shop-rank8@q8_0 --prompt "Is it in stock?" --push ada/shop-bakeoff --public
     """
     import dashboard
     import results
@@ -69,13 +71,31 @@ def publish(
         bases = _bases(one.base for one in store.models.list())
         talking = _chat(store.models.find(chat), bases, tuple(prompt or ()), place) if chat else None
         made = dashboard.publish_decision(store, decision, output, bases, wishes, private, talking)
+    address = _pushed(made, push, public) if push else ""
+    _tell(made, address, json_)
+
+
+def _pushed(made: dashboard.Published, repository: str, public: bool) -> str:
+    """Send a page as a static Space; the commit's address. Raises: BakeoffError with the remedy."""
+    import trainer
+
+    upload = trainer.space_of(made.folder, made.sizes, repository, made.title, made.handed_on, made.names)
+    total = sum(upload.sizes.values()) / 1e6
+    print(f"sending {len(upload.files)} files, {total:.1f} MB, to the Space {repository}", file=sys.stderr)
+    return trainer.push(upload, private=not public)
+
+
+def _tell(made: dashboard.Published, address: str, as_json: bool) -> None:
+    """Print what was written and where it is, and what is not on the page."""
     for one in made.allowed:
         print(f"allowed: {one.sentence}", file=sys.stderr)
-    if json_:
-        print(json.dumps(made.as_json()))
+    if as_json:
+        print(json.dumps(made.as_json() | ({"pushed": address} if address else {})))
         return
     size = sum(made.sizes.values()) / 1e6
     print(f"{made.page}: {size:.2f} MB in {len(made.sizes)} files; open it, or put {made.folder} on a web server")
+    if address:
+        print(address)
     for line in made.left_out:
         print(f"not on the page: {line}", file=sys.stderr)
 

@@ -112,7 +112,8 @@ def leaks_of_file(chat: Chat, own: PrivateWords) -> list[Leak]:
     """What the first keys of a model's file give away of the machine that made it."""
     header = file_start(chat.file, HEADER_BYTES).decode("latin-1")
     words = re.findall(r"[ -~]{6,}", header)
-    return leaks([*words, list(chat.prompts)], own, f"the file or the examples of {chat.model.name}")
+    said = [*chat.prompts, chat.model.name, chat.base.name, str(chat.model.details.get("license") or "")]
+    return leaks([*words, *said], own, f"the file, the name or the examples of {chat.model.name}")
 
 
 def _digest(content: bytes) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from dashboard.errors import PageRefused
 from dashboard.publishing.bases import PublicBase
 from dashboard.publishing.chat import Chat, chat_part, leaks_of_file
-from dashboard.publishing.folder import INDEX, put
+from dashboard.publishing.folder import INDEX, OURS, put
 from dashboard.publishing.leaks import SHOWN, Leak, PrivateWords, leaks, without
 from dashboard.publishing.page import page
 from dashboard.publishing.study import PageWishes, read_study
@@ -31,6 +31,14 @@ class Published:
     """What would not have been published, had its words not been allowed."""
     left_out: tuple[str, ...]
     """What the page does not show, and why."""
+    title: str = ""
+    handed_on: tuple[str, ...] = ()
+    """The models whose weights are in the folder, each with its base and licence, in a line."""
+
+    @property
+    def names(self) -> str:
+        """How the names of every page's files look but `index.html`, as a pattern: what an earlier page may leave."""
+        return OURS.pattern
 
     @property
     def page(self) -> Path:
@@ -66,7 +74,8 @@ def publish_decision(
     part = chat_part(chat) if chat else None
     made = page(study, part)
     sizes = put(folder, made.html, {made.data_name: made.data.encode(), **(part.files if part else {})})
-    return Published(folder, sizes, tuple(found), study.left_out)
+    handed = (f"{part.model}: made from {part.base}, licence {part.licence}",) if part else ()
+    return Published(folder, sizes, tuple(found), study.left_out, study.title, handed)
 
 
 def refuse(found: Sequence[Leak]) -> None:

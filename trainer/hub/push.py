@@ -8,10 +8,11 @@ Try: bakeoff push demo-rank8 your-name/demo-rank8 --dry-run
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from results import Model, Store, Workspace
 from trainer.errors import PublishRefused
@@ -28,6 +29,10 @@ class Upload:
     repository: str
     files: Mapping[str, Path | bytes]
     """Name in the repository → the file, or the content of what is made for the Hub (README.md)."""
+    kind: Literal["model", "space"] = "model"
+    """A space is a page."""
+    earlier: str = ""
+    """How names look that an earlier page's files had, a pattern: those that this has not go. Empty: none goes."""
 
     @property
     def card(self) -> str:
@@ -72,21 +77,27 @@ def _public_config(files: Sequence[Path], model: Model) -> bytes:
 
 
 def push(upload: Upload, private: bool = True) -> str:
-    """Create the repository where it is missing, send card and files in one commit, and return the commit's URL.
+    """Create the repository or static Space where it is missing, send its files in one commit; the commit's URL.
 
     Sent again, unchanged files are not sent twice. Raises: PublishRefused with the remedy.
     """
-    from huggingface_hub import CommitOperationAdd, HfApi
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
-    operations = [
+    operations: list[Any] = [
         CommitOperationAdd(name, file if isinstance(file, bytes) else str(file)) for name, file in upload.files.items()
     ]
     api = HfApi()
     try:
-        api.create_repo(upload.repository, private=private, exist_ok=True)
+        sdk = "static" if upload.kind == "space" else None
+        api.create_repo(upload.repository, private=private, exist_ok=True, repo_type=upload.kind, space_sdk=sdk)
+        if upload.earlier:
+            there = api.list_repo_files(upload.repository, repo_type=upload.kind)
+            left = [name for name in there if name not in upload.files and re.fullmatch(upload.earlier, name)]
+            operations += [CommitOperationDelete(name) for name in left]
         commit: Any = api.create_commit(
             upload.repository,
             operations,
+            repo_type=upload.kind,
             commit_message=f"{Path(upload.repository).name}, by Bakeoff",
         )
     except Exception as error:

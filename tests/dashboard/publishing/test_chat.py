@@ -68,7 +68,7 @@ def test_a_path_in_the_first_keys_of_the_file_is_found(tmp_path: Path) -> None:
     file = tmp_path / "tuned.gguf"
     file.write_bytes(b"GGUF\x03\x00\x00\x00general.source\x08\x00/home/ada/merged/model\x00\x01")
     (found,) = leaks_of_file(Chat(model(), file, BASE, ("Why?",)), PrivateWords())
-    assert found.word == "/home/ada/merged/model" and "the file or the examples of tuned" in found.place
+    assert found.word == "/home/ada/merged/model" and "the file, the name or the examples of tuned" in found.place
 
 
 def test_offline_without_the_package_one_line_says_how_to_get_it(
