@@ -73,8 +73,8 @@ from .analysis.ratings import (
     uncertain_pairs as uncertain_pairs,
 )
 from .analysis.deciding.question import contenders as contenders, experiments as experiments, measures_of as measures_of
+from .analysis.deciding.terms import SIZES as SIZES
 from .analysis.deciding.recommendation import (
-    SIZES as SIZES,
     decision_markdown as decision_markdown,
     question_text as question_text,
     standing as standing,

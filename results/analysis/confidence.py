@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Protocol
@@ -25,11 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, special
 
-Floats = NDArray[np.float64]
+from results.analysis.distributions.subset_sums import subset_counts, subset_sums
 
-BITS = 14
-"""2**14 subsets: all of them for up to 14 items, beyond that a random subgroup of the sign flips. With a subgroup the
-test is exact as with all flips (Hemerik and Goeman 2018, theorem 1)."""
+Floats = NDArray[np.float64]
 
 NODES = 32
 """Equally likely values that stand for a beta distribution. Against 512 of them ends move by less than 1e-4."""
@@ -63,8 +61,8 @@ class Confidence(Protocol):
     def surely_below(self, shift: float) -> float:
         """The p-value of `below` with all ties against us: it alarms in no more worlds than its level says."""
 
-    def about_below(self, shift: float, upper: bool, /) -> float:
-        """What `below` is at most (upper) or at least, at hardly any cost: mostly that tells its side of a level."""
+    def bounds_below(self, shift: float) -> Iterator[tuple[float, float]]:
+        """(least, most) that `below` can be, ever closer and dearer: mostly the first tell its side of a level."""
 
 
 def interval(confidence: Confidence, level: float) -> tuple[float, float]:
@@ -132,14 +130,14 @@ class Subsets:
     @cached_property
     def ratios(self) -> Floats:
         """(nonempty subsets,) in no order. Counted when first needed: it costs a millisecond."""
-        counts = _subset_counts(len(self.values))
-        below, full = counts if self.weights is None else _subset_sums(self.weights), counts > 0
-        return np.asarray(_subset_sums(self.values)[full] / below[full])
+        counts = subset_counts(len(self.values))
+        below, full = counts if self.weights is None else subset_sums(self.weights), counts > 0
+        return np.asarray(subset_sums(self.values)[full] / below[full])
 
     @cached_property
     def empty(self) -> int:
         """Subsets without an item: their ratio is unknown."""
-        return int((_subset_counts(len(self.values)) == 0).sum())
+        return int((subset_counts(len(self.values)) == 0).sum())
 
     @cached_property
     def tolerance(self) -> float:
@@ -173,9 +171,10 @@ class Subsets:
         """The p-value of `below`; what ties, or is empty, counts in full."""
         return float(self.sides(np.array([shift]))[0][0])
 
-    def about_below(self, shift: float, upper: bool, /) -> float:
-        """The bound of TAIL (upper), or Hall's p-value: nothing is counted."""
-        return float(self.coarse_side(0, np.array([shift]), upper)[0])
+    def bounds_below(self, shift: float) -> Iterator[tuple[float, float]]:
+        """Hall's p-value, and the bound of TAIL: nothing is counted."""
+        least, most = (self.coarse_side(0, np.array([shift]), upper) for upper in (False, True))
+        yield float(least[0]), float(most[0])
 
     def coarse_side(self, which: int, shifts: Floats, upper: bool, /) -> Floats:
         """What `side` is at most (upper), or at least."""
@@ -252,25 +251,31 @@ class Residuals:
         squares = float(left @ left), float(left @ sizes), float(sizes @ sizes)
         deviation, size = math.sqrt(squares[0] / len(left)), float(sizes.mean())
         known = deviation > 1e-9 * float(np.abs(values).max())
-        skewness = float(((left / deviation) ** 3).mean()) if known else 0.0  # divided first: a cube underflows
+        units = left / deviation if known else np.zeros(1)  # divided first: a cube underflows
+        skewness = float(units @ (units * units)) / len(units)  # a power takes a hundred times as long
         return cls(value, len(left), float(sizes.sum()), squares, deviation / size, skewness)
 
     def tail(self, shifts: Floats, sign: int) -> Floats:
         """No sign-flip test's one-sided p-value is larger than this: TAIL times the normal tail."""
-        x, (squares, products, sizes) = np.clip(shifts - self.value, -1e150, 1e150), self.squares
-        z = -sign * x * self.weight / np.sqrt(np.maximum(squares - 2 * x * products + x**2 * sizes, 1e-300))
-        return np.asarray(TAIL * special.ndtr(-np.clip(z, -38, 38)))
+        x, (squares, products, sizes) = _clipped(shifts - self.value, 1e150), self.squares
+        z = -sign * self.weight * x / np.sqrt(np.maximum(squares + x * (x * sizes - 2 * products), 1e-300))
+        return np.asarray(TAIL * special.ndtr(-_clipped(z, 38)))
 
     def skewed(self, shifts: Floats, sign: int) -> Floats:
         """One-sided p-value of Hall's transformed t statistic with items - 1 degrees of freedom; 0 for one item."""
         if self.items < 2 or self.deviation == 0:
             return np.zeros_like(shifts)
-        found = np.zeros_like(shifts)
+        t, found = _clipped(sign * (self.value - shifts) / self.deviation, 1e9), np.zeros_like(shifts)
         for skewness in {self.skewness, max(self.skewness, self.least_skewness)}:
-            t, skewed = np.clip(sign * (self.value - shifts) / self.deviation, -1e9, 1e9), sign * skewness
-            t = t + skewed * t**2 / 3 + skewed**2 * t**3 / 27 + skewed / (6 * self.items)
-            found = np.maximum(found, special.stdtr(self.items - 1, -t * math.sqrt(self.items - 1)))
+            skewed, along = sign * skewness, sign * skewness * t
+            turned = t * (1 + along * (1 / 3 + along / 27)) + skewed / (6 * self.items)
+            found = np.maximum(found, special.stdtr(self.items - 1, -math.sqrt(self.items - 1) * turned))
         return found
+
+
+def _clipped(x: Floats, most: float) -> Floats:
+    """The numbers within [-most, most]; np.clip takes twice as long for a few."""
+    return np.asarray(np.minimum(np.maximum(x, -most), most))
 
 
 class Mean(Protocol):
@@ -323,9 +328,13 @@ class Melded:
         against = self._side(0, shift, low)
         return against if surely else self.ties * against + (1 - self.ties) * self._side(1, shift, high)
 
-    def about_below(self, shift: float, upper: bool, /) -> float:
-        """The same of what the mean's p-values are at most, or at least."""
-        return float(Melded(_Coarse(self.mean, upper), self.shares, self.ties).p_values(shift))
+    def bounds_below(self, shift: float) -> Iterator[tuple[float, float]]:
+        """By what the mean's p-values are at least and at most: for the extreme shares, then for all."""
+        smaller, larger = self.shares
+        fewest, most = (smaller[..., :1], larger[..., -1:]) if shift < 0 else (larger[..., -1:], smaller[..., :1])
+        low, high = (Melded(_Coarse(self.mean, upper), self.shares, self.ties) for upper in (False, True))
+        yield float(low._side(1, shift, fewest)), float(high._side(0, shift, most))
+        yield float(low.p_values(shift)), float(high.p_values(shift))
 
     def _side(self, side: int, shift: float, shares: Floats) -> Floats:
         if shift == 0:
@@ -411,40 +420,3 @@ def shares(some: float, items: float) -> tuple[Floats, Floats]:
     smaller = special.betaincinv(some, items - some + 1, points) if some else np.zeros(NODES)
     larger = special.betaincinv(some + 1, items - some, points) if some < items else np.ones(NODES)
     return smaller, larger
-
-
-def _labels(items: int) -> NDArray[np.int64]:
-    """Which of the 2**BITS subsets an item is in: those r for which label & r has an odd number of bits."""
-    known = _distinct_labels()
-    if items <= len(known):
-        return known[:items]
-    return np.concatenate([known, np.random.default_rng(items).choice(known, items - len(known))])
-
-
-@lru_cache(maxsize=1)
-def _distinct_labels() -> NDArray[np.int64]:
-    """All labels but 0, those of one bit first: up to BITS items have every subset."""
-    units = 1 << np.arange(BITS)
-    others = np.setdiff1d(np.arange(1, 1 << BITS), units)
-    return np.concatenate([units, np.random.default_rng(0).permutation(others)])
-
-
-def _subset_sums(values: Floats) -> Floats:
-    """(2**BITS,) sums of `values` (items,) over the items of each subset, by a fast Walsh–Hadamard transform."""
-    side = 1 << BITS // 2
-    table = np.bincount(_labels(len(values)), values, side * side).reshape(side, side)
-    for _ in range(2):  # the upper bits, then the lower; a matrix product is no faster where others use the cores
-        step = side // 2
-        while step:
-            halves = table.reshape(-1, 2, step, side)
-            first = halves[:, 0] - halves[:, 1]
-            halves[:, 0] += halves[:, 1]
-            halves[:, 1] = first
-            step //= 2
-        table = np.ascontiguousarray(table.T)
-    return np.asarray((values.sum() - table.ravel()) / 2)
-
-
-@lru_cache(maxsize=256)
-def _subset_counts(items: int) -> Floats:
-    return np.asarray(np.round(_subset_sums(np.ones(items))))

@@ -15,6 +15,7 @@ from results.analysis.findings import Contrast
 from results.analysis.json_values import plain
 from results.analysis.measurements import engines_said, quality_shelf
 from results.analysis.snapshot import Reading
+from results.analysis.wording import p_text
 from results.records import Form, Model
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class FormCost:
         low, high = (f"{scale * end:+.{digits}f}" for end in self.ends)
         amount = f"{'gains' if self.cost < 0 else 'costs'} {scale * abs(self.cost):.{digits}f} {unit}"
         word = "distinguishable" if self.contrast.better else "not distinguishable"
-        few = f"; {self.contrast.too_few}" if self.contrast.too_few else f", p = {self.contrast.p_value:.2g}"
+        few = f"; {self.contrast.too_few}" if self.contrast.too_few else f", {p_text(self.contrast.p_value)}"
         test = f"{self.contrast.items} shared items{few}"
         return (
             f"{WORDS.get(self.form, self.form)} {amount} (95 % interval of the cost {low} to {high}), {word}: "

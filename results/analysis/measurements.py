@@ -373,20 +373,20 @@ def _with_common(shelf: Shelf) -> Shelf:
     most = max(sizes.values(), default=0)
     for model_id, size in sizes.items():
         if not size:
-            set_aside(model_id, "has neither outcomes nor a score: ")
+            set_aside(model_id, "has neither outcomes nor a score; ")
         elif size < most / 2 and not found[model_id].left:
-            set_aside(model_id, f"measured on {size} items where others have {most}: ")
+            set_aside(model_id, f"measured on {size} items where others have {most}; ")
     stayed = {id_: one for id_, one in found.items() if not one.left} or found
     own = [one.items.keys() for one in stayed.values() if one.items]
     if all(keys == own[0] for keys in own) and len(stayed) == len(found):  # usual, and a hundredth of the time
         return Shelf(shelf.benchmark, found, missing, tuple(sorted(own[0])) if own else ())
     items = {id_: frozenset(one.items) for id_, one in stayed.items() if one.items}
     for model_id in _apart(items):
-        set_aside(model_id, f"shares too few of its {len(items[model_id])} items with the others: ")
+        set_aside(model_id, f"shares too few of its {len(items[model_id])} items with the others; ")
     sets = [items[id_] for id_ in found if id_ in items]
     common = frozenset.intersection(*sets) if sets else frozenset()
     for model_id in [id_ for id_ in found if id_ not in stayed and not common & found[id_].items.keys()]:
-        set_aside(model_id, "shares none of its items with the others: ")
+        set_aside(model_id, "shares none of its items with the others; ")
     return Shelf(shelf.benchmark, found, missing, tuple(sorted(common)))
 
 
@@ -436,13 +436,13 @@ def _missing(
     return _to_run(model, benchmark)
 
 
-def _to_run(model: Model, benchmark: str, why: str = "") -> Missing:
+def _to_run(model: Model, benchmark: str, why: str = "not measured; ") -> Missing:
     """That a benchmark is to be run, after a word on why."""
     name = shlex.quote(model.name)
     if benchmark == "heldout":
-        why, command = f"{why}not measured; held-out rows belong to an experiment, run", "bakeoff run FILE"
+        why, command = f"{why}held-out rows belong to an experiment, run", "bakeoff run FILE"
     elif benchmark == "latency":
-        why, command = f"{why}not measured; run", f"bakeoff latency --model {name}"
+        why, command = f"{why}run", f"bakeoff latency --model {name}"
     else:
-        why, command = f"{why}not measured; run", f"bakeoff evaluate {name} {options_of(benchmark)}"
+        why, command = f"{why}run", f"bakeoff evaluate {name} {options_of(benchmark)}"
     return Missing(f"{why}: {command}", command)

@@ -12,7 +12,7 @@ Try: python -c "from results.analysis.paired import paired_verdicts as p; print(
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -65,9 +65,10 @@ class PairedDifference:
 
     def lies_above(self, shift: float, tail: float) -> bool:
         """Whether the interval that leaves out `tail` on either side lies above `shift`, without computing it."""
-        if self.confidence.about_below(shift, True) <= tail:
-            return True
-        return self.confidence.about_below(shift, False) <= tail and self.confidence.below(shift) <= tail
+        for least, most in self.confidence.bounds_below(shift):
+            if most <= tail or least > tail:
+                return most <= tail
+        return self.confidence.below(shift) <= tail
 
     def p_at_most(self, shift: float) -> float:
         """One-sided p-value of "a - b is at most `shift`". At 0: a is better. At -margin: a is not worse by a margin.
@@ -111,14 +112,19 @@ def verdict_p_values(only_a: ArrayLike, only_b: ArrayLike, items: int, shift: fl
 def paired_numbers(a: ArrayLike, b: ArrayLike) -> PairedDifference:
     """Mean of a - b of graded scores, a (items,) and b (items,), by sign flips.
 
-    Scores in [0, 1] often agree: how many differ is melded with the mean of those. Of other numbers nothing bounds the
-    difference, and fewer than five items leave it open.
+    Scores in [0, 1] often agree: how many differ is melded with the mean of those. Where all that differ are right for
+    one and wrong for the other, this is `paired_verdicts`. Of other numbers nothing bounds the difference, and fewer
+    than five items leave it open.
     Raises: ValueError for unequal lengths, none, or values that are not finite.
     """
     first, second = _same_length(a, b)
     differences = first - second
     differing = int((np.abs(differences) > 1e-12).sum())
     shares = min(first.min(), second.min()) >= 0 and max(first.max(), second.max()) <= 1
+    if shares and differing and ((differences == 0) | (np.abs(differences) == 1)).all():
+        wins, losses = int((differences > 0).sum()), int((differences < 0).sum())
+        same = paired_verdicts(0, wins, losses, len(differences) - wins - losses)
+        return replace(same, method="sign flips")
     confidence = share_of_means(differences) if shares else Subsets.of(differences)
     return _difference(confidence, float(differences.mean()), len(differences), differing, "sign flips")
 

@@ -45,6 +45,30 @@ def limit_text(limit: Limit) -> str:
     return f"{LIMIT_NAMES.get(limit.metric, limit.metric)} {sign} {quantity(limit.metric, limit.bound)}"
 
 
+def p_text(p_value: float, digits: int = 2) -> str:
+    """A p-value, e.g. "p = 0.03"; of one that is next to nothing, below what it lies."""
+    return f"p = {p_value:.{digits}g}" if p_value >= 0.0001 else "p < 0.0001"
+
+
+def broken_text(limit: Limit, value: float) -> str:
+    """That a figure does not meet a limit, with as many digits as tell the two apart."""
+    sign, said, bound = "at most" if limit.at_most else "at least", *_apart(limit.metric, value, limit.bound)
+    return f"{LIMIT_NAMES.get(limit.metric, limit.metric)} is {said}, the limit is {sign} {bound}"
+
+
+def unknown_text(limit: Limit) -> str:
+    """That nobody knows whether a limit is met."""
+    sign = "at most" if limit.at_most else "at least"
+    called = LIMIT_NAMES.get(limit.metric, limit.metric)
+    return f"{called} is unknown (limit: {sign} {quantity(limit.metric, limit.bound)})"
+
+
+def _apart(metric: str, value: float, bound: float) -> tuple[str, str]:
+    """Both with their unit; as bare numbers where a unit's digits would make them look equal."""
+    said = quantity(metric, value), quantity(metric, bound)
+    return said if said[0] != said[1] else (f"{value:.12g}", f"{bound:.12g}")
+
+
 def interval(low: float | None, high: float | None, digits: int = 3) -> str:
     """(95 % interval low to high), or nothing where neither end is known."""
     if low is None or high is None or not (math.isfinite(low) or math.isfinite(high)):
@@ -108,7 +132,7 @@ def verdict(a: str, b: str, benchmark: str, found: Contrast | None) -> str:
     by = TESTS[found.method]
     if found.groups:
         by = f"{by.partition(', paired')[0]}, paired by group of related items"
-    test = f"p = {found.p_value:.3g} by {by}"
+    test = f"{p_text(found.p_value, 3)} by {by}"
     if found.better:
         winner, loser = (a, b) if found.better == "a" else (b, a)
         return f"{winner} is better than {loser}: {head}; difference {gap}; {test}."

@@ -43,6 +43,19 @@ def add_humaneval(
     return _add(store, measured, machine, outcomes, scores)
 
 
+def add_graded(
+    store: Store, model: Model, values: Sequence[float], groups: Sequence[str] = (), benchmark: str = "mine"
+) -> Evaluation:
+    """Scores in [0, 1] of an own test's items; groups: of related items, one label an item."""
+    details = [{"group": label} for label in groups] or [{}] * len(values)
+    outcomes = [
+        Outcome(f"q{item:03}", 0, "passed" if one == 1 else "wrong", one, details=details[item])
+        for item, one in enumerate(values)
+    ]
+    scores = [Score("mean_share", float(np.mean(values)), None, None, len(values))]
+    return _add(store, Evaluation("", model.id, benchmark, {"prompting": "chat"}, HERE.id), HERE, outcomes, scores)
+
+
 def add_heldout(store: Store, model: Model, nats: Sequence[float], size: int = 100) -> Evaluation:
     """Summed nats of rows of `size` bytes each."""
     outcomes = [Outcome(str(row), value=one, details={"tokens": 30, "bytes": size}) for row, one in enumerate(nats)]

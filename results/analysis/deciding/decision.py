@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from results.analysis import statistics
 from results.analysis.comparison import contrast, contrast_counts, shared_with_left
-from results.analysis.deciding import recommendation
+from results.analysis.deciding import recommendation, terms
 from results.analysis.deciding.choice import Choice, Cost, choose
 from results.analysis.deciding.leads import TotalsLead, beaten, leads
 from results.analysis.deciding.question import asked, measures_of
@@ -54,6 +54,7 @@ from results.analysis.measurements import (
 )
 from results.analysis.racing.betting import raced_mean
 from results.analysis.snapshot import Reading
+from results.analysis.wording import broken_text, unknown_text
 from results.records import Evaluation, Model
 from results.schema.judged import calibration_label
 
@@ -103,7 +104,7 @@ def decide(store: Store | Reading, question: Question | None = None) -> Decision
 
 def _seconds_needed(reading: Reading, decision: Decision) -> float | None:
     """Seconds for all items needed, by the models that are not shown to be behind: a longer test is a new one."""
-    size = recommendation.SIZES.get(decision.benchmark, math.inf)
+    size = terms.SIZES.get(decision.benchmark, math.inf)
     if decision.items_needed is None or decision.items >= size:
         return None
     each = seconds_to_measure(decision.benchmark, reading.evaluations(), int(min(decision.items_needed, size)))
@@ -226,7 +227,7 @@ def _stood(judged: _Judged, candidates: Mapping[str, Candidate]) -> dict[str, An
         "margin": choice.margin if choice else 0.0,
         "family": choice.family if choice else 0,
         "best_behind_at_most": places[choice.best].behind_at_most if choice else None,
-        "items_needed": choice.items_needed if choice else None,
+        "items_needed": choice.items_needed if choice and best and best.value else None,
         "margin_shown": _shown(choice, unit, best, shelf.benchmark) if choice else None,
     }
 
@@ -267,13 +268,12 @@ def _measured(
     reasons, missing = [], []
     for limit in limits.all():
         figure = figures.get(limit.metric)
-        sign = "at most" if limit.at_most else "at least"
         if figure is None:
-            unknown = _unknown(limit, model, machine, f"{limit.metric} is unknown (limit: {sign} {limit.bound:g})")
+            unknown = _unknown(limit, model, machine, unknown_text(limit))
             reasons.append(unknown.reason)
             missing += [unknown] if unknown.run else []
         elif not limit.holds(figure.value):
-            reasons.append(f"{limit.metric} is {figure.value:g}, the limit is {sign} {limit.bound:g}")
+            reasons.append(broken_text(limit, figure.value))
     return Candidate(
         model_id=model.id,
         model=model.name,

@@ -18,7 +18,7 @@ from results.analysis.json_values import plain
 from results.analysis.measurements import Quality, quality_shelf
 from results.analysis.snapshot import Reading
 from results.analysis.statistics import holm
-from results.analysis.wording import points, quantity
+from results.analysis.wording import p_text, points, quantity
 from results.errors import BakeoffError, NotFound
 from results.records import DecisionRecord, Model, digest, now
 from results.store.machines import this_machine
@@ -220,7 +220,7 @@ def _rivals(
             found.append((model, difference))
     findings = []
     for (model, difference), p in zip(found, holm([one.p_value for _, one in found]), strict=True):
-        spread = f"{points(difference, difference.difference)} on {difference.items} items, adjusted p = {p:.3g}"
+        spread = f"{points(difference, difference.difference)} on {difference.items} items, adjusted {p_text(p, 3)}"
         if p <= ALPHA and difference.better == "a":
             findings.append(Finding("better", model.id, f"{model.name} is better than it: {spread}.", difference))
         elif model.id not in then and p <= ALPHA and difference.better == "b":

@@ -55,7 +55,13 @@ def asked(reading: Reading, question: Question) -> Asked:
     if question.experiment == EVERYTHING or (not question.experiment and len(measured) < 2):
         own = _own(reading, measured[0]) if len(measured) == 1 else {}
         filled = _filled(dataclasses.replace(question, experiment=EVERYTHING), own)
-        return Asked(filled, tuple(every), f"all {_count(len(every))}")
+        return Asked(
+            filled,
+            tuple(every),
+            f"all {_count(len(every))}"
+            if len(every) > 2
+            else ("both models" if len(every) == 2 else _count(len(every))),
+        )
     name = question.experiment or max(measured, key=lambda name: _newest(reading, members[name]))
     if name not in members:
         raise NotFound(f"No experiment {name!r} has models. There are: {', '.join(members) or 'none yet'}")

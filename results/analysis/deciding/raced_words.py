@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from results.analysis.findings import Candidate, Decision, Tie
 from results.analysis.racing.standing import Departure, RaceStanding, RaceTerms
-from results.analysis.wording import listed, points, spread
+from results.analysis.wording import listed, p_text, points, spread
 
 
 def gone(one: Candidate) -> bool:
@@ -51,7 +51,7 @@ def raced_standing(decision: Decision, tie: Tie, best: Candidate) -> str | None:
     if one.raced.left == "budget":
         return f"{after}, the lowest when a share of the budget was spent; {on}."
     models = f"over its {one.raced.models} models"
-    return f"{after}: some other is shown to be better (p = {one.raced.p_value:.2g}, adjusted {models}); {on}."
+    return f"{after}: some other is shown to be better ({p_text(one.raced.p_value)}, adjusted {models}); {on}."
 
 
 def least_certain(decision: Decision) -> str | None:
@@ -61,15 +61,15 @@ def least_certain(decision: Decision) -> str | None:
         return None
     last = max(others, key=lambda one: one.raced.p_value if one.raced else 0.0)
     assert last.raced is not None
-    return f"of each other a race showed that it is not the best, at p = {last.raced.p_value:.2g} at most, adjusted"
+    return f"of each other a race showed that it is not the best, at {p_text(last.raced.p_value)} at most, adjusted"
 
 
 def departure_text(gone: Departure, names: Mapping[str, str], models: int) -> str:
     """Who left, when and why."""
     said = f"{names[gone.model]} leaves after {gone.items:,} items: "
     if gone.why == "worse":
-        return f"{said}some other is shown to be better (p = {gone.p_value:.2g}, adjusted over {models} models)"
-    return f"{said}the lowest when a share of the budget was spent, which shows nothing (p = {gone.p_value:.2g})"
+        return f"{said}some other is shown to be better ({p_text(gone.p_value)}, adjusted over {models} models)"
+    return f"{said}the lowest when a share of the budget was spent, which shows nothing ({p_text(gone.p_value)})"
 
 
 def standing_text(standing: RaceStanding, names: Mapping[str, str], terms: RaceTerms) -> str:

@@ -15,7 +15,7 @@ from results.analysis.json_values import plain
 from results.analysis.measurements import quality_shelf
 from results.analysis.snapshot import Reading
 from results.analysis.statistics import holm
-from results.analysis.wording import points, spread
+from results.analysis.wording import p_text, points, spread
 from results.records import Model
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class TagContrast:
         one = self.contrast
         ends = f", 95 % interval {spread(one, one.low, one.high)}" if math.isfinite(one.low) else ""
         values = f"{one.value_a:.3f} against {one.value_b:.3f} on {one.items} items"
-        return f"{self.tag}: {values}, {points(one, one.difference)}{ends}; adjusted p = {self.p_adjusted:.3g}"
+        return f"{self.tag}: {values}, {points(one, one.difference)}{ends}; adjusted {p_text(self.p_adjusted, 3)}"
 
 
 def contrasts_by_tag(store: Store | Reading, model_a: Model, model_b: Model, benchmark: str) -> tuple[TagContrast, ...]:

@@ -11,6 +11,7 @@ Not covered: values without bounds (`results.analysis.confidence.Subsets`).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -48,9 +49,9 @@ class Bounded:
         """The p-value by the one distribution that goes against us."""
         return _below(*self.smaller, shift)
 
-    def about_below(self, shift: float, _: bool, /) -> float:
-        """`below` itself: it costs little."""
-        return self.below(shift)
+    def bounds_below(self, _: float) -> Iterator[tuple[float, float]]:
+        """None: `below` itself costs little."""
+        return iter(())
 
 
 def _weighted(values: Floats, extra: float) -> tuple[float, float]:

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -98,9 +98,9 @@ class Bets:
         """The same as `below`: nothing is averaged over ties."""
         return self.below(shift)
 
-    def about_below(self, shift: float, _: bool, /) -> float:
-        """`below` itself: it costs little."""
-        return self.below(shift)
+    def bounds_below(self, _: float) -> Iterator[tuple[float, float]]:
+        """None: `below` itself costs little."""
+        return iter(())
 
 
 def _one_over(values: Floats, counts: Floats, mean: float, most: int) -> float:

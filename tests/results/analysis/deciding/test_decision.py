@@ -120,7 +120,7 @@ def test_the_next_measure_breaks_a_tie_and_cost_does_where_it_does_not(store: St
     assert (by_cost.kind, by_cost.chosen) == ("tie", "cheap")
     broken = decide(store, Question(measures=("humaneval", "heldout")))
     assert (broken.kind, broken.chosen, broken.beside[0].broke) == ("tie", "dear", True)
-    assert "By held-out bits per byte (60 items) the tie is broken: dear is better" in broken.evidence
+    assert "By held-out bits per byte (60 rows) the tie is broken: dear is better" in broken.evidence
 
 
 def test_costs_that_differ_by_little_or_are_unknown_choose_nobody(store: Store) -> None:
@@ -152,7 +152,9 @@ def test_limits_come_first(shelf: Store) -> None:
     assert not found.candidate("large").qualifies
     assert "the limit is at most 0.5" in found.candidate("large").reasons[0]
     (out,) = [one.sentence for one in found.would_change if one.sentence.startswith("large has the better score")]
-    assert "out only because ttft_seconds_p90 is" in out and "relax ttft_seconds_p90 to 1.05 and it qualifies" in out
+    assert (
+        "out only because p90 time to first token is 1.05 s" in out and "relax p90 time to first token to 1.05 s" in out
+    )
 
 
 def test_one_reading_serves_any_limits_and_stays_what_it_was(shelf: Store) -> None:
@@ -306,7 +308,7 @@ def test_where_humaneval_leaves_it_open_held_out_loss_is_heard_and_does_not_deci
     add_heldout(shelf, shelf.models.get("large"), list(rows - 9 + rows % 1))
     found = decide(shelf)
     assert found.chosen is None and found.benchmark == "humaneval" and found.measures == ("humaneval", "heldout")
-    assert "By held-out bits per byte (40 items) large is better than each of the others still open" in found.paragraph
+    assert "By held-out bits per byte (40 rows) large is better than each of the others still open" in found.paragraph
     assert found.would_change[-1].run == "bakeoff decide --experiment '*' --by heldout"
     assert decide(shelf, Question(measures=("heldout",))).chosen == "large"
 
@@ -315,7 +317,7 @@ def test_equal_scores_are_not_called_the_highest(store: Store) -> None:
     for place, name in enumerate(("one", "two")):
         add_humaneval(store, add_model(store, name, 10 + place), [True] + [False] * 15)
     found = decide(store)
-    assert found.verdict == "Not enough data to choose: one, two have the same score, and none is higher."
+    assert found.verdict == "Not enough data to choose: one, two have the same score, and none is better."
 
 
 def test_a_step_on_the_way_to_the_measured_file_is_no_contender(shelf: Store) -> None:
