@@ -32,6 +32,9 @@ Floats = NDArray[np.float64]
 NODES = 32
 """Equally likely values that stand for a beta distribution. Against 512 of them ends move by less than 1e-4."""
 
+NOTHING = 1e-9
+"""Differences of shares up to this are none: means that are as near tie, and times a share some would and some not."""
+
 TAIL = 1 / (4 * float(special.ndtr(-math.sqrt(2))))
 """3.18: random signs exceed z standard deviations with at most this times the normal chance. Exact, whatever the
 values: Bentkus and Dzindzalieta 2015. It bounds p-values that are too small to be counted."""
@@ -337,7 +340,7 @@ class Melded:
         yield float(low.p_values(shift)), float(high.p_values(shift))
 
     def _side(self, side: int, shift: float, shares: Floats) -> Floats:
-        if shift == 0:
+        if abs(shift) <= NOTHING:
             return np.asarray(self.mean.side(side, np.zeros(1)).mean(axis=-1))
         means = math.copysign(1, shift) * abs(shift) / np.maximum(shares, 1e-300)
         found = self.mean.side(side, np.minimum(np.maximum(means, -1), 1))

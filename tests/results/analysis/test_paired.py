@@ -66,6 +66,14 @@ def test_a_margin_outside_of_the_interval_is_ruled_out_at_five_percent(found: Pa
     assert found.p_at_most(-margin) >= found.confidence.below(-margin)
 
 
+def test_what_ties_at_zero_ties_beside_it_too() -> None:
+    """Half of what ties counts at 0; were it less than half beside it, the interval would reach over 0."""
+    found = of_grades([(0.0, 1.0)] * 3 + [(0.0, 0.25)] * 3 + [(0.25, 0.0)])
+    assert found.p_value == pytest.approx(6 / 128) and found.high < 0
+    above = [found.confidence.above(shift) for shift in (-2e-9, -1e-9, 0.0, 0.9e-9, 1e-9, 2e-9)]
+    assert above == sorted(above, reverse=True)
+
+
 @settings(deadline=None)
 @given(ANY)
 def test_zero_is_outside_of_the_interval_exactly_where_p_is_at_most_five_percent(found: PairedDifference) -> None:
