@@ -20,6 +20,7 @@ from scipy import stats
 
 from results.analysis import statistics
 from results.analysis.confidence import Confidence, Subsets, share_of_means
+from results.analysis.distributions.differing import FEWEST_DIFFERING
 from results.analysis.groups import paired_in_groups
 from results.analysis.paired import paired_numbers, paired_ratios, paired_verdicts, verdict_p_values
 
@@ -72,7 +73,7 @@ def verdicts(_: int) -> Iterator[Line]:
             case = f"{share:.0%} differ, {100 * difference:+.0f} points"
             below = verdict_p_values(wins, losses, n, difference)
             if difference == 0:
-                missed = (np.minimum(below, 1 - below) <= 0.025) & (wins + losses >= statistics.FEWEST_DIFFERING)
+                missed = (np.minimum(below, 1 - below) <= 0.025) & (wins + losses >= FEWEST_DIFFERING)
                 yield Line("verdicts, false alarm", case, n, float(chances[missed].sum()), ALARMS, 0.0)
             else:
                 passes = float(chances[below <= 0.05].sum())
@@ -243,7 +244,7 @@ def power(worlds: int) -> Iterator[Line]:
             n, [(share + difference) / 2, (share - difference) / 2, 1 - share], worlds
         )
         p_values = verdict_p_values(drawn[:, 0], drawn[:, 1], n)
-        enough = drawn[:, 0] + drawn[:, 1] >= statistics.FEWEST_DIFFERING
+        enough = drawn[:, 0] + drawn[:, 1] >= FEWEST_DIFFERING
         found = float(((p_values <= 0.025 / family) & enough).mean())
         case = f"{share:.0%} differ, {100 * difference:.0f} points, family of {family}"
         yield _simulated("power at the tasks said to be needed", case, n, found, POWER, worlds)

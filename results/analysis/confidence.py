@@ -332,12 +332,14 @@ class Melded:
         return against if surely else self.ties * against + (1 - self.ties) * self._side(1, shift, high)
 
     def bounds_below(self, shift: float) -> Iterator[tuple[float, float]]:
-        """By what the mean's p-values are at least and at most: for the extreme shares, then for all."""
+        """Bounds from those of the mean's p-values: for the extreme shares alone, then over all."""
         smaller, larger = self.shares
         fewest, most = (smaller[..., :1], larger[..., -1:]) if shift < 0 else (larger[..., -1:], smaller[..., :1])
         low, high = (Melded(_Coarse(self.mean, upper), self.shares, self.ties) for upper in (False, True))
-        yield float(low._side(1, shift, fewest)), float(high._side(0, shift, most))
-        yield float(low.p_values(shift)), float(high.p_values(shift))
+        yield 0.0, float(high._side(0, shift, most))
+        yield float(low._side(1, shift, fewest)), 1.0
+        yield 0.0, float(high.p_values(shift))
+        yield float(low.p_values(shift)), 1.0
 
     def _side(self, side: int, shift: float, shares: Floats) -> Floats:
         if abs(shift) <= NOTHING:

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from results.analysis.confidence import Confidence, Floats, Melded, Subsets, interval, share_of_means, shares
-from results.analysis.statistics import FEWEST_DIFFERING, ties_counted
+from results.analysis.distributions.differing import FEWEST_DIFFERING, ties_counted
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class PairedDifference:
 def paired_verdicts(both: int, only_a: int, only_b: int, neither: int) -> PairedDifference:
     """Pass rate of a minus that of b from the tasks that both, one or none of the two passes.
 
-    Near mid-p (`statistics.TIES`). Sources: Fay and Lumbard 2021, doi:10.1002/sim.8829; Fagerland, Lydersen and
+    Near mid-p (`distributions.differing`). Sources: Fay and Lumbard 2021, doi:10.1002/sim.8829; Fagerland, Lydersen and
     Laake 2013.
     Raises: ValueError for no tasks or negative counts.
     """

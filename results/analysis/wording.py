@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 
 from results.analysis.findings import ALPHA, Comparison, Contrast, Figure, Limit
-from results.analysis.measurements import QUALITY
 
 NAMES = {
     "humaneval": "HumanEval pass@1", "humaneval+": "HumanEval+ pass@1", "mbpp": "MBPP pass@1", "mbpp+": "MBPP+ pass@1",
@@ -47,7 +46,7 @@ def limit_text(limit: Limit) -> str:
 
 def p_text(p_value: float, digits: int = 2) -> str:
     """A p-value, e.g. "p = 0.03"; of one that is next to nothing, below what it lies."""
-    return f"p = {p_value:.{digits}g}" if p_value >= 0.0001 else "p < 0.0001"
+    return f"p = {p_value:.{digits}g}" if p_value >= 0.0001 else "p below 0.0001"
 
 
 def broken_text(limit: Limit, value: float) -> str:
@@ -97,7 +96,7 @@ def spread(found: Contrast, low: float, high: float) -> str:
 
 
 def _unit(found: Contrast) -> tuple[float, int, str]:
-    return (1.0, 4, "bits per byte") if found.metric == QUALITY["heldout"] else (100.0, 1, "points")
+    return (1.0, 4, "bits per byte") if found.metric == "bits_per_byte" else (100.0, 1, "points")
 
 
 def _signed(value: float, digits: int) -> str:
@@ -110,7 +109,7 @@ def _signed(value: float, digits: int) -> str:
 
 def needed(found: Contrast) -> str:
     """What it would take to tell the two apart."""
-    unit = "rows" if found.metric == QUALITY["heldout"] else "tasks"
+    unit = "rows" if found.metric == "bits_per_byte" else "tasks"
     if found.items_needed is None:
         widest = max(abs(found.low), abs(found.high))
         allowed = f"up to {points(found, widest).lstrip('+')}" if math.isfinite(widest) else "any size"

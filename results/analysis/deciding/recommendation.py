@@ -68,7 +68,17 @@ def reasons(decision: Decision) -> tuple[str, ...]:
     said += race_text(decision)
     said += [raced_standing(decision, tie, best) or _standing(decision, tie, best) for tie in decision.ties]
     said += [_beside_text(decision, index) for index in range(len(decision.beside))]
-    return tuple(said)
+    return (*said, *_silent(decision))
+
+
+def _silent(decision: Decision) -> list[str]:
+    """Further measures that say nothing, where more than one model was left to them."""
+    heard = {one.benchmark for one in decision.beside}
+    silent = [NAMES.get(one, one) for one in decision.measures[1:] if one not in heard]
+    left = decision.kind == "not enough data" or (decision.kind == "tie" and any(tie.within for tie in decision.ties))
+    if not silent or not left:
+        return []
+    return [f"Nothing to say of the models still open has {listed(silent)}: fewer than two were measured alike."]
 
 
 def question_text(decision: Decision) -> str:
@@ -277,7 +287,8 @@ def decision_markdown(decision: Decision) -> str:
         imported = ", ".join(escaped(one.model) for one in decision.candidates if one.timed_elsewhere)
         said = f" Imported, not measured here: {imported}." if imported else ""
         lines += ["", f"Latencies: machine {decision.machine_id}.{said}"]
-    lines += ["", *(f"- {escaped(_traced(one))}" for one in decision.candidates if one.identity and one.quality)]
+    traced = [one for one in decision.candidates if one.identity and one.quality and not decision.published]
+    lines += ["", *(f"- {escaped(_traced(one))}" for one in traced)] if traced else []
     for title, sentences in (
         ("Why", decision.reasons),
         ("What would change it", tuple(one.sentence for one in decision.would_change)),

@@ -11,6 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from results.analysis.distributions.differing import FEWEST_DIFFERING
 from results.analysis.paired import (
     PairedDifference,
     paired_numbers,
@@ -18,7 +19,6 @@ from results.analysis.paired import (
     paired_verdicts,
     verdict_p_values,
 )
-from results.analysis.statistics import FEWEST_DIFFERING
 
 COUNTS = st.tuples(*[st.integers(0, 60)] * 4).filter(lambda counts: sum(counts) > 0)
 GRADES = st.lists(st.tuples(*[st.integers(0, 4).map(lambda grade: grade / 4)] * 2), min_size=1, max_size=40)

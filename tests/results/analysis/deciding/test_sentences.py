@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from results import Decision, Limits, Question, Store, decide, decision_markdown
+from results import Decision, Limits, Question, Store, decide, decide_counts, decision_markdown
 from results.analysis.deciding.choice import Cost
 from tests.results.shelves import add_graded, add_heldout, add_humaneval, add_latency, add_model
 
@@ -58,6 +58,7 @@ def test_no_sentence_contradicts_its_numbers(
         assert not [one for one in said if re.search(r"[Nn]o other (?!that meets the limits)", one)]
     if found.metric == "bits_per_byte":
         assert not [one for one in said if "score" in one.replace("the same score", "").replace("better score", "")]
+    assert "&lt;" not in decision_markdown(found), "what is escaped is no sentence to read on a terminal"
     _standings(found)
     _costs(found)
     _best(found)
@@ -145,3 +146,16 @@ def test_a_store_without_models_says_what_to_do_first_and_prints_no_table(store:
     page = decision_markdown(decide(store))
     assert page.startswith("There are no models yet.") and "bakeoff demo" in page
     assert "|" not in page and "0 models" not in page
+
+
+def test_a_further_measure_that_says_nothing_is_named(store: Store) -> None:
+    models = [add_model(store, name) for name in ("one", "two")]
+    for model in models:
+        add_humaneval(store, model, [True] * 30 + [False] * 30)
+    add_graded(store, models[0], [0.5] * 20)
+    found = decide(store, Question(measures=("humaneval", "mine")))
+    assert "Nothing to say of the models still open has mine: fewer than two were measured alike." in found.reasons
+
+
+def test_a_published_study_shows_no_digests(store: Store) -> None:
+    assert "SHA-256" not in decision_markdown(decide_counts({"one": (60, 164), "two": (75, 164)}))
