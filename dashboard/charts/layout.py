@@ -11,6 +11,10 @@ import plotly.graph_objects as go
 
 from dashboard.palette import GREY, Style
 
+LINES = "rgba(128, 128, 128, 0.28)"
+AXIS = {"automargin": True, "gridcolor": LINES, "zerolinecolor": LINES}
+"""What every axis has: lines that are faint in light and in dark, where the theme's own are as bright as the curves."""
+
 
 def figure(x: str, y: str, height: int = 420, **layout: Any) -> go.Figure:
     """An empty figure with units on its axes. `x`, `y`: axis titles."""
@@ -18,8 +22,8 @@ def figure(x: str, y: str, height: int = 420, **layout: Any) -> go.Figure:
     made.update_layout(
         height=height,
         margin={"l": 10, "r": 10, "t": 30, "b": 10},
-        xaxis={"title": {"text": x}, "automargin": True},
-        yaxis={"title": {"text": y}, "automargin": True},
+        xaxis={"title": {"text": x}, **AXIS},
+        yaxis={"title": {"text": y}, **AXIS},
         legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0},
         hovermode="closest",
         hoverlabel={"namelength": 40},

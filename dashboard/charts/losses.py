@@ -11,7 +11,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard.charts import crowds
-from dashboard.charts.layout import figure
+from dashboard.charts.layout import AXIS, figure
 from dashboard.escaping import chart_label
 from dashboard.palette import CROWD, GREY, Style, translucent
 from dashboard.views.curves import Curve, Floats, smooth, smoothed
@@ -227,7 +227,7 @@ def _stacked(made: go.Figure, panels: Sequence[Panel], logarithmic: bool, *, uni
         name = "yaxis" if number == 0 else f"yaxis{number + 1}"
         made.update_layout({
             name: {
-                "title": {"text": panel.title}, "automargin": True, "anchor": "x",
+                "title": {"text": panel.title}, **AXIS, "anchor": "x",
                 "domain": [max(0.0, top - float(share)), top], "type": "log" if logarithmic else "linear",
             }
         })  # fmt: skip

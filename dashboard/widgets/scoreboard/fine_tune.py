@@ -9,6 +9,7 @@ import streamlit as st
 from dashboard import charts, escaping
 from dashboard.jobs import commands
 from dashboard.views import curves, data, dossier, durations, scoreboard
+from dashboard.views.board import NAMES
 from dashboard.views.scoreboard import Row
 from dashboard.widgets import actions, chart, page
 from dashboard.widgets.selection import URL
@@ -64,7 +65,7 @@ def _about(row: Row, formats: Sequence[Model], baseline: Sequence[Model]) -> Non
             "Card", card, f"{row.name}.md", icon=":material/download:", on_click="ignore", help="As Markdown"
         )
     for test, command in _unmeasured(row):
-        label = f"Measure by {escaping.label(test, 40)}{durations.about(data.seconds_of(test))}"
+        label = f"Measure by {escaping.label(NAMES.get(test, test), 40)}{durations.about(data.seconds_of(test))}"
         actions.button(st, label, command, f"{row.name} by {test}", key=f"measure-{test}")
         actions.typed(command)
     st.dataframe(dossier.facts(formats), hide_index=True, placeholder="–", alt="Formats")

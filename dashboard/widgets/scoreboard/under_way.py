@@ -9,6 +9,7 @@ import streamlit as st
 from dashboard import escaping
 from dashboard.jobs import jobs
 from dashboard.views import data, kept, tables
+from dashboard.views.board import NAMES
 from dashboard.widgets import job_list
 
 KINDS = ("measure", "export", "import", "demo", "add", "run")
@@ -44,7 +45,8 @@ def _listing(was_live: bool) -> None:
         words = f"{names[row.run.id]}: step {row.steps:,} of {row.run.total_steps or '?'}, {left}"
         st.progress(min(1.0, share), escaping.label(words, 200))
     for one in measured:
-        words = f"{models.get(one.model_id, one.model_id)} by {one.benchmark}: {data.answered(one):,} answers so far"
+        test = NAMES.get(one.benchmark, one.benchmark)
+        words = f"{models.get(one.model_id, one.model_id)} by {test}: {data.answered(one):,} answers so far"
         st.caption(":material/hourglass_top: " + escaping.label(words, 200))
     newest = sorted(started, key=lambda job: job.name, reverse=True)
     at_work = {job.name for job in newest if job.running}  # asked once: one that ends meanwhile would be listed twice
