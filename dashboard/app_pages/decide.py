@@ -3,8 +3,8 @@
 import streamlit as st
 
 from dashboard import charts, escaping
-from dashboard.views import data
-from dashboard.views.deciding import candidates
+from dashboard.views import data, voting
+from dashboard.views.deciding import candidates, votes
 from dashboard.views.deciding import verdict as words
 from dashboard.widgets import actions as started
 from dashboard.widgets import addressed, chart, question, selection
@@ -58,6 +58,8 @@ def choice() -> None:
         if started.just_started():
             st.rerun()  # what is under way stands below, outside of this
         st.caption(escaping.label(question_text(decided), 1000))
+        if (cast := votes.among(decided, voting.chosen())) and (ranked := voting.ranking(cast)):
+            st.caption(":material/how_to_vote: " + escaping.label(votes.said(decided, ranked), 600))
     qualify = sum(one.qualifies for one in decided.candidates)
     st.markdown(f"**{qualify} of {len(decided.candidates)} meet the limits**")
     verdict.relaxing(out := words.relaxations(decided))
