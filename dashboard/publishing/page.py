@@ -66,6 +66,7 @@ def page(study: Study, chat: ChatPart | None = None) -> Page:
         data_name=data_name,
         told_why=any(one.why for one in study.standings),
         tradeoff=_tradeoff(study),
+        undrawn=_undrawn(study),
         losses=[(one, _curves(study, at)) for at, one in enumerate(study.losses)],
         answers_json=_answers(study.answers) if study.answers else "",
         **(_matrix(study.matrix) if study.matrix else {}),
@@ -138,7 +139,7 @@ def _answers(answers: Answers) -> Markup:
 def _tradeoff(study: Study) -> tuple[Markup, Markup] | None:
     if not len(study.points):
         return None
-    title = AXES[""][0]
+    title = AXES[study.along][0]
     alt = f"{study.quality} with 95 % intervals against {title}; the table below has the figures"
     points = study.points.assign(name=[str(inert(name)) for name in study.points["name"]])
     wide, narrow = (
@@ -146,6 +147,13 @@ def _tradeoff(study: Study) -> tuple[Markup, Markup] | None:
         for width in (WIDE, NARROW)
     )
     return Markup(wide), Markup(narrow)
+
+
+def _undrawn(study: Study) -> list[str]:
+    """Models that have a score and nothing to be drawn along, at most a dozen."""
+    drawn = set(study.points["model_id"]) if len(study.points) else set()
+    found = [one.model for one in study.decision.candidates if one.quality and one.model_id not in drawn]
+    return found[:12] + [f"{len(found) - 12} more"] * (len(found) > 12)
 
 
 def _curves(study: Study, at: int) -> tuple[Markup, Markup]:

@@ -111,6 +111,8 @@ class Study:
     next: tuple[str, ...]
     points: pd.DataFrame
     """Rows of the chart of quality against cost."""
+    along: str
+    """What quality is drawn against, of AXES: seconds an answer, or where more models have one, the size."""
     styles: Mapping[str, palette.Style]
     standings: tuple[Standing, ...]
     matrix: Matrix | None
@@ -156,6 +158,7 @@ def read_study(store: Store, decision: Decision, bases: Mapping[str, PublicBase]
     ends = [row.finished_at for row in scores if row.finished_at]
     about = machines.get(decision.machine_id or "")
     facts = verdict.facts(decision, about.cpu if about else "")
+    along = _along(decision)
     beyond = f"Models beyond the best {MOST_MODELS} have no items and scores here."
     left_out = [beyond] if len(models) > len(told) else []
     return Study(
@@ -167,7 +170,8 @@ def read_study(store: Store, decision: Decision, bases: Mapping[str, PublicBase]
         verdict=verdict.title(decision),
         facts=tuple(facts),
         next=tuple(one.sentence for one in decision.would_change[:12]),
-        points=candidates.points(decision),
+        points=candidates.points(decision, along),
+        along=along,
         styles=styles,
         standings=tuple(_standing(decision, one, colours) for one in decision.candidates),
         matrix=matrix,
@@ -179,6 +183,11 @@ def read_study(store: Store, decision: Decision, bases: Mapping[str, PublicBase]
         machines=tuple(machine_words(machines[id_]) for id_ in used if id_ in machines),
         left_out=(*left_out, *_absent(decision, matrix, answers, losses, models)),
     )
+
+
+def _along(decision: Decision) -> str:
+    """The axis that most models with a score can be drawn along; seconds where it is all the same."""
+    return max(("", "bytes"), key=lambda axis: len(candidates.points(decision, axis)))
 
 
 def machine_words(machine: Machine) -> str:

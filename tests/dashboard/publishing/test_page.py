@@ -98,6 +98,19 @@ def test_a_published_study_is_labelled_published_and_says_what_is_not_there(smal
     assert "published figures" in said and "there are no items, answers or curves behind them" in said
 
 
+def test_models_without_a_speed_are_drawn_by_size_or_named(tmp_path: Path) -> None:
+    place = stores.small(tmp_path / "w")
+    with place.store() as store:
+        for name, size in (("untimed", 5 * 10**8), ("sizeless", 0)):
+            store.models.add(stores.model(name, "gguf-q8_0", None, size))
+            stores.write_humaneval(store, stores.model(name, "gguf-q8_0", None, size), 0.3)
+    study = study_of(place)
+    source = Source(page(study).html)
+    assert study.along == "bytes" and "untimed" in set(study.points["name"])
+    assert "Files, GB" in source.text and "for want of a figure along it: sizeless." in source.text
+    assert "the large mark has the highest score, which is a guess" in source.text
+
+
 def test_items_stand_in_three_groups_and_every_verdict_is_in_the_table(study: Study) -> None:
     matrix = study.matrix
     assert matrix is not None and sum(matrix.groups.values()) == stores.TASKS == len(matrix.items)
