@@ -88,7 +88,7 @@ class Cluster:
     def leave(self) -> None:
         """Disconnect, and end what was started. Again is fine."""
         self._task = None
-        with _own_signals():
+        with _own_signals(), redirect_stdout(io.StringIO()):  # it prints what its thread had held back as repeated
             self._ray.shutdown()
         self._words.close()
 

@@ -146,12 +146,13 @@ def once(folder: Path, count: int, act: Any) -> threading.Thread:
 
 
 def test_a_sweep_whose_node_is_lost_ends_as_one_on_this_machine(
-    cluster: Any, ground: Path, serial: dict[str, Any], tmp_path: Path
+    cluster: Any, ground: Path, serial: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lost = random.choice(list(cluster.worker_nodes))
     losing = once(tmp_path, 1, lambda: cluster.remove_node(lost, allow_graceful=False))
     runs = trained(sweep(ground), tmp_path, cluster.address)
     losing.join()
+    assert capsys.readouterr().out == "", "Ray's log of a lost node is no result"
     assert left(runs, tmp_path) == serial
     again = reports(tmp_path, "retries")
     assert len(again) == 2, "the runs of one base lost their worker"
