@@ -1,5 +1,5 @@
 # make demo: everything, to an open dashboard · make test: everything, to passed tests · make check: before each commit
-# make docs: the generated page of docs/ anew
+# make docs: the generated pages of docs/ anew
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -40,9 +40,9 @@ check: setup-dev
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n 2 --dist loadfile --hypothesis-profile quick -m "not slow"
 
-# docs/reference/doors.md, from the docstrings of what the rooms offer each other.
+# The pages of docs/reference, from help, docstrings and the schema.
 docs: setup-dev
-	$(BIN)/python -m tests.docs.doors
+	$(BIN)/python -m tests.docs.pages
 
 clean:
 	rm -rf .venv

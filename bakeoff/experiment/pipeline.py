@@ -265,10 +265,11 @@ def measured(
     def measure(
         what: str, settings: Mapping[str, Any], call: Callable[..., list[Evaluation]], files: bool = False
     ) -> None:
-        fit = [model for model in models if fits(model, settings.get("forms", wanted.forms), experiment, elsewhere)]
+        forms = settings.get("forms", wanted.forms)
+        fit = [model for model in models if fits(model, forms, experiment, elsewhere)]
         fit = [model for model in fit if is_gguf(model)] if files else fit
-        if files and not fit:
-            say(f"{what} is measured on files that llama.cpp serves: add lora-gguf or gguf-q8_0 to evaluate.forms")
+        if models and not fit:
+            say(of_nothing(what, forms, files))
         for one in each_measured(fit, what, call):
             if isinstance(one, Failure):
                 say(f"{one.what} of {one.model} failed: {one.reason}")
@@ -318,6 +319,13 @@ def fits(model: Model, forms: Sequence[Form], experiment: Experiment, elsewhere:
         counterpart = "lora-gguf" in forms and model.form == experiment.evaluate.lora_base
         return experiment.evaluate.base and (model.form == "base" or model.form in forms or counterpart)
     return model.form in forms or (model.form == "merged" and "source" not in model.details and "adapter" in forms)
+
+
+def of_nothing(what: str, forms: Sequence[Form], files: bool) -> str:
+    """The line for a measurement whose formats no model has."""
+    if files:
+        return f"{what} is measured on files that llama.cpp serves: add lora-gguf or gguf-q8_0 to evaluate.forms"
+    return f"{what} measures nothing: no model is there as {' or '.join(forms)}; add that to evaluate.forms"
 
 
 def _without_forms(settings: Mapping[str, Any]) -> dict[str, Any]:

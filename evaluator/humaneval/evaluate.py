@@ -50,6 +50,7 @@ class HumanEvalSettings(BaseModel, frozen=True, extra="forbid"):
     temperature: float = Field(0.0, ge=0, le=2)
     """0 is greedy."""
     top_p: float = Field(1.0, gt=0, le=1)
+    """The likeliest tokens that together have this probability are drawn from."""
     seed: int = 0
     """The seed of sampling; sample j of task i has one of its own that follows from it."""
     k: tuple[int, ...] = (1,)
@@ -57,6 +58,7 @@ class HumanEvalSettings(BaseModel, frozen=True, extra="forbid"):
     max_tokens: int = Field(512, ge=1)
     """New tokens of an answer at most; a failed answer of that length is called truncated."""
     before_completion: Before = "prompt"
+    """What stands before an answer that is a continuation of the prompt."""
     before_solution: Before = "imports"
     """What stands before the answer. Imports: the instruction shows them, so an answer may rely on them."""
     engine: Way | None = None

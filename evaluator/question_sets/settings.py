@@ -46,13 +46,15 @@ class QuestionSettings(BaseModel, frozen=True, extra="forbid"):
     temperature: float = Field(0.0, ge=0, le=2)
     """0 is greedy."""
     top_p: float = Field(1.0, gt=0, le=1)
+    """The likeliest tokens that together have this probability are drawn from."""
     seed: int = 0
+    """The seed of sampling; each answer has one of its own that follows from it."""
     max_tokens: int | None = Field(None, ge=1)
     """New tokens of an answer at most; unset: as the file says, else 512."""
     stop: tuple[str, ...] | None = None
     """Texts before which an answer ends; unset: as the file says, else, without a chat template, a blank line."""
     engine: Way | None = None
-    """What GGUF models are asked through (`HumanEvalSettings.engine`)."""
+    """What GGUF models are asked through: llamacpp, which will answer, or huggingface, as for HumanEval."""
     slots: int | None = Field(None, ge=1)
     """Answers generated together, at most."""
     skip_bad: bool = False

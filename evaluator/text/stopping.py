@@ -36,9 +36,11 @@ class StoppingSettings(BaseModel, frozen=True, extra="forbid"):
     max_tokens: int = Field(512, ge=1)
     """An answer of this many new tokens was cut off."""
     system: str = ""
+    """System turn before each prompt; empty for none of ours."""
     engine: Way | None = None
-    """What GGUF models are asked through (`HumanEvalSettings.engine`)."""
+    """What GGUF models are asked through: llamacpp, which will answer, or huggingface, as for HumanEval."""
     slots: int | None = Field(None, ge=1)
+    """Answers generated together, at most."""
 
 
 def evaluate_stopping(

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from bakeoff.experiment import summary
 from bakeoff.experiment.failures import Failure, each_measured, ends_everything, told
-from bakeoff.experiment.pipeline import Outcome, exports, fits, run_experiment, without_sandbox
+from bakeoff.experiment.pipeline import Outcome, exports, fits, measured, run_experiment, without_sandbox
 from bakeoff.main import app
 from engines import prove
 from evaluator.sandbox.bubblewrap import sandbox_description
@@ -211,6 +211,15 @@ def test_a_measurement_measures_its_forms_and_the_bases_counterparts(tmp_path: P
     assert fits(model("whole", "merged"), ["adapter"], what)  # full fine-tuning: what training left
     assert not fits(model("merged", "merged", source="tuned"), ["adapter"], what)
     assert not fits(counterpart, ["lora-gguf"], with_settings(what, {"evaluate.base": False}))
+
+
+def test_a_measurement_that_no_model_fits_is_said(tmp_path: Path) -> None:
+    what = experiment(tmp_path, **{"evaluate.heldout": None, "evaluate.stopping": {"forms": ["merged"]}})
+    workspace, said = Workspace(tmp_path / "workspace"), list[str]()
+    with workspace.store() as store:
+        found = measured(what, [model("tuned")], store, workspace, silent, said.append)
+    assert found == ((), ())
+    assert said == ["stopping measures nothing: no model is there as merged; add that to evaluate.forms"]
 
 
 def measuring(broken: str, calls: list[list[str]]) -> Callable[[Sequence[Model]], list[Evaluation]]:

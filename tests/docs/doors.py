@@ -16,7 +16,7 @@ NOUNS = ("machines", "runs", "models", "evaluations", "votes", "reports", "decis
 HEAD = """# The rooms' doors
 
 Every name that one room offers the others, with its parameters and its first sentence; its docstring has the rest.
-Written from the code by `make docs`, held by `tests/docs/test_doors_page.py`. Import them from the room.
+Written from the code by `make docs`, held by `tests/docs/test_reference_pages.py`. Import them from the room.
 """
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -105,7 +105,3 @@ def _sentence(node: Function | ast.ClassDef) -> str:
 
 def _first(text: str) -> str:
     return " ".join(text.split("\n\n")[0].split())
-
-
-if __name__ == "__main__":
-    (ROOT / "docs" / "reference" / "doors.md").write_text(page(), encoding="utf-8")

@@ -10,7 +10,7 @@ Try: bakeoff plan experiments/demo.yaml
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -65,7 +65,9 @@ class Source(Section):
     weight: float | None = Field(default=None, gt=0)
     """Share of the mix, relative to the other sources' weights. Unset everywhere: every row once."""
     format: Literal["auto", "messages", "sharegpt", "alpaca", "prompt-completion", "columns"] = "auto"
+    """How rows are laid out; auto is told by their keys."""
     columns: Columns | None = None
+    """How to read rows that no format knows."""
     system: str = ""
     """A system turn for rows that have none."""
     streaming: bool | None = None
@@ -99,28 +101,35 @@ class Quality(Section):
     """Jaccard similarity of word 5-grams from which a row is a duplicate; null for exact duplicates only.
     0.8: Lee et al. 2021, arXiv 2107.06499."""
     min_answer_characters: int = Field(default=1, ge=0)
+    """Rows whose answer is shorter are dropped."""
     max_answer_characters: int | None = Field(default=None, gt=0)
+    """Rows whose answer is longer are dropped."""
     max_repetition: float | None = Field(default=0.5, gt=0, le=1)
     """Largest share of an answer's words that lie in a 4-gram seen before in it. Source for the measure: Rae et al.
     2021 (Gopher), arXiv 2112.11446, table A1; the limit is laxer, since code repeats itself."""
     min_score: float | None = None
     """Rows whose `score_column` is below are dropped, and rows without a number there."""
     score_column: str = "score"
+    """Where `min_score` looks."""
     language: str | None = None
     """Keep rows of this language: a value of `language_column`, or without that column a script: latin, cyrillic, …"""
     language_column: str = "language"
+    """Where `language` looks."""
 
 
 class Data(Section):
     """The rows that are learned, and those that are held back."""
 
     sources: tuple[Source, ...] = ()
+    """Where the rows come from; needed where something is trained."""
     quality: Quality = Quality()
+    """Which rows are left out."""
     decontaminate: tuple[str, ...] = ("humaneval",)
     """Benchmarks whose overlap is measured and reported: humaneval, or a JSONL file with a `prompt` column."""
     remove_contaminated: bool = False
     """Drop the overlapping rows too."""
     validation_fraction: float = Field(default=0.1, gt=0, lt=1)
+    """Share of the rows that is held back: no run learns from it, and every model is measured on it."""
     validation_limit: int | None = Field(default=None, gt=0)
     """Validation rows measured at most; the others are not trained on either."""
     seed: int = Field(default=0, ge=0)
@@ -143,6 +152,7 @@ class Training(Section):
     max_steps: int | None = Field(default=None, gt=0)
     """Optimizer steps; wins over `epochs`."""
     epochs: float = Field(default=1.0, gt=0)
+    """Passes over the rows, where `max_steps` is not given."""
     learning_rate: float = Field(default=2e-4, gt=0, lt=1)
     """Peak AdamW learning rate. 2e-4: the LoRA recipe of TRL's SFT example and of QLoRA for 7B to 13B."""
     schedule: Literal["linear", "cosine", "constant"] = "linear"
@@ -150,6 +160,7 @@ class Training(Section):
     warmup: float = Field(default=0.03, ge=0)
     """Below 1 a share of the steps, else a number of steps. 0.03: QLoRA."""
     weight_decay: float = Field(default=0.0, ge=0)
+    """AdamW's, applied apart from the gradient. 0: QLoRA."""
     max_gradient_norm: float = Field(default=1.0, gt=0)
     """transformers' default."""
     batch_size: int = Field(default=4, gt=0)
@@ -163,9 +174,11 @@ class Training(Section):
     gradient_checkpointing: bool | None = None
     """Recompute activations to save memory. Unset: on a GPU on which not even one row fits otherwise."""
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    """What the frozen base computes in; auto: the narrowest that the device computes well in."""
     eval_steps: int | None = Field(default=None, gt=0)
     """Steps between validations. Unset: ten a run."""
     save_steps: int = Field(default=50, gt=0)
+    """Steps between checkpoints, from which a killed run goes on."""
     save_total_limit: int = Field(default=2, gt=0)
     """Checkpoints kept, the best one apart."""
     early_stopping: int | None = Field(default=None, gt=0)
@@ -190,6 +203,7 @@ class Lora(Section):
     alpha_ratio: float | None = Field(default=None, gt=0)
     """alpha = ratio × rank: the other way to say it; 1 when neither is given (PEFT's default pair is 8 and 8)."""
     dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Share of an adapter's inputs that is left out at each step."""
     target: Literal["all-linear", "attention", "mlp"] | tuple[str, ...] = "all-linear"
     """Layers adapted: a group, or module names such as q_proj. The vocabulary head is never adapted."""
     rslora: bool = False
@@ -213,8 +227,11 @@ class Distribution(Section):
     """What a random search draws one setting from: exactly one of three."""
 
     log_uniform: tuple[float, float] | None = None
+    """Any value between two, each power of ten as likely."""
     uniform: tuple[float, float] | None = None
+    """Any value between two, all as likely."""
     choice: tuple[Any, ...] | None = None
+    """One of these values."""
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -233,9 +250,11 @@ class RandomSearch(Section):
     """Settings drawn at random (Bergstra and Bengio 2012)."""
 
     trials: int = Field(gt=0)
+    """Settings that are drawn."""
     space: Mapping[str, Distribution] = Field(min_length=1)
     """Dotted keys, e.g. training.learning_rate."""
     seed: int = Field(default=0, ge=0)
+    """The same seed draws the same settings."""
 
 
 class Halving(Section):
@@ -255,7 +274,9 @@ class Sweep(Section):
     grid: Mapping[str, tuple[Any, ...]] = {}
     """Dotted keys to lists of values; every combination."""
     random: RandomSearch | None = None
+    """Settings drawn at random, each with every combination of the grid."""
     halving: Halving | None = None
+    """Settings that fall behind stop early."""
     seeds: tuple[int, ...] = ()
     """Each setting is trained once a seed; empty: training.seed alone."""
     keep_best_by: Literal["validation_loss", "validation_bits_per_byte"] = "validation_loss"
@@ -276,11 +297,14 @@ class Evaluate(Section):
     """What is measured afterwards. Each measurement's own keys are checked by the evaluator; null leaves it out."""
 
     humaneval: Mapping[str, Any] | None = None
+    """Programs that the models write, run in a sandbox; `benchmark` names another than HumanEval."""
     heldout: Mapping[str, Any] | None = Field(default_factory=dict)
+    """The loss of every model on the rows that were held back. Its one key is `forms`."""
     latency: Mapping[str, Any] | None = None
     """How fast GGUF formats answer, and how that is timed. `like: mine.csv`: with prompts as long as those of this test
     of your own, or of a published one, instead of ours."""
     stopping: Mapping[str, Any] | None = None
+    """How answers end: cut off, repeating themselves, longer than the base's."""
     tests: tuple[Mapping[str, Any], ...] = ()
     """Tests of your own: a file of questions (mine.csv, or {file: mine.csv, …}), a published test by its name (boolq),
     a task of lm-eval ("lm-eval:gsm8k", "lm-eval:mine.yaml"), or the held-out rows as questions ({from: validation,
@@ -300,6 +324,23 @@ class Evaluate(Section):
     pass, is measured whole."""
     margin: float | None = Field(default=None, gt=0, le=0.5)
     """The smallest difference that matters to a race, a share of 1; unset: decide.margin, else 0.03."""
+
+    @field_validator("heldout")
+    @classmethod
+    def _forms_alone(cls, heldout: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+        if unknown := sorted(set(heldout or ()) - {"forms"}):
+            raise ValueError(f"no key {', '.join(unknown)} here; its one key is evaluate.heldout.forms")
+        return heldout
+
+    @field_validator("humaneval", "heldout", "latency", "stopping", "tests")
+    @classmethod
+    def _forms_that_there_are(cls, given: Any) -> Any:
+        for settings in given if isinstance(given, tuple) else (given or {},):
+            forms = settings.get("forms", [])
+            wrong = [one for one in forms if one not in get_args(Form)] if isinstance(forms, list | tuple) else [forms]
+            if wrong or ("forms" in settings and not forms):
+                raise ValueError(f"the formats are a list of {', '.join(get_args(Form))}; not {forms!r:.120}")
+        return given
 
     @model_validator(mode="after")
     def _margin_of_a_race(self) -> Self:
@@ -382,16 +423,23 @@ class Experiment(Section):
     """One experiment file, checked. What must stand in it by what it is for is in `trainer.experiment.reading`."""
 
     name: Slug
+    """What the experiment is called; its runs' names begin with it."""
     bases: tuple[str, ...] = ()
     """Registry names, Hub ids, local folders or GGUF files: what is fine-tuned."""
     models: tuple[MadeElsewhere, ...] = ()
     """What is measured beside the fine-tunes, or instead of any."""
     data: Data = Data()
+    """What is learned and what is held back."""
     training: Training = Training()
+    """How it is learned."""
     lora: Lora = Lora()
+    """What is trained of the base."""
     sweep: Sweep = Sweep()
+    """Which variants there are; without it one a base."""
     evaluate: Evaluate = Evaluate()
+    """What is measured afterwards."""
     decide: Decide = Decide()
+    """Which question it answers."""
 
     @field_validator("models", mode="before")
     @classmethod

@@ -33,7 +33,7 @@ class HarnessSettings(BaseModel, frozen=True, extra="forbid"):
     max_tokens: int | None = Field(None, ge=1)
     """New tokens of an answer at most; unset: as the task says, else lm-eval's 256."""
     engine: Way | None = None
-    """What GGUF models are asked through (`HumanEvalSettings.engine`)."""
+    """What GGUF models are asked through: llamacpp, which will answer, or huggingface, as for HumanEval."""
     slots: int | None = Field(None, ge=1)
     """Answers generated together, at most."""
 

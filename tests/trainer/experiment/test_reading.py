@@ -131,6 +131,26 @@ def test_weights_are_all_or_none(tmp_path: Path) -> None:
         load_experiment(written(tmp_path, raw))
 
 
+@pytest.mark.parametrize(
+    ("evaluate", "said"),
+    [
+        ({"heldout": {"rows": 3}}, "evaluate.heldout: no key rows here"),
+        ({"humaneval": {"forms": ["gguf-q5"]}}, "evaluate.humaneval: the formats are a list of base"),
+        ({"latency": {"forms": "gguf-q8_0"}}, "evaluate.latency: the formats are a list of base"),
+        ({"stopping": {"forms": []}}, "evaluate.stopping: the formats are a list of base"),
+        (
+            {"tests": ["a.csv", {"file": "b.csv", "forms": [1]}]},
+            "evaluate.tests: the formats are a list of base",
+        ),
+    ],
+)
+def test_a_measurement_of_forms_that_there_are_not_is_refused(
+    evaluate: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(TrainerError, match=said):
+        load_experiment(written(tmp_path, {**SMALLEST, "evaluate": evaluate}))
+
+
 MEASURED = {"name": "compare", "models": ["./a", {"source": "hub:me/b", "name": "b", "base": "some/base"}]}
 
 
