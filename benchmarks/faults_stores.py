@@ -51,7 +51,7 @@ def state(place: Place) -> dict[str, Any]:
         for each in store.evaluations.list():
             found[f"{each.benchmark} {names[each.model_id]}"] = _evaluation(store, each)
         for report in store.reports.list():
-            if report.kind != "training":
+            if report.kind not in ("training", "place", "retries"):  # where and when, not what
                 found[f"report {report.subject} {report.kind}"] = repr(report.payload)
     return found
 

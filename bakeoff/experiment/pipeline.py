@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bakeoff.experiment.dequantizing import over_both_bases
 from bakeoff.experiment.elsewhere import added, bases_of
@@ -19,7 +19,10 @@ from bakeoff.experiment.failures import Failure, each_measured
 from bakeoff.experiment.own_tests import check_judges, check_tests, compare_with_training, latency_settings, own_tests
 from bakeoff.experiment.racing import race_or_whole
 from results import BakeoffError, Evaluation, Form, Model, Progress, Report, Run, Store, Workspace
-from trainer import Experiment, Trains
+from trainer import Experiment
+
+if TYPE_CHECKING:
+    from trainer import Trains
 
 Say = Callable[[str], None]
 """Called with one line about what is done or reused."""

@@ -15,14 +15,14 @@ from bakeoff.fine_tuning.plan_text import plan_text
 from engines import T4, Place, llamacpp_gpus
 from results import BakeoffError
 from trainer import Evaluate, Group, Plan, miniature
-from trainer.bases.registry import entry, packaged_path
+from trainer.bases.registry import base_entry, packaged_path
 from trainer.planning.plan import Need
 
 CPU = Place("this CPU", "cpu", 16e9, "bfloat16", 200e9, 20e9, cores=2, triton=False)
 
 
 def group(**changes: Any) -> Group:
-    found = entry("llama-3.2-1b-instruct")
+    found = base_entry("llama-3.2-1b-instruct")
     assert found is not None
     needs = tuple(Need(place.name, 1e9, place.memory_bytes, False, 100.0) for place in (CPU, T4))
     return replace(

@@ -25,6 +25,7 @@ from results.analysis.wording import (
     quantity,
     spread,
 )
+from results.schema.judged import judged_text
 
 
 def worded(decision: Decision) -> Decision:
@@ -50,8 +51,7 @@ def reasons(decision: Decision) -> tuple[str, ...]:
     said += [f"Not compared: {one.model}: {reason}." for one in qualified for reason in one.reasons]
     if decision.left_out:
         said.append(f"{decision.left_out} contaminated items count for nobody.")
-    if engines := _engines(decision):
-        said.append(engines)
+    said += filter(None, (_engines(decision), _judges(decision)))
     if decision.best is None:
         return tuple(said)
     best = decision.candidate(decision.best)
@@ -114,8 +114,7 @@ def _sentences(decision: Decision) -> list[str]:
         said.append(f"{qualified} of {len(decision.candidates)} models meet the limits.")
     if decision.left_out:
         said.append(f"{decision.left_out} tasks found in training data are left out for every model.")
-    if engines := _engines(decision):
-        said.append(engines)
+    said += filter(None, (_engines(decision), _judges(decision)))
     unmeasured = [one.model for one in decision.candidates if one.qualifies and one.quality is None]
     if unmeasured:
         said.append(f"Not compared: {listed(unmeasured)}.")
@@ -337,3 +336,7 @@ def _row(decision: Decision, one: Candidate) -> str:
         standing(decision, one.model_id),
     ]
     return "| " + " | ".join(cells) + " |"
+
+
+def _judges(decision: Decision) -> str:
+    return judged_text(decision.benchmark, (one.quality.judge for one in decision.candidates if one.quality))

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,7 @@ def served(bases: Path, tmp_path: Path) -> Iterator[tuple[str, HuggingFaceEngine
     """A server over one engine of transformers."""
     engine = HuggingFaceEngine(miniature("llama", bases / "llama"))
     with Workspace(tmp_path).store() as store:
-        model = store.models.add(Model("one", "one", "base", "m", "a" * 64, 1, ""))
+        model = store.models.add(Model("one", "one", "base", "m", "a" * 64, 1, "weights"))
         url, stop = run(OneModel(store, model, engine))
         yield url, engine
         stop()
@@ -150,8 +151,10 @@ def test_a_client_that_has_gone_stops_the_reading_of_its_prompt(served: tuple[st
     with socket.create_connection(host.split(":"), timeout=60) as connection:  # type: ignore[arg-type]
         head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
         connection.sendall(f"{head}Content-Length: {len(chat)}\r\n\r\n".encode() + chat)
+        connection.settimeout(0.01)
         while not read:
-            time.sleep(0.01)
+            with suppress(TimeoutError):
+                pytest.fail(f"answered before the prompt was read: {connection.recv(300)!r}")
     gone.set()
     hook.remove()
     again = httpx.post(f"{url}/v1/completions", json={"model": "one", "prompt": "x", "max_tokens": 2}, timeout=120)
