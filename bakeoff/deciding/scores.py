@@ -34,12 +34,15 @@ def scores(
     bakeoff scores --benchmark humaneval · bakeoff scores --json
     """
     from bakeoff.listing import show
-    from results import Workspace
+    from results import NotFound, Workspace
 
     with Workspace.open(workspace).store() as store:
         wanted = store.models.find(model).id if model else None
         found = store.evaluations.scores()
         away = {one.id for one in store.models.list() if one.archived and not archived} - {wanted}
+    tests = sorted({each.benchmark for each in found})
+    if tests and benchmark is not None and benchmark not in tests:
+        raise NotFound(f"no scores by {benchmark!r}; there are some by {', '.join(tests)}")
     rows = [
         {
             **{name: getattr(each, name) for name in ("model", "benchmark", "metric", "value", "low", "high", "n")},

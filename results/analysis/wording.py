@@ -115,8 +115,14 @@ def needed(found: Contrast) -> str:
         allowed = f"up to {points(found, widest).lstrip('+')}" if math.isfinite(widest) else "any size"
         more = f"measure more {unit} ({found.items:,} now)"
         return f"No difference was measured, and one of {allowed} is not ruled out: {more}."
+    size = points(found, abs(found.difference)).lstrip("+")
+    if found.items_needed <= found.items:
+        return (
+            f"If {found.assumption}, about {found.items_needed:,} {unit} find a difference of {size} with chance 0.8, "
+            f"and these {found.items:,} did not: measure more {unit}."
+        )
     return (
-        f"To find a difference of {points(found, abs(found.difference)).lstrip('+')} with chance 0.8 takes about "
+        f"To find a difference of {size} with chance 0.8 takes about "
         f"{found.items_needed:,} {unit} in all ({found.items:,} now), if {found.assumption}."
     )
 

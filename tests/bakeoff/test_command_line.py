@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 import pytest
 
-from results import Model, Workspace
+from results import Evaluation, Model, Score, Workspace, this_machine
 from tests.stand_in_gpu import board
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -98,6 +98,17 @@ def test_every_verb_has_help_with_its_purpose(tmp_path: Path) -> None:
 def test_lists_of_an_empty_workspace_are_empty_json(verb: str, tmp_path: Path) -> None:
     done = bakeoff(verb, "--json", workspace=tmp_path / "new")
     assert (done.returncode, json.loads(done.stdout)) == (0, [])
+
+
+def test_scores_of_a_test_that_nobody_measured_are_refused_with_those_that_there_are(tmp_path: Path) -> None:
+    with Workspace(tmp_path).store() as store:
+        one = store.models.add(Model("one", "one", "remote", "", "a" * 64, 0, "http://127.0.0.1/v1"))
+        store.machines.add(machine := this_machine())
+        evaluation = store.evaluations.begin(Evaluation("e", one.id, "sums", {}, machine.id))
+        store.evaluations.finish(evaluation.id, [Score("pass@1", 0.5, 0.1, 0.9, 4)], {})
+    done = bakeoff("scores", "--benchmark", "foo", workspace=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "bakeoff: no scores by 'foo'; there are some by sums\n"
 
 
 @pytest.mark.parametrize(

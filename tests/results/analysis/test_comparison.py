@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from results import (
     Evaluation,
@@ -21,6 +23,8 @@ from results import (
     contrast_counts,
     verdict,
 )
+from results.analysis import wording
+from results.analysis.findings import Contrast
 from tests.results.shelves import HERE, THERE, add_heldout, add_humaneval, add_latency, add_model
 
 
@@ -161,3 +165,14 @@ def test_equal_figures_do_not_rule_a_difference_out(store: Store) -> None:
     said = verdict("a", "b", "humaneval", found)
     assert found.items_needed is None and 0.1 < found.high < 0.2
     assert f"one of up to {100 * found.high:.1f} points is not ruled out: measure more tasks (100 now)" in said
+
+
+@given(st.integers(6, 400), st.integers(1, 400))
+def test_what_was_measured_already_is_not_asked_for(items: int, needed_items: int) -> None:
+    found = Contrast(
+        "bits_per_byte", "sign flips", items, 0.657, 0.643, 0.014, -0.001, 0.024, 0.051, items_needed=needed_items,
+        assumption="new items behave as these did",
+    )  # fmt: skip
+    said = wording.needed(found)
+    assert (f"takes about {needed_items:,} rows in all ({items:,} now)" in said) == (needed_items > items)
+    assert (f"and these {items:,} did not: measure more rows" in said) == (needed_items <= items)
