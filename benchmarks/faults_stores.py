@@ -14,6 +14,7 @@ import psutil
 from benchmarks.kill import METRICS
 from engines import file_sha256
 from results import Store, Workspace
+from trainer import PLACE, RETRIES
 
 TIMED = ("started_at", "finished_at", "created_at", "updated_at", "machine_id")
 
@@ -51,7 +52,7 @@ def state(place: Place) -> dict[str, Any]:
         for each in store.evaluations.list():
             found[f"{each.benchmark} {names[each.model_id]}"] = _evaluation(store, each)
         for report in store.reports.list():
-            if report.kind not in ("training", "place", "retries"):  # where and when, not what
+            if report.kind not in ("training", PLACE, RETRIES):  # where and when, not what
                 found[f"report {report.subject} {report.kind}"] = repr(report.payload)
     return found
 

@@ -102,9 +102,13 @@ def missing_files(model: Model, workspace: Workspace) -> str:
     path = workspace.resolve(model.path)
     if model.form == "remote" or path.exists():
         return ""
+    return gone(path, f"the {model.form} of {model.name}")
+
+
+def gone(path: Path, what: str) -> str:
+    """That a model's file is no longer there, and what to do. what: the part that it is of which model."""
     return (
-        f"{path}, the {model.form} of {model.name}, is gone. Put it back, or run its experiment again: "
-        "that rebuilds what its checkpoint holds."
+        f"{path}, {what}, is gone. Put it back, or run its experiment again: that rebuilds what its checkpoint holds."
     )
 
 
@@ -117,10 +121,7 @@ def _compare(model: Model, path: Path, recorded: str, part: str) -> None:
     if not recorded:
         return
     if not path.exists():
-        raise FileChanged(
-            f"{path}, {_named(model, part)}, is gone. Put it back, or run its experiment again: "
-            "that rebuilds what its checkpoint holds."
-        )
+        raise FileChanged(gone(path, _named(model, part)))
     digests = {"base": base_sha256, "adapter": adapter_sha256, "whole": folder_sha256 if path.is_dir() else base_sha256}
     try:
         # A folder made elsewhere answers by its weights alone: what else lies there may change, and is not read.

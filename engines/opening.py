@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from engines.errors import EngineError, FileRefused
 from engines.gguf_format.header import is_gguf, legacy_format
-from engines.identity import missing_files, prove
+from engines.identity import gone, missing_files, prove
 from results import Model, Workspace, needs
 
 if TYPE_CHECKING:
@@ -67,10 +67,7 @@ def open_engine(
 
         return OpenAIEngine.of(model)
     if not path.exists():
-        raise FileRefused(
-            f"{path}, the {model.form} of {model.name}, is gone. Put it back, or run its experiment again: "
-            "that rebuilds what its checkpoint holds."
-        )
+        raise FileRefused(gone(path, f"the {model.form} of {model.name}"))
     legacy = model.form == "ggml" or (path.is_file() and legacy_format(path))
     if not legacy and model.form != "adapter" and is_llama(model, workspace):
         opened = open_engines(

@@ -30,5 +30,6 @@ from .planning.rehearsals import Rehearsal as Rehearsal, rehearsal as rehearsal
 from .planning.shipping import impossible_forms as impossible_forms
 from .ray_runs.dispatch import OverRay as OverRay
 from .runs.rebuilding import rebuild as rebuild
+from .runs.session import PLACE as PLACE, RETRIES as RETRIES
 from .sources.conversations import Conversation as Conversation
 from .training import Trains as Trains, train as train

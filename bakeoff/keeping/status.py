@@ -45,8 +45,10 @@ def status(
 
 def _row(summary: RunSummary, store: Store) -> dict[str, Any]:
     """One run; `retries` as a list for programs is in the store's report of that kind."""
+    from trainer import PLACE, RETRIES
+
     run = summary.run
-    place, retries = store.reports.get(run.id, "place"), store.reports.get(run.id, "retries")
+    place, retries = store.reports.get(run.id, PLACE), store.reports.get(run.id, RETRIES)
     lost = retries.payload["retries"] if retries else []
     reasons = [run.reason, *(f"begun again at {one['at'][:19]}: {one['why']}" for one in lost[-1:])]
     running = run.status == "running" and place is not None

@@ -1,6 +1,6 @@
 // The model in the visitor's browser: loaded when it is asked for, answers set as text, nothing sent anywhere.
 const at = (id) => document.getElementById(id);
-const { model, library, wasm, context } = JSON.parse(at("chat-data").textContent);
+const { model, script, wasm, context } = JSON.parse(at("chat-data").textContent);
 const state = (words) => { at("chat-state").textContent = words; };
 let engine = null, ending = null, talk = [];
 
@@ -32,7 +32,7 @@ const fetched = async (name) => {
 const load = async () => {
   at("load").disabled = true;
   try {
-    const source = new Blob([await fetched(library)], { type: "text/javascript" }); // a blob: the policy knows no address
+    const source = new Blob([await fetched(script)], { type: "text/javascript" }); // a blob: the policy knows no address
     const { Wllama, LoggerWithoutDebug } = await import(URL.createObjectURL(source));
     const made = new Wllama({ default: new URL(wasm, location.href).href }, { logger: LoggerWithoutDebug, suppressNativeLog: true });
     const weights = await fetched(model);

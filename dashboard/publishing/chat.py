@@ -56,7 +56,8 @@ class ChatPart:
     prompts: tuple[str, ...]
     files: Mapping[str, bytes | Path]
     model_file: str
-    library: str
+    script: str
+    """wllama's own, which loads the rest."""
     wasm: str
     licence_file: str
     version: str = wllama.VERSION
@@ -76,14 +77,14 @@ def chat_part(chat: Chat) -> ChatPart:
             f"smaller format (bakeoff export {model.fine_tune or model.name} --form gguf-q4_0), or no --chat"
         )
     package = wllama.wllama(chat.cache)
-    library, wasm, licence = (package[name] for name in (wllama.LIBRARY, wllama.WASM, wllama.LICENCE))
+    script, wasm, licence = (package[name] for name in (wllama.LIBRARY, wllama.WASM, wllama.LICENCE))
     named = {
-        "library": f"wllama-{_digest(library)}.js", "wasm": f"wllama-{_digest(wasm)}.wasm",
+        "script": f"wllama-{_digest(script)}.js", "wasm": f"wllama-{_digest(wasm)}.wasm",
         "licence_file": f"wllama-{_digest(licence)}.txt",
         "model_file": f"model-{re.sub(r'[^A-Za-z0-9_.@-]+', '-', model.name)}-{_file_digest(chat.file)}.gguf",
     }  # fmt: skip
     files: dict[str, bytes | Path] = {
-        named["library"]: library, named["wasm"]: wasm, named["licence_file"]: licence, named["model_file"]: chat.file,
+        named["script"]: script, named["wasm"]: wasm, named["licence_file"]: licence, named["model_file"]: chat.file,
     }  # fmt: skip
     licence_words = str(model.details.get("license") or chat.base.licence or "not recorded")
     prompts = chat.prompts or STARTING[:6]

@@ -118,7 +118,7 @@ def block(value: Any) -> Markup:
 
 def _chat(chat: ChatPart, script: str) -> dict[str, Any]:
     """What the chat's script is told, and the script."""
-    told = {"model": chat.model_file, "library": chat.library, "wasm": chat.wasm, "context": CONTEXT_TOKENS}
+    told = {"model": chat.model_file, "script": chat.script, "wasm": chat.wasm, "context": CONTEXT_TOKENS}
     return {"chat_json": block(told), "chat_js": Markup(script)}
 
 

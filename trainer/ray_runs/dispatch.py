@@ -28,7 +28,7 @@ from trainer.ray_runs.cluster import Cancelled, Cluster, Ended
 from trainer.ray_runs.demands import Demand, Node, cores_beside_a_gpu, cores_for, demand_of, missing
 from trainer.ray_runs.worker import Order
 from trainer.runs.checkpoints import step_of
-from trainer.runs.session import PLACE, Agreed, Session
+from trainer.runs.session import PLACE, RETRIES, Agreed, Session
 
 LOOK_SECONDS = 1.0
 """The pause between looks at the store, while no task ends."""
@@ -39,9 +39,6 @@ MOST_DEATHS = 5
 """Deaths of a task's worker in a row without a new checkpoint, after which something kills it each time."""
 
 ENTERING = "entering the Ray cluster"
-
-RETRIES = "retries"
-"""Kind of the report on a run that says when and why it was begun again."""
 
 
 class OverRay:

@@ -16,6 +16,9 @@ from trainer.runs.signals import Stop
 PLACE = "place"
 """Kind of the report on a run that says where it trains, or trained last: host, process, since when."""
 
+RETRIES = "retries"
+"""Kind of the report on a run that says when and why it was begun again."""
+
 
 @dataclass(frozen=True)
 class Agreed:

@@ -29,9 +29,9 @@ class Quiet(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def hosted(folder: Path) -> Iterator[str]:
-    """A plain web server over a folder, as `python -m http.server` is one."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
+def hosted(folder: Path, handler: type[Quiet] = Quiet) -> Iterator[str]:
+    """A web server over a folder: unless told a plain one, as `python -m http.server` is."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(handler, directory=str(folder)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}/"

@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -119,23 +114,13 @@ def place(tmp_path_factory: pytest.TempPathFactory, package: Path) -> Path:
     )
 
 
-@contextmanager
-def isolated(folder: Path) -> Iterator[str]:
-    """A web server that sends the headers which allow threads."""
+class Isolating(Quiet):
+    """One that sends the headers which allow threads."""
 
-    class Isolating(Quiet):
-        def end_headers(self) -> None:
-            self.send_header("Cross-Origin-Opener-Policy", "same-origin")
-            self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
-            super().end_headers()
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Isolating, directory=str(folder)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/"
-    finally:
-        server.shutdown()
-        server.server_close()
+    def end_headers(self) -> None:
+        self.send_header("Cross-Origin-Opener-Policy", "same-origin")
+        self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
+        super().end_headers()
 
 
 @pytest.mark.slow
@@ -146,7 +131,7 @@ def test_it_answers_in_the_browser_and_asks_nobody_but_its_host(place: Path, bro
     tab, asked, complaints = context.new_page(), [], []
     tab.on("request", lambda request: asked.append(request.url))
     tab.on("pageerror", lambda error: complaints.append(str(error)))
-    with (isolated if headers else hosted)(place) as address:
+    with hosted(place, Isolating if headers else Quiet) as address:
         tab.goto(address)
         tab.get_by_role("button", name="Load the model").click()
         tab.get_by_text("Ready, ").wait_for()
@@ -185,4 +170,4 @@ def test_the_page_says_whose_the_model_is_and_its_settings_have_their_bounds(tmp
     sliders = {one["id"]: one for tag, one in source.elements if one.get("type") == "range"}
     bounds = {name: (one["min"], one["max"]) for name, one in sliders.items()}
     assert bounds == {"temperature": ("0", "1.5"), "tokens": ("32", "512")}
-    assert set(part.files) >= {part.library, part.wasm, part.model_file, part.licence_file}
+    assert set(part.files) >= {part.script, part.wasm, part.model_file, part.licence_file}
