@@ -139,7 +139,7 @@ def evaluate(
 
     Examples: bakeoff evaluate demo-rank8 smollm2-135m-instruct --tasks 40 ·
     bakeoff evaluate demo-rank8 --forms gguf-q8_0 --forms gguf-q4_0 ·
-    bakeoff evaluate qwen3:8b --url http://127.0.0.1:11434/v1 (its key: OPENAI_API_KEY) ·
+    bakeoff evaluate qwen3:8b --url http://127.0.0.1:11434/v1 ·
     bakeoff evaluate a b --benchmark open.csv --judge qwen3-4b --rubric "Polite, and names the refund period" ·
     bakeoff evaluate a b c --benchmark mine.csv --until-decided --margin 0.02
     """

@@ -23,8 +23,8 @@ def export(
 ) -> None:
     """Write a model in the format that ships (behind the parity gate), or a table of the store.
 
-    bakeoff export demo-rank8 --form gguf-q8_0 · bakeoff export losses.parquet --table points
-    bakeoff export answers.jsonl --table answers, and elsewhere: bakeoff import answers.jsonl
+    Examples: bakeoff export demo-rank8 --form gguf-q8_0 · bakeoff export losses.parquet --table points ·
+    bakeoff export answers.jsonl --table answers · bakeoff import answers.jsonl
     """
     from results import FORMATS, Workspace, export_table
 

@@ -52,7 +52,7 @@ def publish(
     Open index.html, or put the folder on any web server. Nothing is written where a key, a password in an address or a
     path of this machine would be given away; the command says where it stands.
 
-    bakeoff publish --output page --experiment shop --by shop-tests --author "Ada"
+    Examples: bakeoff publish --output page --experiment shop --by shop-tests --author "Ada" ·
     bakeoff publish --output page --chat shop-rank8@q8_0 --prompt "Is it in stock?" --push ada/shop-bakeoff --public
     """
     import dashboard

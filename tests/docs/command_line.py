@@ -78,7 +78,9 @@ def _type(annotation: Any) -> str:
 def _text(words: str) -> str:
     """Help as Markdown: examples become a block of code, one a line."""
     paragraphs = [" ".join(part.split()) for part in words.replace("\b", "").split("\n\n")]
-    return "\n\n".join(_block(part) if re.match(r"Examples?: |bakeoff ", part) else part for part in paragraphs)
+    return "\n\n".join(
+        _block(part) if re.match(r"Examples?: |([A-Z_]+=\S+ )?bakeoff ", part) else part for part in paragraphs
+    )
 
 
 def _block(examples: str) -> str:
