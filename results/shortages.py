@@ -24,6 +24,8 @@ EXTRAS = {
     ),
     "postgres": ("psycopg",),
     "ray": ("ray",),
+    "ggml": ("ctransformers",),
+    "login": ("authlib",),
 }  # fmt: skip
 """Extra of the package → libraries that only it has, as requirements.txt lists them. `train` is all that trains, and
 that answers, exports and measures by transformers."""

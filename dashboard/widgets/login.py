@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from importlib.util import find_spec
 
 import streamlit as st
 
 from dashboard import escaping
+from results import needs
 
 COOKIE = "bakeoff_visitor"
 """Tells one browser from another where nobody logs in (`dashboard.app_server`)."""
@@ -21,6 +23,9 @@ def admitted() -> bool:
     if not configured or st.user.get("is_logged_in"):
         return True
     st.title("Bakeoff")
+    if find_spec("authlib") is None:
+        st.error(f"Nobody can log in: {needs('authlib')}")
+        return False
     st.write("Log in to see this dashboard.")
     st.button("Log in", icon=":material/login:", on_click=st.login)
     return False

@@ -18,7 +18,7 @@ from engines.gguf_format.header import legacy_format, read_header
 from engines.gguf_format.safetensors_header import read_model_json
 from engines.interface import Chunk, Completion, FinishReason, Message, Sampling
 from engines.stops import StopFilter, whole
-from results import file_start
+from results import file_start, needs
 from results.records import Progress
 
 KINDS = ("gpt2", "gptj", "gpt_neox", "llama", "mpt", "starcoder", "dolly-v2", "replit", "falcon")
@@ -39,8 +39,10 @@ class CTransformersEngine:
             raise EngineError(
                 f"{path.name} does not say which model it is. Put model_type in {path.parent}/config.json: {KINDS}"
             )
-        from ctransformers import LLM, Config
-
+        try:
+            from ctransformers import LLM, Config
+        except ModuleNotFoundError as absent:
+            raise EngineError(f"{path.name} is a file from before GGUF: {needs(absent.name or '')}") from absent
         try:
             self._model: Any = LLM(str(path), kind, config=Config(threads=threads or -1))
         except Exception as problem:

@@ -1,4 +1,4 @@
-"""What needs no torch runs where none is installed, GGUF files from adding to deciding; the rest says which extra."""
+"""What the core does runs without any extra, GGUF files from adding to deciding; the rest says which extra has it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ pytestmark = pytest.mark.slow
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
+LIBRARIES = tuple(library for libraries in EXTRAS.values() for library in libraries)
 ABSENT = f"""
 import sys
 from importlib.machinery import PathFinder
@@ -26,11 +27,17 @@ from importlib.machinery import PathFinder
 class Without(PathFinder):
     @classmethod
     def find_spec(cls, fullname, path=None, target=None):
-        return None if fullname.partition(".")[0] in {EXTRAS["train"]!r} else super().find_spec(fullname, path, target)
+        return None if fullname.partition(".")[0] in {LIBRARIES!r} else super().find_spec(fullname, path, target)
 
 sys.meta_path[sys.meta_path.index(PathFinder)] = Without
 """
-"""What every Python process imports at its start: the libraries of the extra `train` are found nowhere."""
+"""What every Python process imports at its start: the libraries of all extras are found nowhere."""
+LOGIN = """
+from streamlit.testing.v1 import AppTest
+page = AppTest.from_string("from dashboard.widgets import login; login.admitted()", default_timeout=900)
+page.secrets["auth"] = {"redirect_uri": "http://127.0.0.1/oauth2callback"}
+print(page.run().error[0].value)
+"""
 
 QUESTIONS = 'input,target,choices\nIs ice cold?,yes,"yes,no"\nIs fire cold?,no,"yes,no"\n'
 
@@ -111,3 +118,20 @@ def test_what_needs_torch_says_in_one_line_which_extra(added: Path) -> None:
         last = said.splitlines()[-1]
         assert last.startswith("bakeoff: ") and "pip install 'bakeoff[train]'" in last, said
         assert "Traceback" not in said
+
+
+def test_a_file_from_before_gguf_says_in_one_line_which_extra(added: Path) -> None:
+    (folder := added / "old").mkdir()
+    (folder / "config.json").write_text('{"model_type": "gpt2"}')
+    (folder / "old.bin").write_bytes(b"lmgg" + bytes(64))
+    asking = (
+        "from pathlib import Path; from engines.llamacpp.ggml_legacy import CTransformersEngine; "
+        "CTransformersEngine(Path('old/old.bin'))"
+    )
+    said = python(added, "-c", asking).communicate(timeout=900)[1]
+    assert "pip install 'bakeoff[ggml]'" in said.splitlines()[-1], said
+
+
+def test_a_dashboard_with_a_login_says_in_one_line_which_extra(place: Path) -> None:
+    said, err = python(place, "-c", LOGIN).communicate(timeout=900)
+    assert "pip install 'bakeoff[login]'" in said, err
