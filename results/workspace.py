@@ -49,14 +49,18 @@ class Workspace:
     @staticmethod
     def existing_store(place: str) -> Store:
         """Another store: of a workspace folder, an SQLite file or a URL. Raises NotFound where there is none."""
+        if "://" not in place and not (file := _store_file(place)).is_file():
+            raise NotFound(f"no store at {file}; give a workspace folder, an SQLite file or a postgresql:// URL")
+        return Workspace.any_store(place)
+
+    @staticmethod
+    def any_store(place: str) -> Store:
+        """A store of a workspace folder, an SQLite file or a URL, made where there is none. Raises as `Store` does."""
         from results.store.store import Store
 
         if "://" in place:
             return Store(place)
-        path = Path(place).expanduser().absolute()
-        file = path / STORE_FILE if path.is_dir() else path
-        if not file.is_file():
-            raise NotFound(f"no store at {file}; give a workspace folder, an SQLite file or a postgresql:// URL")
+        file = _store_file(place)
         return Store(file, spool=file.parent / SPOOL)
 
     def artifacts(self) -> Artifacts:
@@ -87,3 +91,9 @@ class Workspace:
     def resolve(self, path: str | Path) -> Path:
         """The path on this machine that `relative` took apart."""
         return self.path / path
+
+
+def _store_file(place: str) -> Path:
+    """The SQLite file of a workspace folder, or the path itself."""
+    path = Path(place).expanduser().absolute()
+    return path / STORE_FILE if path.is_dir() else path

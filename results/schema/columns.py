@@ -1,7 +1,8 @@
 """Column types that keep every value a record can hold, alike on SQLite and PostgreSQL.
 
-What the databases themselves would lose or refuse: NaN (SQLite makes it NULL), NUL and lone surrogates in text
-(PostgreSQL refuses them), time zones (SQLite drops them), NaN in JSON (JSONB refuses it), index entries over 2.7 kB.
+What the databases themselves would lose or refuse: NaN (SQLite makes it NULL) and the sign of zero (SQLite drops it),
+NUL and lone surrogates in text (PostgreSQL refuses them), time zones (SQLite drops them), NaN in JSON (JSONB refuses
+it), index entries over 2.7 kB.
 """
 
 # ruff: noqa: ARG002 (the signatures are SQLAlchemy's)
@@ -83,6 +84,16 @@ class Whole(TypeDecorator[int]):
         if value is not None and not -INT64 - 1 <= value <= INT64:
             raise StoreError(f"{value} does not fit into 64 bits")
         return None if value is None else int(value)
+
+
+class Real(TypeDecorator[float]):
+    """A float of 64 bits. Zero has no minus sign, which SQLite would drop: both databases hold the same."""
+
+    impl = sa.Double
+    cache_ok = True
+
+    def process_bind_param(self, value: float | None, dialect: sa.Dialect) -> float | None:
+        return None if value is None else float(value) + 0.0
 
 
 class JsonText(TypeDecorator[Any]):

@@ -40,7 +40,7 @@ class Database:
         """Raises StoreError for a URL that names no SQLite file or PostgreSQL database. Connects to nothing yet."""
         self.url = _parsed(url) if isinstance(url, str) else _file(str(url.absolute()))
         on_disk = self.url.get_backend_name() == "sqlite"
-        self.masked = f"{SQLITE}{self.url.database}" if on_disk else self.url.render_as_string(hide_password=True)
+        self.masked = f"{SQLITE}{self.url.database}" if on_disk else _masked(self.url)
         self.file: Path | None = None
         options: dict[str, Any] = {"pool_pre_ping": True, "connect_args": {"connect_timeout": 5}}
         if self.url.get_backend_name() == "sqlite":
@@ -164,6 +164,12 @@ class Database:
 def _file(path: str) -> sa.URL:
     """An SQLite file's URL, made of its parts: as text, a path with `?` would end there."""
     return sa.URL.create("sqlite", database=path)
+
+
+def _masked(url: sa.URL) -> str:
+    """A server's URL for messages: without its password, wherever it stands."""
+    secret = {name: "***" for name in url.query if "password" in name.lower()}
+    return url.update_query_dict(secret).render_as_string(hide_password=True)
 
 
 def _parsed(url: str) -> sa.URL:

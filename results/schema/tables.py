@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, MetaData, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from results.schema.columns import JsonText, Key, Moment, Strings, Whole, Words
+from results.schema.columns import JsonText, Key, Moment, Real, Strings, Whole, Words
 
 NUMBER = BigInteger().with_variant(Integer, "sqlite")
 """A row's number, given by the database: 64 bits on both (SQLite numbers rows only if the type is called INTEGER)."""
@@ -79,9 +79,9 @@ class CurveRow(Table):
     metric: Mapped[str] = mapped_column(Key)
     points: Mapped[int] = mapped_column(Whole)
     last_step: Mapped[int] = mapped_column(Whole)
-    last_value: Mapped[float | None]
+    last_value: Mapped[float | None] = mapped_column(Real)
     last_kind: Mapped[str] = mapped_column(Words)
-    best_value: Mapped[float | None]
+    best_value: Mapped[float | None] = mapped_column(Real)
     """The least finite value and its first step."""
     best_step: Mapped[int | None] = mapped_column(Whole)
     open_points: Mapped[int] = mapped_column(Whole)
@@ -168,7 +168,7 @@ class OutcomeRow(Table):
     item: Mapped[str] = key()
     sample: Mapped[int] = mapped_column(Whole, primary_key=True)
     verdict: Mapped[str | None] = mapped_column(Words)
-    value: Mapped[float | None]
+    value: Mapped[float | None] = mapped_column(Real)
     value_kind: Mapped[str] = mapped_column(Words)
     details: Mapped[Any] = mapped_column(JsonText)
     position: Mapped[int] = mapped_column(Whole)
@@ -202,10 +202,10 @@ class ScoreLine(Table):
     evaluation_id: Mapped[str] = mapped_column(Key, ForeignKey("evaluations.id"), primary_key=True)
     metric: Mapped[str] = key()
     position: Mapped[int] = mapped_column(Whole)
-    value: Mapped[float | None]
+    value: Mapped[float | None] = mapped_column(Real)
     value_kind: Mapped[str] = mapped_column(Words)
-    low: Mapped[float | None]
-    high: Mapped[float | None]
+    low: Mapped[float | None] = mapped_column(Real)
+    high: Mapped[float | None] = mapped_column(Real)
     n: Mapped[int] = mapped_column(Whole)
 
 
@@ -233,7 +233,7 @@ class PublishedRow(Table):
     subject: Mapped[str] = mapped_column(Words)
     metric: Mapped[str] = mapped_column(Words)
     item: Mapped[str] = mapped_column(Words)
-    value: Mapped[float | None]
+    value: Mapped[float | None] = mapped_column(Real)
     value_kind: Mapped[str] = mapped_column(Words)
     unit: Mapped[str] = mapped_column(Words)
     n: Mapped[int | None] = mapped_column(Whole)

@@ -20,6 +20,7 @@ from results.curves.curves import Curves
 from results.curves.spool import Spool
 from results.errors import StoreError
 from results.migrations import migrate, schema_of
+from results.records import Progress
 from results.schema.database import Database
 from results.schema.tables import Table
 from results.store.decisions import Decisions
@@ -27,6 +28,7 @@ from results.store.evaluations import Evaluations
 from results.store.liveness import liveness
 from results.store.machines import Machines
 from results.store.models import Models
+from results.store.moving import MoveReport, move
 from results.store.published_results import PublishedResults
 from results.store.reports import Reports
 from results.store.runs import Runs
@@ -85,6 +87,16 @@ class Store:
         size = file.stat().st_size if file else None
         waiting = len(self._spool.files())
         return {"url": self.url_masked, "schema": schema, "bytes": size, "spooled_files": waiting, "rows": counts}
+
+    def move_into(self, target: Store, progress: Progress | None = None) -> MoveReport:
+        """Copy every row into an empty store, bit for bit, all or none; the rows here stay. Spooled points go first.
+
+        Raises: StoreError (the target has rows, this one has none, points that cannot be delivered, a value that the
+        target cannot hold), StoreBusy (somebody works here, or writes to either).
+        """
+        if waiting := self.deliver_spooled():
+            raise StoreError(f"{waiting[0]}; deliver what waits before moving: bakeoff store upgrade")
+        return move(self._database, target._database, self._alive.held, progress or (lambda *_: None))
 
     def at_work(self) -> str:
         """Changes when work on a run or an evaluation begins or ends, also by a process's death, which writes nothing.
