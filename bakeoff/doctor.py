@@ -171,7 +171,7 @@ def _advise(name: str, workspace: Path | None, as_json: bool) -> None:
     from engines import advise
     from results import BakeoffError, Workspace
 
-    place = Workspace.open(workspace)
+    place = Workspace.open(workspace).existing()
     with place.store() as store:
         chosen, everything = store.models.find(name), store.models.list()
     kin = [

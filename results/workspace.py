@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,6 +48,31 @@ class Workspace:
         if url is None and "BAKEOFF_DATABASE_URL" not in os.environ:
             self.folder()
         return Store(url or self.store_url, spool=self.path / SPOOL)
+
+    def existing(self) -> Workspace:
+        """Itself, for who only reads. Raises NotFound, naming place and remedy, where no store is; makes nothing."""
+        file = self._store_file()
+        if file is not None and not file.is_file():
+            missing = f"workspace at {self.path}" if not self.path.exists() else f"store at {file}"
+            raise NotFound(f"there is no {missing}; name the one you mean with --workspace, or begin one: bakeoff demo")
+        return self
+
+    @contextmanager
+    def passing_store(self) -> Iterator[Store]:
+        """The store; where there is none, an empty one that is gone after the block: for who asks before the first."""
+        file = self._store_file()
+        if file is None or file.is_file():
+            with self.store() as store:
+                yield store
+            return
+        with tempfile.TemporaryDirectory() as folder, self.store(Path(folder, STORE_FILE)) as store:
+            yield store
+
+    def _store_file(self) -> Path | None:
+        """The SQLite file that `store` opens; None where a server keeps the store."""
+        from results.schema.database import Database
+
+        return Database(self.store_url).file
 
     @staticmethod
     def existing_store(place: str) -> Store:

@@ -49,7 +49,7 @@ def compare(
             raise BakeoffError(f"Counts are passed/tasks, e.g. 75/164: {error}") from error
         print(json.dumps(found.as_json()) if json_ else verdict(model_a, model_b, "humaneval", found))
         return
-    with Workspace.open(workspace).store() as store:
+    with Workspace.open(workspace).existing().store() as store:
         pair = formats_compared(store, model_a, model_b, benchmark)
         if pair[0] == pair[1]:
             raise BakeoffError(f"{model_a} and {model_b} are one model: name two that differ")

@@ -41,7 +41,8 @@ def decide(
     """
     import results
 
-    with results.Workspace.open(workspace).store() as store:
+    place = results.Workspace.open(workspace)
+    with place.passing_store() if study else place.existing().store() as store:
         found: results.Decision | results.Recheck
         if recheck:
             found = results.recheck(results.find_record(store, recheck), store)

@@ -40,7 +40,7 @@ def scores(
     from bakeoff.listing import show
     from results import NotFound, Workspace
 
-    with Workspace.open(workspace).store() as store:
+    with Workspace.open(workspace).existing().store() as store:
         wanted = store.models.find(model).id if model else None
         found = store.evaluations.scores()
         away = {one.id for one in store.models.list() if one.archived and not archived} - {wanted}

@@ -40,7 +40,7 @@ def plan(
 
     experiment = trainer.load_experiment(experiment_file)
     place = Workspace.open(workspace)
-    with progress.drawn() as report, place.store() as store:
+    with progress.drawn() as report, place.passing_store() as store:
         found = trainer.plan(experiment, place, report)
         others = foreseen(experiment, store, place, report)
         asked = bool(others.standing and experiment.data.sources and experiment.evaluate.heldout is not None)

@@ -66,7 +66,7 @@ def add(
         _confirm(found)
     place = Workspace.open(workspace)
     wishes = engines.Wishes(name, base, template, base_quantization, copy, dry_run, replace)
-    with place.store() as store:
+    with place.passing_store() if dry_run else place.store() as store:
         with drawn() as progress:
             added = engines.add(found, wishes, place, store, registry(), progress)
         if sys.stdin.isatty() and not (yes or dry_run or json_) and (agreed := _agreed(added)):

@@ -32,7 +32,8 @@ def import_(
     from bakeoff.keeping.import_text import items_text, remarks
     from results import Workspace, import_path
 
-    with Workspace.open(workspace).store() as store:
+    place = Workspace.open(workspace)
+    with place.passing_store() if dry_run else place.store() as store:
         report = import_path(path, store, dry_run=dry_run, model=model)
     if json_:
         print(json.dumps(report.as_json()))

@@ -31,7 +31,7 @@ def models(
     from bakeoff.listing import fields, show
     from results import Workspace
 
-    with Workspace.open(workspace).store() as store:
+    with Workspace.open(workspace).existing().store() as store:
         found = store.models.list()
     rows = [{**fields(each, FIELDS), "run": each.run_id} for each in found if archived or not each.archived]
     if not json_:

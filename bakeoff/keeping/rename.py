@@ -20,7 +20,7 @@ def rename(
     """
     from results import Workspace
 
-    with Workspace.open(workspace).store() as store:
+    with Workspace.open(workspace).existing().store() as store:
         before = store.models.find(name).fine_tune
         store.models.rename(name, new)
         formats = ", ".join(one.name for one in store.models.formats(new))

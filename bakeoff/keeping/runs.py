@@ -38,7 +38,7 @@ def runs(
     from bakeoff.listing import fields, show
     from results import Workspace
 
-    with Workspace.open(workspace).store() as store:
+    with Workspace.open(workspace).existing().store() as store:
         summaries = store.runs.list()
     rows = [
         {**fields(each.run, FIELDS), **fields(each, PROGRESS)}

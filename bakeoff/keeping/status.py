@@ -34,7 +34,7 @@ def status(
     from bakeoff.listing import show
     from results import Workspace
 
-    with Workspace.open(workspace).store() as store:
+    with Workspace.open(workspace).existing().store() as store:
         rows = [
             _row(one, store)
             for one in store.runs.list()

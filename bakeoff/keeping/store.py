@@ -21,7 +21,7 @@ def info(json_: JsonOption = False, workspace: WorkspaceOption = None) -> None:
     """
     from results import Workspace
 
-    with Workspace.open(workspace).store() as store:
+    with Workspace.open(workspace).existing().store() as store:
         found = store.info()
     if json_:
         print(json.dumps(found, indent=1))
@@ -41,7 +41,7 @@ def upgrade(workspace: WorkspaceOption = None) -> None:
     """
     from results import Workspace
 
-    with Workspace.open(workspace).store() as store:
+    with Workspace.open(workspace).existing().store() as store:
         waiting = store.deliver_spooled()
         print(f"{store.url_masked} · schema {store.info()['schema']}")
     for problem in waiting:
@@ -61,7 +61,7 @@ def export(
 
     if file.exists():
         raise BakeoffError(f"{file} exists; name a file that does not, or merge into it: bakeoff store merge")
-    with Workspace.open(workspace).store() as store, Store(file) as copy:
+    with Workspace.open(workspace).existing().store() as store, Store(file) as copy:
         report = merge(copy, store)
     print(f"{file}: " + ", ".join(f"{count:,} {noun}" for noun, count in report.taken.items()))
 
@@ -136,7 +136,7 @@ def upload(
     """
     from results import Workspace
 
-    place = Workspace.open(workspace)
+    place = Workspace.open(workspace).existing()
     with place.store() as store:
         chosen = [store.models.find(name) for name in model] if model else store.models.list()
     for each in chosen:
@@ -156,7 +156,7 @@ def download(
     """
     from results import Workspace
 
-    place = Workspace.open(workspace)
+    place = Workspace.open(workspace).existing()
     with place.store() as store:
         chosen = [store.models.find(name) for name in model]
     for each in chosen:

@@ -190,10 +190,10 @@ def _evaluate(
     from bakeoff.measuring.racing import raced, scores_event
     from bakeoff.progress import drawn
     from bakeoff.writing import writable
-    from results import form_costs
+    from results import Workspace, form_costs
 
-    place = writable(workspace)
-    with place.store() as store, drawn() as progress:
+    place = Workspace.open(workspace) if told.dry_run else writable(workspace)
+    with place.passing_store() if told.dry_run else place.store() as store, drawn() as progress:
         if evaluator.is_lm_eval(told.benchmark):
             _evaluate_tasks(names, forms, url, told, settings, (store, place, progress))
             return

@@ -38,7 +38,7 @@ def judge(
     from engines import open_engine
     from results import Model, Workspace
 
-    place = Workspace.open(workspace)
+    place = Workspace.open(workspace).existing()
     with place.store() as store, drawn() as progress:
         judging = Model(name, name, "remote", "", "", 0, url) if url else store.models.find(name)
         engine = open_engine(judging, place)

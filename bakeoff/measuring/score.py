@@ -66,7 +66,7 @@ def _answers(source: str, rule: Rule, workspace: Path | None) -> Stored:
         return evaluator.handed_in(evaluator.read_samples(path), rule)
     if path.suffix or path.name != source:
         raise evaluator.SamplesUnreadable(f"Cannot read {source}: there is no such file")
-    with Workspace.open(workspace).store() as store:
+    with Workspace.open(workspace).existing().store() as store:
         try:
             return evaluator.stored_answers(source, store, rule)
         except NotFound as error:

@@ -25,8 +25,11 @@ def dashboard(
     from results import Workspace
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    place = Workspace.open(workspace)
+    if not place.path.exists():
+        print(f"bakeoff: there is no workspace at {place.path} yet: one begins there", file=sys.stderr, flush=True)
     processes = Processes(
-        Workspace.open(workspace), port, serve=serve, headless=headless,
+        place, port, serve=serve, headless=headless,
         say=lambda words: print(f"bakeoff: {words}", file=sys.stderr, flush=True),
     )  # fmt: skip
     try:

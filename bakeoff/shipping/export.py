@@ -28,7 +28,7 @@ def export(
     """
     from results import FORMATS, Workspace, export_table
 
-    place = Workspace.open(workspace)
+    place = Workspace.open(workspace).existing()
     with place.store() as store:
         if Path(target).suffix.lower() in FORMATS:
             print(f"{target}: {export_table(store, target, table):,} rows")

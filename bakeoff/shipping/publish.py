@@ -59,7 +59,7 @@ def publish(
     import results
 
     place = results.Workspace.open(workspace)
-    with place.store() as store:
+    with place.passing_store() if study else place.existing().store() as store:
         if study:
             decision = results.decide_published(store, study, results.MARGIN if margin is None else margin)
         else:

@@ -24,7 +24,7 @@ def push(
     import trainer
     from results import Workspace
 
-    place = Workspace.open(workspace)
+    place = Workspace.open(workspace).existing()
     with place.store() as store:
         upload = trainer.upload_of(store.models.find(model), repository, store, place)
     if dry_run:

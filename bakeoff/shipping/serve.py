@@ -55,6 +55,8 @@ def serve(
     place = writable(workspace)
     address = engines.Address(host, port, api_key, descriptor if descriptor >= 0 else None, tuple(allow_origin or ()))
     store = place.store()
+    if descriptor < 0 and not store.models.list():
+        typer.echo(f"no models at {place.path} yet; they are served as they come: bakeoff add, bakeoff run", err=True)
     if left_out := [one.name for one in store.models.list() if not one.archived and not one.path]:
         few = ", ".join(left_out[:NAMED]) + (f" and {len(left_out) - NAMED} more" if len(left_out) > NAMED else "")
         typer.echo(f"not served, known from imported results without weights: {few}", err=True)

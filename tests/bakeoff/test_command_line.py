@@ -96,7 +96,8 @@ def test_every_verb_has_help_with_its_purpose(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("verb", ["runs", "models", "scores"])
 def test_lists_of_an_empty_workspace_are_empty_json(verb: str, tmp_path: Path) -> None:
-    done = bakeoff(verb, "--json", workspace=tmp_path / "new")
+    Workspace(tmp_path).store().close()
+    done = bakeoff(verb, "--json", workspace=tmp_path)
     assert (done.returncode, json.loads(done.stdout)) == (0, [])
 
 
@@ -119,6 +120,7 @@ def test_scores_of_a_test_that_nobody_measured_are_refused_with_those_that_there
     ],
 )
 def test_a_mistake_is_one_line_and_exit_2(words: tuple[str, ...], named: str, tmp_path: Path) -> None:
+    Workspace(tmp_path).store().close()
     done = bakeoff(*words, workspace=tmp_path)
     assert done.returncode == 2
     assert named in done.stderr
@@ -137,7 +139,7 @@ def test_a_mistyped_key_is_named_with_its_value(tmp_path: Path) -> None:
 def test_a_workspace_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
-    done = bakeoff("runs", workspace=blocked / "workspace")
+    done = bakeoff("latency", workspace=blocked / "workspace")
     assert done.returncode == 2
     assert str(blocked) in done.stderr
 

@@ -87,6 +87,7 @@ def test_large_numbers_are_written_out() -> None:
 
 @pytest.mark.parametrize("verb", ["runs", "models", "scores"])
 def test_an_empty_workspace_says_what_to_do(tmp_path: Path, verb: str) -> None:
+    Workspace(tmp_path).store().close()
     assert "bakeoff" in output(verb, "--workspace", str(tmp_path))
     assert rows(verb, "--workspace", str(tmp_path)) == []
 

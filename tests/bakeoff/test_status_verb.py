@@ -42,5 +42,6 @@ def test_it_says_who_waits_who_runs_where_and_why_it_began_again(told: dict[str,
 
 
 def test_without_open_runs_it_says_so(workspace: Workspace, tmp_path: Path) -> None:
+    workspace.store().close()
     shown = CliRunner().invoke(app, ["status", "--workspace", str(workspace.path)])
     assert "Every run is finished" in shown.output

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from results import Workspace
+
 HOSTILE = "name\x1b[2J\x1b]0;title\x07\u202e\x9b8m\r"
 SPELT = r"name\x1b[2J\x1b]0;title\x07\u202e\x9b8m\r"
 FULL = Path("/dev/full")
@@ -46,6 +48,7 @@ def test_letters_that_the_terminal_lacks_are_spelt_out() -> None:
 
 @pytest.mark.skipif(not FULL.exists(), reason="no /dev/full here")
 def test_a_result_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    Workspace(tmp_path).store().close()
     command = f'"{sys.executable}" -m bakeoff models --workspace "{tmp_path}"'
     done = subprocess.run(["bash", "-c", f"{command} > /dev/full"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
