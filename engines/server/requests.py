@@ -141,20 +141,33 @@ class _SamplingRequest(_Body):
     """What both kinds of request share. Defaults are the protocol's."""
 
     model: str
+    """A model's name in the store, one that it had, or its id."""
     max_tokens: Annotated[int, Field(ge=1, le=1 << 20)] | None = None
+    """Tokens of an answer at most; 512 without it."""
     max_completion_tokens: Annotated[int, Field(ge=1, le=1 << 20)] | None = None
+    """The newer name of max_tokens; it goes before it."""
     temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
+    """0 is greedy; 1 without it."""
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    """The likeliest tokens that have this share together are drawn from; 1 without it."""
     seed: int | None = None
+    """Repeats an answer; of `n` answers each next one has the next seed."""
     stop: str | Annotated[list[str], Field(max_length=64)] | None = None
+    """Texts before which an answer ends."""
     n: Annotated[int, Field(ge=1, le=MOST_CHOICES), none_is(1)] = 1
+    """Answers to each prompt."""
     stream: Annotated[bool, none_is(False)] = False
+    """Whether tokens are sent as they come, as server-sent events."""
     stream_options: StreamOptions | None = None
+    """`include_usage`: a last chunk with the tokens that were used."""
     logit_bias: Bias = {}
+    """Token id → what is added to its logit. llama.cpp and endpoints."""
     presence_penalty: Penalty = 0.0
+    """Taken from the logit of each token that the answer has. llama.cpp and endpoints."""
     frequency_penalty: Penalty = 0.0
+    """The same for each time that the answer has it. llama.cpp and endpoints."""
     ignore_eos: Annotated[bool, none_is(False)] = False
-    """Beyond the protocol, as vLLM and llama-server have it."""
+    """Go on past the end of the turn, to max_tokens: beyond the protocol, as vLLM and llama-server have it."""
 
     @property
     def include_usage(self) -> bool:
@@ -182,12 +195,19 @@ class ChatRequest(_SamplingRequest):
     """POST /v1/chat/completions."""
 
     messages: Turns
+    """The conversation: `role` and `content`, text or text parts; tool calls and their results."""
     response_format: ResponseFormat | None = None
+    """`json_object`, or `json_schema` with a schema. llama.cpp and endpoints."""
     tools: Annotated[list[Tool], Field(max_length=128), FailFast(), none_is([])] = []
+    """Functions that the model may call. llama.cpp, where the template writes calls as JSON, and endpoints."""
     tool_choice: Literal["none", "auto", "required", "any"] | Chosen | None = None
+    """Whether one of them is called; a function's name: that one."""
     parallel_tool_calls: bool | None = None
+    """false: one call in an answer."""
     logprobs: Annotated[bool, none_is(False)] = False
+    """Log-probabilities (nats) of the answer's tokens. llama.cpp and endpoints."""
     top_logprobs: Annotated[int, Field(ge=0, le=20), none_is(0)] = 0
+    """So many of the likeliest tokens beside each."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -237,7 +257,9 @@ class CompletionRequest(_SamplingRequest):
     """POST /v1/completions."""
 
     prompt: Annotated[list[str], Field(min_length=1, max_length=MOST_PROMPTS), FailFast(), BeforeValidator(_texts)]
+    """A text or several, with no chat template around them; token ids are not taken."""
     logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    """Log-probabilities of the answer's tokens, beside each so many of the likeliest."""
 
     @model_validator(mode="after")
     def _few(self) -> Self:
@@ -256,10 +278,12 @@ class CompletionRequest(_SamplingRequest):
 
 
 class TemplateRequest(_Body):
-    """POST /apply-template."""
+    """POST /apply-template: the prompt that a conversation becomes."""
 
     model: str
+    """A model's name."""
     messages: Turns
+    """The conversation."""
 
     def turns(self) -> list[Message]:
         """The conversation."""
@@ -270,11 +294,17 @@ class TokenizeRequest(_Body):
     """POST /tokenize, with the names of llama-server (`content`) or vLLM (`prompt`)."""
 
     model: str
+    """A model's name."""
     content: str | None = None
+    """The text."""
     prompt: str | None = None
+    """The text, as vLLM calls it."""
     add_special: bool | None = None
+    """Whether the tokens that begin a prompt are added."""
     add_special_tokens: bool | None = None
+    """The same, as vLLM calls it."""
     parse_special: Annotated[bool, none_is(True)] = True
+    """Whether names of special tokens in the text become those tokens."""
 
     @model_validator(mode="after")
     def _given(self) -> Self:
@@ -294,7 +324,9 @@ class TokenizeRequest(_Body):
 
 
 class DetokenizeRequest(_Body):
-    """POST /detokenize."""
+    """POST /detokenize: the text of token ids."""
 
     model: str
+    """A model's name."""
     tokens: Annotated[list[Annotated[int, Field(ge=0, lt=1 << 31)]], Field(max_length=1 << 17), FailFast()]
+    """Token ids."""

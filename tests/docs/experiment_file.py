@@ -5,9 +5,7 @@ Write it anew: make docs
 
 from __future__ import annotations
 
-import ast
 import inspect
-import textwrap
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -23,6 +21,7 @@ from evaluator.question_sets.checking.rubric import JudgeSettings
 from evaluator.question_sets.lm_eval_tasks.settings import HarnessSettings
 from evaluator.question_sets.settings import QuestionSettings
 from evaluator.text.stopping import StoppingSettings
+from tests.docs.cells import cell, docstrings
 from trainer.experiment.schema import (
     Columns,
     Data,
@@ -95,29 +94,20 @@ def _section(heading: str, model: type[BaseModel]) -> Iterator[str]:
     yield "| key | takes | default | |\n|---|---|---|---|"
     told = docstrings(model)
     for name, field in model.model_fields.items():
-        yield f"| `{name}` | {_takes(field)} | {_default(field)} | {told.get(name, '')} |"
+        yield f"| `{name}` | {takes(field)} | {default(field)} | {cell(told.get(name, ''))} |"
     yield ""
 
 
-def docstrings(model: type[BaseModel]) -> dict[str, str]:
-    """Field → the string below it in the source, as one line."""
-    (node,) = ast.parse(textwrap.dedent(inspect.getsource(model))).body
-    assert isinstance(node, ast.ClassDef)
-    found = {}
-    for field, below in zip(node.body, node.body[1:], strict=False):
-        text = below.value.value if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant) else None
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(text, str):
-            found[field.target.id] = " ".join(text.split()).replace("|", "\\|")
-    return found
+def takes(field: FieldInfo) -> str:
+    """What a field may be, in words, with its bounds."""
+    return ", ".join((_kind(field.annotation), *_bounds(field)))
 
 
-def _takes(field: FieldInfo) -> str:
-    bounds = []
+def _bounds(field: FieldInfo) -> Iterator[str]:
     for bound in field.metadata:
         if word := BOUNDS.get(type(bound)):
             (value,) = (getattr(bound, name) for name in bound.__dataclass_fields__)
-            bounds.append(f"{word} {value:g}")
-    return ", ".join((_kind(field.annotation), *bounds))
+            yield f"{word} {value:,}"
 
 
 def _kind(annotation: Any) -> str:
@@ -126,7 +116,8 @@ def _kind(annotation: Any) -> str:
     if annotation in WORDS:
         return WORDS[annotation]
     if origin is typing.Annotated:
-        return _kind(inner[0])
+        told = [one for field in inner[1:] if isinstance(field, FieldInfo) for one in _bounds(field)]
+        return ", ".join((_kind(inner[0]), *told))
     if origin is typing.Literal:
         return ", ".join(f"`{one}`" if one != "" else '""' for one in inner)
     if origin in (typing.Union, types.UnionType):
@@ -148,7 +139,8 @@ def _several(kind: str) -> str:
     return f"({kind})" if " or " in kind else kind
 
 
-def _default(field: FieldInfo) -> str:
+def default(field: FieldInfo) -> str:
+    """What a field is where nothing is said."""
     if field.is_required():
         return "**needed**"
     value = field.get_default(call_default_factory=True)  # type: ignore[call-arg]
