@@ -29,6 +29,7 @@ def bakeoff(
     return subprocess.run(command, capture_output=True, text=True, timeout=900, env=environment, cwd=REPOSITORY)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
 def test_a_terminal_that_lacks_a_letter_gets_it_spelt_out(encoding: str, tmp_path: Path) -> None:
     with Workspace(tmp_path).store() as store:
@@ -46,6 +47,7 @@ def test_the_version_is_the_installed_packages(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, f"bakeoff {importlib.metadata.version('bakeoff')}\n"), done.stderr
 
 
+@pytest.mark.slow
 def test_control_c_ends_a_command_that_was_started_with_it_ignored(tmp_path: Path) -> None:
     """As shells start background jobs."""
     serving = [sys.executable, "-m", "bakeoff", "serve", "--port", "0", "--workspace", str(tmp_path)]
@@ -94,6 +96,7 @@ def test_every_verb_has_help_with_its_purpose(tmp_path: Path) -> None:
     assert all(command.help and command.help[0].isupper() for command in commands.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["runs", "models", "scores"])
 def test_lists_of_an_empty_workspace_are_empty_json(verb: str, tmp_path: Path) -> None:
     Workspace(tmp_path).store().close()
@@ -112,6 +115,7 @@ def test_scores_of_a_test_that_nobody_measured_are_refused_with_those_that_there
     assert done.stderr == "bakeoff: no scores by 'foo'; there are some by sums\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "named"),
     [
@@ -128,6 +132,7 @@ def test_a_mistake_is_one_line_and_exit_2(words: tuple[str, ...], named: str, tm
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_mistyped_key_is_named_with_its_value(tmp_path: Path) -> None:
     mine = tmp_path / "mine.yaml"
     mine.write_text((REPOSITORY / "experiments" / "demo.yaml").read_text() + "\nlernrate: 0.1\n")
@@ -144,6 +149,7 @@ def test_a_workspace_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     assert str(blocked) in done.stderr
 
 
+@pytest.mark.slow
 def test_doctor_names_what_it_found(tmp_path: Path) -> None:
     done = bakeoff("doctor", "--json", workspace=tmp_path)
     findings = {finding["subject"]: finding for finding in json.loads(done.stdout)}

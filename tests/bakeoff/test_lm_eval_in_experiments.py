@@ -54,6 +54,7 @@ def test_tasks_beside_the_experiment_and_published_sets_are_tests_by_name(folder
     assert next(iter(colours.texts.values())) == "Question: What colour has a rose?\nAnswer:\nred"
 
 
+@pytest.mark.slow
 def test_plan_says_what_tasks_ask_and_how_long_it_takes(folder: Path) -> None:
     base = miniature("smollm2", folder / "base")
     experiment(folder, "lm-eval:sums.yaml", "boolq", base=str(base))
@@ -66,6 +67,7 @@ def test_plan_says_what_tasks_ask_and_how_long_it_takes(folder: Path) -> None:
     assert told.exit_code == 1 and "has no task 'no_such_task'" in json.loads(told.stdout)["problems"][0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("test", "said"),
     [

@@ -156,6 +156,7 @@ def test_a_missing_sandbox_is_said_first_and_everything_else_is_measured(
     assert "Answered and not scored" in told and "bakeoff evaluate --rescore" in told
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_sandbox")
 def test_a_plan_says_that_there_is_no_sandbox(tmp_path: Path) -> None:
     what = experiment(miniature("llama", tmp_path / "base"), **{"evaluate.humaneval": {}})

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 
 SKIPPING = """
@@ -42,6 +44,7 @@ def last_lines(folder: Path, *options: str) -> list[str]:
     return lines[heading + 1 :]
 
 
+@pytest.mark.slow
 def test_what_was_not_tested_is_grouped_and_counted(tmp_path: Path) -> None:
     lines = last_lines(tmp_path)
     assert lines[:2] == [
@@ -51,5 +54,6 @@ def test_what_was_not_tested_is_grouped_and_counted(tmp_path: Path) -> None:
     assert "1 passed, 5 skipped" in lines[2]
 
 
+@pytest.mark.slow
 def test_a_full_pass_says_nothing_of_it(tmp_path: Path) -> None:
     assert last_lines(tmp_path, "-k", "without") == []

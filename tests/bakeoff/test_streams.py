@@ -46,6 +46,7 @@ def test_letters_that_the_terminal_lacks_are_spelt_out() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "5 \\u2013 7\n", "\\u2026\n")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not FULL.exists(), reason="no /dev/full here")
 def test_a_result_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     Workspace(tmp_path).store().close()

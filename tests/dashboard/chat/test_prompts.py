@@ -48,6 +48,7 @@ def test_a_file_without_prompts_is_refused_in_a_line(text: str, name: str, said:
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.slow
 @given(st.text(max_size=200), st.sampled_from(("x.csv", "x.tsv", "x.json", "x.jsonl", "x.txt", "")))
 def test_any_text_is_prompts_or_a_refusal(text: str, name: str) -> None:
     try:

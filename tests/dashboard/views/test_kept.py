@@ -70,6 +70,7 @@ def test_a_copy_is_each_callers_own_and_what_is_shared_is_one_object(workspace: 
     assert all(isinstance(row, RunSummary) for row in data.runs())
 
 
+@pytest.mark.slow
 def test_functions_that_are_kept_alike_are_never_taken_for_each_other(workspace: Workspace) -> None:
     with workspace.store() as store:
         assert voting.votes() == store.votes.list()

@@ -46,6 +46,7 @@ def test_an_adapter_is_added_where_it_lies_and_answers_as_peft_does(
     assert report is not None and [line["name"] for line in report.payload["checks"]][:2] == ["layout", "base"]
 
 
+@pytest.mark.slow
 def test_adding_again_changes_nothing_and_says_so(zoo: Zoo, workspace: Workspace, store: Store) -> None:
     plain, whole = zoo.adapter("again"), zoo.adapter("again-head", modules_to_save=["lm_head"])
     before = [added(one.folder, workspace, store)[0].model for one in (plain, whole)]
@@ -60,6 +61,7 @@ def test_a_dry_run_checks_everything_and_registers_nothing(zoo: Zoo, workspace: 
     assert store.models.list() == []
 
 
+@pytest.mark.slow
 def test_a_changed_file_is_another_model_and_the_older_keeps_its_name_with_its_identity(
     zoo: Zoo, workspace: Workspace, store: Store
 ) -> None:
@@ -73,6 +75,7 @@ def test_a_changed_file_is_another_model_and_the_older_keeps_its_name_with_its_i
     assert any(check.name == "name" and "archived" in check.detail for check in second.checks)
 
 
+@pytest.mark.slow
 def test_a_name_of_another_model_is_asked_for_and_never_taken_in_silence(
     zoo: Zoo, workspace: Workspace, store: Store
 ) -> None:
@@ -95,6 +98,7 @@ def test_a_name_of_another_model_is_asked_for_and_never_taken_in_silence(
     assert any(older.name in check.detail for check in fourth.checks)
 
 
+@pytest.mark.slow
 def test_files_that_have_moved_are_the_model_that_they_were_under_the_name_that_it_has(
     zoo: Zoo, workspace: Workspace, store: Store
 ) -> None:
@@ -110,6 +114,7 @@ def test_files_that_have_moved_are_the_model_that_they_were_under_the_name_that_
     assert [one.name for one in store.models.list() if one.form == "adapter"] == ["house"]
 
 
+@pytest.mark.slow
 def test_files_of_a_model_that_is_known_from_imported_results_are_that_model(
     zoo: Zoo, workspace: Workspace, store: Store
 ) -> None:
@@ -124,6 +129,7 @@ def test_files_of_a_model_that_is_known_from_imported_results_are_that_model(
     assert "imported_by" not in store.models.get(first.model.id).details
 
 
+@pytest.mark.slow
 def test_files_that_were_archived_come_back_under_their_name(zoo: Zoo, workspace: Workspace, store: Store) -> None:
     one, two = zoo.adapter("back/bot", r=2).folder, zoo.adapter("forth/bot", r=8).folder
     added(one, workspace, store)
@@ -134,6 +140,7 @@ def test_files_that_were_archived_come_back_under_their_name(zoo: Zoo, workspace
     assert len(store.models.list()) == 3
 
 
+@pytest.mark.slow
 def test_files_that_are_known_are_copied_where_that_is_asked_for(zoo: Zoo, workspace: Workspace, store: Store) -> None:
     folder = zoo.adapter("later-copied").folder
     (first,) = added(folder, workspace, store)

@@ -91,6 +91,7 @@ def test_the_text_is_what_transformers_renders(generation: bool) -> None:
     assert kept > 3 * len(known)
 
 
+@pytest.mark.slow
 def test_the_families_own_templates_are_rendered_here() -> None:
     assert all(is_plain(tokenizer_of(style).chat_template) for style in STYLES)
     named = ("llama3", "llama3_1", "llama3_2", "qwen2_5", "qwen3", "gemma", "gemma3", "phi3", "smolvlm", "deepseekv3")

@@ -57,6 +57,7 @@ def test_a_model_whose_weights_are_not_here_is_refused_before_anything_is_begun(
         assert store.evaluations.list() == []
 
 
+@pytest.mark.slow
 def test_two_models_are_measured_side_by_side(tmp_path: Path) -> None:
     import importlib.util
 

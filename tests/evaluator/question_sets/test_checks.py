@@ -120,6 +120,7 @@ def test_a_number_that_is_a_choice_s_text_and_another_s_place_is_not_guessed() -
     assert item("choice", 1, ("0", "1", "2")).checks[0].wanted == 1
 
 
+@pytest.mark.slow
 def test_a_pattern_that_runs_for_ever_is_ours_and_no_wrong_answer() -> None:
     found = judged(item("regex", r"(a|a)+$"), "a" * 60 + "b")
     assert found.verdict == "error" and "longer than" in found.message

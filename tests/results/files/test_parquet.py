@@ -41,6 +41,7 @@ def test_a_row_that_repeats_a_shared_text_too_often_is_refused_before_it_is_unpa
         list(parquet_batches(PATH, packed({"turns": words}, store_schema=False)))
 
 
+@pytest.mark.slow
 def test_many_short_conversations_with_one_long_prompt_are_read() -> None:
     turns = pa.array(
         [[{"role": "system", "content": "s" * 5000}, {"role": "user", "content": str(n)}] for n in range(30_000)]

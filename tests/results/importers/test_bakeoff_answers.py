@@ -75,6 +75,7 @@ def filled(store: Store, outcomes: list[Outcome]) -> Evaluation:
     return store.evaluations.finish("e1", scores, at=datetime(2026, 11, 3, tzinfo=UTC))
 
 
+@pytest.mark.slow
 @settings(
     max_examples=15,
     deadline=None,

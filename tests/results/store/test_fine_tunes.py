@@ -172,6 +172,7 @@ def test_exports_of_before_are_renamed_once_and_found_by_their_old_names(blank_u
             assert store.models.find("bot-q4_0").id == "a-2"
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("abcd")), max_size=12))
 def test_however_often_fine_tunes_are_renamed_every_name_that_one_has_finds_it(

@@ -102,6 +102,7 @@ def test_an_imported_run_is_what_its_file_said(planned: Store) -> None:
     assert planned.runs.get("run-2").status == "running"
 
 
+@pytest.mark.slow
 def test_several_may_work_on_one_evaluation_and_it_runs_until_the_last_is_gone(
     planned: Store, store_url: str, tmp_path: Path
 ) -> None:

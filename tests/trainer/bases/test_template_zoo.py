@@ -128,6 +128,7 @@ CALLED = '"name": "calc", "arguments": {"sum": "17*3"}}\n</tool_call><|im_end|>'
 LLAMAS_CALL = '{"name": "calc", "parameters": {"sum": "17*3"}}<|eot_id|>'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "style", "thought", "called"),
     [

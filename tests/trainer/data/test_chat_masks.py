@@ -50,6 +50,7 @@ def trained_pieces(messages: tuple[Message, ...], tokenizer: Any) -> list[str]:
     return [tokenizer.decode(run, skip_special_tokens=False) for run in runs]
 
 
+@pytest.mark.slow
 def test_answers_with_their_end_and_nothing_else(styled: tuple[str, Any]) -> None:
     style, tokenizer = styled
     end = END.get(style, "<|im_end|>")

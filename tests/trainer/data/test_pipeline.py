@@ -60,6 +60,7 @@ def test_examples_and_conversations_stand_side_by_side(tmp_path: Path) -> None:
     assert found.report["tokens"]["training"]["tokens"] == found.train_tokens
 
 
+@pytest.mark.slow
 def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
     data = data_of(rows_file(tmp_path / "rows.jsonl"))
     place = Workspace(tmp_path / "w")

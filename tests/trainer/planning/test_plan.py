@@ -198,6 +198,7 @@ def test_a_file_that_trains_nothing_has_nothing_to_rehearse(path: Path, tmp_path
         rehearsal(load_experiment(path), Workspace(tmp_path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", TRAINING, ids=lambda path: path.stem)
 def test_every_shipped_file_that_trains_is_rehearsed_offline(
     path: Path, tmp_path_factory: pytest.TempPathFactory

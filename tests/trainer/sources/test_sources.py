@@ -125,6 +125,7 @@ def test_weights_set_shares_and_repeat_nothing(tmp_path: Path) -> None:
     assert prompts != sorted(prompts)
 
 
+@pytest.mark.slow
 def test_the_standard_library_is_read_without_importing_it(tmp_path: Path) -> None:
     import sys
 

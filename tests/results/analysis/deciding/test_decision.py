@@ -362,6 +362,7 @@ def test_hostile_names_stay_in_their_cells(store: Store) -> None:
     assert "a\\|b" in row and row.count("|") - row.count("\\|") == 8
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.tuples(

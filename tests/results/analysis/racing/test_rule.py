@@ -137,6 +137,7 @@ def test_the_race_is_looked_at_after_blocks_that_grow_and_at_the_last_item() -> 
     assert stand(["a", "b"], np.ones((2, 0)), RaceTerms(5)).next_look == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("models", [2, 5, 20])
 def test_equal_models_are_all_left_in_more_than_nineteen_of_twenty_races(models: int) -> None:
     names, alarms = [str(place) for place in range(models)], 0
