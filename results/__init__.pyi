@@ -171,6 +171,7 @@ from .records import (
     Winner as Winner,
     digest as digest,
     now as now,
+    percent as percent,
 )
 from .shortages import (
     EXTRAS as EXTRAS,

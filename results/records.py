@@ -38,6 +38,11 @@ Verdict = Literal[
 Winner = Literal["a", "b", "tie", "both_bad"]
 
 
+def percent(share: float, digits: int = 0) -> str:
+    """A share of 1 as pages, charts and sentences write it: "84 %"."""
+    return f"{100 * share:.{digits}f} %"
+
+
 def now() -> datetime:
     """The present time, UTC, with its zone."""
     return datetime.now(UTC)

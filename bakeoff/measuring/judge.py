@@ -73,12 +73,12 @@ def judge(
 
 def _calibration(votes: Sequence[Vote], judge: str, a: Model, b: Model) -> list[str]:
     """How far the judge votes as people do, and what people would prefer of all that it has compared."""
-    from results import corrected_preference, vote_calibration
+    from results import corrected_preference, percent, vote_calibration
 
     told = [vote_calibration(votes, judge).words]
     if (share := corrected_preference(votes, judge, a.id, b.id)) is not None:
         told.append(
-            f"Corrected by people's votes: {a.name} is preferred to {b.name} in {share.value:.0%} "
-            f"({share.low:.0%} to {share.high:.0%})."
+            f"Corrected by people's votes: {a.name} is preferred to {b.name} in {percent(share.value)} "
+            f"({percent(share.low)} to {percent(share.high)})."
         )
     return told

@@ -75,13 +75,19 @@ def _answers(source: str, rule: Rule, workspace: Path | None) -> Stored:
 
 def _text(found: SampleScores) -> str:
     """A few lines: the scores with their intervals, the verdicts, what the score depends on."""
+    from results.records import percent
+
     lines = [f"{found.passed} of {found.n} answers to {found.tasks} tasks pass"]
     if found.errors:
         lines.append(f"{found.errors} could not be run (our error): in no score")
     for each in found.scores:
-        interval = "" if each.low is None or each.high is None else f"  (95 %: {each.low:.1%} to {each.high:.1%})"
+        interval = (
+            ""
+            if each.low is None or each.high is None
+            else f"  (95 %: {percent(each.low, 1)} to {percent(each.high, 1)})"
+        )
         what = ", by the benchmark's own tests alone" if each.metric.endswith("_base") else ""
-        lines.append(f"{each.metric:<11} {each.value:.2%}{interval}, {each.n} tasks{what}")
+        lines.append(f"{each.metric:<11} {percent(each.value, 2)}{interval}, {each.n} tasks{what}")
     lines.append("verdicts    " + ", ".join(f"{name} {count}" for name, count in found.verdicts.items()))
     before = ("before_completion", "before_solution")
     lines.append("settings    " + ", ".join(f"{name.replace('_', ' ')}: {found.settings[name]}" for name in before))

@@ -52,6 +52,15 @@ def downwards(made: go.Figure, names: Sequence[str]) -> None:
     made.update_yaxes(type="category", categoryorder="array", categoryarray=order, range=[len(order) - 0.5, -0.5])
 
 
+PER_CENT = {"ticksuffix": " %"}
+"""What an axis of shares has beside numbers of 100 (`per_cent`): Plotly's own format of shares leaves the space out."""
+
+
+def per_cent(rows: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """The rows with columns of shares of 1 as numbers of 100, to be drawn along an axis with PER_CENT."""
+    return rows.assign(**{name: 100 * rows[name].astype(float) for name in columns})
+
+
 def interval(value: pd.Series, low: pd.Series, high: pd.Series, colour: str) -> dict[str, object]:
     """Error bars from the ends of intervals; a point without one has none, nor has a side without a bound."""
     sides = ((side.astype(float)).replace([np.inf, -np.inf], np.nan) for side in (value - low, high - value))

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from dashboard.charts.layout import downwards, figure, interval, looks
+from dashboard.charts.layout import PER_CENT, downwards, figure, interval, looks, per_cent
 from dashboard.escaping import chart_label
 from dashboard.palette import Style
 
@@ -27,6 +27,9 @@ def scores_with_intervals(
     published: pd.DataFrame | None = None,
 ) -> go.Figure:
     """A point and its 95 % interval a row. rows: model_id, label, value, low, high. published: label, value."""
+    if percent:
+        rows = per_cent(rows, "value", "low", "high")
+        published = None if published is None else per_cent(published, "value")
     made = figure(title, "", height=120 + 34 * (len(rows) + (0 if published is None else len(published))))
     drawn = looks(rows, styles).assign(label=rows["label"].map(chart_label))
     names = list(drawn["label"])
@@ -38,7 +41,7 @@ def scores_with_intervals(
             mode="markers",
             showlegend=False,
             marker={"color": colour, "symbol": some["symbol"], "size": 12},
-            hovertemplate="%{y}: %{x}<extra></extra>",
+            hovertemplate="%{y}: %{x:.1f} %<extra></extra>" if percent else "%{y}: %{x}<extra></extra>",
         )
     if published is not None and len(published):
         others = [f"{chart_label(name)} (published)" for name in published["label"]]
@@ -52,7 +55,7 @@ def scores_with_intervals(
         )
     downwards(made, names)
     if percent:
-        made.update_xaxes(tickformat=".0%", rangemode="tozero")
+        made.update_xaxes(rangemode="tozero", **PER_CENT)
     return made
 
 
@@ -66,6 +69,7 @@ def score_list(
 ) -> go.Figure:
     """A point, its 95 % interval and the number behind it a row. rows: model_id, label, value, low, high, text, n."""
     made = scores_with_intervals(rows, styles, title=title, percent=percent, published=published)
+    rows = per_cent(rows, "value", "low", "high") if percent else rows
     ends = rows["high"].astype(float).where(np.isfinite(rows["high"].astype(float)), rows["value"])
     made.add_scatter(
         x=ends,
@@ -79,8 +83,8 @@ def score_list(
     )
     most, least = float(ends.max()), float(rows["value"].min())
     if percent:
-        ticks = [share / 10 for share in range(0, 11, 2)]  # the room for numbers is no score above 100 %
-        made.update_xaxes(range=[0, most * 1.45 or 1], tickformat=".0%", tickvals=ticks)
+        ticks = list(range(0, 101, 20))  # the room for numbers is no score above 100 %
+        made.update_xaxes(range=[0, most * 1.45 or 100], tickvals=ticks, **PER_CENT)
     else:
         made.update_xaxes(range=[least - (most - least) * 0.3, most + (most - least) * 0.6] if most > least else None)
     return made

@@ -109,9 +109,7 @@ class Axis:
             text = f"{value / 1000:g}k" if abs(value) >= 10_000 else f"{value:.6g}"
             if self.logarithmic:
                 text = f"{10**value:.3g}"
-            elif (self.given.tickformat or "").endswith("%"):
-                text = f"{value:.0%}"
-            yield self.share(value), text
+            yield self.share(value), text + (self.given.ticksuffix or "")
 
 
 def still(figure: go.Figure) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard.charts.labels import Point, places
-from dashboard.charts.layout import downwards, figure, interval, looks
+from dashboard.charts.layout import PER_CENT, downwards, figure, interval, looks, per_cent
 from dashboard.escaping import chart_label
 from dashboard.palette import Style
 
@@ -44,6 +44,7 @@ def tradeoff(rows: pd.DataFrame, styles: Mapping[str, Style], axes: Axes) -> go.
 
     rows: model_id, name, x, y, y_low, y_high, on_front, standing.
     """
+    rows = per_cent(rows, "y", "y_low", "y_high") if axes.percent else rows
     made = figure(axes.x, axes.y, height=HEIGHT)
     _legend(made, rows)
     front = rows[rows["on_front"]].sort_values("x")
@@ -81,7 +82,7 @@ def tradeoff(rows: pd.DataFrame, styles: Mapping[str, Style], axes: Axes) -> go.
             hovertemplate="%{customdata[0]}<br>%{customdata[1]}<extra></extra>",
         )
     ends = _ends(rows)
-    made.update_yaxes(range=ends[1], **({"tickformat": ".0%"} if axes.percent else {}))
+    made.update_yaxes(range=ends[1], **(PER_CENT if axes.percent else {}))
     made.update_xaxes(range=ends[0])
     _names(made, rows, ends)
     if axes.bound is not None:
@@ -111,7 +112,7 @@ def _ends(rows: pd.DataFrame) -> tuple[list[float], list[float]]:
     """The ranges of both axes: from zero along x; along y all intervals, with a margin."""
     ends = [rows[name].astype(float).replace([np.inf, -np.inf], np.nan) for name in ("y", "y_low", "y_high")]
     low, high = min(one.min() for one in ends), max(one.max() for one in ends)
-    margin = 0.08 * (high - low) or 0.05
+    margin = 0.08 * (high - low) or 0.05 * max(1.0, high)
     return [0.0, 1.08 * float(rows["x"].max()) or 1.0], [float(low - margin), float(high + margin)]
 
 
@@ -146,7 +147,7 @@ def _names(made: go.Figure, rows: pd.DataFrame, ends: tuple[list[float], list[fl
 def ranking(rows: pd.DataFrame, styles: Mapping[str, Style]) -> go.Figure:
     """Strength by votes with its interval, best first. rows: model_id, name, strength, low, high, votes."""
     made = figure("Win rate against the average opponent", "", height=120 + 36 * len(rows))
-    drawn = looks(rows, styles).assign(label=rows["name"].map(chart_label))
+    drawn = looks(per_cent(rows, "strength", "low", "high"), styles).assign(label=rows["name"].map(chart_label))
     for colour, some in drawn.groupby("colour", sort=False):
         made.add_scatter(
             x=some["strength"],
@@ -155,8 +156,8 @@ def ranking(rows: pd.DataFrame, styles: Mapping[str, Style]) -> go.Figure:
             showlegend=False,
             error_x=interval(some["strength"], some["low"], some["high"], str(colour)),
             marker={"color": colour, "symbol": some["symbol"], "size": 12},
-            hovertemplate="%{y}: %{x}<extra></extra>",
+            hovertemplate="%{y}: %{x:.0f} %<extra></extra>",
         )
-    made.update_xaxes(range=[0, 1], tickformat=".0%")
+    made.update_xaxes(range=[0, 100], **PER_CENT)
     downwards(made, list(drawn["label"]))
     return made

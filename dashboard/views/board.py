@@ -11,6 +11,7 @@ import pandas as pd
 from dashboard.escaping import plain
 from dashboard.palette import GREY, Style
 from dashboard.views.scoreboard import Cell, Row
+from results.records import percent
 
 MARKS = {
     "ship": ("★", "ship"),
@@ -155,7 +156,7 @@ def _cell(
     cell = row.scores.get(column.key)
     if cell is None or scale is None:
         return {"text": "", "measure": measure(row, column)}
-    text = f"{100 * cell.value:.0f} %" if column.percent else f"{cell.value:.3f}"
+    text = percent(cell.value) if column.percent else f"{cell.value:.3f}"
     return {
         "text": text,
         "bar": [_place(end, scale) for end in (cell.low, cell.value, cell.high, scale[2])],

@@ -23,7 +23,7 @@ from scipy import special
 
 from results.analysis.ratings import SHARES
 from results.analysis.statistics import Estimate, wilson_interval
-from results.records import Vote, Winner
+from results.records import Vote, Winner, percent
 
 FEWEST_LABELS = 30
 """Labels below which nothing is said of a judge: of 30 that all agree, agreement is at least 89 % (Wilson)."""
@@ -59,7 +59,7 @@ class Calibration:
         chance = "kappa has no meaning, since both always say the same one thing"
         if self.kappa is not None:
             chance = f"kappa {self.kappa.value:.2f} ({self.kappa.low:.2f} to {self.kappa.high:.2f})"
-        shares = f"{self.agreement.value:.0%} ({self.agreement.low:.0%} to {self.agreement.high:.0%})"
+        shares = f"{percent(self.agreement.value)} ({percent(self.agreement.low)} to {percent(self.agreement.high)})"
         return f"{self.judge} agrees with people on {shares} of {self.labels} labelled answers; {chance}."
 
 

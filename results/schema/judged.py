@@ -13,7 +13,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from results.records import Evaluation
+from results.records import Evaluation, percent
 
 JUDGED = " judged by "
 """What stands between the name of a test and that of the model that judged its answers."""
@@ -57,7 +57,7 @@ def calibration_label(details: Mapping[str, Any]) -> str:
     found = told.get("calibration") or {}
     if not found.get("enough"):
         return "judge uncalibrated"
-    return f"judge agrees with people on {found['agreement']:.0%} of {found['labels']} labels"
+    return f"judge agrees with people on {percent(found['agreement'])} of {found['labels']} labels"
 
 
 def judge_sentences(model: str, details: Mapping[str, Any]) -> list[str]:

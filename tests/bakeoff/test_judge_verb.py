@@ -53,5 +53,5 @@ def test_a_judges_votes_are_said_with_how_far_it_agrees_with_people(tmp_path: Pa
     if not people:
         assert "judge is uncalibrated: no person's labels" in said and "Corrected" not in said
     else:
-        assert "judge agrees with people on 25%" in said
-        assert "Corrected by people's votes: one is preferred to two in 25%" in said
+        assert "judge agrees with people on 25 %" in said
+        assert "Corrected by people's votes: one is preferred to two in 25 %" in said

@@ -39,3 +39,15 @@ def test_words_that_only_we_used_are_not_said(room: str) -> None:
     assert len(found) > 50
     for word, better in OURS_OF_BEFORE.items():
         assert [(place, text) for place, text in found if re.search(word, text, re.IGNORECASE)] == [], f"say: {better}"
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_shares_are_written_one_way(room: str) -> None:
+    """`84 %`: Python's and Plotly's own formats leave the space out, so `results.percent` and PER_CENT write them."""
+    own = [
+        f"{path.name}:{node.lineno}"
+        for path, tree in trees(room)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and re.search(r"\.\d%$", node.value)
+    ]
+    assert own == []

@@ -12,7 +12,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from results.records import Progress
+from results.records import Progress, percent
 from trainer.data.words import words
 from trainer.sources.conversations import Conversation
 
@@ -56,7 +56,7 @@ def near_duplicates(rows: Sequence[Conversation], threshold: float, progress: Pr
             similarity = len(pieces & theirs) / len(pieces | theirs)
             if similarity >= threshold:
                 earlier = rows[candidate]
-                found[place] = f"{similarity:.0%} like row {earlier.row} of {earlier.source}"
+                found[place] = f"{percent(similarity)} like row {earlier.row} of {earlier.source}"
                 break
         else:
             for key in keys:

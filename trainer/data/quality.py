@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from results.records import Progress
+from results.records import Progress, percent
 from trainer.data.near_duplicates import near_duplicates
 from trainer.data.words import words
 from trainer.errors import DataInvalid
@@ -210,5 +210,5 @@ def _repetition_reason(row: Conversation, limit: float) -> str:
     for answer in row.answers:
         found = words(answer)
         if len(found) >= MIN_WORDS_FOR_REPETITION and (share := _repeated(found)) > limit:
-            return f"{share:.0%} of the words repeat earlier ones"
+            return f"{percent(share)} of the words repeat earlier ones"
     return ""

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from results import Model, Run, ScoreRow, Store, engine_words
+from results import Model, Run, ScoreRow, Store, engine_words, percent
 from trainer.bases.registry import base_entry
 
 CURVE_ROWS = 12
@@ -246,8 +246,8 @@ def _contamination(run: Run, store: Store) -> str:
         items = [_plain(str(item)) for item in one.get("items") or ()]
         named = ": " + ", ".join(items[:20]) + (" …" if len(items) > 20 else "") if items else ""
         lines.append(
-            f"- {_plain(one['benchmark'])}: {len(items)} of {one['total']} tasks share at least {one['threshold']:.0%} "
-            f"of their {one['ngram_words']}-word sequences with one training row{named}"
+            f"- {_plain(one['benchmark'])}: {len(items)} of {one['total']} tasks share at least "
+            f"{percent(one['threshold'])} of their {one['ngram_words']}-word sequences with one training row{named}"
         )
     return "\n".join(lines)
 

@@ -20,7 +20,7 @@ from engines import (
     places,
     unusable_gpu,
 )
-from results import Json, Progress, Workspace, digest
+from results import Json, Progress, Workspace, digest, percent
 from trainer.bases.devices import choose
 from trainer.bases.loading import base_tokenizer
 from trainer.bases.registry import PACKAGED, Shape
@@ -266,8 +266,8 @@ def _data_warnings(group: Group, own: Experiment) -> list[str]:
     cut = (found["truncated"]) / max(1, found["rows"] + found["left_out_no_answer"])
     if cut > 0.05:
         told.append(
-            f"{cut:.0%} of the rows are longer than {own.training.max_length} tokens and lose their end, so the model "
-            "never sees them stop: raise training.max_length"
+            f"{percent(cut)} of the rows are longer than {own.training.max_length} tokens and lose their end, so the "
+            "model never sees them stop: raise training.max_length"
         )
     if group.passes and group.passes > 4:
         told.append(

@@ -13,6 +13,7 @@ from dashboard.charts.labels import LINE, Point, places
 from dashboard.charts.printed.frame import TOP, WIDE, Frame
 from dashboard.escaping import plain
 from dashboard.palette import GREY, Style
+from results.records import percent as per_cent
 
 HEIGHT = 360.0
 SHIPPED = ("ship", "highest score, a guess")
@@ -54,7 +55,7 @@ def printed(
 
 
 def _said(percent: bool, value: float, digits: int = 0) -> str:
-    return f"{100 * value:.{digits}f} %" if percent else f"{value:.3f}"
+    return per_cent(value, digits) if percent else f"{value:.3f}"
 
 
 def _range(rows: pd.DataFrame) -> tuple[float, float]:

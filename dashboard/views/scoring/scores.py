@@ -11,7 +11,7 @@ import pandas as pd
 
 from dashboard.views.board import NAMES
 from results import Contest, engine_words
-from results.records import Model, ScoreRow
+from results.records import Model, ScoreRow, percent
 
 PROGRAMS = ("humaneval", "humaneval+", "mbpp", "mbpp+")
 NO_TESTS = frozenset(("latency", "prompts", "stopping"))
@@ -117,7 +117,7 @@ def words(metric: str, value: float, n: int) -> str:
     """A score as it stands at its bar."""
     if metric == "bits_per_byte":
         return f"{value:.3f}"
-    return f"{100 * value:.0f} % ({round(value * n)} of {n})" if metric == "pass@1" else f"{100 * value:.1f} %"
+    return f"{percent(value)} ({round(value * n)} of {n})" if metric == "pass@1" else percent(value, 1)
 
 
 def matrix(found: Contest, chosen: Sequence[Model]) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -12,7 +12,7 @@ from dashboard.views import data, prompting, tables, voting
 from dashboard.widgets import addressed, chart, page
 from dashboard.widgets.selection import URL
 from results import Ratings
-from results.records import Vote
+from results.records import Vote, percent
 
 MOST_DRAWN = 40
 """Places that are drawn; all are in the table."""
@@ -69,8 +69,8 @@ def _ranked(ranking: Ratings, judge: str) -> None:
     chart.show(charts.ranking(drawn, data.styles()), key="ranking", alt="Ranking, 95 % intervals")
     _table(table)
     if ranking.length_chance is not None:
-        wins = 100 * ranking.length_chance
-        st.caption(f"Of two equally good answers, one twice as long wins {wins:.0f} % of the votes.")
+        wins = percent(ranking.length_chance)
+        st.caption(f"Of two equally good answers, one twice as long wins {wins} of the votes.")
     page.download(lambda: table.drop(columns="model_id"), "arena")
 
 
@@ -78,7 +78,7 @@ def _table(table: pd.DataFrame) -> None:
     shown = table.drop(columns="model_id").rename(columns=str.capitalize).rename(columns={"Strength": "Win rate"})
     shares = ["Win rate", "Low", "High"]
     shown[shares] *= 100
-    percent: Any = st.column_config.NumberColumn(
+    share: Any = st.column_config.NumberColumn(
         format="%.0f %%", help="Expected against the average opponent, with its 95 % interval"
     )
-    st.dataframe(shown, hide_index=True, alt="Ranking", column_config=dict.fromkeys(shares, percent))
+    st.dataframe(shown, hide_index=True, alt="Ranking", column_config=dict.fromkeys(shares, share))

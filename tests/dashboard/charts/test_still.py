@@ -82,7 +82,7 @@ def test_a_point_lies_within_its_interval_in_the_row_of_its_name() -> None:
     made = charts.scores_with_intervals(rows, styles, title="Passed", percent=True)
     assert len(made.data) == 2  # a trace a colour, not a model
     drawn = charts.still(made)
-    assert all(f">{name}<" in drawn for name in ("first", "second", "third", "40%", "Passed"))
+    assert all(f">{name}<" in drawn for name in ("first", "second", "third", "40 %", "Passed"))
     first, third, dot, last_dot, *_ = lines(drawn)
     assert dot[0] == dot[1] == ((first[0][0] + first[1][0]) // 2, first[0][1])  # midway, in its row
     assert dot[0][1] == round(SIZE / 6) and last_dot[0][1] == round(SIZE * 5 / 6)  # of three rows the upper, the lowest
@@ -147,5 +147,5 @@ def test_an_interval_without_a_bound_is_drawn_as_a_point_without_one() -> None:
     rows = pd.DataFrame({"model_id": ["a", "b"], "name": ["a", "b"], "x": [1.0, 2.0], "y": [0.5, 0.5], **ends})
     made = charts.tradeoff(rows, {}, charts.Axes("Seconds", "Quality", percent=True))
     bars = [bar for trace in made.data if trace.error_y.array is not None for bar in trace.error_y.array]
-    assert sorted(round(float(bar), 3) for bar in bars) == [0.0, 0.1]
+    assert sorted(round(float(bar), 3) for bar in bars) == [0.0, 10.0]
     assert picture(charts.still(made)) is not None

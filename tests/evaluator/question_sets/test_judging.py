@@ -236,13 +236,13 @@ def test_people_with_labels_say_how_far_a_judge_may_be_believed(
     told = first.details["judge"]["calibration"]
     assert (told["labels"], told["agreement"], told["enough"]) == (40, 0.75, True)
     assert (told["labels_elsewhere"], told["unlabelled_rows"]) == (40, 40), "labels of other answers are counted"
-    assert "judge agrees with people on 75% " in told["words"] and "kappa" in told["words"]
+    assert "judge agrees with people on 75 % " in told["words"] and "kappa" in told["words"]
     corrected = next(score for score in first.scores if score.metric == "pass@1_corrected")
     assert corrected.value == pytest.approx(0.75) and corrected.n == 40
     assert corrected.low is not None and corrected.high is not None and corrected.low < 0.75 < corrected.high
     assert scores(first)["pass@1"] == 1.0 and "pass@1_corrected" not in scores(second)
     rows = {row.subset for row in store.evaluations.scores() if row.benchmark == first.benchmark}
-    assert rows == {"judge agrees with people on 75% of 40 labels"}
+    assert rows == {"judge agrees with people on 75 % of 40 labels"}
     assert judged(store, workspace, path, [kind, rude]) == [first, second], "and stay, also where none are named"
     labels.write_text("item,model,benchmark,label\n1,kind,open,yes\n2,kind,another,no\n")
     (elsewhere,) = judged(store, workspace, path, [kind], labels=str(labels))

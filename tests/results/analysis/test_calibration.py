@@ -40,7 +40,7 @@ def test_a_judge_with_few_labels_is_uncalibrated() -> None:
     assert not few.enough and "29 labels of people" in few.words
     enough = calibrated("m", pairs(("y", "y", 20), ("n", "n", 8), ("y", "n", 4)))
     assert enough.enough and enough.words.startswith(
-        "m agrees with people on 88% (72% to 95%) of 32 labelled answers; kappa 0."
+        "m agrees with people on 88 % (72 % to 95 %) of 32 labelled answers; kappa 0."
     )
     assert wilson_interval(FEWEST_LABELS, FEWEST_LABELS)[0] > 0.88
     assert "no meaning" in calibrated("m", pairs(("y", "y", 40))).words

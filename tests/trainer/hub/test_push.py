@@ -90,7 +90,7 @@ def test_the_card_says_what_the_store_knows(place: Workspace) -> None:
         "| lora.rank | 8 |",
         "| mlabonne/FineTome-100k | 1,000 | 990 |",
         "near duplicates: 17",
-        "humaneval: 1 of 164 tasks share at least 40%",
+        "humaneval: 1 of 164 tasks share at least 40 %",
         "HumanEval/7",
         'from_pretrained("me/small")',
         "f" * 64,
