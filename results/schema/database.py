@@ -42,7 +42,8 @@ class Database:
         on_disk = self.url.get_backend_name() == "sqlite"
         self.masked = f"{SQLITE}{self.url.database}" if on_disk else _masked(self.url)
         self.file: Path | None = None
-        options: dict[str, Any] = {"pool_pre_ping": True, "connect_args": {"connect_timeout": 5}}
+        # The connection that was used last is used next: others would be opened anew in the place of detached ones.
+        options: dict[str, Any] = {"pool_pre_ping": True, "pool_use_lifo": True, "connect_args": {"connect_timeout": 5}}
         if self.url.get_backend_name() == "sqlite":
             self.file = Path(str(self.url.database)).absolute()
             options = {"connect_args": {"timeout": WAIT_SECONDS, "check_same_thread": False}}
@@ -144,6 +145,11 @@ class Database:
             yield
         except sa.exc.OperationalError as error:
             reason = str(error.orig or error).strip().split("\n")[0]
+            if re.search(r"too many (clients|connections)|connection slots", reason):
+                raise StoreBusy(
+                    f"the store {self.masked} has no connection left ({reason}): raise the server's max_connections to "
+                    "three for each process that trains or measures and fifteen for each dashboard, or end some"
+                ) from error
             if re.search(r"locked|busy|lock timeout|connect|terminat|shut|server|timeout expired", reason, re.I):
                 raise StoreBusy(f"the store {self.masked} is busy or unreachable: {reason}; try again") from error
             remedy = "is the folder there and writable, and the disk not full?"
@@ -225,5 +231,7 @@ def _begin(connection: sa.Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     elif lock is not None:
         number = int.from_bytes(hashlib.sha256(lock.encode("utf-8", "surrogatepass")).digest()[:8], "big", signed=True)
-        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {int(options['bakeoff_wait'] * 1000)}")
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({number})")
+        wait = int(options["bakeoff_wait"] * 1000)
+        connection.exec_driver_sql(
+            f"SELECT set_config('lock_timeout', '{wait}', true), pg_advisory_xact_lock({number})"
+        )  # one journey to the server, not two

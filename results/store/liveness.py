@@ -17,7 +17,7 @@ import itertools
 import os
 import threading
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -46,10 +46,11 @@ class Liveness(Protocol):
     def release(self, key: str) -> None:
         """Work on it has ended, which stands in the record already. What is not held is fine."""
 
-    def held(self, keys: Iterable[str], elsewhere: bool = False) -> set[str]:
+    def held(self, keys: Iterable[str], elsewhere: bool = False, connection: sa.Connection | None = None) -> set[str]:
         """Those of the keys that a living process holds, whichever and wherever. Raises: StoreError.
 
         elsewhere: only those that another holds, in this process or any, whatever this object holds itself.
+        connection: the caller's own, where it has one open: a server has few.
         """
         ...
 
@@ -95,7 +96,12 @@ class _Files:
                 Path(file.name).unlink(missing_ok=True)
                 file.close()
 
-    def held(self, keys: Iterable[str], elsewhere: bool = False) -> set[str]:
+    def held(
+        self,
+        keys: Iterable[str],
+        elsewhere: bool = False,
+        connection: sa.Connection | None = None,  # noqa: ARG002 (files need none)
+    ) -> set[str]:
         own = {Path(file.name) for file in list(self._open.values())} if elsewhere else set()
         return {key for key in keys if any(lock_is_held(file) for file in self._of(key) if file not in own)}
 
@@ -148,7 +154,7 @@ class _Sessions:
                 with suppress(sa.exc.SQLAlchemyError):  # a session that is lost holds nothing
                     self._session.execute(sa.select(sa.func.pg_advisory_unlock_shared(_int64(key))))
 
-    def held(self, keys: Iterable[str], elsewhere: bool = False) -> set[str]:
+    def held(self, keys: Iterable[str], elsewhere: bool = False, connection: sa.Connection | None = None) -> set[str]:
         numbers = {_int64(key) & _MASK: key for key in keys}
         if not numbers:
             return set()
@@ -157,8 +163,8 @@ class _Sessions:
             "granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
         )
         own = self._session_pid if elsewhere else None
-        with self._database.read() as connection:
-            found = {int(high) << 32 | int(low) for pid, high, low in connection.execute(query) if pid != own}
+        with nullcontext(connection) if connection is not None else self._database.read() as asked:
+            found = {int(high) << 32 | int(low) for pid, high, low in asked.execute(query) if pid != own}
         return {key for number, key in numbers.items() if number in found}
 
     def mark(self) -> str:

@@ -32,7 +32,7 @@ BATCH_ROWS = 500
 _LOCK = "move"
 _SUM_BITS = 256
 Row = tuple[Any, ...]
-Held = Callable[[list[str]], set[str]]
+Held = Callable[[list[str], sa.Connection], set[str]]
 
 
 @dataclass
@@ -69,7 +69,7 @@ class MoveReport:
 def move(source: Database, target: Database, held: Held, tell: Progress) -> MoveReport:
     """Copy every row of `source` into `target`, whose schema is the same and which has no row.
 
-    held: those of some ids of runs and evaluations that a living process works on, in the source.
+    held: those of some runs and evaluations that a living process works on, asked over a connection to the source.
     Raises: StoreError where the target has rows, the source has none, or a row cannot be held by the target; StoreBusy
     where somebody works on the source or writes to either.
     """
@@ -205,7 +205,7 @@ def _refuse_work(connection: sa.Connection, source: Database, held: Held) -> Non
         for noun, of in (("run", RunRow), ("evaluation", EvaluationRow))
         for id_ in connection.execute(sa.select(of.id).where(of.status == "running")).scalars()
     }
-    alive = sorted(held(list(running)))
+    alive = sorted(held(list(running), connection))
     if alive:
         more = f" (and {len(alive) - 1} more)" if len(alive) > 1 else ""
         raise StoreBusy(

@@ -91,7 +91,7 @@ class Runs:
             run = _found(connection, run_id)
             if run.status == "finished":
                 raise Immutable(f"run {run_id!r} is finished; a changed configuration makes a new run")
-            if self.at_work_elsewhere([run_id]):
+            if self._alive.held([run_id], elsewhere=True, connection=connection):
                 raise StoreBusy(f"run {run_id!r} is being trained by another process; wait for it or stop it")
             self._alive.hold(run_id)
             changes: dict[str, Any] = {"status": "running", "reason": "", "finished_at": None}

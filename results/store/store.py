@@ -96,7 +96,12 @@ class Store:
         """
         if waiting := self.deliver_spooled():
             raise StoreError(f"{waiting[0]}; deliver what waits before moving: bakeoff store upgrade")
-        return move(self._database, target._database, self._alive.held, progress or (lambda *_: None))
+        return move(
+            self._database,
+            target._database,
+            lambda ids, connection: self._alive.held(ids, connection=connection),
+            progress or (lambda *_: None),
+        )
 
     def at_work(self) -> str:
         """Changes when work on a run or an evaluation begins or ends, also by a process's death, which writes nothing.

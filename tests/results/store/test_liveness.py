@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from results import Evaluation, Model, Run, Store
+from results import Evaluation, Model, Point, Run, Store
 from results.errors import StoreBusy
+from results.schema.database import Database
 from results.store.liveness import GONE, liveness
+from tests.results.conftest import postgres_database
 
 WORKING = """
 import sys, time
@@ -173,3 +175,28 @@ def test_a_server_that_forgot_its_sessions_is_told_again(postgres: str) -> None:
     assert looking.held([key]) == {key}
     locks.release(key)
     assert soon(lambda: looking.held([key]) == set())
+
+
+@pytest.mark.slow
+def test_a_trainer_takes_two_of_a_servers_connections_and_is_told_where_there_is_none_left(postgres: str) -> None:
+    """One to read and write with, and one whose end says that the trainer has died."""
+    for url in postgres_database(postgres):
+        database = Database(url)
+        with database.write() as connection:
+            connection.exec_driver_sql("CREATE ROLE few LOGIN CONNECTION LIMIT 2")
+            connection.exec_driver_sql("GRANT ALL ON SCHEMA public TO few")
+        role = sa.make_url(url).set(username="few").render_as_string(hide_password=False)
+        try:
+            with Store(role) as store:
+                store.runs.add(Run("run-1", "rank8", "demo", "SmolLM2", {}, seed=7))
+                store.runs.start("run-1", None, 100)
+                store.curves.append("run-1", [Point("loss", 1, 0.5)])
+                assert store.runs.list()[0].run.status == "running"
+                with pytest.raises(StoreBusy, match=r"no connection left.*max_connections"):
+                    Store(role)
+                store.runs.finish("run-1", "finished")
+        finally:
+            with database.write() as connection:
+                connection.exec_driver_sql("DROP OWNED BY few CASCADE")
+                connection.exec_driver_sql("DROP ROLE few")
+            database.close()
