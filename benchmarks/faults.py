@@ -30,7 +30,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -209,7 +209,8 @@ def preload() -> None:
 class Run:
     """`bakeoff run` in a forked process of a session of its own, its words read here."""
 
-    def __init__(self, file: Path, place: Place) -> None:
+    def __init__(self, file: Path, place: Place, options: Sequence[str] = ()) -> None:
+        """options: of the command, besides file and workspace."""
         self.said = b""
         self._ended: int | None = None
         self._reading, writing = os.pipe()
@@ -219,16 +220,16 @@ class Run:
             os.close(self._reading)
             for number in (1, 2):
                 os.dup2(writing, number)
-            self._begin(file, place)
+            self._begin(file, place, options)
         os.close(writing)
 
     @staticmethod
-    def _begin(file: Path, place: Place) -> None:
+    def _begin(file: Path, place: Place, options: Sequence[str]) -> None:
         status = 70
         try:
             if place.url:
                 os.environ["BAKEOFF_DATABASE_URL"] = place.url
-            sys.argv = ["bakeoff", "run", str(file), "--workspace", str(place.folder)]
+            sys.argv = ["bakeoff", "run", str(file), "--workspace", str(place.folder), *options]
             sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
             from bakeoff.main import main
 

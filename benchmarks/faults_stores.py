@@ -101,6 +101,18 @@ class Postgres:
         self._admin(f"CREATE DATABASE faults{number}")
         return sa.make_url(self._server.get_uri()).set(database=f"faults{number}").render_as_string(False)
 
+    @property
+    def socket(self) -> Path:
+        """Where it listens."""
+        import sqlalchemy as sa
+
+        return Path(str(sa.make_url(self._server.get_uri()).query["host"])) / ".s.PGSQL.5432"
+
+    def anew(self, name: str) -> None:
+        """Make an empty database of this name; whoever uses one that is there is thrown out."""
+        self._admin(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        self._admin(f"CREATE DATABASE {name}")
+
     def down(self) -> None:
         """Kill it, as a machine that loses its power does."""
         pid = self._server.get_pid()

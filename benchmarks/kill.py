@@ -56,7 +56,7 @@ def main() -> int:
 
 
 def _study(folder: Path, kills: int, draws: random.Random) -> dict[str, Any]:
-    raw = _experiment(folder)
+    raw = training_experiment(folder)
     began = time.monotonic()
     assert _trained(raw, folder / "whole") == 0, "the uninterrupted training failed"
     seconds = time.monotonic() - began
@@ -89,7 +89,7 @@ def _study(folder: Path, kills: int, draws: random.Random) -> dict[str, Any]:
     }
 
 
-def _experiment(folder: Path) -> dict[str, Any]:
+def training_experiment(folder: Path) -> dict[str, Any]:
     """Two variants of a miniature on 48 made-up rows of very different lengths."""
     rows = [
         {"prompt": f"Count to {n} please.", "completion": " ".join(str(i) for i in range(n % 17 + 1))}

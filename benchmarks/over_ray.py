@@ -3,11 +3,10 @@
 Three nodes on this machine, a head that trains nothing and two of one core. Six variants (three miniature bases, two
 ranks: packing, accumulation, dropout) train over it in a process of their own, while a node that trains is killed after
 a random time and another one comes, again and again. Every point of every metric that measures no time, and every
-adapter, is compared bit for bit with the sweep without Ray; rows are counted. `--overhead` compares the times of the
-training itself, by one task on one node and without Ray, in turns.
+adapter, is compared bit for bit with the sweep without Ray; rows are counted. What Ray costs is
+`benchmarks/ray_overhead.py`.
 
     python -m benchmarks.over_ray --kills 10
-    python -m benchmarks.over_ray --overhead 3
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ import json
 import os
 import random
 import secrets
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -27,7 +25,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.kill import _experiment, _state
+from benchmarks.kill import _state, training_experiment
 from results import Workspace
 from trainer import OverRay, miniature, train
 from trainer.experiment.reading import experiment_of
@@ -42,8 +40,7 @@ SOON = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "heal
 def main() -> int:
     """Do what is asked; print a JSON line. Exit 1 if a value differs."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=0)
-    parser.add_argument("--overhead", type=int, default=0, metavar="TURNS")
+    parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--steps", type=int, default=120)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--drive", nargs=3, metavar=("FILE", "FOLDER", "ADDRESS"), help=argparse.SUPPRESS)
@@ -53,18 +50,15 @@ def main() -> int:
         return _drive(*arguments.drive)
     os.environ |= {**ENVIRONMENT, "RAY_AUTH_TOKEN": secrets.token_hex(16), "OMP_NUM_THREADS": "1"}
     with tempfile.TemporaryDirectory() as folder:
-        file = _written(Path(folder), arguments.steps, BASES if arguments.kills else BASES[:1])
-        if arguments.kills:
-            result = _lose_nodes(Path(folder), file, arguments.kills, random.Random(arguments.seed))
-        else:
-            result = _overhead(Path(folder), file, arguments.overhead)
+        file = written(Path(folder), arguments.steps, BASES)
+        result = _lose_nodes(Path(folder), file, arguments.kills, random.Random(arguments.seed))
     print(json.dumps(result))
     return 1 if result.get("different") else 0
 
 
-def _written(folder: Path, steps: int, bases: tuple[str, ...]) -> Path:
+def written(folder: Path, steps: int, bases: tuple[str, ...]) -> Path:
     """The sweep as a file."""
-    raw = _experiment(folder)
+    raw = training_experiment(folder)
     raw["bases"] = [str(miniature(name, folder / name)) for name in bases]
     raw["training"] |= {"max_steps": steps, "save_steps": 5, "eval_steps": 20}
     file = folder / "sweep.json"
@@ -81,7 +75,8 @@ def _drive(file: str, folder: str, address: str) -> int:
     return 0 if all(run.status == "finished" for run in runs) else 1
 
 
-def _driving(file: Path, folder: Path, address: str) -> subprocess.Popen[bytes]:
+def driving(file: Path, folder: Path, address: str) -> subprocess.Popen[bytes]:
+    """Train the sweep in a process of its own: over the cluster at the address, or "here"."""
     command = [sys.executable, "-m", "benchmarks.over_ray", "--drive", str(file), str(folder), address]
     return subprocess.Popen(command)
 
@@ -89,7 +84,7 @@ def _driving(file: Path, folder: Path, address: str) -> subprocess.Popen[bytes]:
 def _lose_nodes(folder: Path, file: Path, kills: int, draws: random.Random) -> dict[str, Any]:
     from ray.cluster_utils import Cluster
 
-    assert _driving(file, folder / "here", "here").wait() == 0
+    assert driving(file, folder / "here", "here").wait() == 0
     expected = _state(folder / "here")
     head = {**NODE, "num_cpus": 0, "include_dashboard": False, "_system_config": SOON}
     cluster = Cluster(initialize_head=True, head_node_args=head)
@@ -99,16 +94,16 @@ def _lose_nodes(folder: Path, file: Path, kills: int, draws: random.Random) -> d
             cluster.add_node(**NODE)
         while done < kills:
             place = folder / f"over-ray-{sweeps}"
-            driving = _driving(file, place, cluster.address)
-            while done < kills and _trains(place, driving):
+            command = driving(file, place, cluster.address)
+            while done < kills and _trains(place, command):
                 time.sleep(draws.uniform(0, 3))
-                if driving.poll() is not None:
+                if command.poll() is not None:
                     break
                 cluster.remove_node(draws.choice(sorted(cluster.worker_nodes, key=id)), allow_graceful=False)
                 cluster.add_node(**NODE)
                 done += 1
                 print(f"{done} nodes killed", file=sys.stderr, flush=True)
-            assert driving.wait() == 0, "the sweep over Ray did not finish"
+            assert command.wait() == 0, "the sweep over Ray did not finish"
             found = _state(place)
             different += [f"{place.name}: {key}" for key in {*expected, *found} if found.get(key) != expected.get(key)]
             sweeps, retries = sweeps + 1, retries + _retries(place)
@@ -124,10 +119,10 @@ def _lose_nodes(folder: Path, file: Path, kills: int, draws: random.Random) -> d
     }
 
 
-def _trains(place: Path, driving: subprocess.Popen[bytes]) -> bool:
+def _trains(place: Path, command: subprocess.Popen[bytes]) -> bool:
     """Wait until a run has a checkpoint that it had not; False when the sweep is over."""
     there = set(place.glob("runs/*/step-*"))
-    while driving.poll() is None:
+    while command.poll() is None:
         if set(place.glob("runs/*/step-*")) - there:
             return True
         time.sleep(0.05)
@@ -138,27 +133,6 @@ def _retries(place: Path) -> int:
     with Workspace(place).store() as store:
         found = [store.reports.get(one.run.id, "retries") for one in store.runs.list()]
     return sum(len(report.payload["retries"]) for report in found if report)
-
-
-def _overhead(folder: Path, file: Path, turns: int) -> dict[str, Any]:
-    """The seconds between the start and the end of the runs, as the store has them."""
-    seconds: dict[str, list[float]] = {"here": [], "local": []}
-    for turn in range(turns):
-        for way in ("here", "local"):
-            place = folder / f"{way}-{turn}"
-            assert _driving(file, place, way).wait() == 0
-            seconds[way].append(_trained_seconds(place))
-            print(f"{way}: {seconds[way][-1]:.1f} s", file=sys.stderr, flush=True)
-    medians = {way: statistics.median(found) for way, found in seconds.items()}
-    return {"seconds": seconds, "ratio": round(medians["local"] / medians["here"], 3)}
-
-
-def _trained_seconds(place: Path) -> float:
-    with Workspace(place).store() as store:
-        runs = [summary.run for summary in store.runs.list()]
-    ends = [run.finished_at for run in runs if run.finished_at]
-    starts = [run.started_at for run in runs if run.started_at]
-    return (max(ends) - min(starts)).total_seconds()
 
 
 if __name__ == "__main__":

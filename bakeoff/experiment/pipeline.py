@@ -174,9 +174,11 @@ def whole(experiment: Experiment) -> Experiment:
 
 
 def trained(runs: Sequence[Run], store: Store) -> list[Model]:
-    """What finished runs left, before any export."""
-    finished = {run.id for run in runs if run.status == "finished"}
-    return [model for model in store.models.list() if model.run_id in finished and model.form in TRAINED]
+    """What finished runs left, before any export, in the order of the runs: which ended first, over a cluster or on
+    several GPUs, is chance, and what is asked in one batch depends on its order."""
+    finished = [run.id for run in runs if run.status == "finished"]
+    made = [model for model in store.models.list() if model.run_id in finished and model.form in TRAINED]
+    return sorted(made, key=lambda model: finished.index(model.run_id or ""))
 
 
 def exported(
@@ -197,6 +199,7 @@ def exported(
     import engines
 
     bases = [model for model in store.models.list() if model.form == "base" and model.base in experiment.bases]
+    bases.sort(key=lambda model: experiment.bases.index(model.base))
     bases = list({model.id: model for model in (*bases, *bases_of(made, store, workspace))}.values())
     known = {model.id: workspace.resolve(model.path).exists() for model in store.models.list()}
     references = engines.References(workspace, (*bases, *made))

@@ -15,15 +15,27 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 from trainer.errors import TrainerError
 from trainer.ray_runs.demands import Demand, Node
 from trainer.ray_runs.worker import Order, fulfil
 
 LOCAL = "local"
+
+T = TypeVar("T")
+
+HEAD_SECONDS = 45.0
+"""How long a head may be silent: on a busy machine it is so for seconds. After 60, Ray ends this process in one of its
+own threads, without a word and without ending what trains on other nodes."""
+
+ASK_SECONDS = 1.0
+
+END_SECONDS = 5.0
+"""How long is waited for tasks to be gone that are ended at once."""
 
 OBJECT_STORE_BYTES = 80 * 2**20
 """Ray's smallest object store: orders are all that passes through."""
@@ -59,12 +71,14 @@ class Cluster:
             raise TrainerError(f"--ray {address!r} is no address of a head node: give host:port, or {LOCAL}")
         if address != LOCAL and not _on_this_machine(address) and not _token_asked():
             raise TrainerError(f"{address} is not on this machine, and RAY_AUTH_MODE is not token; {TOKEN}")
-        self._task: Any = None
+        self._tasks: dict[bool, Any] = {}
+        """What is submitted, by whether it takes a GPU; empty while there is no connection."""
+        self._head = ""
         self._words = ExitStack()
 
     def enter(self) -> None:
         """Connect. Again is fine. Raises: TrainerError where no such cluster can be reached."""
-        if self._task is not None:
+        if self._tasks:
             return
         # One dead worker is no news: it is followed here, and its reason is in the store.
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
@@ -82,18 +96,21 @@ class Cluster:
         if away and not _token_asked():
             self.leave()
             raise TrainerError(f"the cluster has nodes elsewhere ({', '.join(sorted(away))}); {TOKEN}")
-        # A process a task: it gives all memory back by ending. Deaths are counted and told here, not by Ray.
-        self._task = self._ray.remote(max_calls=1, max_retries=0)(fulfil)
+        # Deaths are counted and told here, not by Ray.
+        self._head = self._ray.get_runtime_context().gcs_address
+        on_cpu = self._ray.remote(max_retries=0)(fulfil)
+        # A GPU goes to a process that has seen no other; on CPUs the next task saves the seconds that imports take.
+        self._tasks = {False: on_cpu, True: self._ray.remote(max_retries=0, max_calls=1)(fulfil)}
 
     def leave(self) -> None:
         """Disconnect, and end what was started. Again is fine."""
-        self._task = None
+        self._tasks = {}
         with _own_signals(), redirect_stdout(io.StringIO()):  # it prints what its thread had held back as repeated
             self._ray.shutdown()
         self._words.close()
 
     def nodes(self) -> list[Node]:
-        """The nodes that live, with all that they have, free or not."""
+        """The nodes that live, with all that they have, free or not. Raises: TrainerError for a head that is gone."""
         return [
             Node(
                 id=node["NodeID"],
@@ -102,9 +119,35 @@ class Cluster:
                 gpus=node["Resources"].get("GPU", 0.0),
                 memory_bytes=node["Resources"].get("memory", 0.0),
             )
-            for node in self._ray.nodes()
+            for node in self._answered(self._ray.nodes)
             if node["Alive"]
         ]
+
+    def _answered(self, question: Callable[[], T]) -> T:
+        """What the head answers. It is asked in a thread: of a dead one Ray waits for an answer for a minute."""
+        answers: list[T] = []
+        problems: list[Exception] = []
+
+        def ask() -> None:
+            try:
+                answers.append(question())
+            except Exception as error:
+                problems.append(error)
+
+        asking = threading.Thread(target=ask, daemon=True, name="head")
+        asking.start()
+        until = time.monotonic() + HEAD_SECONDS
+        while asking.is_alive() and time.monotonic() < until and not _refuses(self._head):
+            asking.join(ASK_SECONDS)
+        if answers:
+            return answers[0]
+        if problems and not isinstance(problems[0], self._ray.exceptions.RpcError):
+            raise problems[0]
+        raise TrainerError(
+            f"the head of the Ray cluster at {self.address} is gone, or silent for {HEAD_SECONDS:.0f} seconds: the "
+            "command's tasks were ended, and every checkpoint is there. Start the cluster again, then give the same "
+            "command again"
+        )
 
     @property
     def hosts(self) -> set[str]:
@@ -112,9 +155,13 @@ class Cluster:
         return {node.host for node in self.nodes()}
 
     def submit(self, order: Order, demand: Demand) -> Any:
-        """Hand in a task, which waits until a node is free for it. Returns what stands for its result."""
+        """Hand in a task, which waits until a node is free for it. Returns what stands for its result.
+
+        Raises: TrainerError for a head that is gone.
+        """
         options = {"num_cpus": demand.cores, "num_gpus": demand.gpus, "memory": demand.memory_bytes or None}
-        return self._task.options(**options, name=order.names).remote(order)
+        task = self._tasks[demand.gpus > 0].options(**options, name=order.names)
+        return self._answered(lambda: task.remote(order))
 
     def ended(self, tasks: list[Any], patience_seconds: float) -> list[Any]:
         """Those of the tasks that have ended, after at most so long a wait for the first."""
@@ -133,9 +180,16 @@ class Cluster:
         except errors.RayError as error:
             raise Ended(_how(error)) from error
 
-    def cancel(self, task: Any, at_once: bool = False) -> None:
-        """End a task: one that waits never begins, one that runs ends in order after the present step, or at once."""
-        self._ray.cancel(task, force=at_once)
+    def cancel(self, task: Any) -> None:
+        """End a task: one that waits never begins, one that runs ends in order after the present step."""
+        self._ray.cancel(task)
+
+    def end(self, tasks: list[Any]) -> None:
+        """End tasks at once, and wait a moment until they are gone; their nodes are asked, so no head is needed."""
+        for task in tasks:
+            self._ray.cancel(task, force=True)
+        if tasks:
+            self._ray.wait(tasks, num_returns=len(tasks), timeout=END_SECONDS)
 
 
 class _WithoutRay(io.TextIOBase):
@@ -171,6 +225,18 @@ _WORDS = {
 def _how(error: Exception) -> str:
     name = type(error).__name__
     return _WORDS.get(name) or f"{name}: {' '.join(str(error).split())[:200]}"
+
+
+def _refuses(address: str) -> bool:
+    """Whether nobody listens at host:port, which its machine says at once; one that is cut off says nothing."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), ASK_SECONDS).close()
+    except ConnectionRefusedError:
+        return True
+    except (OSError, ValueError):
+        pass
+    return False
 
 
 def _token_asked() -> bool:

@@ -166,7 +166,10 @@ class Following:
         self._told: set[tuple[str, int]] = set()
 
     def to_the_end(self) -> None:
-        """Submit all and follow them. Raises: the first of what the user must mend, once all others have ended."""
+        """Submit all and follow them. Raises: the first of what the user must mend, once all others have ended.
+
+        A cluster whose head is gone is left at once, its tasks ended.
+        """
         stop, asked = self._session.stop, False
         try:
             for task in self._open:
@@ -179,9 +182,10 @@ class Following:
                     self._give_up_what_no_node_has()
                     if stop.asked and not asked:
                         asked = True
-                        self._end_all()
+                        for handle in self._waited_for():
+                            self._cluster.cancel(handle)
         finally:
-            self._end_all(at_once=True)
+            self._cluster.end(self._waited_for())
         if self._problems:
             raise self._problems[0]
 
@@ -242,10 +246,9 @@ class Following:
             if self._session.store.runs.get(run).status != "finished":
                 self._session.finish(run, "stopped", reason)
 
-    def _end_all(self, at_once: bool = False) -> None:
-        for task in self._open:
-            if task.waits_for is not None:
-                self._cluster.cancel(task.waits_for, at_once)
+    def _waited_for(self) -> list[Any]:
+        """What stands for the open tasks that were submitted."""
+        return [task.waits_for for task in self._open if task.waits_for is not None]
 
     def _tell(self) -> None:
         """Say how far each run is, by the store."""

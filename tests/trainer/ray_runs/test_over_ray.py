@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -173,6 +173,52 @@ def test_a_command_that_is_killed_goes_on_when_it_is_given_again(
     command.wait()
     assert {place["host"] for place in reports(folder, "place").values()}
     assert left(trained(sweep(ground), folder, cluster.address), folder) == serial
+
+
+def test_a_head_that_dies_ends_the_command_and_its_tasks_and_another_cluster_goes_on(
+    cluster: Any, ground: Path, serial: dict[str, Any], tmp_path: Path
+) -> None:
+    from ray.cluster_utils import Cluster
+
+    made, folder = sweep(ground), tmp_path / "workspace"
+    (tmp_path / "mini.yaml").write_text(yaml.safe_dump(made.model_dump(mode="json", exclude_defaults=True)))
+    doomed = Cluster(initialize_head=True, head_node_args={**NODE, "num_cpus": 0, "include_dashboard": False})
+    try:
+        doomed.add_node(**NODE)
+        words = ["run", str(tmp_path / "mini.yaml"), "--ray", doomed.address, "--workspace", str(folder)]
+        command = subprocess.Popen([sys.executable, "-m", "bakeoff", *words], stderr=subprocess.PIPE, text=True)
+        once(folder, 1, lambda: lose(doomed.head_node)).join()
+        _, said = command.communicate(timeout=120)
+        lines = [line for line in said.splitlines() if line.startswith("bakeoff: ")]
+        assert command.returncode == 2 and "Traceback" not in said, said
+        assert len(lines) == 1 and "the head of the Ray cluster" in lines[0] and doomed.address in lines[0]
+        wait_until(lambda: not at_work(folder))  # before the nodes have noticed, which takes them a minute
+    finally:
+        doomed.shutdown()
+    assert left(trained(made, folder, cluster.address), folder) == serial
+
+
+def at_work(folder: Path) -> set[str]:
+    """The runs in the workspace that a process trains."""
+    store = Workspace(folder).store()
+    found = store.runs.at_work_elsewhere([one.run.id for one in store.runs.list()])
+    store.close()
+    return found
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 30.0) -> None:
+    """Wait for what must come soon."""
+    until = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < until, "it does not come"
+        time.sleep(0.1)
+
+
+def lose(node: Any) -> None:
+    """Kill every process of a node at once, as a machine that loses its power does."""
+    for processes in node.all_processes.values():
+        for one in processes:
+            end(one.process.pid)
 
 
 def test_what_no_node_has_is_named_and_not_waited_for(cluster: Any, ground: Path, tmp_path: Path) -> None:
