@@ -21,8 +21,8 @@ from engines import Device, gpus, unusable_gpu
 from results import Progress, Run, RunStatus, Store, Workspace, digest, this_machine
 from trainer.bases.loading import Base, LoadedBase, describe_base, load_base
 from trainer.data.examples import PreparedData
-from trainer.data.pipeline import prepare
-from trainer.errors import BaseUnavailable, CheckpointInvalid, TrainerError
+from trainer.data.pipeline import prepare, rows_now
+from trainer.errors import BaseUnavailable, CheckpointInvalid, DataInvalid, TrainerError
 from trainer.experiment.schema import Experiment
 from trainer.experiment.sweeps import halve, summarize
 from trainer.experiment.variants import Variant, variants
@@ -67,6 +67,8 @@ def train(
             raise BaseUnavailable(problem)
         devices = gpus()
     planned = variants(experiment)
+    if problem := trained_on_other_rows(experiment, store, workspace):
+        raise TrainerError(problem)
     trackers.require({name for variant in planned for name in variant.experiment.training.report_to})
     for variant in planned:
         store.runs.add(_run(variant))
@@ -111,6 +113,37 @@ def unfinished(store: Store, planned: Sequence[Variant]) -> list[list[Variant]]:
         if store.runs.get(variant.id).status != "finished":
             groups.setdefault(_group_key(variant), []).append(variant)
     return list(groups.values())
+
+
+def trained_on_other_rows(experiment: Experiment, store: Store, workspace: Workspace) -> str:
+    """Which finished runs learned other rows than the sources hold now, in one line; empty where none did.
+
+    Each would pass for a run on today's rows. Not told of runs whose sources cannot be read any more; those that
+    finished before the digest of their rows was kept are told by the number of rows alone.
+    """
+    today: dict[str, tuple[str, int]] = {}
+    found: list[str] = []
+    there = {summary.run.id for summary in store.runs.list() if summary.run.status == "finished"}
+    for variant in (one for one in variants(experiment) if one.id in there):
+        data, report = variant.experiment.data, store.reports.get(variant.id, "data")
+        if report is None:
+            continue
+        key = digest(data.model_dump(mode="json"))
+        try:
+            sha, count = today[key] = today.get(key) or rows_now(data, workspace)
+        except DataInvalid:
+            continue
+        then = report.payload
+        if then.get("rows_sha256", sha) != sha or then["kept"] != count:
+            found.append(f"{variant.name} ({then['kept']} rows then, {count} now)")
+    if not found:
+        return ""
+    named = [*found[:3], *([f"and {len(found) - 3} more"] if len(found) > 3 else [])]
+    return (
+        f"These runs finished on other rows than {', '.join(source.name for source in experiment.data.sources)} holds "
+        f"now: {', '.join(named)}. To train on today's rows give the experiment another name, or put the rows back; "
+        "what is trained can still be measured: bakeoff evaluate"
+    )
 
 
 def _run(variant: Variant) -> Run:

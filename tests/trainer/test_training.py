@@ -102,6 +102,21 @@ def test_a_finished_run_is_not_trained_again(ground: Path, tmp_path: Path) -> No
     assert second == first
 
 
+def test_a_finished_run_is_never_taken_for_one_on_other_rows(ground: Path, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    before = (ground / "rows.jsonl").read_text()
+    rows.write_text(before)
+    made = experiment(ground, data={"sources": [{"name": str(rows)}]}, training={"max_steps": 2, "eval_steps": 2})
+    (first,) = trained(made, tmp_path / "workspace")
+    rows.write_text(before.replace("Count to 7 please.", "Count to seven please."))
+    with pytest.raises(TrainerError, match=r"mini \(40 rows then, 40 now\)"):
+        trained(made, tmp_path / "workspace")
+    rows.write_text(before)  # the same rows in a file that was written later
+    assert trained(made, tmp_path / "workspace") == [first]
+    rows.unlink()
+    assert trained(made, tmp_path / "workspace") == [first], "what cannot be read is no other rows"
+
+
 HARD = {
     "training": {"packing": True, "max_length": 96, "gradient_accumulation": 2, "batch_size": 1, "save_steps": 3},
     "lora": {"dropout": 0.2},

@@ -50,7 +50,11 @@ def prepare(
                 "raise training.max_length"
             )
     examples = _examples(train), _examples(validation)
-    report = {**reading.report, "tokens": {"training": train.report(), "validation": validation.report()}}
+    report = {
+        **reading.report,
+        "rows_sha256": _rows_sha256(train_rows, validation_rows),
+        "tokens": {"training": train.report(), "validation": validation.report()},
+    }
     return PreparedData(
         train=examples[0],
         validation=examples[1],
@@ -65,6 +69,15 @@ def validation_rows(experiment: Experiment, workspace: Workspace) -> Sequence[Co
     """The held-out conversations: untokenised, so the same for every base and model of the experiment."""
     reading = read_conversations(experiment.data, workspace)
     return split(reading.rows, experiment.data)[1]
+
+
+def rows_now(data: Data, workspace: Workspace) -> tuple[str, int]:
+    """(The `rows_sha256` that `prepare` reports, number of rows), of what the sources hold at present.
+
+    Raises: DataInvalid when a source cannot be read or has too little.
+    """
+    reading = read_conversations(data, workspace)
+    return _rows_sha256(*split(reading.rows, data)), len(reading.rows)
 
 
 def training_overlap(
@@ -128,6 +141,16 @@ def split(rows: Sequence[Conversation], data: Data) -> tuple[Picked, Picked]:
 def _draw(row: Conversation, seed: int) -> int:
     """A number in [0, 2⁶⁴), the same for rows of one prompt."""
     return int.from_bytes(hashlib.sha256(f"{seed}\0{row.prompt}".encode("utf-8", "surrogatepass")).digest()[:8])
+
+
+def _rows_sha256(*parts: Sequence[Conversation]) -> str:
+    """Digest of the conversations of each part in their order, whatever tokenizer reads them."""
+    sha = hashlib.sha256()
+    for part in parts:
+        for row in part:
+            sha.update(row.identity.encode())
+        sha.update(b"\0")
+    return sha.hexdigest()
 
 
 def _examples(masked: Masked) -> tuple[Example, ...]:
