@@ -10,5 +10,9 @@ from .launch import Processes as Processes
 from .publishing.bases import PublicBase as PublicBase
 from .publishing.chat import Chat as Chat, refuse_chat as refuse_chat
 from .publishing.leaks import PrivateWords as PrivateWords
-from .publishing.publication import Published as Published, publish_decision as publish_decision
+from .publishing.publication import (
+    Published as Published,
+    publish_decision as publish_decision,
+    publish_space as publish_space,
+)
 from .publishing.study import PageWishes as PageWishes

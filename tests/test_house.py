@@ -202,6 +202,8 @@ READERS = {
     "dashboard.jobs.batch": OURS,
     "dashboard.jobs.looks": OURS,
     "dashboard.publishing.wllama": "a package whose pinned digest is proven before it is unpacked",
+    "dashboard.publishing.wheel": PARTS + ", packed and never unpacked",
+    "dashboard.publishing.space": PARTS,
     "dashboard.app_server": PARTS,
     "dashboard.widgets.scoreboard.board": PARTS,
     "bakeoff.streams": SYSTEM,

@@ -24,7 +24,7 @@ from .experiment.schema import Evaluate as Evaluate, Experiment as Experiment, M
 from .experiment.variants import Variant as Variant, variants as variants
 from .hub.card import public_name as public_name
 from .hub.push import Upload as Upload, push as push, upload_of as upload_of
-from .hub.space import space_of as space_of
+from .hub.space import docker_space_of as docker_space_of, space_of as space_of
 from .planning.plan import Group as Group, Plan as Plan, plan as plan
 from .planning.rehearsals import Rehearsal as Rehearsal, rehearsal as rehearsal
 from .planning.shipping import impossible_forms as impossible_forms

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,8 +39,12 @@ def publish(
     item: Annotated[list[str] | None, typer.Option(help="Show answers to this item; again for more.")] = None,
     answers_by: Annotated[str, typer.Option(help="The test whose answers are shown. Default: the deciding one.")] = "",
     chat: Annotated[str, typer.Option(help="A model, as a GGUF file, that answers in the visitor's browser.")] = "",
+    space: Annotated[
+        list[str] | None,
+        typer.Option(help="A model, as a GGUF file, that answers on a server of its own (Docker); again for more."),
+    ] = None,
     prompt: Annotated[list[str] | None, typer.Option(help="An example prompt of the chat; again for more.")] = None,
-    push: Annotated[str, typer.Option(help="Also put the page on the Hub as a static Space, user/name.")] = "",
+    push: Annotated[str, typer.Option(help="Also put it on the Hub as a Space, user/name.")] = "",
     public: Annotated[bool, typer.Option("--public", help="Make the Space public. Default: private.")] = False,
     allow: Annotated[
         list[str] | None, typer.Option(help="A word that may be published though it looks like a secret or a path.")
@@ -54,10 +59,12 @@ def publish(
 
     Examples: bakeoff publish --output page --experiment shop --by shop-tests --author "Ada" ·
     bakeoff publish --output page --chat shop-rank8@q8_0 --prompt "Is it in stock?" --push ada/shop-bakeoff --public
+    bakeoff publish --output space --space shop-rank8@q8_0 --space smollm2 --push ada/shop-chat
     """
     import dashboard
     import results
 
+    talking = _Talking.of(chat, space, prompt)
     place = results.Workspace.open(workspace)
     with place.passing_store() if study else place.existing().store() as store:
         if study:
@@ -68,18 +75,55 @@ def publish(
             decision = results.decide(store, asked)
         wishes = dashboard.PageWishes(title, author, tuple(item or ()), answers, answers_by)
         private = dashboard.PrivateWords.of_this_machine(place.path, allowed=tuple(allow or ()))
-        bases = _bases(one.base for one in store.models.list())
-        talking = _chat(store.models.find(chat), bases, tuple(prompt or ()), place) if chat else None
-        made = dashboard.publish_decision(store, decision, output, bases, wishes, private, talking)
-    address = _pushed(made, push, public) if push else ""
+        made = _made(store, decision, output, (wishes, private), talking, place)
+    address = _pushed(made, push, public, docker=bool(space)) if push else ""
     _tell(made, address, json_)
 
 
-def _pushed(made: dashboard.Published, repository: str, public: bool) -> str:
-    """Send a page as a static Space; the commit's address. Raises: BakeoffError with the remedy."""
+@dataclass(frozen=True)
+class _Talking:
+    """The models of a chat, the first prompts, and whether they answer on a server."""
+
+    names: tuple[str, ...]
+    prompts: tuple[str, ...]
+    served: bool
+
+    @classmethod
+    def of(cls, chat: str, space: list[str] | None, prompt: list[str] | None) -> _Talking:
+        """What the options ask for. Raises: BadParameter where they do not go together."""
+        if chat and space:
+            raise typer.BadParameter("--chat answers in the visitor's browser, --space on a server: give one of them.")
+        if prompt and not (chat or space):
+            raise typer.BadParameter("--prompt is an example of a chat: it goes with --chat or --space.")
+        return cls(tuple(dict.fromkeys([chat] if chat else space or [])), tuple(prompt or ()), bool(space))
+
+
+def _made(
+    store: results.Store,
+    decision: results.Decision,
+    output: Path,
+    wishes: tuple[dashboard.PageWishes, dashboard.PrivateWords],
+    talking: _Talking,
+    place: results.Workspace,
+) -> dashboard.Published:
+    """The page, or the Space, written. Raises: BakeoffError where a model's file is not the recorded one."""
+    import dashboard
+
+    bases = _bases(one.base for one in store.models.list())
+    chats = [_chat(one, bases, talking.prompts, place) for one in map(store.models.find, talking.names)]
+    if talking.served:
+        return dashboard.publish_space(store, decision, output, bases, *wishes, chats)
+    return dashboard.publish_decision(store, decision, output, bases, *wishes, chats[0] if chats else None)
+
+
+def _pushed(made: dashboard.Published, repository: str, public: bool, docker: bool) -> str:
+    """Send a page as a Space, static or with its server; the commit's address. Raises: BakeoffError with the remedy."""
     import trainer
 
-    upload = trainer.space_of(made.folder, made.sizes, repository, made.title, made.handed_on, made.names)
+    if docker:
+        upload = trainer.docker_space_of(made.folder, made.sizes, repository, made.names)
+    else:
+        upload = trainer.space_of(made.folder, made.sizes, repository, made.title, made.handed_on, made.names)
     total = sum(upload.sizes.values()) / 1e6
     print(f"sending {len(upload.files)} files, {total:.1f} MB, to the Space {repository}", file=sys.stderr)
     return trainer.push(upload, private=not public)
@@ -93,7 +137,11 @@ def _tell(made: dashboard.Published, address: str, as_json: bool) -> None:
         print(json.dumps(made.as_json() | ({"pushed": address} if address else {})))
         return
     size = sum(made.sizes.values()) / 1e6
-    print(f"{made.page}: {size:.2f} MB in {len(made.sizes)} files; open it, or put {made.folder} on a web server")
+    words = f"{size:.2f} MB in {len(made.sizes)} files"
+    if made.served:
+        print(f"{made.folder}: {words}; its image is built by docker build --tag space {made.folder}, or by the Hub")
+    else:
+        print(f"{made.page}: {words}; open it, or put {made.folder} on a web server")
     if address:
         print(address)
     for line in made.left_out:

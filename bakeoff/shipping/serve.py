@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -36,6 +37,13 @@ def serve(
         list[str] | None,
         typer.Option(help="Origin whose pages may ask from a browser, as https://host:port. Repeat it for more."),
     ] = None,
+    public: Annotated[
+        Path | None,
+        typer.Option(help="A published page's folder: strangers see it, and ask within narrow bounds; nothing else."),
+    ] = None,
+    proxied: Annotated[
+        bool, typer.Option("--proxied", help="With --public: a proxy, and nobody else, reaches this and says who asks.")
+    ] = False,
     descriptor: Annotated[
         int, typer.Option(hidden=True, help="A listening socket handed down, instead of a port.")
     ] = -1,
@@ -47,13 +55,11 @@ def serve(
     import engines
     from bakeoff.writing import writable
 
-    for origin in allow_origin or []:
-        if not ORIGIN.fullmatch(origin):
-            raise typer.BadParameter(
-                f"{origin!r} is no origin: give scheme, host and port, as https://chat.example:8443."
-            )
+    _refuse(allow_origin or [], api_key, public, proxied)
     place = writable(workspace)
-    address = engines.Address(host, port, api_key, descriptor if descriptor >= 0 else None, tuple(allow_origin or ()))
+    address = engines.Address(
+        host, port, api_key, descriptor if descriptor >= 0 else None, tuple(allow_origin or ()), public, proxied
+    )
     store = place.store()
     if descriptor < 0 and not store.models.list():
         typer.echo(f"no models at {place.path} yet; they are served as they come: bakeoff add, bakeoff run", err=True)
@@ -61,6 +67,19 @@ def serve(
         few = ", ".join(left_out[:NAMED]) + (f" and {len(left_out) - NAMED} more" if len(left_out) > NAMED else "")
         typer.echo(f"not served, known from imported results without weights: {few}", err=True)
     engines.serve(
-        store, place, address, lambda url: typer.echo(f"serving {url}/v1", err=True),
+        store, place, address, lambda url: typer.echo(f"serving {url}{'' if public else '/v1'}", err=True),
         slots=slots, context=context or None, budget_bytes=int(memory * 1e9) or None,
     )  # fmt: skip
+
+
+def _refuse(origins: list[str], api_key: str, public: Path | None, proxied: bool) -> None:
+    """Raises: BadParameter for what is no origin, and for options that do not go together."""
+    for origin in origins:
+        if not ORIGIN.fullmatch(origin):
+            raise typer.BadParameter(
+                f"{origin!r} is no origin: give scheme, host and port, as https://chat.example:8443."
+            )
+    if public is not None and (api_key or origins):
+        raise typer.BadParameter("--public has no key and lets no other page in: leave out --api-key, --allow-origin.")
+    if proxied and public is None:
+        raise typer.BadParameter("--proxied goes with --public FOLDER.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from dashboard.chat.prompts import STARTING
@@ -61,6 +61,20 @@ class ChatPart:
     wasm: str
     licence_file: str
     version: str = wllama.VERSION
+    template: str = "chat.html"
+    code: str = "chat.js"
+    """The page's own script, which follows `talk.js`."""
+    policy: Mapping[str, str] = field(default_factory=lambda: POLICY, init=False)
+
+    @property
+    def told(self) -> dict[str, object]:
+        """What the page's script is told."""
+        return {"model": self.model_file, "script": self.script, "wasm": self.wasm, "context": CONTEXT_TOKENS}
+
+    @property
+    def handed_on(self) -> tuple[str, ...]:
+        """Whose weights go with the page, a line each."""
+        return (handed_on(self.model, self.base, self.licence),)
 
 
 def chat_part(chat: Chat) -> ChatPart:
@@ -86,26 +100,36 @@ def chat_part(chat: Chat) -> ChatPart:
     files: dict[str, bytes | Path] = {
         named["script"]: script, named["wasm"]: wasm, named["licence_file"]: licence, named["model_file"]: chat.file,
     }  # fmt: skip
-    licence_words = str(model.details.get("license") or chat.base.licence or "not recorded")
     prompts = chat.prompts or STARTING[:6]
-    return ChatPart(model.name, f"{size / 1e6:,.0f}", chat.base.name, licence_words, tuple(prompts), files, **named)
+    return ChatPart(model.name, f"{size / 1e6:,.0f}", chat.base.name, licence_of(chat), tuple(prompts), files, **named)
+
+
+def licence_of(chat: Chat) -> str:
+    """The licence under which a model is handed on: its own, else its base's."""
+    return str(chat.model.details.get("license") or chat.base.licence or "not recorded")
+
+
+def handed_on(name: str, base: str, licence: str) -> str:
+    """A line on a model whose weights go with a page."""
+    made = f"made from {base}, " if base not in ("", name) else ""
+    return f"{name}: {made}licence {licence}"
 
 
 def refuse_chat(model: Model, base: PublicBase) -> None:
-    """Raises: PageRefused for a model whose weights cannot be, or must not be, handed on in a file for a browser."""
+    """Raises: PageRefused for a model whose weights must not be, or cannot be, handed on as one GGUF file."""
     if base.gated:
         raise PageRefused(
             f"{model.name} is made from {base.name}, whose licence must be accepted before its weights are fetched: "
-            "a page that hands them to everybody would pass that by. Publish without --chat"
+            "a page that hands them to everybody would pass that by. Publish without it"
         )
     if model.form == "remote":
-        raise PageRefused(f"{model.name} is an endpoint: there is no file that a browser could load")
+        raise PageRefused(f"{model.name} is an endpoint: there is no file that could be handed on")
     whole = model.form.startswith("gguf-") or (model.form == "base" and PurePosixPath(model.path).suffix == ".gguf")
     if not whole or re.search(r"-\d{5}-of-\d{5}\.gguf$", model.path):
         name = model.fine_tune or model.name
         raise PageRefused(
-            f"{model.name} is {model.form}, and a browser loads one whole GGUF file. Make one: bakeoff export {name} "
-            "--form gguf-q8_0"
+            f"{model.name} is {model.form}, and what is handed on is one whole GGUF file. Make one: bakeoff export "
+            f"{name} --form gguf-q8_0"
         )
 
 

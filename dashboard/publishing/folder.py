@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,6 +21,8 @@ PART = ".part"
 COPIED_BYTES = 1 << 22
 MARK = '<meta name="generator" content="bakeoff '
 """What a page of ours is known by."""
+OUR_WORD = "bakeoff"
+"""What a Dockerfile of ours has in its first lines."""
 OURS = re.compile(r"[a-z]+(?:-[A-Za-z0-9_.@-]*)?-[0-9a-f]{12}\.(?:json|js|wasm|txt|gguf)")
 """Names of files that go with a page: the digest's beginning stands before the ending."""
 
@@ -49,9 +51,35 @@ def put(folder: Path, html: str, files: Mapping[str, bytes | Path]) -> dict[str,
             if path.name not in files and OURS.fullmatch(path.name) and path.is_file():
                 path.unlink()
     except OSError as error:
-        why = error.strerror or str(error)
-        raise PageRefused(f"{folder} cannot be written: {why}; name another: --output FOLDER") from error
+        raise _unwritable(folder, error) from error
     return {INDEX: len(html.encode("utf-8")), **sizes}
+
+
+def put_beside(folder: Path, files: Mapping[str, bytes | Path], owned: Collection[str]) -> dict[str, int]:
+    """Write further files into a folder, the last one last, each whole; returns bytes by name.
+
+    files: by their place in the folder, sub-folders with it. owned: sub-folders in which nothing else stays.
+    Raises: PageRefused where the last one is there and not ours, or the folder cannot be written.
+    """
+    last = folder / list(files)[-1]
+    try:
+        if last.exists() and OUR_WORD not in _start(last):
+            raise PageRefused(f"{last} is not of bakeoff's making: name another folder, or move it away")
+        for name, content in files.items():
+            place = folder / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            _clear(place.parent)
+            _write(place, content)
+        for path in (path for name in owned for path in (folder / name).iterdir()):
+            if path.relative_to(folder).as_posix() not in files and path.is_file():
+                path.unlink()
+        return {name: (folder / name).stat().st_size for name in files}
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def _unwritable(folder: Path, error: OSError) -> PageRefused:
+    return PageRefused(f"{folder} cannot be written: {error.strerror or error}; name another: --output FOLDER")
 
 
 def _start(path: Path) -> str:

@@ -11,6 +11,7 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -21,8 +22,9 @@ from markupsafe import Markup
 
 from dashboard import charts
 from dashboard.escaping import upright
-from dashboard.publishing.chat import CONTEXT_TOKENS, POLICY, ChatPart
+from dashboard.publishing.chat import ChatPart
 from dashboard.publishing.evidence import Answers, Matrix
+from dashboard.publishing.space import SpacePart
 from dashboard.publishing.study import Study
 from dashboard.views.deciding.candidates import AXES
 
@@ -50,17 +52,18 @@ def inert(value: object) -> object:
     return CONTROL.sub("\ufffd", upright(value))
 
 
-def page(study: Study, chat: ChatPart | None = None) -> Page:
-    """The page of a study. chat: the part that answers in the browser; None without one."""
+def page(study: Study, chat: ChatPart | SpacePart | None = None) -> Page:
+    """The page of a study. chat: the part that answers, in the browser or on the page's server; None without one."""
     made = _environment()
-    css, js, chat_js = (_part(name) for name in ("page.css", "page.js", "chat.js"))
+    css, js = _part("page.css"), _part("page.js")
+    chat_js = _part("talk.js") + _part(chat.code) if chat else ""
     data = json.dumps(study.decision.as_json(), indent=1, sort_keys=True, ensure_ascii=True, allow_nan=False)
     data_name = f"decision-{hashlib.sha256(data.encode()).hexdigest()[:12]}.json"
     html = made.get_template("page.html").render(
         study=study,
         chat=chat,
         version=version("bakeoff"),
-        policy=policy(css, js, chat_js if chat else ""),
+        policy=policy(css, js, chat_js, chat.policy if chat else {}),
         css=Markup(css),
         js=Markup(js),
         data_name=data_name,
@@ -70,21 +73,22 @@ def page(study: Study, chat: ChatPart | None = None) -> Page:
         losses=[(one, _curves(study, at)) for at, one in enumerate(study.losses)],
         answers_json=_answers(study.answers) if study.answers else "",
         **(_matrix(study.matrix) if study.matrix else {}),
-        **(_chat(chat, chat_js) if chat else {}),
+        **({"chat_json": block(chat.told), "chat_js": Markup(chat_js)} if chat else {}),
     )
     return Page(html, data, data_name)
 
 
-def policy(css: str, js: str, chat_js: str = "") -> str:
+def policy(css: str, js: str, chat_js: str = "", needed: Mapping[str, str] | None = None) -> str:
     """The Content-Security-Policy: nothing but the page's own style and scripts, by their digests.
 
-    chat_js: the chat's script, which loads the library, the model and a worker; empty without a chat.
+    chat_js: the chat's script; empty without a chat. needed: what that may load beyond the page, by directive.
     """
     rules = {"default-src": "'none'", "img-src": "data:", "style-src": f"'{_digest(css)}'"}
     rules["script-src"] = f"'{_digest(js)}'"
     if chat_js:
-        rules |= POLICY
-        rules["script-src"] = f"'{_digest(js)}' '{_digest(chat_js)}' {POLICY['script-src']}"
+        more = dict(needed or {})
+        scripts = f"'{_digest(js)}' '{_digest(chat_js)}' {more.pop('script-src', '')}".rstrip()
+        rules |= {**more, "script-src": scripts}
     rules |= {"base-uri": "'none'", "form-action": "'none'"}
     return "; ".join(f"{name} {value}" for name, value in rules.items())
 
@@ -114,12 +118,6 @@ def block(value: Any) -> Markup:
     """JSON for a `<script type="application/json">`: nothing in it can end the element or begin another."""
     text = json.dumps(value, ensure_ascii=True, separators=(",", ":"))
     return Markup(text.translate({ord(one): f"\\u{ord(one):04x}" for one in "<>&"}))
-
-
-def _chat(chat: ChatPart, script: str) -> dict[str, Any]:
-    """What the chat's script is told, and the script."""
-    told = {"model": chat.model_file, "script": chat.script, "wasm": chat.wasm, "context": CONTEXT_TOKENS}
-    return {"chat_json": block(told), "chat_js": Markup(script)}
 
 
 def _answers(answers: Answers) -> Markup:

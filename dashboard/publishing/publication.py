@@ -13,9 +13,11 @@ from dashboard.publishing.chat import Chat, chat_part, leaks_of_file
 from dashboard.publishing.folder import INDEX, OURS, put
 from dashboard.publishing.leaks import SHOWN, Leak, PrivateWords, leaks, without
 from dashboard.publishing.page import page
+from dashboard.publishing.space import PAGE, put_space, space_part
 from dashboard.publishing.study import PageWishes, read_study
 from results import Decision, Store
 
+SPACE_NAMES = rf"(?:models|dist)/[^/]+|{PAGE}/{OURS.pattern}"
 TOLD = 12
 """Leaks that are told one by one."""
 
@@ -34,16 +36,15 @@ class Published:
     title: str = ""
     handed_on: tuple[str, ...] = ()
     """The models whose weights are in the folder, each with its base and licence, in a line."""
-
-    @property
-    def names(self) -> str:
-        """How the names of every page's files look but `index.html`, as a pattern: what an earlier page may leave."""
-        return OURS.pattern
+    served: bool = False
+    """Whether it is an image's folder, with a server, and no page to open by itself."""
+    names: str = OURS.pattern
+    """How the names of such a folder's changing files look, as a pattern: what an earlier one may leave."""
 
     @property
     def page(self) -> Path:
         """The page to open."""
-        return self.folder / INDEX
+        return self.folder / next(name for name in self.sizes if name.rpartition("/")[2] == INDEX)
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON values; of a secret that was allowed the beginning alone."""
@@ -74,8 +75,30 @@ def publish_decision(
     part = chat_part(chat) if chat else None
     made = page(study, part)
     sizes = put(folder, made.html, {made.data_name: made.data.encode(), **(part.files if part else {})})
-    handed = (f"{part.model}: made from {part.base}, licence {part.licence}",) if part else ()
-    return Published(folder, sizes, tuple(found), study.left_out, study.title, handed)
+    return Published(folder, sizes, tuple(found), study.left_out, study.title, part.handed_on if part else ())
+
+
+def publish_space(
+    store: Store,
+    decision: Decision,
+    folder: Path,
+    bases: Mapping[str, PublicBase],
+    wishes: PageWishes,
+    own: PrivateWords,
+    chats: Sequence[Chat],
+) -> Published:
+    """Write a decision as a folder that an image is built from: the page, and a server on which its models answer.
+
+    The rest as in `publish_decision`, which the page is made by.
+    """
+    study = read_study(store, decision, bases, wishes)
+    found = leaks(study, own) + [leak for chat in chats for leak in leaks_of_file(chat, own)]
+    refuse(without(found, own.allowed))
+    part = space_part(chats)
+    made = page(study, part)
+    shown = put(folder / PAGE, made.html, {made.data_name: made.data.encode()})
+    sizes = {f"{PAGE}/{name}": size for name, size in shown.items()} | put_space(folder, part, chats, study.title)
+    return Published(folder, sizes, tuple(found), study.left_out, study.title, part.handed_on, True, SPACE_NAMES)
 
 
 def refuse(found: Sequence[Leak]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 
 from engines.errors import EngineError
 
@@ -22,13 +23,17 @@ class Address:
     """A listening socket that the starter of this process handed down, instead of host and port."""
     origins: tuple[str, ...] = ()
     """Origins (`https://host:port`) whose pages may ask from a browser, beside the server's own."""
+    page: Path | None = None
+    """Folder of a published page: strangers see it and ask its models within narrow bounds, without a key."""
+    proxied: bool = False
+    """Whether the page is reached through a proxy alone, whose word on who asks then counts."""
 
     def listen(self) -> socket.socket:
         """The listening socket.
 
         Raises: EngineError if the port is taken, or the address is not this machine's own and there is no key.
         """
-        if not self.key and not _loopback(self.host):
+        if not self.key and self.page is None and not _loopback(self.host):
             raise EngineError(f"{self.host} can be reached by others: give an API key, --api-key or BAKEOFF_API_KEY.")
         try:
             return listening(self.host, self.port) if self.descriptor is None else _inherited(self.descriptor)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from engines.server.address import Address
 from engines.server.app import create_app
 from engines.server.guard import PatientProtocol
+from engines.server.public import PublicPage
 from engines.server.residency import Residency
 from results import Store, Workspace, end_with_starter
 
@@ -28,11 +31,16 @@ def serve(
     `slots`, `context` and `budget_bytes` are those of `Residency`. It ends with its
     starter where that holds a lifeline (`results.end_with_starter`).
 
-    Raises: EngineError if the port is taken, or the address is not this machine's own and there is no key.
+    Raises: EngineError if the port is taken, the address is not this machine's own and there is no key, or a page is
+    asked for that is not there.
     """
     listener = address.listen()
     residency = Residency(store, workspace, budget_bytes, slots=slots, context=context)
-    app = create_app(residency, address.key, address.origins)
+    try:
+        app = _app(residency, address)
+    except BaseException:
+        residency.close()
+        raise
     server = uvicorn.Server(
         uvicorn.Config(
             app, http=PatientProtocol, ws="none", log_level="warning", access_log=False, timeout_graceful_shutdown=2
@@ -44,3 +52,12 @@ def serve(
         server.run(sockets=[listener])
     finally:
         residency.close()
+
+
+def _app(residency: Residency, address: Address) -> ASGIApp:
+    """The whole server; or what strangers may do of it, where it has a page for them."""
+    if address.page is None:
+        return create_app(residency, address.key, address.origins)
+    key = secrets.token_urlsafe(24)  # nobody but the page knows it
+    names = [model.name for model in residency.models()]
+    return PublicPage(create_app(residency, key), key, address.page, names, proxied=address.proxied)

@@ -91,7 +91,7 @@ class Sandbox:
             raise SandboxUnavailable(
                 f"bubblewrap cannot make a sandbox here: {reason}. The kernel must allow unprivileged user namespaces "
                 "(sysctl user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns; in Docker: "
-                "--security-opt seccomp=unconfined). Answers are never run without one"
+                "docs/docker.md). Answers are never run without one"
             ) from error
 
     def send(self, message: Any, descriptors: Sequence[int] = ()) -> None:

@@ -33,6 +33,8 @@ class Upload:
     """A space is a page."""
     earlier: str = ""
     """How names look that an earlier page's files had, a pattern: those that this has not go. Empty: none goes."""
+    sdk: Literal["static", "docker"] = "static"
+    """What a space runs: nothing, or the image that its Dockerfile builds."""
 
     @property
     def card(self) -> str:
@@ -77,7 +79,7 @@ def _public_config(files: Sequence[Path], model: Model) -> bytes:
 
 
 def push(upload: Upload, private: bool = True) -> str:
-    """Create the repository or static Space where it is missing, send its files in one commit; the commit's URL.
+    """Create the repository or Space where it is missing, send its files in one commit; the commit's URL.
 
     Sent again, unchanged files are not sent twice. Raises: PublishRefused with the remedy.
     """
@@ -88,7 +90,7 @@ def push(upload: Upload, private: bool = True) -> str:
     ]
     api = HfApi()
     try:
-        sdk = "static" if upload.kind == "space" else None
+        sdk = upload.sdk if upload.kind == "space" else None
         api.create_repo(upload.repository, private=private, exist_ok=True, repo_type=upload.kind, space_sdk=sdk)
         if upload.earlier:
             there = api.list_repo_files(upload.repository, repo_type=upload.kind)

@@ -1,4 +1,4 @@
-"""A published page as a static Space of the Hub: its files, and the README.md that the Hub reads.
+"""A published page as a Space of the Hub: its files, and for a static one the README.md that the Hub reads.
 
 The chat of a page gets its threads by the headers that the README asks for.
 """
@@ -40,3 +40,8 @@ def space_of(
     return Upload(
         repository, {"README.md": readme.encode("utf-8"), **{one: folder / one for one in names}}, "space", earlier
     )
+
+
+def docker_space_of(folder: Path, names: Iterable[str], repository: str, earlier: str = "") -> Upload:
+    """The files of a Docker Space's folder, its README.md with them, nothing sent yet. earlier: as in `space_of`."""
+    return Upload(repository, {one: folder / one for one in names}, "space", earlier, "docker")
