@@ -32,4 +32,4 @@ from .ray_runs.dispatch import OverRay as OverRay
 from .runs.rebuilding import rebuild as rebuild
 from .runs.session import PLACE as PLACE, RETRIES as RETRIES
 from .sources.conversations import Conversation as Conversation
-from .training import Trains as Trains, train as train, trained_on_other_rows as trained_on_other_rows
+from .training import Trains as Trains, changed_since as changed_since, train as train

@@ -11,19 +11,19 @@ goes on at its newest whole checkpoint, and one failed variant does not end the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from functools import partial
-from typing import IO
+from typing import IO, Any
 
 from engines import Device, gpus, unusable_gpu
 from results import Progress, Run, RunStatus, Store, Workspace, digest, this_machine
-from trainer.bases.loading import Base, LoadedBase, describe_base, load_base
+from trainer.bases.loading import Base, LoadedBase, base_identity, describe_base, is_here, load_base
 from trainer.data.examples import PreparedData
 from trainer.data.pipeline import prepare, rows_now
 from trainer.errors import BaseUnavailable, CheckpointInvalid, DataInvalid, TrainerError
-from trainer.experiment.schema import Experiment
+from trainer.experiment.schema import Data, Experiment
 from trainer.experiment.sweeps import halve, summarize
 from trainer.experiment.variants import Variant, variants
 from trainer.gpu_runs.handover import keep
@@ -67,7 +67,7 @@ def train(
             raise BaseUnavailable(problem)
         devices = gpus()
     planned = variants(experiment)
-    if problem := trained_on_other_rows(experiment, store, workspace):
+    if problem := changed_since(experiment, store, workspace):
         raise TrainerError(problem)
     trackers.require({name for variant in planned for name in variant.experiment.training.report_to})
     for variant in planned:
@@ -115,35 +115,46 @@ def unfinished(store: Store, planned: Sequence[Variant]) -> list[list[Variant]]:
     return list(groups.values())
 
 
-def trained_on_other_rows(experiment: Experiment, store: Store, workspace: Workspace) -> str:
-    """Which finished runs learned other rows than the sources hold now, in one line; empty where none did.
+def changed_since(experiment: Experiment, store: Store, workspace: Workspace) -> str:
+    """Which finished runs learned other rows or another base than there are now, in one line; empty where none did.
 
-    Each would pass for a run on today's rows. Not told of runs whose sources cannot be read any more; those that
-    finished before the digest of their rows was kept are told by the number of rows alone.
+    Each would pass for a run on today's. Not told of what cannot be read here any more, of a Hub's base, and of runs
+    that finished before the digests were kept, but where the number of their rows tells.
     """
     today: dict[str, tuple[str, int]] = {}
     found: list[str] = []
     there = {summary.run.id for summary in store.runs.list() if summary.run.status == "finished"}
     for variant in (one for one in variants(experiment) if one.id in there):
-        data, report = variant.experiment.data, store.reports.get(variant.id, "data")
-        if report is None:
-            continue
-        key = digest(data.model_dump(mode="json"))
-        try:
-            sha, count = today[key] = today.get(key) or rows_now(data, workspace)
-        except DataInvalid:
-            continue
-        then = report.payload
-        if then.get("rows_sha256", sha) != sha or then["kept"] != count:
-            found.append(f"{variant.name} ({then['kept']} rows then, {count} now)")
+        if report := store.reports.get(variant.id, "data"):
+            base = _other_base(variant.base, report.payload.get("base_sha256", ""))
+            rows = "" if base else _other_rows(variant.experiment.data, report.payload, workspace, today)
+            found += [f"{variant.name} ({base or rows})"] if base or rows else []
     if not found:
         return ""
     named = [*found[:3], *([f"and {len(found) - 3} more"] if len(found) > 3 else [])]
     return (
-        f"These runs finished on other rows than {', '.join(source.name for source in experiment.data.sources)} holds "
-        f"now: {', '.join(named)}. To train on today's rows give the experiment another name, or put the rows back; "
-        "what is trained can still be measured: bakeoff evaluate"
+        f"These runs finished on something else than there is now: {', '.join(named)}. To train anew give the "
+        "experiment another name, or put back what was changed; what is trained can be measured: bakeoff evaluate"
     )
+
+
+def _other_base(name: str, then: str) -> str:
+    try:
+        now = base_identity(name) if then and is_here(name) else then
+    except BaseUnavailable:
+        return ""
+    return f"base {name}: SHA-256 {then[:12]} then, {now[:12]} now" if now != then else ""
+
+
+def _other_rows(data: Data, then: Mapping[str, Any], workspace: Workspace, today: dict[str, tuple[str, int]]) -> str:
+    key = digest(data.model_dump(mode="json"))
+    try:
+        sha, count = today[key] = today.get(key) or rows_now(data, workspace)
+    except DataInvalid:
+        return ""
+    if then.get("rows_sha256", sha) == sha and then["kept"] == count:
+        return ""
+    return f"{', '.join(source.name for source in data.sources)}: {then['kept']} rows then, {count} now"
 
 
 def _run(variant: Variant) -> Run:
@@ -177,7 +188,7 @@ def _prepared(session: Session, group: Sequence[Variant], base: Base) -> Prepare
     own = group[0].experiment
     data = prepare(own.data, base.tokenizer, own.training.max_length, session.workspace, session.progress)
     session.verify(base.identity, data.identity)
-    payload = {**data.report, "identity": data.identity}
+    payload = {**data.report, "identity": data.identity, "base_sha256": base.identity}
     session.report(own.name, "data", payload)
     for variant in group:  # variants of one experiment may have data of their own
         session.report(variant.id, "data", payload)

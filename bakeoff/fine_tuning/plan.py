@@ -43,7 +43,7 @@ def plan(
     with progress.drawn() as report, place.passing_store() as store:
         found = trainer.plan(experiment, place, report)
         others = foreseen(experiment, store, place, report)
-        stale = trainer.trained_on_other_rows(experiment, store, place) if experiment.bases else ""
+        stale = trainer.changed_since(experiment, store, place) if experiment.bases else ""
         asked = bool(others.standing and experiment.data.sources and experiment.evaluate.heldout is not None)
         tokens = _tokens(trainer.validation_rows(experiment, place)) if asked else 0.0
     found = dataclasses.replace(found, problems=(*found.problems, *others.problems, *filter(None, [stale])))

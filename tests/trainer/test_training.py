@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from results import Run, Workspace
 from tests.trainer.small_runs import curves, experiment, laid_ground, losses
@@ -109,12 +109,23 @@ def test_a_finished_run_is_never_taken_for_one_on_other_rows(ground: Path, tmp_p
     made = experiment(ground, data={"sources": [{"name": str(rows)}]}, training={"max_steps": 2, "eval_steps": 2})
     (first,) = trained(made, tmp_path / "workspace")
     rows.write_text(before.replace("Count to 7 please.", "Count to seven please."))
-    with pytest.raises(TrainerError, match=r"mini \(40 rows then, 40 now\)"):
+    with pytest.raises(TrainerError, match=r"mini \(.*rows.jsonl: 40 rows then, 40 now\)"):
         trained(made, tmp_path / "workspace")
     rows.write_text(before)  # the same rows in a file that was written later
     assert trained(made, tmp_path / "workspace") == [first]
     rows.unlink()
     assert trained(made, tmp_path / "workspace") == [first], "what cannot be read is no other rows"
+
+
+def test_a_finished_run_is_never_taken_for_one_over_another_base(tmp_path: Path) -> None:
+    ground = laid_ground(tmp_path)
+    made = experiment(ground, training={"max_steps": 2, "eval_steps": 2})
+    trained(made, tmp_path / "workspace")
+    weights = next((ground / "base").glob("*.safetensors"))
+    values = {name: value * 1.01 for name, value in load_file(weights).items()}
+    save_file(values, weights, {"format": "pt"})
+    with pytest.raises(TrainerError, match=r"mini \(base .*: SHA-256 \w{12} then, \w{12} now\)"):
+        trained(made, tmp_path / "workspace")
 
 
 HARD = {

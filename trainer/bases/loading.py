@@ -184,6 +184,11 @@ def base_identity(name: str) -> str:
     return base_sha256(base_path(name))
 
 
+def is_here(name: str) -> bool:
+    """Whether a base is a folder or file of this machine, which nothing downloads."""
+    return packaged_path(name) is not None or Path(name).expanduser().exists()
+
+
 def base_path(name: str) -> Path:
     """Folder or GGUF file of a base; a Hub id is downloaded (safetensors only) when it is not there yet.
 
