@@ -77,6 +77,8 @@ def choice() -> None:
         st.caption(escaping.label(machines.get(decided.machine_id or "", ""), 200))
     else:
         st.caption("No model has both a score and that figure: nothing to draw.")
+    if len(points) and (missing := candidates.undrawn(decided, along)):
+        st.caption(escaping.label(missing, 500))
     st.dataframe(candidates.table(decided, out), hide_index=True, placeholder="–", alt="Candidates")
     why = st.expander(
         "Why, step by step, and what would change it", icon=":material/format_list_numbered:", **selection.opened("why")

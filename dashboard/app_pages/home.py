@@ -19,7 +19,7 @@ if not models:
 before, families = data.evaluations(), scoreboard.families(models)
 named = {formats[0].fine_tune or formats[0].name: formats for formats in families}
 
-first, second, third, fourth = st.columns([3, 3, 2, 4], vertical_alignment="bottom")
+first, second, third, fourth = st.columns([5, 5, 4, 9], vertical_alignment="bottom")
 asked = Question(experiment=question.pick(first))
 decision = data.decision(asked)
 usual = scoreboard.usual_baseline(models, decision)

@@ -33,6 +33,9 @@ requests = data.latency_requests([one for one in here if one.model_id in chosen]
 if requests.empty:
     empty.show("These models have no timed requests on this machine.", "bakeoff latency")
 
+if told := tables.quickest(requests):
+    st.markdown(f"**{escaping.label(f'{told} On {machines.get(machine, machine)}.', 300)}**")
+
 MOST_DRAWN = 40
 """Models whose distributions are drawn: those of 300 take a browser a quarter of a minute."""
 QUANTITIES = {

@@ -26,7 +26,7 @@ settings = {name: settings[name] for name in sorted(settings, key=lambda one: (l
 settings = {name: values for name, values in settings.items() if name not in ("base", "seed")}
 scored = runs.scores(data.every_score(), data.measures())
 COLUMNS = {
-    "Progress": st.column_config.ProgressColumn(format="percent"),
+    "Progress": st.column_config.ProgressColumn(format="%d %%", max_value=100),
     runs.BEST: st.column_config.NumberColumn(format="%.4f", help="nats per token; the least over all steps"),
     runs.AGAINST: st.column_config.NumberColumn(
         format="%+.4f",

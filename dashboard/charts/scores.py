@@ -84,7 +84,7 @@ def score_list(
     most, least = float(ends.max()), float(rows["value"].min())
     if percent:
         ticks = list(range(0, 101, 20))  # the room for numbers is no score above 100 %
-        made.update_xaxes(range=[0, most * 1.45 or 100], tickvals=ticks, **PER_CENT)
+        made.update_xaxes(range=[0, most * 1.45 or 100], tickvals=ticks, ticktext=[f"{one} %" for one in ticks])
     else:
         made.update_xaxes(range=[least - (most - least) * 0.3, most + (most - least) * 0.6] if most > least else None)
     return made

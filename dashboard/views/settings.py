@@ -34,5 +34,9 @@ def shown(value: object) -> str:
 
 
 def line(settings: Json) -> str:
-    """Settings on one line: `max_tokens=64, threads=2`."""
-    return ", ".join(f"{key}={value}" for key, value in sorted(settings.items()))
+    """Settings on one line: max tokens 64, prompts short and medium."""
+    said = {key: " and ".join(map(str, value)) if isinstance(value, list) else value for key, value in settings.items()}
+    return ", ".join(
+        f"{key.replace('_', ' ')} {value:g}" if isinstance(value, float) else f"{key.replace('_', ' ')} {value}"
+        for key, value in sorted(said.items())
+    )

@@ -69,6 +69,19 @@ def fastest(requests: pd.DataFrame, quantity: str, most: int) -> pd.DataFrame:
     return requests[requests["label"].isin(order.index[:most])]
 
 
+def quickest(requests: pd.DataFrame) -> str:
+    """The answer in a sentence: who begins first, and how long an answer takes it. requests: label, the timings."""
+    columns = [name for name in ("ttft_seconds", "tokens_per_second") if name in requests]
+    medians = requests.groupby("label")[columns].median().dropna() if "ttft_seconds" in columns else pd.DataFrame()
+    if medians.empty:
+        return ""
+    first = medians.reset_index().sort_values("ttft_seconds").iloc[0]
+    said = f"{first['label']} begins first: its first token comes after {first['ttft_seconds']:.2f} s"
+    if "tokens_per_second" in columns:
+        said += f", then {first['tokens_per_second']:.0f} tokens/s"
+    return f"{said} (medians)."
+
+
 def percentiles(requests: pd.DataFrame, quantity: str) -> pd.DataFrame:
     """p50, p90 and p99 of a quantity for each model; p99 of fewer than 100 requests is left out."""
     rows = []

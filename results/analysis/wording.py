@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from results.analysis.findings import ALPHA, Comparison, Contrast, Figure, Limit
+from results.records import percent
 
 NAMES = {
     "humaneval": "HumanEval pass@1", "humaneval+": "HumanEval+ pass@1", "mbpp": "MBPP pass@1", "mbpp+": "MBPP+ pass@1",
@@ -80,7 +81,24 @@ def figure_text(figure: Figure) -> str:
     """A score with interval, n and its subset's label."""
     rest = f", {figure.subset}" if figure.subset else f", n = {figure.n}" if figure.n else ""
     imported = f", {figure.origin}" if figure.origin != "measured" else ""
-    return f"{figure.value:.3f}{interval(figure.low, figure.high)}{rest}{imported}"
+    return f"{score_text(figure.metric, figure.value)}{figure_interval(figure)}{rest}{imported}"
+
+
+def score_text(metric: str, value: float) -> str:
+    """A score as pages and the command line write it: a share as "6.2 %", bits per byte and others as they are."""
+    return percent(value, 1) if is_share(metric) else f"{value:.3f}"
+
+
+def is_share(metric: str) -> bool:
+    """Whether a test's score is a share of what is right, and not a loss."""
+    return not metric.startswith(("bits_per_byte", "loss_nats"))
+
+
+def figure_interval(figure: Figure) -> str:
+    """The interval of a score, in the unit of `score_text`: (95 % interval 38.3 to 53.4)."""
+    scale, digits = (100.0, 1) if is_share(figure.metric) else (1.0, 3)
+    low, high = (None if end is None else scale * end for end in (figure.low, figure.high))
+    return interval(low, high, digits)
 
 
 def points(found: Contrast, value: float) -> str:
@@ -132,7 +150,8 @@ def verdict(a: str, b: str, benchmark: str, found: Contrast | None) -> str:
     if found is None:
         return f"The quality of {a} and {b} cannot be compared on what was measured."
     items = f"{found.items} items in {found.groups} groups" if found.groups else f"{found.items} items"
-    head = f"{a} {found.value_a:.3f}, {b} {found.value_b:.3f} ({NAMES.get(benchmark, benchmark)}, {items})"
+    scores = [score_text(found.metric, value) for value in (found.value_a, found.value_b)]
+    head = f"{a} {scores[0]}, {b} {scores[1]} ({NAMES.get(benchmark, benchmark)}, {items})"
     gap = f"{points(found, found.difference)}, 95 % interval {spread(found, found.low, found.high)}"
     by = TESTS[found.method]
     if found.groups:

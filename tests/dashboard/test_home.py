@@ -71,6 +71,8 @@ def test_a_missing_figure_is_measured_at_a_click_and_by_no_address(
     for address in opened(workspace.path, server):
         visit(page, f"{address}/?open=new&measure=new&board=measure")
         assert jobs.find(workspace, "measure") == []
+        hidden = page.locator(".board").evaluate("board => board.scrollWidth - board.clientWidth")
+        assert hidden <= 0, "votes are the last column, and seen on a laptop beside buttons that measure"
         button = page.locator(".measure").first
         assert button.get_attribute("aria-label").endswith(": new, HumanEval")
         button.click()

@@ -27,9 +27,16 @@ def keep_set(page: Any, name: str, rows: str, count: int) -> None:
         {"name": f"{name}.csv", "mimeType": "text/csv", "buffer": rows.encode()}
     )
     page.get_by_text(f"{count} prompts read, with right answers").wait_for()
+    page.reload()
+    page.get_by_text(f"{name}.csv, dropped before, is still here").wait_for()
+    page.get_by_text(f"{count} prompts read, with right answers").wait_for()
+    settle(page)
     page.get_by_role("button", name="Keep this set").click()
     page.get_by_text(f"Its {count} prompts").wait_for()
+    page.reload()
+    page.get_by_text(f"Its {count} prompts").wait_for()
     settle(page)
+    assert page.get_by_text("dropped before").count() == 0, "it is a set now"
 
 
 def test_one_file_feeds_prompt_sets_and_arena_and_nothing_of_it_is_lost(

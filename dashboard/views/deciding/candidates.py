@@ -19,6 +19,8 @@ AXES = {
 """What quality can be drawn against: title, unit, the limit's metric, whether that is an upper limit; by its key."""
 
 
+NAMED = 6
+"""So many that are not drawn are named."""
 TIMES = ("", "ttft_seconds_p90")
 """Those of the axes that are times, which another tool may have measured elsewhere."""
 
@@ -46,6 +48,15 @@ def points(decision: Decision, along: str = "") -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def undrawn(decision: Decision, along: str) -> str:
+    """Who has a score and is not on the chart, for want of the figure along x; empty where nobody is."""
+    drawn = points(decision, along)
+    there = set(drawn["model_id"]) if len(drawn) else set()
+    names = [one.model for one in decision.candidates if one.quality is not None and one.model_id not in there]
+    few = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+    return f"Not drawn, for that figure of them is not known: {few}." if names else ""
+
+
 def bound(decision: Decision, along: str) -> float | None:
     """The limit along an axis of the chart, in the axis's unit; None without one."""
     _, scale, metric, _ = AXES[along]
@@ -58,15 +69,16 @@ def table(decision: Decision, out: Sequence[Relaxation] = ()) -> pd.DataFrame:
     out: who fails a limit, and what would let it in.
     """
     why = {one.model: one.reason for one in out}
-    quality = "pass@1" if decision.metric == "pass@1" else decision.metric.replace("_", " ")
+    scale, unit = (1, "") if decision.metric == "bits_per_byte" else (100, ", %")
+    quality = decision.metric.replace("_", " ") + unit
     found = pd.DataFrame(
         [
             {
                 "Model": one.model,
                 "Standing": standing(decision, one.model_id),
-                f"Quality, {quality}": one.quality.value if one.quality else None,
-                "Low": one.quality.low if one.quality else None,
-                "High": one.quality.high if one.quality else None,
+                f"Quality, {quality}": scale * one.quality.value if one.quality else None,
+                "Low": scale * one.quality.low if one.quality and one.quality.low is not None else None,
+                "High": scale * one.quality.high if one.quality and one.quality.high is not None else None,
                 "128 tokens in, s": one.answer_seconds,
                 "Times": "imported" if one.timed_elsewhere else None,
                 "Files, GB": one.bytes / 1e9 if one.bytes else None,

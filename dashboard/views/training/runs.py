@@ -60,7 +60,7 @@ def table(
         told: dict[str, object] = {
             "Run": names.get(run.id, run.name),
             "Status": run.status + (f": {run.reason}" if run.reason else ""),
-            "Progress": row.steps / run.total_steps if run.total_steps else None,
+            "Progress": 100 * row.steps / run.total_steps if run.total_steps else None,
             "ETA": eta(row, at) if run.status == "running" else None,
             BEST: row.best_validation_loss,
         }

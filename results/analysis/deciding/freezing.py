@@ -18,7 +18,7 @@ from results.analysis.json_values import plain
 from results.analysis.measurements import Quality, quality_shelf
 from results.analysis.snapshot import Reading
 from results.analysis.statistics import holm
-from results.analysis.wording import p_text, points, quantity
+from results.analysis.wording import p_text, points, quantity, score_text
 from results.errors import BakeoffError, NotFound
 from results.records import DecisionRecord, Model, digest, now
 from results.store.machines import this_machine
@@ -185,7 +185,8 @@ def _own(then: Mapping[str, Any], shipped: Model, today: Decision) -> list[Findi
         found.append(Finding("missing", shipped.id, f"{shipped.name}: its quality is no longer measured comparably."))
     elif before and after and before["n"] == after.n and abs(before["value"] - after.value) > 1e-9:
         sentence = (
-            f"{shipped.name}: {after.metric} was {before['value']:.3f} and is {after.value:.3f} on {after.n} items."
+            f"{shipped.name}: {after.metric} was {score_text(after.metric, before['value'])} and is "
+            f"{score_text(after.metric, after.value)} on {after.n} items."
         )
         found.append(Finding("changed", shipped.id, sentence))
     then_figures = {one["metric"]: one["value"] for one in then["figures"]}

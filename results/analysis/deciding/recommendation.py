@@ -16,13 +16,14 @@ from results.analysis.measurements import engines_said
 from results.analysis.wording import (
     NAMES,
     escaped,
+    figure_interval,
     figure_text,
-    interval,
     limit_text,
     listed,
     p_text,
     points,
     quantity,
+    score_text,
     spread,
 )
 from results.schema.judged import judged_text
@@ -328,8 +329,8 @@ def _row(decision: Decision, one: Candidate) -> str:
     figure = one.quality
     cells = [
         escaped(one.model),
-        f"{figure.value:.3f}" if figure else "unknown",
-        interval(figure.low, figure.high).removeprefix(" (95 % interval ").removesuffix(")") if figure else "",
+        score_text(figure.metric, figure.value) if figure else "unknown",
+        figure_interval(figure).removeprefix(" (95 % interval ").removesuffix(")") if figure else "",
         (figure.subset or str(figure.n)) if figure else "",
         quantity("bytes", one.bytes) if one.bytes else "unknown",
         quantity("seconds", one.answer_seconds) if one.answer_seconds else "unknown",

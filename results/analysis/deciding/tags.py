@@ -15,7 +15,7 @@ from results.analysis.json_values import plain
 from results.analysis.measurements import quality_shelf
 from results.analysis.snapshot import Reading
 from results.analysis.statistics import holm
-from results.analysis.wording import p_text, points, spread
+from results.analysis.wording import p_text, points, score_text, spread
 from results.records import Model
 
 if TYPE_CHECKING:
@@ -40,7 +40,9 @@ class TagContrast:
         """The tag's figures on one line."""
         one = self.contrast
         ends = f", 95 % interval {spread(one, one.low, one.high)}" if math.isfinite(one.low) else ""
-        values = f"{one.value_a:.3f} against {one.value_b:.3f} on {one.items} items"
+        values = (
+            f"{score_text(one.metric, one.value_a)} against {score_text(one.metric, one.value_b)} on {one.items} items"
+        )
         return f"{self.tag}: {values}, {points(one, one.difference)}{ends}; adjusted {p_text(self.p_adjusted, 3)}"
 
 

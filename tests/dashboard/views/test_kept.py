@@ -86,7 +86,9 @@ def test_only_settings_that_differ_are_shown_and_an_absent_one_is_a_dash() -> No
         "b": Run("b", "two", "sweep", "base", {"lora": {"rank": 8, "dropout": 0.1}, "training": {"steps": 5}}, seed=1),
     }
     assert settings.differing(runs) == {"lora.dropout": {"a": "–", "b": "0.1"}, "seed": {"a": "0", "b": "1"}}
-    assert settings.line({"threads": 2, "max_tokens": 64}) == "max_tokens=64, threads=2"
+    assert settings.line({"threads": 2, "max_tokens": 64, "prompts": ["short", "long"], "seconds": 60.0}) == (
+        "max tokens 64, prompts short and long, seconds 60, threads 2"
+    )
 
 
 def test_a_judgement_stays_while_what_it_rests_on_does(workspace: Workspace) -> None:

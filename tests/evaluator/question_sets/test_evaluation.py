@@ -74,7 +74,7 @@ def test_replies_become_verdicts_scores_and_comparisons(
     tags = {one.tag: one for one in contrasts_by_tag(store, good, poor, "mine")}
     assert {tag: one.contrast.items for tag, one in tags.items()} == {"cities": 1, "sums": 2}
     assert tags["sums"].contrast.only_a == 2 and tags["sums"].p_adjusted >= tags["sums"].contrast.p_value
-    assert tags["sums"].sentence.startswith("sums: 1.000 against 0.000 on 2 items, +100.0 points")
+    assert tags["sums"].sentence.startswith("sums: 100.0 % against 0.0 % on 2 items, +100.0 points")
     before = len(endpoint.asked)
     assert evaluate_questions([good, poor], questions, store, workspace) == [first, second]
     assert len(endpoint.asked) == before

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from results import Decision, Limits, Question, Store, decide, decide_counts, decision_markdown
 from results.analysis.deciding.choice import Cost
+from results.analysis.findings import Figure
+from results.analysis.wording import figure_text
 from tests.results.shelves import add_graded, add_heldout, add_humaneval, add_latency, add_model
 
 KINDS = ("passes", "graded", "grouped", "held-out", "too hard", "too easy", "few")
@@ -159,3 +161,10 @@ def test_a_further_measure_that_says_nothing_is_named(store: Store) -> None:
 
 def test_a_published_study_shows_no_digests(store: Store) -> None:
     assert "SHA-256" not in decision_markdown(decide_counts({"one": (60, 164), "two": (75, 164)}))
+
+
+def test_a_score_reads_alike_in_sentences_and_tables_on_pages_and_the_command_line() -> None:
+    passed = Figure("pass@1", 1 / 16, 0.0111, 0.2833, 16)
+    assert figure_text(passed) == "6.2 % (95 % interval 1.1 to 28.3), n = 16"
+    assert figure_text(Figure("bits_per_byte", 0.6574, 0.532, 0.776, 24)).startswith("0.657 (95 % interval 0.532")
+    assert "| one | 75.0 % | 53.1 to 88.8 | 20 |" in decision_markdown(decide_counts({"one": (15, 20), "two": (3, 20)}))
