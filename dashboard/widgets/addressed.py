@@ -29,6 +29,7 @@ def one(
     if not options:
         raise ValueError(f"{label}: nothing to choose from")
     _seeded(key, at or key, options, meant, several=False)
+    _told(key, at or key, next(iter(options)))
     chosen = place.selectbox(
         label, list(options), format_func=_shown(options), key=key, persist_state="session", **more
     )
@@ -42,6 +43,7 @@ def several(
 ) -> list[str]:  # fmt: skip
     """A choice of any number, by id; none is the default. The rest as for `one`."""
     _seeded(key, at or key, options, meant, several=True)
+    _told(key, at or key, [])
     chosen = place.multiselect(
         label, list(options), format_func=_shown(options), key=key, persist_state="session", **more
     )
@@ -54,7 +56,7 @@ def _shown(options: Mapping[str, str]) -> Callable[[str], str]:
 
 
 def _seeded(key: str, at: str, options: Mapping[str, str], meant: Callable[[str], str], *, several: bool) -> None:
-    """Let the address say what is chosen where a link led here; say which of its words mean nothing here."""
+    """Let the address say what is chosen where a link led here; remember which of its words mean nothing here."""
     state, words = st.session_state, st.query_params.get_all(at)
     if key in state and (not words or words == state.get(f"said-{at}")):
         present = state[key] if several else [state[key]]
@@ -70,8 +72,16 @@ def _seeded(key: str, at: str, options: Mapping[str, str], meant: Callable[[str]
         (unknown if id_ is None else found).append(word if id_ is None else id_)
     if found or key in state:
         state[key] = found if several else [*found, next(iter(options))][0]
+    state.pop(f"left-out-{at}", None)
     if unknown:
         said = ", ".join(escaping.label(word, 60) for word in unknown[:5])
+        state[f"left-out-{at}"] = said, state.get(key)
+
+
+def _told(key: str, at: str, default: Any) -> None:
+    """Say what a link named that is not here, until one chooses: a page is run again by itself, as by its charts."""
+    said, then = st.session_state.get(f"left-out-{at}", ("", None))
+    if said and st.session_state.get(key, default) == (default if then is None else then):
         st.warning(f"The link names {said}, which is not here: it is left out.", icon=":material/link_off:")
 
 

@@ -39,6 +39,21 @@ def test_all_thirteen_pages_are_there() -> None:
     assert len(NAMES) == 13
 
 
+@pytest.mark.parametrize(("name", "key"), [("decide", "by"), ("scores", "test")])
+def test_what_a_link_names_that_is_not_here_is_said_until_one_chooses(
+    name: str, key: str, workspaces: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when the page is run again by itself, as its charts have it run."""
+    monkeypatch.setenv("BAKEOFF_WORKSPACE", str(workspaces["small"]))
+    page = AppTest.from_file(str(PAGES / f"{name}.py"), default_timeout=300)
+    page.query_params[key] = "nothing"
+    for _ in range(2):
+        page = page.run()
+        assert "The link names nothing, which is not here: it is left out." in [one.value for one in page.warning]
+    page = page.selectbox(key=key).select_index(1).run()
+    assert not [one.value for one in page.warning if "link" in one.value]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("store", STORES)
 @pytest.mark.parametrize("name", NAMES)
