@@ -1,9 +1,9 @@
 # make demo: everything, to an open dashboard · make test: everything, to passed tests · make check: before each commit
-# make docs: the generated pages of docs/ anew
+# make docs: the generated pages of docs/ anew · make site: docs/ as a site, build/site/index.html
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup setup-dev demo test check docs system clean
+.PHONY: setup setup-dev demo test check docs site system clean
 
 setup: .venv/installed
 
@@ -43,6 +43,16 @@ check: setup-dev
 # The pages of docs/reference, from help, docstrings and the schema.
 docs: setup-dev
 	$(BIN)/python -m tests.docs.pages
+
+site: build/site-tools/installed
+	build/site-tools/bin/sphinx-build -q -W --keep-going -b html docs build/site
+	@echo "bakeoff: build/site/index.html"
+
+# An environment of its own: nothing else needs the generator, and its pins shall bind nobody.
+build/site-tools/installed: requirements-docs.txt
+	$(PYTHON) -m venv build/site-tools
+	build/site-tools/bin/pip install --quiet --disable-pip-version-check -r requirements-docs.txt
+	@touch $@
 
 clean:
 	rm -rf .venv

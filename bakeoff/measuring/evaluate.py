@@ -29,7 +29,7 @@ BenchmarkOption = Annotated[
 CheckOption = Annotated[
     str | None,
     typer.Option(
-        help="Of your questions: exact, contains, regex, number, choice, json, token_f1 … (see docs/question_sets.md)."
+        help="Of your questions: exact, contains, regex, number, choice, json, token_f1 (docs/reference/test_files.md)."
     ),
 ]
 QuestionOption = Annotated[

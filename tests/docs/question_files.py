@@ -22,6 +22,46 @@ from the code by `make docs`.
 
 says what of a file is read, which checks its items have, and what cannot be read and why.
 """
+FORMATS = r"""## Formats
+
+What is recognised, by its columns and not by its name.
+
+**A table, JSON Lines or Parquet.** A question and a right answer, under any of the names below. Other names:
+`--question COLUMN --answer COLUMN`, or a template, `--question '{context} {q}'`.
+
+**IFEval.** JSON Lines with `prompt`, `instruction_id_list` and `kwargs`, checked by `instructions`: all are
+followed, strictly (lm-eval's copy of Google's checks; the extra `lm-eval`). `--benchmark lm-eval:ifeval` has the
+loose reading too.
+
+**Conversations.** `messages` (or `conversations`) with `role` and `content`: all turns are shown, the last
+assistant's is the right answer where no column has one. Pictures and tool calls in turns are refused by name.
+Several turns are one item; the model gives the last answer only.
+
+**inspect.** `input` (a text or turns), `target` (a text, a list, or a choice's letter), `choices`, `id`. Items that
+need a sandbox, files or a setup are refused by name. `metadata` is not read.
+
+**OpenAI Evals.** JSON Lines with `input` (turns) and `ideal` (a text or a list). Which eval class they were for
+does not stand in the file: name the check, `--check starts_with` for Match, `--check contains` for Includes.
+
+**promptfoo, YAML and CSV.** Every prompt with every test is an item; lists of variables make an item for each
+value. Read are the assertions `equals`, `contains`, `icontains`, `contains-any`, `contains-all`, `starts-with`,
+`regex`, `is-json`, `contains-json`, each with `not-`, and `__expected` of a CSV. Assertions that run code, ask a
+model or time an answer make their item a bad one, by name. Providers are not read: your models are asked.
+
+**lm-eval, a task's YAML over local files.** `doc_to_text`, `doc_to_target`, `doc_to_choice` as columns or
+templates, `generation_kwargs.until`, the first metric that is known (`exact_match`, `acc`, `f1`). `!function`,
+few-shot examples, data sets of the Hub and keys that may change what is measured are refused by name. Templates are
+evaluated without Python, in bounded steps.
+"""
+VERDICTS = """By default a row with choices is checked by `choice`, a right answer that is a number by `number`, any
+other by `exact`.
+
+`<think>…</think>` is no part of an answer. A reply in which a check finds nothing to look at (no text, number,
+JSON, choice, or several choices) is `no_answer`: not right, and counted apart (`no_answer_share`). One that was cut
+off at max tokens is `truncated`. What an engine could not answer is an error of ours and in no score. Where wrong
+answers by `exact` hold the right one among other words, their number is said. Scores are `pass@1`, or `mean_share`
+where any item is graded.
+"""
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "the question": rows.QUESTIONS,
     "the right answer, or a list of them": rows.ANSWERS,
@@ -40,7 +80,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 
 def page() -> str:
     """The whole document."""
-    return "\n".join([HEAD, *_files(), *_columns(), *_checks(), *_others(), *_published()]) + "\n"
+    return "\n".join([HEAD, *_files(), FORMATS, *_columns(), *_checks(), *_others(), *_published()]) + "\n"
 
 
 def _named(words: tuple[str, ...] | list[str]) -> str:
@@ -72,7 +112,8 @@ def _checks() -> Iterator[str]:
     for kind, said in CHECKS.items():
         also = [name for name, of in OTHER_NAMES.items() if of == kind]
         yield f"| `{kind}` | {cell(said)} | {_named(also)} |"
-    yield f"\nGraded from 0 to 1 unless there is a threshold: {_named(sorted(GRADED))}.\n"
+    yield f"\n{VERDICTS}"
+    yield f"Graded from 0 to 1 unless there is a threshold: {_named(sorted(GRADED))}.\n"
 
 
 def _rules(found: Mapping[str, Rule]) -> Iterator[str]:

@@ -10,12 +10,12 @@ import inspect
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Boolean, Column, Float, LargeBinary
+from sqlalchemy import Boolean, Column, Integer, LargeBinary
 
 from results import records
 from results.migrations import HEAD as NEWEST
 from results.schema import tables
-from results.schema.columns import JsonText, Moment, Strings, Whole, Words
+from results.schema.columns import JsonText, Moment, Real, Strings, Whole, Words
 from tests.docs.cells import cell, docstrings
 
 HEAD = f"""# The store's tables
@@ -28,7 +28,7 @@ A value that is NaN or infinite stands in the column `…_kind` beside it, since
 """
 TYPES = (
     (Strings, "list of texts"), (JsonText, "JSON"), (Moment, "time"), (Whole, "whole number"), (Words, "text"),
-    (Boolean, "true or false"), (Float, "number"), (LargeBinary, "bytes"),
+    (Boolean, "true or false"), (Real, "number"), (Integer, "whole number"), (LargeBinary, "bytes"),
 )  # fmt: skip
 RECORDS = {"PublishedRow": "PublishedResult", "ScoreLine": "Score", "DecisionRow": "DecisionRecord"}
 """Mappings whose record is not called like them."""
@@ -54,6 +54,6 @@ def _table(row: Any) -> Iterator[str]:
 
 
 def _type(column: Column[Any]) -> str:
-    kind = next((said for type_, said in TYPES if isinstance(column.type, type_)), "whole number")
+    kind = next(said for type_, said in TYPES if isinstance(column.type, type_))  # a new type needs its word
     points = "".join(f", of `{one.column.table.name}`" for one in column.foreign_keys)
     return kind + (", key" if column.primary_key else "") + points + (", or nothing" if column.nullable else "")
