@@ -26,7 +26,7 @@ def test_the_site_is_built_without_a_warning_and_loads_nothing_from_elsewhere(tm
     first = (tmp_path / "index.html").read_text()
     pages = [name.removeprefix("docs/").replace(".md", ".html") for name in DOCUMENTS if name.startswith("docs/")]
     assert [page for page in pages if page != "index.html" and f'href="{page}"' not in first] == []
-    assert [word for word in ("How-to", "Reference", "Explanation") if f">{word}</span>" not in first] == []
+    assert [word for word in ("Tutorial", "How-to", "Reference", "Explanation") if f">{word}</span>" not in first] == []
     for page in tmp_path.rglob("*.html"):
         text = page.read_text(encoding="utf-8")
         assert re.findall(r'<(?:script|img|link|iframe)[^>]+(?:src|href)="(?:https?:)?//[^"]+"', text) == [], page.name
@@ -34,5 +34,5 @@ def test_the_site_is_built_without_a_warning_and_loads_nothing_from_elsewhere(tm
 
 def test_the_sections_of_the_first_page_are_those_of_the_navigation() -> None:
     assert re.findall(r"^## (.+)$", document("docs/index.md"), re.MULTILINE) == [
-        "How-to", "Reference", "Explanation",
+        "Tutorial", "How-to", "Reference", "Explanation",
     ]  # fmt: skip
