@@ -12,7 +12,7 @@ from pathlib import Path
 from setuptools import setup
 
 HERE = Path(__file__).resolve().parent
-EXTRA = re.compile(r"#.*the extra `([a-z-]+)`")
+EXTRA = re.compile(r"#.*the extra `([a-z0-9-]+)`")
 
 
 def by_extra(file: Path) -> dict[str, list[str]]:

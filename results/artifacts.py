@@ -1,7 +1,9 @@
 """Artifacts: models' files in a place that several machines reach: a folder, or any URL that fsspec knows.
 
-An artifact is one file or one folder under a name. Its manifest (files, bytes, SHA-256) is written last, so an upload
-that was interrupted does not exist; every file is checked against it on the way back.
+An artifact is one file or one folder under a name. Each file lies there under its SHA-256, and a manifest, written
+last, says which belong to it: an upload that was interrupted does not exist, one that replaces another is seen whole or
+not at all, and the next attempt sends only what is not there yet. Every file is checked on the way back.
+Credentials come from the environment, as the file system's own library reads them, and never from the URL.
 
 Try: BAKEOFF_ARTIFACTS=s3://bucket/team bakeoff store upload
 """
@@ -12,45 +14,82 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from results.errors import BakeoffError, NotFound
+from results.records import Progress
+from results.shortages import needs, shortage
 
 MANIFEST = ".bakeoff.json"
+PARTS = ".bakeoff"
+"""Folder of an artifact's files, each under its digest. Artifacts of before have their files under their own names."""
+
+LIBRARIES = {"s3": "s3fs", "s3a": "s3fs"}
+"""Scheme → the library of ours that has its file system."""
+
+WITHOUT_FOLDERS = {"s3", "s3a", "gs", "gcs", "abfs", "az"}
+"""Object stores: to make a folder there means nothing, or to make a bucket that nobody asked for."""
+
+ATTEMPTS = 3
+"""How often a download begins anew because the artifact was replaced under it."""
 
 
 class Artifacts:
     """`Artifacts("s3://bucket/folder")`, `Artifacts("/mnt/team")`."""
 
     def __init__(self, root: str) -> None:
-        """Raises BakeoffError for a URL that fsspec has no file system for."""
+        """Raises BakeoffError for a URL that fsspec has no file system for, or that holds a password."""
         import fsspec
 
+        address = urlsplit(root)
+        secret = any("secret" in name or "password" in name or "token" in name for name, _ in parse_qsl(address.query))
+        if address.scheme and (address.password is not None or secret):
+            raise BakeoffError(
+                f"the artifacts' URL {address.scheme}://… holds a password: take it out and put it into the "
+                "environment, where its library looks for it (S3: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)"
+            )
         try:
-            self._system, self._root = fsspec.core.url_to_fs(root)
+            # anew each time: a kept one would know the environment, and the connections, of before
+            self._system, self._root = fsspec.core.url_to_fs(root, skip_instance_cache=True)
         except (ImportError, ValueError) as error:
-            scheme = root.split("://")[0]
-            raise BakeoffError(f"no file system for {scheme}://: {error}; install fsspec's package for it") from error
+            remedy = needs(LIBRARIES.get(address.scheme, "")) or f"{error}; install fsspec's package for it"
+            raise BakeoffError(f"no file system for {address.scheme}://: {remedy}") from error
+        protocol = self._system.protocol
+        self._protocols = {protocol} if isinstance(protocol, str) else set(protocol)
 
-    def put(self, source: Path, name: str) -> bool:
-        """Upload a file or folder; False if it is there already, bit for bit. Raises: NotFound, BakeoffError."""
+    def put(self, source: Path, name: str, progress: Progress | None = None) -> bool:
+        """Upload a file or folder; False if it is there already, bit for bit. Raises: NotFound, BakeoffError.
+
+        progress: told bytes. Files that an interrupted upload brought whole are not sent again.
+        """
         target = self._place(name)
         if not source.exists():
             raise NotFound(f"{source} does not exist, so it cannot be stored as {name!r}")
-        files = {relative: _sha256(path) for relative, path in _files(source)}
-        manifest = {"folder": source.is_dir(), "files": files}
+        found = list(_files(source))
+        digests = {relative: _sha256(path) for relative, path in found}
         with self._errors(name):
-            if self._manifest(target) == manifest:
+            self._system.invalidate_cache()
+            before = self._manifest(target) or {"folder": None, "files": {}}
+            if (before["folder"], before["files"]) == (source.is_dir(), digests):
                 return False
-            for relative, path in _files(source):
-                place = f"{target}/{relative}"
-                self._system.makedirs(str(PurePosixPath(place).parent), exist_ok=True)
-                self._system.put_file(str(path), place)
-            with self._system.open(f"{target}/{MANIFEST}", "wb") as file:
-                file.write(json.dumps(manifest, indent=1).encode())
+            total, done = sum(path.stat().st_size for _, path in found), 0
+            for relative, path in found:
+                tell = partial(_tell, progress, name, done, total)
+                self._keep(path, f"{target}/{PARTS}/{digests[relative]}", tell)
+                done += path.stat().st_size
+                tell(value=path.stat().st_size)
+            manifest = {"parts": PARTS, "folder": source.is_dir(), "files": digests}
+            with tempfile.TemporaryDirectory() as folder:
+                written = Path(folder, MANIFEST)
+                written.write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+                self._send(written, f"{target}/{MANIFEST}")
+            self._sweep(target, before, set(digests.values()))
         return True
 
     def get(self, name: str, target: Path) -> None:
@@ -61,24 +100,75 @@ class Artifacts:
         place = self._place(name)
         target.parent.mkdir(parents=True, exist_ok=True)
         with self._errors(name), tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetching-") as folder:
-            manifest = self._manifest(place)
-            if manifest is None:
-                raise NotFound(f"no artifact {name!r} in {self._root}; upload it there: bakeoff store upload")
             content = Path(folder, "content")
-            for relative, digest in manifest["files"].items():
-                path = content / _safe(relative)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                self._system.get_file(f"{place}/{relative}", str(path))
-                if _sha256(path) != digest:
-                    raise BakeoffError(f"{name}/{relative} in {self._root} is not what was uploaded; upload it again")
+            manifest = self._fetched(name, place, content)
             if target.is_dir():
                 shutil.rmtree(target)
             fetched = content if manifest["folder"] else content.joinpath(*manifest["files"])
             fetched.replace(target)
 
+    def _fetched(self, name: str, place: str, content: Path) -> dict[str, Any]:
+        """Download an artifact's files below `content`; begun anew where another has taken its place meanwhile."""
+        for attempt in range(ATTEMPTS):
+            self._system.invalidate_cache()
+            manifest = self._manifest(place)
+            if manifest is None:
+                raise NotFound(f"no artifact {name!r} in {self._root}; upload it there: bakeoff store upload")
+            try:
+                for relative, digest in manifest["files"].items():
+                    path = content / _safe(relative)
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    self._system.get_file(self._part(place, manifest, relative), str(path))
+                    if _sha256(path) != digest:
+                        raise BakeoffError(
+                            f"{name}/{relative} in {self._root} is not what was uploaded; remove it there and upload "
+                            "it again"
+                        )
+                return manifest
+            except FileNotFoundError:
+                if attempt + 1 == ATTEMPTS or self._manifest(place) == manifest:
+                    raise
+                shutil.rmtree(content)
+        raise AssertionError("unreachable")
+
+    @staticmethod
+    def _part(place: str, manifest: dict[str, Any], relative: str) -> str:
+        """Where a file of an artifact lies."""
+        if "parts" in manifest:
+            return f"{place}/{_safe(manifest['parts'])}/{manifest['files'][relative]}"
+        return f"{place}/{relative}"
+
+    def _keep(self, path: Path, place: str, tell: Callable[..., None]) -> None:
+        """Upload a file unless it is there, whole."""
+        with suppress(FileNotFoundError):
+            if self._system.info(place)["size"] == path.stat().st_size:
+                return
+        self._send(path, place, tell)
+
+    def _send(self, path: Path, place: str, tell: Callable[..., None] = lambda **_: None) -> None:
+        """Upload a file; it appears whole. Object stores do so by themselves, elsewhere it is renamed at the end."""
+        from fsspec.callbacks import Callback
+
+        if self._protocols & WITHOUT_FOLDERS:
+            told = Callback(hooks={"tell": lambda size, value, **_: tell(value=value)})  # noqa: ARG005
+            self._system.put_file(str(path), place, callback=told)
+            return
+        self._system.makedirs(str(PurePosixPath(place).parent), exist_ok=True)
+        coming = f"{place}.{uuid.uuid4().hex[:8]}"
+        self._system.put_file(str(path), coming)
+        self._system.mv(coming, place)
+
+    def _sweep(self, target: str, before: dict[str, Any], wanted: set[str]) -> None:
+        """Remove the files that only the artifact of before had. What another upload brings just now is not touched."""
+        for relative, digest in before["files"].items():
+            if "parts" not in before or digest not in wanted:
+                with suppress(OSError):
+                    self._system.rm_file(self._part(target, before, relative))
+
     def exists(self, name: str) -> bool:
         """Whether the artifact is there, complete."""
         with self._errors(name):
+            self._system.invalidate_cache()
             return self._manifest(self._place(name)) is not None
 
     def _place(self, name: str) -> str:
@@ -97,11 +187,21 @@ class Artifacts:
         """Whatever a remote file system raises, as one line that names the artifact."""
         try:
             yield
-        except BakeoffError:
+        except (BakeoffError, TypeError, AttributeError, AssertionError):  # the latter are bugs
             raise
         except Exception as error:  # each file system has its own
-            reason = str(error).split("\n")[0]
-            raise BakeoffError(f"{name!r} in {self._root}: {type(error).__name__}: {reason}") from error
+            said = str(error).strip().split("\n")[0]
+            reason = shortage(error) or (
+                f"{type(error).__name__}: {said}; mend that and give the same command again: "
+                "files that were uploaded whole are kept"
+            )
+            raise BakeoffError(f"{name!r} in {self._root}: {reason}") from error
+
+
+def _tell(progress: Progress | None, name: str, done: int, total: int, value: int) -> None:
+    """Say how many bytes of an upload are sent: those of the files before, and `value` of this one."""
+    if progress is not None:
+        progress(f"uploading {name} (bytes)", done + value, total)
 
 
 def _safe(name: str) -> str:

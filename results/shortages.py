@@ -23,6 +23,7 @@ EXTRAS = {
         "numba",
     ),
     "postgres": ("psycopg",),
+    "s3": ("s3fs",),
     "ray": ("ray",),
     "ggml": ("ctransformers",),
     "login": ("authlib",),

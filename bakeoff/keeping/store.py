@@ -132,16 +132,22 @@ def upload(
 ) -> None:
     """Copy models' files to the folder or URL in BAKEOFF_ARTIFACTS, for machines that share this store.
 
+    An upload that was interrupted goes on with the files that are not there yet. BAKEOFF_ARTIFACTS may be a folder, or
+    a URL like s3://bucket/team, with the extra s3 and AWS's variables in the environment.
+
     BAKEOFF_ARTIFACTS=s3://bucket/team bakeoff store upload demo-rank8
     """
+    from bakeoff.progress import drawn
     from results import Workspace
 
     place = Workspace.open(workspace).existing()
     with place.store() as store:
         chosen = [store.models.find(name) for name in model] if model else store.models.list()
+    artifacts = place.artifacts()
     for each in chosen:
         if not Path(each.path).is_absolute() and (model or place.resolve(each.path).exists()):
-            done = place.artifacts().put(place.resolve(each.path), each.path)
+            with drawn() as progress:
+                done = artifacts.put(place.resolve(each.path), each.path, progress)
             print(f"{each.name}: {'uploaded' if done else 'was there'}")
 
 

@@ -117,7 +117,7 @@ def _of_installer(given: list[str]) -> str:
 def _extras() -> frozenset[str]:
     """The package's extras, as setup.py finds them."""
     text = (ROOT / "requirements.txt").read_text() + (ROOT / "setup.py").read_text()
-    return frozenset({*re.findall(r"the extra `([a-z-]+)`", text), *re.findall(r'"(lm-eval|all)":', text)})
+    return frozenset({*re.findall(r"the extra `([a-z0-9-]+)`", text), *re.findall(r'"(lm-eval|all)":', text)})
 
 
 def _of_python(given: list[str]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import uuid
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import fsspec
 import pytest
 
 from results import BakeoffError, NotFound, Workspace
-from results.artifacts import MANIFEST, Artifacts
+from results.artifacts import MANIFEST, PARTS, Artifacts
 
 
 @pytest.fixture(params=["folder", "memory"])
@@ -48,10 +50,11 @@ def test_what_is_incomplete_or_damaged_does_not_arrive(root: str, adapter: Path,
     artifacts = Artifacts(root)
     artifacts.put(adapter, "demo")
     system, place = fsspec.core.url_to_fs(root)
-    system.pipe_file(f"{place}/demo/weights.safetensors", b"something else")
+    part = f"{place}/demo/{PARTS}/{hashlib.sha256((adapter / 'weights.safetensors').read_bytes()).hexdigest()}"
+    system.pipe_file(part, b"something else")
     with pytest.raises(BakeoffError, match=r"weights\.safetensors.*not what was uploaded"):
         artifacts.get("demo", tmp_path / "back")
-    system.rm_file(f"{place}/demo/weights.safetensors")
+    system.rm_file(part)
     with pytest.raises(BakeoffError, match="demo"):
         artifacts.get("demo", tmp_path / "back")
     system.rm_file(f"{place}/demo/{MANIFEST}")
@@ -82,3 +85,55 @@ def test_the_workspace_keeps_artifacts_unless_told_where(
     assert (tmp_path / "w" / "artifacts" / "demo" / MANIFEST).is_file()
     monkeypatch.setenv("BAKEOFF_ARTIFACTS", str(tmp_path / "team"))
     assert not Workspace(tmp_path / "w").artifacts().exists("demo")
+
+
+def test_an_upload_of_before_is_still_read_and_found_to_be_there(root: str, adapter: Path, tmp_path: Path) -> None:
+    """Files lay under their own names, and the manifest said nothing of parts."""
+    system, place = fsspec.core.url_to_fs(root)
+    files = {}
+    for path in adapter.rglob("*.*"):
+        name = path.relative_to(adapter).as_posix()
+        files[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+        system.makedirs(f"{place}/old/nested", exist_ok=True)
+        system.pipe_file(f"{place}/old/{name}", path.read_bytes())
+    system.pipe_file(f"{place}/old/{MANIFEST}", json.dumps({"folder": True, "files": files}).encode())
+    assert not Artifacts(root).put(adapter, "old")
+    Artifacts(root).get("old", tmp_path / "back")
+    assert (tmp_path / "back" / "nested" / "config.json").read_text() == "{}"
+    (adapter / "nested" / "config.json").write_text("{ }")
+    assert Artifacts(root).put(adapter, "old")
+    assert not system.exists(f"{place}/old/weights.safetensors"), "what only the artifact of before had is removed"
+    Artifacts(root).get("old", tmp_path / "back")
+    assert (tmp_path / "back" / "nested" / "config.json").read_text() == "{ }"
+
+
+def test_an_artifact_is_replaced_as_a_whole_and_only_what_changed_is_sent(
+    root: str, adapter: Path, tmp_path: Path
+) -> None:
+    Artifacts(root).put(adapter, "demo")
+    system, place = fsspec.core.url_to_fs(root)
+    weights = f"{place}/demo/{PARTS}/{hashlib.sha256((adapter / 'weights.safetensors').read_bytes()).hexdigest()}"
+    sent = system.modified(weights)
+    (adapter / "nested" / "config.json").write_text('{"r": 8}')
+    half: list[str] = []
+
+    def look(what: str, done: int, total: int) -> None:
+        """In mid-upload, a reader has the artifact of before."""
+        Artifacts(root).get("demo", tmp_path / f"seen{len(half)}")
+        half.append((tmp_path / f"seen{len(half)}" / "nested" / "config.json").read_text())
+
+    assert Artifacts(root).put(adapter, "demo", look)
+    assert set(half) == {"{}"} and system.modified(weights) == sent
+    Artifacts(root).get("demo", tmp_path / "back")
+    assert (tmp_path / "back" / "nested" / "config.json").read_text() == '{"r": 8}'
+    assert len(system.ls(f"{place}/demo/{PARTS}")) == 2
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["s3://key:hush@bucket/x", "sftp://me:hush@host/x", "s3://bucket/x?secret=hush", "s3://b/x?session_token=hush"],
+)
+def test_a_url_with_a_password_is_refused_without_saying_it(url: str) -> None:
+    with pytest.raises(BakeoffError, match=r"holds a password.*AWS_SECRET_ACCESS_KEY") as refused:
+        Artifacts(url)
+    assert "hush" not in str(refused.value)
