@@ -32,7 +32,8 @@ CSS = """.still { position: absolute; inset: 0 0 auto 0; font-size: 12px; z-inde
 [class*="st-key-chart-"] { position: relative; }
 [class*="st-key-chart-"]:has(.main-svg) .still { display: none; }
 [class*="st-key-chart-"]:has(.still) [data-testid="stSkeleton"] { visibility: hidden; }
-.js-plotly-plot :is(.cartesianlayer, .legend, .colorbar, .g-xtitle, .g-ytitle) text { fill: currentColor !important }
+.js-plotly-plot :is(.cartesianlayer, .legend, .colorbar, .g-xtitle, .g-ytitle) text:not(.heatmap-label *) {
+  fill: currentColor !important }
 @media (max-width: 640px) { .js-plotly-plot .modebar { display: none !important } }
 .js-plotly-plot .main-svg { background: transparent !important }
 .js-plotly-plot :is(.bglayer .bg, .legend .bg) { fill: transparent !important }"""

@@ -130,6 +130,9 @@ def test_every_page_is_drawn_wide_and_narrow_light_and_dark(name: str, address: 
     page.wait_for_function(f"{charts}.every(right => right <= 401)")
     # The charts follow the system into the dark: no ground of their own, words in the page's colour.
     page.wait_for_function(f"{COLOURS}.every(colour => colour === 'rgba(0, 0, 0, 0)' || colour === {INK})")
+    # Numbers in coloured cells stay dark: the cells are as bright in the dark as in the light.
+    cells = page.evaluate("[...document.querySelectorAll('.heatmap-label text')].map(e => getComputedStyle(e).fill)")
+    assert set(cells) == ({"rgb(17, 17, 17)"} if name in ("scores", "humaneval") else set())
     assert serious_faults(page) == {}
     if name != "humaneval":
         shoot(page, f"{name or 'home'}-narrow-dark")
