@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from datetime import datetime
 from pathlib import Path
 
 from engines.errors import FileRefused
@@ -89,6 +90,27 @@ def prove(model: Model, workspace: Workspace) -> None:
         _compare(model, path, model.weights_sha256, "base" if model.form == "base" else "whole")
 
 
+def changed_since(model: Model, workspace: Workspace, moment: datetime) -> str:
+    """That a model's files are others than were registered, and what to do; "" where they are the same, or not here.
+
+    moment: when they were proved last. Files without a later change, of which the file system alone keeps the time, are
+    not read for it.
+    """
+    if missing_files(model, workspace) or model.form == "remote":
+        return ""
+    places = [workspace.resolve(place) for place in (model.path, model.base_path) if place]
+    files = [file for place in places for file in ([place] if place.is_file() else place.rglob("*"))]
+    if not all(place.exists() for place in places):
+        return ""
+    if all(file.stat().st_ctime <= moment.timestamp() for file in files):
+        return ""
+    try:
+        prove(model, workspace)
+    except FileChanged as error:
+        return str(error)
+    return ""
+
+
 def require_files(model: Model) -> None:
     """Raises: FileChanged for a model that is known from imported results alone."""
     if not model.path:
@@ -132,8 +154,8 @@ def _compare(model: Model, path: Path, recorded: str, part: str) -> None:
     if found != recorded:
         raise FileChanged(
             f"{path}, {_named(model, part)}, is not what was registered: SHA-256 {found[:12]}…, then {recorded[:12]}…. "
-            "Put the old files back, or remove these and run its experiment again, which rebuilds them. New ones need "
-            "another name."
+            "Put the old files back, or remove these and run its experiment again, which rebuilds them. New ones are "
+            "another model: bakeoff add PATH --name NEW"
         )
 
 

@@ -59,6 +59,7 @@ from .question_sets.lm_eval_tasks.settings import (
 from .measuring import (
     choose_models as choose_models,
     measure as measure,
+    of_other_files as of_other_files,
     register_endpoint as register_endpoint,
     rescore_stored as rescore_stored,
 )

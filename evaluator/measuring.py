@@ -7,9 +7,10 @@ Not here: the measurements themselves (`evaluator.humaneval.evaluate`, `evaluato
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, cast
 
-from engines import EngineError, References, endpoint_record, export
+from engines import EngineError, References, changed_since, endpoint_record, export
 from evaluator.errors import ModelUnmeasurable
 from evaluator.humaneval.concluding import rescore
 from evaluator.humaneval.evaluate import evaluate_humaneval
@@ -45,6 +46,23 @@ def choose_models(
     listed = [model for model in store.models.list() if not model.archived and model.form not in SPOKEN_TO]
     here = [model for model in listed if model.path]  # not what is known from imported results alone
     return [model for model in here if not forms or model.form in forms]
+
+
+def of_other_files(found: Sequence[Evaluation], store: Store, workspace: Workspace) -> list[str]:
+    """Whose figures are of files that have changed since they were measured, a line each model.
+
+    What is measured already is not measured again, so nobody would notice.
+    """
+    oldest: dict[str, datetime] = {}
+    for one in found:
+        if one.started_at is not None and one.origin == "measured":
+            oldest[one.model_id] = min(one.started_at, oldest.get(one.model_id, one.started_at))
+    lines = []
+    for id_, moment in oldest.items():
+        model = store.models.get(id_)
+        if words := changed_since(model, workspace, moment):
+            lines.append(f"{model.name}: these figures are of the files that it had then. {words}")
+    return lines
 
 
 def register_endpoint(store: Store, name: str, url: str) -> Model:

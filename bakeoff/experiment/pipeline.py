@@ -77,6 +77,7 @@ def run_experiment(
     out of reach leave everything resumable.
     """
     import engines
+    import evaluator
     import trainer
 
     check(experiment, store, workspace, say)
@@ -107,6 +108,8 @@ def run_experiment(
     reused = [evaluation for evaluation in evaluations if evaluation.id in measured_before]
     if reused:
         say(f"reused {len(reused)} finished evaluations")
+        for line in evaluator.of_other_files(reused, store, workspace):
+            say(line)
     return Outcome(experiment.name, runs, models, evaluations, len(reused_runs) + len(reused), failures, told)
 
 

@@ -186,6 +186,7 @@ def _evaluate(
 ) -> None:  # fmt: skip
     """Choose the models, measure them and print their scores; or show what would be asked."""
     import evaluator
+    from bakeoff.experiment.summary import say
     from bakeoff.measuring.question_sets import asked_for, rescored, show_questions
     from bakeoff.measuring.racing import raced, scores_event
     from bakeoff.progress import drawn
@@ -219,6 +220,8 @@ def _evaluate(
             found = evaluator.measure(chosen, benchmark, store, place, settings, rows, progress)
         known = {one.id: one for one in store.models.list()}
         costs = {one.model: one for one in form_costs(store, benchmark, chosen)} if forms else {}
+        for line in evaluator.of_other_files(found, store, place) if told.rule is None else ():
+            say(line)
     if told.until is not None and told.json:
         scores_event(_rows(found, known, costs))
         return
@@ -233,6 +236,7 @@ def _evaluate_tasks(
 ) -> None:  # fmt: skip
     """The same for tasks of lm-eval."""
     import evaluator
+    from bakeoff.experiment.summary import say
     from bakeoff.measuring.lm_eval_tasks import show_tasks, tasks_settings
     from results import form_costs
 
@@ -248,6 +252,8 @@ def _evaluate_tasks(
     found = evaluator.evaluate_tasks(chosen, tasks, store, place, own, progress)
     known = {one.id: one for one in store.models.list()}
     costs = {one.model: one for one in form_costs(store, tasks.benchmark, chosen)} if forms else {}
+    for line in evaluator.of_other_files(found, store, place):
+        say(line)
     _print(found, known, costs, told.json)
 
 

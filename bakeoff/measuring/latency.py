@@ -38,6 +38,7 @@ def latency(
     """
     import evaluator
     from bakeoff.experiment.pipeline import is_gguf
+    from bakeoff.experiment.summary import say
     from bakeoff.listing import show
     from bakeoff.progress import drawn
     from bakeoff.writing import writable
@@ -61,6 +62,8 @@ def latency(
         settings |= {"own": own, "prompts": [*(prompt or []), *own]}
     with drawn() as progress:
         found = evaluator.evaluate_latency(chosen, store, place, settings, progress)
+    for line in evaluator.of_other_files(found, store, place):
+        say(line)
     names = {one.id: one.name for one in store.models.list()}
     rows = [
         {"model": names[one.model_id], "machine": one.machine_id, "settings": one.settings, **dataclasses.asdict(score)}

@@ -5,11 +5,21 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from engines import FileChanged, adapter_sha256, base_sha256, file_sha256, folder_sha256, open_engine, prove
+from engines import (
+    FileChanged,
+    adapter_sha256,
+    base_sha256,
+    changed_since,
+    file_sha256,
+    folder_sha256,
+    open_engine,
+    prove,
+)
 from engines.gguf_format.peft_files import AdapterRefused, read_adapter
 from evaluator.loading.bases import families, opened
 from results import Form, Model, Workspace
@@ -76,6 +86,27 @@ def test_a_changed_and_a_vanished_file_of_any_form_is_named(
         file.unlink()
         with pytest.raises(FileChanged, match=r"gone|cannot be read|is not what was registered"):
             prove(mine, place)
+
+
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("form", ["base", "adapter", "merged", "gguf", "lora-gguf"])
+def test_whoever_reuses_figures_learns_that_the_files_are_others_now(
+    form: str, kinds: dict[str, tuple[Model, list[Path]]], tmp_path: Path
+) -> None:
+    mine, files = kinds[form]
+    place = Workspace(tmp_path / "workspace")
+    assert changed_since(mine, place, LONG_AGO) == ""
+    for file in files:
+        kept = file.read_bytes()
+        overwritten(file)
+        assert "is not what was registered" in changed_since(mine, place, LONG_AGO)
+        assert changed_since(mine, place, datetime(3000, 1, 1, tzinfo=UTC)) == "", "proved later than any change"
+        file.write_bytes(kept)
+    files[0].unlink()
+    if files[0] in (Path(mine.path), Path(mine.base_path)):
+        assert changed_since(mine, place, LONG_AGO) == "", "what is not here is no other model"
 
 
 def test_what_has_no_digest_is_not_compared(tmp_path: Path) -> None:
