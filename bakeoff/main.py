@@ -18,7 +18,7 @@ from typing import Annotated
 import typer
 
 from bakeoff.streams import open_streams
-from results import memory_out, shortage, silence_hung_up
+from results import HANG_UP, memory_out, shortage, silence_hung_up
 from results.errors import BakeoffError
 
 VERBS = {
@@ -106,8 +106,8 @@ def listen_to_signals() -> None:
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _terminated)
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, _hung_up)
+    if HANG_UP and signal.getsignal(HANG_UP) is not signal.SIG_IGN:
+        signal.signal(HANG_UP, _hung_up)
     sys.unraisablehook = _dropped
 
 

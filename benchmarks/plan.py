@@ -123,7 +123,7 @@ def _setting(setting: tuple[int, int, int, int], steps: int, folder: Path) -> di
 def measure(runs: int, rank: int, batch: int, max_length: int, steps: int, data: Path) -> dict[str, Any]:
     """Train `runs` variants for `steps` steps; afterwards ask the plan's own functions about the same."""
     from engines.hardware.speeds import this_cpu
-    from trainer.bases.devices import peak_rss_bytes
+    from results import peak_rss_bytes
     from trainer.bases.loading import load_base
     from trainer.experiment.schema import Lora, Training
     from trainer.multi_lora import SharedBase

@@ -25,7 +25,7 @@ from typing import Any
 
 from dashboard.chat import revival
 from dashboard.errors import DashboardError, PortInUse
-from results import LIFELINE, Workspace
+from results import LIFELINE, Workspace, system
 
 APP = Path(__file__).with_name("app_server.py")
 GRACE_SECONDS = 8.0
@@ -70,6 +70,11 @@ class Processes:
         say: Callable[[str], Any] = bool,
     ) -> None:
         """Start both. `say` is told in a sentence when the model server ends. Raises PortInUse."""
+        if system() == "Windows":
+            raise DashboardError(
+                "The dashboard hands sockets to its processes, which Windows does not: open it in WSL, or in a "
+                "container (docs/docker.md). The command line works here"
+            )
         require_free(port)
         self.workspace = workspace.path
         self.port = port

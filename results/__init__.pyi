@@ -106,7 +106,7 @@ from .errors import (
 )
 from .export import FORMATS as FORMATS, answer_lines as answer_lines, export_table as export_table, neutral as neutral
 from .files.documents import json_lines as json_lines, read_json as read_json, read_yaml as read_yaml
-from .files.locks import lock_is_held as lock_is_held, take_lock as take_lock
+from .files.locks import lock_is_held as lock_is_held, take_lock as take_lock, wait_for_lock as wait_for_lock
 from .files.making import making as making
 from .files.parquet import parquet_batches as parquet_batches
 from .files.reading import (
@@ -136,7 +136,7 @@ from .importers.scores.completions import (
 )
 from .importers import ImportedItem as ImportedItem, ImportReport as ImportReport, import_path as import_path
 from .origins import host_name as host_name, own_origin as own_origin
-from .process import (
+from .process.belonging import (
     inert as inert,
     quell as quell,
     LIFELINE as LIFELINE,
@@ -183,4 +183,15 @@ from .shortages import (
 from .store.machines import this_machine as this_machine
 from .store.merge import MergeReport as MergeReport, merge as merge
 from .store.store import Store as Store
+from .process.systems import (
+    HANG_UP as HANG_UP,
+    KILLED as KILLED,
+    bound_memory as bound_memory,
+    leave_no_core as leave_no_core,
+    load_average as load_average,
+    missing as missing,
+    peak_rss_bytes as peak_rss_bytes,
+    processors as processors,
+    system as system,
+)
 from .workspace import Workspace as Workspace

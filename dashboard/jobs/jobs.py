@@ -9,7 +9,6 @@ Try: python -m dashboard.jobs.jobs FOLDER runs the command in FOLDER/command.jso
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import re
@@ -22,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Literal
 
-from results import Workspace, lock_is_held, now, take_lock
+from results import Workspace, lock_is_held, now, take_lock, wait_for_lock
 
 State = Literal["not begun", "running", "finished", "stopped", "failed", "was killed"]
 ENDS: dict[int | None, State] = {None: "was killed", 0: "finished", 130: "stopped", -2: "stopped"}
@@ -182,7 +181,7 @@ def find(workspace: Workspace, kind: str) -> list[Job]:
 def main(place: Path, held: int | None = None) -> int:
     """Run the folder's command to its end, holding the folder's lock. held: its descriptor, if somebody took it."""
     with (place / "lock").open("a") if held is None else os.fdopen(held, "a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        wait_for_lock(lock)
         # A handler, not "ignore": the command would inherit that and could not be stopped.
         signal.signal(signal.SIGINT, lambda *_: None)
         # The command holds the lock too: were this process alone killed, what it started would still be seen to run.

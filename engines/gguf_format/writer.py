@@ -10,7 +10,6 @@ cost most.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -30,6 +29,7 @@ from engines.gguf_format.quantization import dequantized, quantized, widened
 from engines.gguf_format.safetensors_header import check_index, read_model_json, read_safetensors_header
 from engines.gguf_format.vocabulary import Vocabulary, read_vocabulary
 from engines.identity import remember_sha256
+from results import processors
 
 KINDS = {"gguf-f16": "F16", "gguf-q8_0": "Q8_0", "gguf-q4_0": "Q4_0"}
 """Form → quantization type of the large matrices. Vectors stay in float32."""
@@ -37,7 +37,7 @@ FILE_TYPES = {"F16": 1, "Q8_0": 7, "Q4_0": 2}
 WIDE = ("token_embd.weight", "output.weight")
 BLOCK = 1 << 20
 """Weights read, merged and quantized at a time: what fits a core's cache with its copies."""
-THREADS = min(4, len(os.sched_getaffinity(0)))
+THREADS = min(4, processors())
 """Blocks converted at once; what converts them lets go of the interpreter."""
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
 import numpy as np
+
+from results import processors
 
 BLOCK_BYTES = 128 << 20
 """A thread's share: larger than most caches, small enough for any machine that runs a model."""
@@ -16,7 +17,7 @@ BLOCK_BYTES = 128 << 20
 @lru_cache(maxsize=1)
 def memory_bandwidth() -> float:
     """Bytes per second that all cores read together: the best of three passes of summing. About half a second."""
-    cores = len(os.sched_getaffinity(0))
+    cores = processors()
     blocks = [np.ones(BLOCK_BYTES // 8) for _ in range(cores)]
     best = 0.0
     with ThreadPoolExecutor(cores) as pool:

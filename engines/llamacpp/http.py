@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import select
+import selectors
 import socket
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -35,11 +35,11 @@ class Wire:
         connection = http.client.HTTPConnection(self._address)
         try:
             connection.request("POST", path, json.dumps(body), self._headers)
-            readable = select.poll()
-            readable.register(connection.sock, select.POLLIN)
-            while not readable.poll(LOOK_MILLISECONDS):
-                if over():
-                    raise EngineOverdue(f"The engine took too long for {path}.")
+            with selectors.DefaultSelector() as readable:
+                readable.register(connection.sock, selectors.EVENT_READ)
+                while not readable.select(LOOK_MILLISECONDS / 1000):
+                    if over():
+                        raise EngineOverdue(f"The engine took too long for {path}.")
             answer = connection.getresponse()
             content = answer.read()
         except (OSError, http.client.HTTPException):

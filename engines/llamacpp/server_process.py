@@ -7,7 +7,6 @@ are in memory once, whatever the number of adapters.
 from __future__ import annotations
 
 import math
-import os
 import threading
 import time
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from engines.llamacpp.scheduler import Scheduler
 from engines.processes.child_process import ChildProcess
 from engines.processes.succession import Succession
 from engines.processes.templates import check_template
+from results import processors
 
 DEFAULT_CONTEXT = 4096
 """Tokens of one conversation unless told otherwise; fewer where the model was trained for fewer."""
@@ -58,7 +58,7 @@ PATIENT_SPINS = "300"
 
 def resting() -> Threading:
     """The choice without calibration: all cores, patient, so that nothing else that runs stalls it."""
-    return Threading(len(os.sched_getaffinity(0)), patient=True)
+    return Threading(processors(), patient=True)
 
 
 def cache_bytes(header: Header, context: int) -> int:

@@ -11,7 +11,6 @@ fewer tokens, since each takes longer than the drift that more of them would eve
 
 from __future__ import annotations
 
-import os
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -23,7 +22,7 @@ from engines.gguf_format.header import read_header
 from engines.interface import Sampling
 from engines.llamacpp.engine import LlamaCppEngine
 from engines.llamacpp.server_process import Threading
-from results import digest
+from results import digest, processors
 
 PROMPT = "Count the stars: one, two, three,"
 TOKENS = 12
@@ -62,7 +61,7 @@ def measured(openers: Mapping[str, Opener], tokens: int = TOKENS) -> list[Trial]
 
     The first was tried to the end; one that was dropped early may have a higher, chancier figure.
     """
-    choices = candidates(len(os.sched_getaffinity(0)))
+    choices = candidates(processors())
     tried: dict[tuple[str, Threading], list[float]] = {(key, choice): [] for key in openers for choice in choices}
     left, began = list(tried), time.monotonic()
     for times, near in enumerate((*NEAR, 1.0), 1):

@@ -7,21 +7,22 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import sys
 from typing import Any, NoReturn
+
+from results import bound_memory, leave_no_core
 
 
 def take_task() -> dict[str, Any]:
     """The task from stdin, once."""
     task: dict[str, Any] = json.loads(sys.stdin.buffer.readline())
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    leave_no_core()
     return task
 
 
 def limit_memory(limit: int) -> None:
     """Bound the address space, in bytes: a hostile file's counts then end this process and not the machine."""
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    bound_memory(limit)
 
 
 def silence_stdout() -> int:

@@ -12,8 +12,6 @@ import json
 import math
 import os
 import secrets
-import select
-import signal
 import socket
 import subprocess
 import sys
@@ -27,6 +25,7 @@ from typing import Any
 import psutil
 
 from engines.errors import EngineCrashed, EngineError
+from results import KILLED
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -128,9 +127,9 @@ class ChildProcess:
         if status is None:
             return "it closed the connection but still runs"
         ended = f"signal {-status}" if status < 0 else f"exit status {status}"
-        if status == -signal.SIGKILL and _oom_kills() > self._oom_kills:
+        if status == KILLED and _oom_kills() > self._oom_kills:
             ended += ": the system ended it because memory ran out"
-        elif status == -signal.SIGKILL:
+        elif status == KILLED:
             ended += ": somebody killed it, or the system did because memory ran out"
         lines = (self._last_words or self._tail()).strip().splitlines()
         return f"it ended with {ended}" + (f" ({lines[-1][:200]})" if lines else "")
@@ -164,9 +163,14 @@ class ChildProcess:
             self._process.stdin.flush()
         except OSError:
             raise EngineCrashed(f"The engine process for {name} did not start: {self.reason()}.") from None
-        if not select.select([self._process.stdout], [], [], load_seconds)[0]:
+        found: list[bytes] = []
+        hear = self._process.stdout.readline
+        listener = threading.Thread(target=lambda: found.append(hear()), daemon=True, name="engine's first word")
+        listener.start()  # not select, which on Windows knows sockets alone
+        listener.join(load_seconds)
+        if not found:
             raise EngineError(f"{name} was not loaded within {load_seconds:.0f} s; its engine process was ended.")
-        line = self._process.stdout.readline()
+        (line,) = found
         if not line:
             raise EngineCrashed(f"The engine process failed while it loaded {name}: {self.reason()}.")
         answer: dict[str, Any] = json.loads(line)

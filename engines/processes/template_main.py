@@ -11,6 +11,8 @@ import os
 import sys
 from typing import Any
 
+import psutil
+
 MEMORY_BYTES = 512 << 20
 """What a template may use beyond what the process has when it begins."""
 
@@ -25,8 +27,7 @@ def main() -> None:
     reply = os.fdopen(silence_stdout(), "wb")
     from transformers.utils.chat_template_utils import render_jinja_template
 
-    with open("/proc/self/statm", encoding="ascii") as pages:  # noqa: PTH123 our own process
-        limit_memory(int(pages.read().split()[0]) * os.sysconf("SC_PAGE_SIZE") + MEMORY_BYTES)
+    limit_memory(psutil.Process().memory_info().vms + MEMORY_BYTES)
     templates: dict[str, str] = {}
     reply.write(b"{}\n")
     reply.flush()

@@ -12,7 +12,6 @@ Try: bakeoff latency --model demo-rank8@lora · bakeoff latency --prompt sky --p
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -53,6 +52,7 @@ from results import (
     Store,
     Workspace,
     digest,
+    load_average,
     this_machine,
 )
 from results.analysis.statistics import percentile_interval
@@ -181,7 +181,7 @@ def _measure(
 
     for group in groups_that_fit(open_ones, workspace, chosen.concurrency):
         share = chosen.model_copy(update={"seconds": chosen.seconds * len(group) / len(open_ones)})
-        load_before = os.getloadavg()[0]
+        load_before = load_average()
         outcomes, builds = _interleaved(group, store, workspace, share, choices, told)
         for model, evaluation in group:
             details = {
@@ -193,7 +193,7 @@ def _measure(
                 "gpu_bytes": builds[model.id]["gpu_bytes"],
                 "isa": list(this_machine().isa),
                 "load_average_before": load_before,
-                "load_average_after": os.getloadavg()[0],
+                "load_average_after": load_average(),
                 "memory_bandwidth_bytes_per_second": bandwidth,
                 "measured_beside": [other.id for other, _ in group if other.id != model.id],
                 "warm_up_dropped": len(chosen.prompts),

@@ -15,7 +15,6 @@ import contextlib
 import gc
 import json
 import os
-import resource
 import signal
 import socket
 import sys
@@ -24,6 +23,11 @@ from typing import Any
 
 from evaluator.sandbox import messages, value_codec
 from evaluator.sandbox.seccomp import Filter
+
+try:
+    import resource
+except ModuleNotFoundError:  # Windows, where no sandbox opens
+    resource = None  # type: ignore[assignment]
 
 # Imported once here, so that answers find them loaded instead of compiling them anew, a thousand times.
 PRELOADED = (

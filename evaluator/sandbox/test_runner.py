@@ -24,7 +24,6 @@ import hashlib
 import json
 import os
 import random
-import resource
 import socket
 import sys
 import time
@@ -32,6 +31,11 @@ from types import CodeType
 from typing import Any
 
 from evaluator.sandbox import messages, numpy_values, value_codec
+
+try:
+    import resource
+except ModuleNotFoundError:  # Windows, where no sandbox opens
+    resource = None  # type: ignore[assignment]
 
 MAX_CALLS = 100_000
 """Calls that one test may make; HumanEval's make at most a few hundred."""

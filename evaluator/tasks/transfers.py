@@ -9,7 +9,6 @@ Not here: which files there are (`evaluator.tasks.downloads`).
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -23,6 +22,10 @@ from typing import BinaryIO
 import httpx
 
 from evaluator.errors import BenchmarkUnreadable
+from results import wait_for_lock
+
+FLAGS = os.O_RDWR | os.O_CREAT | sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_BINARY"))
+"""A part is opened as it is, or made; programs that are started do not inherit it (on Windows none does)."""
 
 MOST_BYTES = 64 << 20
 """A larger answer is none of these files; the largest has a megabyte."""
@@ -186,8 +189,8 @@ def _alone(path: Path) -> Iterator[_Part]:
     """The part of a file, for one process at a time."""
     name = path.with_name(f".{path.name}.part")
     while True:
-        with os.fdopen(os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644), "r+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with os.fdopen(os.open(name, FLAGS, 0o644), "r+b") as file:
+            wait_for_lock(file)
             try:
                 mine = name.stat().st_ino == os.fstat(file.fileno()).st_ino
             except FileNotFoundError:

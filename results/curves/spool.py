@@ -6,7 +6,6 @@ out; delivering twice changes nothing, because a point's key is (run, metric, st
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from results.errors import BakeoffError
+from results.files.locks import wait_for_lock
 from results.records import Point
 
 Deliver = Callable[[str, list[Point]], None]
@@ -91,7 +91,7 @@ def _locked(path: Path, mode: str) -> Iterator[IO[str]]:
     """
     while True:
         with path.open(mode, encoding="utf-8") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            wait_for_lock(file)
             try:
                 if os.fstat(file.fileno()).st_ino != path.stat().st_ino:
                     continue

@@ -9,14 +9,13 @@ What a killed process left half made goes when something is made there the next 
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from results.files.locks import take_lock
+from results.files.locks import take_lock, wait_for_lock
 
 PREFIX = ".making-"
 LOCK = ".lock"
@@ -27,11 +26,11 @@ LOCK = ".lock"
 def making(place: Path) -> Iterator[Path]:
     """An empty folder in `place`, which must be there; what of it was not moved away is removed at the end."""
     with (place / f"{PREFIX}all{LOCK}").open("wb") as all_:
-        fcntl.flock(all_, fcntl.LOCK_EX)  # for as long as it takes to look; makers are not waited for
+        wait_for_lock(all_)  # for as long as it takes to look; makers are not waited for
         _clear(place)
         folder = Path(tempfile.mkdtemp(dir=place, prefix=PREFIX))
         own = _lock_of(folder).open("wb")
-        fcntl.flock(own, fcntl.LOCK_EX)
+        wait_for_lock(own)
     try:
         yield folder
     finally:

@@ -24,6 +24,8 @@ from typing import BinaryIO, cast
 
 from results.errors import FileUnreadable
 
+FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_NONBLOCK", "O_BINARY"))
+"""A file is opened to be read, as bytes, without waiting for a pipe's writer; each system has some of these."""
 LARGEST_BYTES = 512 * 2**20
 """Bytes of one file, unpacked: ten times the largest HumanEval results with 200 samples a task."""
 
@@ -100,7 +102,7 @@ def open_plain(path: Path) -> Iterator[io.BufferedReader]:
             _check(path, path.stat().st_mode)
             _check_place(path)
             # a pipe that took the file's place would keep us waiting
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
+            descriptor = os.open(path, FLAGS)
         except FileNotFoundError:
             raise FileUnreadable(path, "no such file", missing=True) from None
         except ValueError as error:  # a NUL in the name

@@ -11,7 +11,6 @@ Not known: work that a Bakeoff without these locks does on the same store; it lo
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import itertools
 import os
@@ -24,7 +23,7 @@ from typing import IO, Protocol
 import sqlalchemy as sa
 
 from results.errors import StoreError
-from results.files.locks import lock_is_held
+from results.files.locks import lock_is_held, wait_for_lock
 from results.schema.database import Database
 
 KEEP_SECONDS = 2.0
@@ -85,7 +84,7 @@ class _Files:
                     if not lock_is_held(left):
                         left.unlink(missing_ok=True)
                 file = (self._folder / f"{_digest(key).hex()}-{os.getpid()}-{next(_number)}").open("wb")
-                fcntl.flock(file, fcntl.LOCK_EX)  # waits for one who looks, a moment
+                wait_for_lock(file)  # waits for one who looks, a moment
             except OSError as error:
                 raise StoreError(f"cannot lock a file in {self._folder}: {error.strerror}; is it writable?") from error
             self._open[key] = file

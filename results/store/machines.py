@@ -15,6 +15,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from results.errors import NotFound
+from results.process.systems import processors
 from results.records import Machine, digest
 from results.schema.database import Database
 from results.schema.rows import columns, record_of, records, row_of
@@ -89,7 +90,7 @@ def _processor() -> tuple[str, frozenset[str]]:
 
 
 def _cores() -> int:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    usable = processors()
     quota, _, period = " ".join(_lines("/sys/fs/cgroup/cpu.max")[:1]).partition(" ")
     if quota.isdigit() and period.strip().isdigit():
         usable = min(usable, max(1, math.ceil(int(quota) / int(period))))

@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from results import Point
-from trainer.bases.devices import peak_rss_bytes
+from results import Point, peak_rss_bytes
 
 
 @dataclass(frozen=True)

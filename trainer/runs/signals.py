@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from results import silence_hung_up
+from results import HANG_UP, silence_hung_up
 
 TELLING_SECONDS = 10.0
 """The time for telling the person, at most, before the process goes on to its end."""
@@ -52,7 +52,7 @@ def stop_on_signals(waiting: Callable[[], Any] = bool) -> Iterator[Stop]:
     telling: list[threading.Thread] = []
 
     def asked(number: int, _: Any) -> None:
-        if number == signal.SIGHUP:
+        if number == HANG_UP:
             silence_hung_up()
         first = not stop.asked
         if stop.ask(at_once=number == signal.SIGINT):
@@ -62,8 +62,8 @@ def stop_on_signals(waiting: Callable[[], Any] = bool) -> Iterator[Stop]:
             telling[0].start()
 
     numbers = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # else it was started by nohup
-        numbers.append(signal.SIGHUP)
+    if HANG_UP and signal.getsignal(HANG_UP) is not signal.SIG_IGN:  # else it was started by nohup
+        numbers.append(HANG_UP)
     before = {number: signal.signal(number, asked) for number in numbers}
     try:
         yield stop
