@@ -13,8 +13,7 @@ import psutil
 
 from benchmarks.kill import METRICS
 from engines import file_sha256
-from results import Store, Workspace
-from trainer import PLACE, RETRIES
+from results import PLACE, RETRIES, Store, Workspace
 
 TIMED = ("started_at", "finished_at", "created_at", "updated_at", "machine_id")
 

@@ -27,6 +27,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,9 @@ from trainer.experiment.reading import experiment_of
 from trainer.experiment.variants import Variant, variants
 from trainer.ray_runs.cluster import Cluster
 from trainer.ray_runs.demands import Demand
-from trainer.ray_runs.dispatch import Following, Task
-from trainer.ray_runs.worker import Order
+from trainer.ray_runs.dispatch import Training
+from trainer.ray_runs.following import Following, Task
+from trainer.ray_runs.worker import Ground, Order, fulfil
 from trainer.runs.session import Agreed, Session
 from trainer.runs.signals import Stop
 
@@ -181,11 +183,12 @@ def _follow(folder: Path, cluster: Cluster, planned: Sequence[Variant]) -> None:
         mark = workspace.folder("cache") / "mark"
         mark.touch()
         agreed = Agreed("0" * 64, "1" * 64)
-        orders = [
-            Order((one,), str(workspace.path), str(mark), store.url_masked, agreed, None, 1, False) for one in planned
-        ]
+        ground = Ground(str(workspace.path), str(mark), store.url_masked, 1, False)
+        orders = [Order((one,), ground, agreed, None) for one in planned]
         session = Session(store, workspace, lambda *_: None, Stop())
-        Following(session, cluster, [Task(order, Demand(1, 0, 0)) for order in orders], 30.0).to_the_end()
+        tasks = [Task(order.names, partial(fulfil, order), Demand(1, 0, 0)) for order in orders]
+        training = Training(session, {order.names: order for order in orders})
+        Following(cluster, tasks, training, session.stop).to_the_end()
 
 
 if __name__ == "__main__":

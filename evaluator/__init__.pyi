@@ -40,6 +40,7 @@ from .humaneval.scoring import (
     calibrate as calibrate,
     score_answers as score_answers,
 )
+from .loading.bases import Family as Family, families as families
 from .latency.evaluate import LatencySettings as LatencySettings, evaluate_latency as evaluate_latency
 from .question_sets.lm_eval_tasks.documents import (
     Documents as Documents,

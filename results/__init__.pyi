@@ -160,6 +160,8 @@ from .records import (
     Point as Point,
     Progress as Progress,
     PublishedResult as PublishedResult,
+    PLACE as PLACE,
+    RETRIES as RETRIES,
     Report as Report,
     Run as Run,
     RunStatus as RunStatus,

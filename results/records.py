@@ -283,6 +283,13 @@ class Report:
     created_at: datetime | None = None
 
 
+PLACE = "place"
+"""Kind of the report on a run that says where it trains, or trained last: host, process, since when."""
+
+RETRIES = "retries"
+"""Kind of the report on a run that says when and why it was begun again."""
+
+
 @dataclass(frozen=True)
 class DecisionRecord:
     """A frozen choice: limits, figures and identities, for a later re-check."""

@@ -28,8 +28,8 @@ from .hub.space import docker_space_of as docker_space_of, space_of as space_of
 from .planning.plan import Group as Group, Plan as Plan, plan as plan
 from .planning.rehearsals import Rehearsal as Rehearsal, rehearsal as rehearsal
 from .planning.shipping import impossible_forms as impossible_forms
-from .ray_runs.dispatch import OverRay as OverRay
+from .ray_runs.dispatch import Errand as Errand, OverRay as OverRay
+from .ray_runs.worker import Ground as Ground
 from .runs.rebuilding import rebuild as rebuild
-from .runs.session import PLACE as PLACE, RETRIES as RETRIES
 from .sources.conversations import Conversation as Conversation
 from .training import Trains as Trains, changed_since as changed_since, train as train

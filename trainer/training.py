@@ -189,7 +189,6 @@ def _prepared(session: Session, group: Sequence[Variant], base: Base) -> Prepare
     data = prepare(own.data, base.tokenizer, own.training.max_length, session.workspace, session.progress)
     session.verify(base.identity, data.identity)
     payload = {**data.report, "identity": data.identity, "base_sha256": base.identity}
-    session.report(own.name, "data", payload)
     for variant in group:  # variants of one experiment may have data of their own
         session.report(variant.id, "data", payload)
         session.report(variant.id, "contamination", data.report["contamination"])

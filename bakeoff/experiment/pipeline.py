@@ -7,25 +7,21 @@ ends nothing else, and is all that the same call tries later.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bakeoff.experiment.dequantizing import over_both_bases
 from bakeoff.experiment.elsewhere import added, bases_of
-from bakeoff.experiment.failures import Failure, each_measured
-from bakeoff.experiment.own_tests import check_judges, check_tests, compare_with_training, latency_settings, own_tests
-from bakeoff.experiment.racing import race_or_whole
+from bakeoff.experiment.failures import Failure
+from bakeoff.experiment.measurements import TRAINED, Say, is_gguf, measured, without_forms
+from bakeoff.experiment.own_tests import check_judges, check_tests, latency_settings
+from bakeoff.experiment.shards import spread
 from results import BakeoffError, Evaluation, Form, Model, Progress, Report, Run, Store, Workspace
 from trainer import Experiment
 
 if TYPE_CHECKING:
-    from trainer import Trains
-
-Say = Callable[[str], None]
-"""Called with one line about what is done or reused."""
+    from trainer import OverRay
 
 
 @dataclass(frozen=True)
@@ -67,12 +63,12 @@ def run_experiment(
     progress: Progress,
     say: Say,
     leads: Collection[str] | None = None,
-    over: AbstractContextManager[Trains] | None = None,
+    over: OverRay | None = None,
 ) -> Outcome:
     """Add what was made elsewhere, train every variant, export the forms that the experiment names, measure them all.
 
     `leads`, in a rehearsal: ids of the runs that are exported to all formats; the others only to the first.
-    `over`: who trains instead of this process (`trainer.train`); exports and measurements are made here.
+    `over`: the cluster whose nodes train, and measure what several of them can; the rest is done here.
     Raises: BakeoffError for what the user must mend, before the first step; KeyboardInterrupt, a full disk and a store
     out of reach leave everything resumable.
     """
@@ -97,6 +93,8 @@ def run_experiment(
             say(f"{run.name} is {run.status}: {run.reason or 'no reason recorded'}")
     made = {model.id: model for model in (*trained(runs, store), *others.models)}
     models, refused = exported(experiment, tuple(made.values()), store, workspace, progress, say, leads)
+    if over is not None:
+        spread(over, experiment, models, store, workspace, progress, others.identities)
     evaluations, failed = measured(experiment, models, store, workspace, progress, say, others.identities)
     told, worse = over_both_bases(experiment, others, store, workspace, progress)
     for line in told:
@@ -129,7 +127,7 @@ def check(experiment: Experiment, store: Store, workspace: Workspace, say: Say) 
         (wanted.stopping, evaluator.evaluate_stopping),
     ):
         if settings is not None:  # with no model there is nothing to do but to check the settings
-            measure([], store, workspace, _without_forms(settings))
+            measure([], store, workspace, without_forms(settings))
     if wanted.latency is not None:
         evaluator.evaluate_latency([], store, workspace, latency_settings(wanted.latency))
     check_tests(wanted, bool(experiment.data.sources))
@@ -227,10 +225,6 @@ def exported(
     return tuple(models), tuple(failures)
 
 
-TRAINED: tuple[Form, ...] = ("adapter", "merged")
-"""Forms that training itself leaves: adapters, and whole models of full fine-tuning."""
-
-
 def exports(
     experiment: Experiment, bases: Sequence[Model], made: Sequence[Model], leads: Collection[str] | None = None
 ) -> list[tuple[Model, Form]]:
@@ -248,100 +242,3 @@ def exports(
             if rehearsed and (model.form == "adapter" or form.startswith("gguf-")):
                 wanted.append((model, form))
     return list({(model.id, form): (model, form) for model, form in wanted}.values())
-
-
-def measured(
-    experiment: Experiment,
-    models: Sequence[Model],
-    store: Store,
-    workspace: Workspace,
-    progress: Progress,
-    say: Say,
-    elsewhere: Collection[str] = (),
-) -> tuple[tuple[Evaluation, ...], tuple[Failure, ...]]:
-    """Measure the models by everything that the experiment names.
-
-    elsewhere: identities of the models that were made elsewhere.
-    A measurement measures the experiment's forms, or those of its own key `forms`; latency always GGUF files. One that
-    fails for a model is a failure of its own. Raises: what ends everything (`bakeoff.experiment.failures`).
-    """
-    import evaluator
-    import trainer
-
-    wanted = experiment.evaluate
-    found: list[Evaluation | Failure] = []
-
-    def measure(
-        what: str, settings: Mapping[str, Any], call: Callable[..., list[Evaluation]], files: bool = False
-    ) -> None:
-        forms = settings.get("forms", wanted.forms)
-        fit = [model for model in models if fits(model, forms, experiment, elsewhere)]
-        fit = [model for model in fit if is_gguf(model)] if files else fit
-        if models and not fit:
-            say(of_nothing(what, forms, files))
-        for one in each_measured(fit, what, call):
-            if isinstance(one, Failure):
-                say(f"{one.what} of {one.model} failed: {one.reason}")
-            found.append(one)
-
-    common: dict[str, Any] = {"store": store, "workspace": workspace, "progress": progress}
-    if wanted.humaneval is not None:
-        settings = _without_forms(wanted.humaneval)
-        call = partial(evaluator.evaluate_humaneval, settings=settings, **common)
-        test_of: Any = partial(evaluator.program_test, settings, progress)
-        measure("humaneval", wanted.humaneval, race_or_whole(test_of, call, experiment, common, say))
-    if wanted.heldout is not None and not experiment.data.sources:
-        say(WITHOUT_ROWS)
-    elif wanted.heldout is not None:
-        rows = trainer.validation_rows(experiment, workspace)
-        measure("heldout", wanted.heldout, partial(evaluator.evaluate_heldout, rows=rows, **common))
-    if wanted.stopping is not None:
-        settings = _without_forms(wanted.stopping)
-        measure("stopping", wanted.stopping, partial(evaluator.evaluate_stopping, settings=settings, **common))
-    for test in own_tests(experiment, workspace, progress):
-        if found_in_training := compare_with_training(test, experiment, store, workspace, progress):
-            say(found_in_training)
-        by_test = race_or_whole(test.race(store), test.whole(common), experiment, common, say)
-        measure(test.name, {"forms": test.forms}, by_test)
-    if wanted.latency is not None:
-        settings = latency_settings(wanted.latency)
-        measure("latency", wanted.latency, partial(evaluator.evaluate_latency, settings=settings, **common), files=True)
-    return (
-        tuple(one for one in found if isinstance(one, Evaluation)),
-        tuple(one for one in found if isinstance(one, Failure)),
-    )
-
-
-WITHOUT_ROWS = "held-out loss is not measured: the file names no rows (data.sources)"
-
-
-def fits(model: Model, forms: Sequence[Form], experiment: Experiment, elsewhere: Collection[str] = ()) -> bool:
-    """Whether a model is measured where these forms are: bases and their counterparts if bases are measured at all.
-
-    What full fine-tuning leaves counts as adapter too: it is what training left. elsewhere: identities of models that
-    were made elsewhere; what no adapter or folder is has one form, and is measured in that.
-    """
-    if model.identity in elsewhere and model.form not in TRAINED:
-        return True
-    fine_tune = model.identity in elsewhere or model.details.get("source") in elsewhere
-    if model.run_id is None and not fine_tune:
-        counterpart = "lora-gguf" in forms and model.form == experiment.evaluate.lora_base
-        return experiment.evaluate.base and (model.form == "base" or model.form in forms or counterpart)
-    return model.form in forms or (model.form == "merged" and "source" not in model.details and "adapter" in forms)
-
-
-def of_nothing(what: str, forms: Sequence[Form], files: bool) -> str:
-    """The line for a measurement whose formats no model has."""
-    if files:
-        return f"{what} is measured on files that llama.cpp serves: add lora-gguf or gguf-q8_0 to evaluate.forms"
-    return f"{what} measures nothing: no model is there as {' or '.join(forms)}; add that to evaluate.forms"
-
-
-def _without_forms(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """A measurement's settings as its room knows them."""
-    return {key: value for key, value in settings.items() if key != "forms"}
-
-
-def is_gguf(model: Model) -> bool:
-    """Whether llama.cpp serves this model: a GGUF file, or an adapter beside one."""
-    return model.form == "lora-gguf" or model.form.startswith("gguf-") or model.path.endswith(".gguf")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bakeoff.experiment.elsewhere import Foreseen
 from bakeoff.experiment.foretelling import Whole
-from bakeoff.experiment.pipeline import WITHOUT_ROWS
+from bakeoff.experiment.measurements import WITHOUT_ROWS
 from results import duration
 from trainer import Experiment, Group, Plan, removed_words
 

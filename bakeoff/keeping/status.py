@@ -45,7 +45,7 @@ def status(
 
 def _row(summary: RunSummary, store: Store) -> dict[str, Any]:
     """One run; `retries` as a list for programs is in the store's report of that kind."""
-    from trainer import PLACE, RETRIES
+    from results import PLACE, RETRIES
 
     run = summary.run
     place, retries = store.reports.get(run.id, PLACE), store.reports.get(run.id, RETRIES)

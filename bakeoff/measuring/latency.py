@@ -37,7 +37,7 @@ def latency(
     bakeoff latency --model demo-rank8 --like mine.csv
     """
     import evaluator
-    from bakeoff.experiment.pipeline import is_gguf
+    from bakeoff.experiment.measurements import is_gguf
     from bakeoff.experiment.summary import say
     from bakeoff.listing import show
     from bakeoff.progress import drawn
@@ -76,7 +76,7 @@ def latency(
 
 def _served(name: str, store: Store) -> Model:
     """The model of a name, or where that is no GGUF file, the format of it that ships and is one."""
-    from bakeoff.experiment.pipeline import is_gguf
+    from bakeoff.experiment.measurements import is_gguf
 
     found = store.models.find(name)
     return found if is_gguf(found) else next((one for one in store.models.formats(name) if is_gguf(one)), found)

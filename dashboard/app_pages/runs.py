@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.views import data, tables
-from dashboard.views.training import runs
+from dashboard.views.training import runs, whereabouts
 from dashboard.widgets import addressed, page, selection
 from dashboard.widgets.runs import effects, panel
 
@@ -47,6 +47,10 @@ def table(fresh: bool = False) -> pd.DataFrame:
         [every.get(id_, by_id[id_]) for id_ in by_id], names, data.machines(), datetime.now(UTC), settings=settings,
         scored=scored, baseline=baseline,
     )  # fmt: skip
+    places = data.whereabouts()
+    told = [whereabouts.words(every.get(id_, by_id[id_]).run, places.get(id_, {})) for id_ in by_id]
+    for title in (whereabouts.WHERE, whereabouts.AGAIN):
+        found[title] = [one.get(title) for one in told]
     return found.dropna(axis=1, how="all")
 
 

@@ -19,8 +19,11 @@ import results
 from dashboard import palette
 from dashboard.views import kept, settings
 from dashboard.views.curves import Curve
+from dashboard.views.training.whereabouts import of_runs
 from results.errors import BakeoffError
 from results.records import (
+    PLACE,
+    RETRIES,
     DecisionRecord,
     Evaluation,
     Machine,
@@ -80,6 +83,13 @@ def scores(benchmark: str | None = None, metric: str | None = None) -> pd.DataFr
 def machines() -> dict[str, str]:
     """The line that names a machine, by the machine's id."""
     return {machine.id: machine_line(machine) for machine in kept.store().machines.list()}
+
+
+@kept.until_written(4)
+def whereabouts() -> dict[str, dict[str, Any]]:
+    """Where runs train and what was begun again: run → kind of report → what it says."""
+    every = kept.store().reports
+    return of_runs([one for kind in (PLACE, RETRIES) for one in every.list(kind=kind)])
 
 
 def machine_line(machine: Machine) -> str:

@@ -10,7 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from bakeoff.experiment.elsewhere import added, bases_of, foreseen
-from bakeoff.experiment.pipeline import fits, run_experiment
+from bakeoff.experiment.measurements import fits
+from bakeoff.experiment.pipeline import run_experiment
 from bakeoff.fine_tuning.plan_text import models_text
 from bakeoff.main import app
 from results import Model, Run, Store, Workspace

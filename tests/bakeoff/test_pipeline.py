@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 
 from bakeoff.experiment import summary
 from bakeoff.experiment.failures import Failure, each_measured, ends_everything, told
-from bakeoff.experiment.pipeline import Outcome, exports, fits, measured, run_experiment, without_sandbox
+from bakeoff.experiment.measurements import fits, measured
+from bakeoff.experiment.pipeline import Outcome, exports, run_experiment, without_sandbox
 from bakeoff.main import app
 from engines import prove
 from evaluator.sandbox.bubblewrap import sandbox_description

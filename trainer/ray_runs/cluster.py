@@ -1,4 +1,4 @@
-"""The Ray cluster that runs go to: entered, looked at, left. Nothing here knows what is trained.
+"""The Ray cluster that runs go to: entered, looked at, left. Nothing here knows what tasks do.
 
 `local` starts one on this machine and ends it; an address is that of a head node, and this machine is one of its nodes
 (`ray start --address=…`). Whoever reaches a cluster may run anything on its machines, so off this machine Ray's token
@@ -22,7 +22,6 @@ from typing import Any, TextIO, TypeVar
 
 from trainer.errors import TrainerError
 from trainer.ray_runs.demands import Demand, Node
-from trainer.ray_runs.worker import Order, fulfil
 
 LOCAL = "local"
 
@@ -98,9 +97,9 @@ class Cluster:
             raise TrainerError(f"the cluster has nodes elsewhere ({', '.join(sorted(away))}); {TOKEN}")
         # Deaths are counted and told here, not by Ray.
         self._head = self._ray.get_runtime_context().gcs_address
-        on_cpu = self._ray.remote(max_retries=0)(fulfil)
+        on_cpu = self._ray.remote(max_retries=0)(_called)
         # A GPU goes to a process that has seen no other; on CPUs the next task saves the seconds that imports take.
-        self._tasks = {False: on_cpu, True: self._ray.remote(max_retries=0, max_calls=1)(fulfil)}
+        self._tasks = {False: on_cpu, True: self._ray.remote(max_retries=0, max_calls=1)(_called)}
 
     def leave(self) -> None:
         """Disconnect, and end what was started. Again is fine."""
@@ -154,14 +153,14 @@ class Cluster:
         """Names of the machines that the living nodes are on."""
         return {node.host for node in self.nodes()}
 
-    def submit(self, order: Order, demand: Demand) -> Any:
-        """Hand in a task, which waits until a node is free for it. Returns what stands for its result.
+    def submit(self, call: Callable[[], str], name: str, demand: Demand) -> Any:
+        """Hand in a call as a task, which waits until a node is free for it. Returns what stands for its result.
 
         Raises: TrainerError for a head that is gone.
         """
         options = {"num_cpus": demand.cores, "num_gpus": demand.gpus, "memory": demand.memory_bytes or None}
-        task = self._tasks[demand.gpus > 0].options(**options, name=order.names)
-        return self._answered(lambda: task.remote(order))
+        task = self._tasks[demand.gpus > 0].options(**options, name=name)
+        return self._answered(lambda: task.remote(call))
 
     def ended(self, tasks: list[Any], patience_seconds: float) -> list[Any]:
         """Those of the tasks that have ended, after at most so long a wait for the first."""
@@ -190,6 +189,11 @@ class Cluster:
             self._ray.cancel(task, force=True)
         if tasks:
             self._ray.wait(tasks, num_returns=len(tasks), timeout=END_SECONDS)
+
+
+def _called(call: Callable[[], str]) -> str:
+    """What every task does."""
+    return call()
 
 
 class _WithoutRay(io.TextIOBase):

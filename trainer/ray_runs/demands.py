@@ -84,14 +84,14 @@ def demand_of(group: Sequence[Variant], data: PreparedData, nodes: Sequence[Node
     return Demand(cores, 0, int(needed))
 
 
-def missing(names: Sequence[str], demand: Demand, nodes: Sequence[Node]) -> str:
-    """Say in a line what the named runs need together that no node has; "" where one has it."""
+def missing(names: str, demand: Demand, nodes: Sequence[Node]) -> str:
+    """Say in a line what the runs of these names need together that no node has; "" where one has it."""
     if any(demand.fits(node) for node in nodes):
         return ""
     has = Counter(f"{node.cores:g} cores, {node.gpus:g} GPUs and {node.memory_bytes / 1e9:.1f} GB" for node in nodes)
     listed = "; ".join(f"{count} node{'s' if count > 1 else ''} with {words}" for words, count in has.most_common(4))
     return (
-        f"{', '.join(names)} need{'s' if len(names) == 1 else ''} {demand.words}, and the cluster has "
+        f"{names} need{'' if ', ' in names else 's'} {demand.words}, and the cluster has "
         f"{listed or 'no node left'}: add such a node and give the same command again, or make the runs smaller "
         "(bakeoff plan says how)"
     )

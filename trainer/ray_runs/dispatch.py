@@ -9,34 +9,26 @@ same command goes on. What was lost and why stays in Report(run, "retries").
 from __future__ import annotations
 
 import secrets
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from types import TracebackType
-from typing import Any
 
-from results import now
+from results import PLACE, RETRIES, Progress, Store, Workspace, now
 from trainer.bases.devices import choose
 from trainer.bases.loading import base_identity, base_tokenizer
 from trainer.data.pipeline import prepare
 from trainer.errors import TrainerError
 from trainer.experiment.variants import Variant
 from trainer.planning.sharing import shares_passes
-from trainer.ray_runs.cluster import Cancelled, Cluster, Ended
-from trainer.ray_runs.demands import Demand, Node, cores_beside_a_gpu, cores_for, demand_of, missing
-from trainer.ray_runs.worker import Order
+from trainer.ray_runs.cluster import LOCAL, Cluster
+from trainer.ray_runs.demands import Demand, Node, cores_beside_a_gpu, cores_for, demand_of
+from trainer.ray_runs.following import ABSENT_SECONDS, Following, Task
+from trainer.ray_runs.worker import Ground, Order, fulfil
 from trainer.runs.checkpoints import step_of
-from trainer.runs.session import PLACE, RETRIES, Agreed, Session
-
-LOOK_SECONDS = 1.0
-"""The pause between looks at the store, while no task ends."""
-
-ABSENT_SECONDS = 30.0
-
-MOST_DEATHS = 5
-"""Deaths of a task's worker in a row without a new checkpoint, after which something kills it each time."""
+from trainer.runs.session import Agreed, Session
+from trainer.runs.signals import stop_on_signals
 
 ENTERING = "entering the Ray cluster"
 
@@ -70,72 +62,89 @@ class OverRay:
         groups = unfinished(session.store, planned)
         if not groups:
             return
-        session.progress(ENTERING, 0, 1)
+        self._enter(session.store, session.progress)
+        with self._ground(session.workspace, session.store) as ground:
+            wanted = list(tasks_of(session, groups, self._cluster.nodes(), ground))
+            tasks = [Task(order.names, partial(fulfil, order), demand) for order, demand in wanted]
+            training = Training(session, {order.names: order for order, _ in wanted})
+            Following(self._cluster, tasks, training, session.stop, self._absent_seconds).to_the_end()
+
+    def each(self, errands: Sequence[Errand], store: Store, workspace: Workspace, progress: Progress) -> None:
+        """Have errands done on the cluster's nodes, each by a task of its own; nothing where it has one node alone.
+
+        What loses its worker begins again; what no node has room for, or what dies again and again, is left undone.
+        Raises: TrainerError for what the user must mend; KeyboardInterrupt.
+        """
+        if not errands or self._cluster.address == LOCAL:
+            return
+        self._enter(store, progress)
+        nodes = [node for node in self._cluster.nodes() if node.cores >= 1]
+        if len(nodes) < 2:
+            return
+        with self._ground(workspace, store) as ground, stop_on_signals() as stop:
+            gpus = int(ground.on_gpu)
+            demand = {one.names: Demand(ground.threads, gpus, 0 if gpus else one.memory_bytes) for one in errands}
+            tasks = [Task(one.names, partial(one.call, ground), demand[one.names]) for one in errands]
+            owner = Errands({one.names: one for one in errands}, progress)
+            Following(self._cluster, tasks, owner, stop, self._absent_seconds).to_the_end()
+        if stop.asked:
+            raise KeyboardInterrupt
+
+    def _enter(self, store: Store, progress: Progress) -> None:
+        progress(ENTERING, 0, 1)
         self._cluster.enter()
-        session.progress(ENTERING, 1, 1)
+        progress(ENTERING, 1, 1)
         hosts = self._cluster.hosts
-        if len(hosts) > 1 and session.store.url_masked.startswith("sqlite"):
+        if len(hosts) > 1 and store.url_masked.startswith("sqlite"):
             raise TrainerError(
                 f"the cluster's nodes are on {len(hosts)} machines, and an SQLite file is one machine's: set "
                 "BAKEOFF_DATABASE_URL to a PostgreSQL database, here and in the environment of every node"
             )
-        with _mark(session) as mark:
-            tasks = list(tasks_of(session, groups, self._cluster.nodes(), mark))
-            Following(session, self._cluster, tasks, self._absent_seconds).to_the_end()
+
+    @contextmanager
+    def _ground(self, workspace: Workspace, store: Store) -> Iterator[Ground]:
+        """Where tasks work while the block runs: the workspace has a mark then that no other one has."""
+        import torch
+
+        nodes = self._cluster.nodes()
+        on_gpu = any(node.gpus >= 1 for node in nodes)
+        cores = cores_beside_a_gpu(nodes) if on_gpu else cores_for(nodes, torch.get_num_threads())
+        mark = workspace.folder("cache") / f"ray-{secrets.token_hex(8)}"
+        mark.touch()
+        try:
+            yield Ground(str(workspace.path), str(mark), store.url_masked, cores, on_gpu)
+        finally:
+            mark.unlink(missing_ok=True)
 
 
-@contextmanager
-def _mark(session: Session) -> Iterator[Path]:
-    """A file in the workspace that no other workspace has, while the block runs."""
-    mark = session.workspace.folder("cache") / f"ray-{secrets.token_hex(8)}"
-    mark.touch()
-    try:
-        yield mark
-    finally:
-        mark.unlink(missing_ok=True)
+@dataclass(frozen=True)
+class Errand:
+    """What a node is to do besides training."""
 
-
-@dataclass
-class Task:
-    """One task: what it trains, what it needs, what became of it so far."""
-
-    order: Order
-    demand: Demand
-    waits_for: Any = None
-    """What stands for its result at the cluster."""
-    deaths: int = 0
-    """Deaths in a row, with no new checkpoint of its runs in between."""
-    saved: int = 0
-    """Steps of its runs' newest checkpoints when its worker last died."""
-    absent_since: float | None = None
-    """When nodes that have what it needs were first missed, by time.monotonic(); None while there is one."""
+    names: str
+    """What people are told that it is; no two of one call share it."""
+    call: Callable[[Ground], str]
+    """Pickled; returns what the user must mend, "" for nothing."""
+    memory_bytes: int
+    stored: Callable[[], int]
+    """How much of it is in the store; asked here."""
 
 
 def tasks_of(
-    session: Session, groups: Sequence[Sequence[Variant]], nodes: Sequence[Node], mark: Path
-) -> Iterator[Task]:
-    """Make the tasks of groups that share base and data. All data is prepared here first: bad rows are found early."""
-    import torch
+    session: Session, groups: Sequence[Sequence[Variant]], nodes: Sequence[Node], ground: Ground
+) -> Iterator[tuple[Order, Demand]]:
+    """Make the orders of groups that share base and data, and what they need.
 
-    on_gpu = any(node.gpus >= 1 for node in nodes)
-    cores = cores_beside_a_gpu(nodes) if on_gpu else cores_for(nodes, torch.get_num_threads())
+    All data is prepared here first: bad rows are found early.
+    """
     for group in groups:
         own = group[0].experiment
         tokenizer = base_tokenizer(group[0].base)
         data = prepare(own.data, tokenizer, own.training.max_length, session.workspace, session.progress)
         agreed = Agreed(base_identity(group[0].base), data.identity)
-        for together in parts(group, on_gpu):
-            order = Order(
-                variants=tuple(together),
-                workspace=str(session.workspace.path),
-                mark=str(mark),
-                store=session.store.url_masked,
-                agreed=agreed,
-                until=session.until,
-                threads=cores,
-                on_gpu=on_gpu,
-            )
-            yield Task(order, demand_of(together, data, nodes, cores, on_gpu))
+        for together in parts(group, ground.on_gpu):
+            demand = demand_of(together, data, nodes, ground.threads, ground.on_gpu)
+            yield Order(tuple(together), ground, agreed, session.until), demand
 
 
 def parts(group: Sequence[Variant], on_gpu: bool) -> list[list[Variant]]:
@@ -152,108 +161,43 @@ def parts(group: Sequence[Variant], on_gpu: bool) -> list[list[Variant]]:
     return ([shared] if shared else []) + alone
 
 
-class Following:
-    """The tasks of one call, from their submission to their end."""
+class Training:
+    """The runs that the tasks of one call train: what is stored of them, and what is written down of their workers."""
 
-    def __init__(self, session: Session, cluster: Cluster, tasks: Sequence[Task], absent_seconds: float) -> None:
+    def __init__(self, session: Session, orders: Mapping[str, Order]) -> None:
+        """orders: by the names of their tasks."""
         self._session = session
-        self._absent_seconds = absent_seconds
-        self._cluster = cluster
-        self._all = tuple(tasks)
-        self._open = list(tasks)
-        self._problems: list[Exception] = []
-        """What the user must mend."""
+        self._orders = orders
         self._told: set[tuple[str, int]] = set()
 
-    def to_the_end(self) -> None:
-        """Submit all and follow them. Raises: the first of what the user must mend, once all others have ended.
+    def stored(self, task: Task) -> int:
+        """Steps of the newest checkpoints of its runs."""
+        folders = [self._session.run_folder(run) for run in self._orders[task.names].runs]
+        return max((step_of(path) for folder in folders for path in folder.glob("step-*")), default=0)
 
-        A cluster whose head is gone is left at once, its tasks ended.
-        """
-        stop, asked = self._session.stop, False
-        try:
-            for task in self._open:
-                self._submit(task)
-            with stop.orderly():
-                while self._open:
-                    for handle in self._cluster.ended([task.waits_for for task in self._open], LOOK_SECONDS):
-                        self._conclude(next(task for task in self._open if task.waits_for is handle))
-                    self._tell()
-                    self._give_up_what_no_node_has()
-                    if stop.asked and not asked:
-                        asked = True
-                        for handle in self._waited_for():
-                            self._cluster.cancel(handle)
-        finally:
-            self._cluster.end(self._waited_for())
-        if self._problems:
-            raise self._problems[0]
-
-    def _submit(self, task: Task) -> None:
-        task.waits_for = self._cluster.submit(task.order, task.demand)
-
-    def _conclude(self, task: Task) -> None:
-        """A task has ended, its own way or by what happened to its worker: then it is submitted again."""
-        try:
-            problem = self._cluster.result(task.waits_for)
-        except Cancelled:
-            problem = ""
-        except Ended as death:
-            if self._goes_on(task, str(death)):
-                return
-            problem = ""
-        except Exception as error:
-            self._problems.append(error)
-            problem = ""
-        if problem:
-            self._problems.append(TrainerError(problem))
-        self._open.remove(task)
-
-    def _goes_on(self, task: Task, reason: str) -> bool:
-        """Write down why a task lost its worker, and submit it again; False where that leads nowhere."""
-        if self._session.stop.asked:
-            return False
-        saved = self._saved(task)
-        task.deaths = task.deaths + 1 if saved == task.saved else 1
-        task.saved = saved
-        where = self._place(task)
-        words = f"{reason} ({where})" if where else reason
-        for run in task.order.runs:
-            report = self._session.store.reports.get(run, RETRIES)
+    def lost(self, task: Task, why: str, stored: int) -> str:
+        """Add to the runs' reports on why they were begun again."""
+        runs, store = self._orders[task.names].runs, self._session.store
+        place = store.reports.get(runs[0], PLACE)
+        words = f"{why} (process {place.payload['process']} on {place.payload['host']})" if place else why
+        for run in runs:
+            report = store.reports.get(run, RETRIES)
             before = report.payload["retries"] if report else []
             self._session.report(run, RETRIES, {"retries": [*before, {"at": now().isoformat(), "why": words}]})
-        if task.deaths >= MOST_DEATHS:
-            self._abandon(task, f"{words}, {task.deaths} times in a row without a new checkpoint: what kills it?")
-            return False
-        self._session.progress(f"{task.order.names}: {words}; goes on from step {saved}", 0, 1)
-        self._submit(task)
-        return True
+        self._session.progress(f"{task.names}: {words}; goes on from step {stored}", 0, 1)
+        return words
 
-    def _give_up_what_no_node_has(self) -> None:
-        nodes, present = self._cluster.nodes(), time.monotonic()
-        for task in list(self._open):
-            lacking = missing([one.name for one in task.order.variants], task.demand, nodes)
-            task.absent_since = (task.absent_since or present) if lacking else None
-            if task.absent_since is not None and present - task.absent_since >= self._absent_seconds:
-                self._cluster.cancel(task.waits_for)
-                self._session.progress(lacking, 0, 1)
-                self._abandon(task, lacking)
-                self._open.remove(task)
-
-    def _abandon(self, task: Task, reason: str) -> None:
-        """Write down that its runs stopped: nothing of the models' own."""
-        for run in task.order.runs:
+    def given_up(self, task: Task, why: str) -> None:
+        """Its runs are stopped."""
+        self._session.progress(why, 0, 1)
+        for run in self._orders[task.names].runs:
             if self._session.store.runs.get(run).status != "finished":
-                self._session.finish(run, "stopped", reason)
+                self._session.finish(run, "stopped", why)
 
-    def _waited_for(self) -> list[Any]:
-        """What stands for the open tasks that were submitted."""
-        return [task.waits_for for task in self._open if task.waits_for is not None]
-
-    def _tell(self) -> None:
+    def look(self) -> None:
         """Say how far each run is, by the store."""
         runs = {summary.run.id: summary for summary in self._session.store.runs.list()}
-        for variant in (variant for task in self._all for variant in task.order.variants):
+        for variant in (variant for order in self._orders.values() for variant in order.variants):
             summary = runs[variant.id]
             said = (variant.id, summary.steps)
             known = summary.run.status in ("running", "finished") and summary.run.total_steps
@@ -262,12 +206,26 @@ class Following:
                 last = self._session.last_step(summary.run.total_steps or 0)
                 self._session.progress(f"training {variant.name}", summary.steps, last)
 
-    def _place(self, task: Task) -> str:
-        """Where its worker was, as it wrote down itself."""
-        report = self._session.store.reports.get(task.order.runs[0], PLACE)
-        return f"process {report.payload['process']} on {report.payload['host']}" if report else ""
 
-    def _saved(self, task: Task) -> int:
-        """Steps of the newest checkpoints of its runs."""
-        folders = [self._session.run_folder(run) for run in task.order.runs]
-        return max((step_of(path) for folder in folders for path in folder.glob("step-*")), default=0)
+class Errands:
+    """Errands of one call: what became of one is in the store, and whoever asked for it looks there."""
+
+    def __init__(self, errands: Mapping[str, Errand], progress: Progress) -> None:
+        self._errands = errands
+        self._progress = progress
+
+    def stored(self, task: Task) -> int:
+        """How much of it is there."""
+        return self._errands[task.names].stored()
+
+    def lost(self, task: Task, why: str, stored: int) -> str:
+        """Told, and no more: the records say which machine they are of."""
+        self._progress(f"{task.names}: {why}; goes on from {stored} answers", 0, 1)
+        return why
+
+    def given_up(self, task: Task, why: str) -> None:
+        """Told: whoever asked for it does it."""
+        self._progress(f"{why}; {task.names} is done here instead", 0, 1)
+
+    def look(self) -> None:
+        """Nothing: how far they are is known on their nodes."""

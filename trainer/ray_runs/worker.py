@@ -1,4 +1,4 @@
-"""What one task does on whichever node Ray gives it: train its variants as the same command would there.
+"""What a task does on whichever node Ray gives it: train its variants, or whatever else, as the same command would.
 
 It opens the store and the workspace itself, so nothing that counts passes through Ray: killed anywhere, the next one
 goes on from the newest checkpoint. Where the store is and how to enter it is the node's environment's to say
@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,21 +26,54 @@ PATIENCE_SECONDS = 90.0
 
 
 @dataclass(frozen=True)
-class Order:
-    """What a task is to train."""
+class Ground:
+    """Where a task works: what has to be the same on its node as where the command was given."""
 
-    variants: tuple[Variant, ...]
-    """Several only where they share passes."""
     workspace: str
     mark: str
     """A file in the workspace, by which a node sees that its folder is that one."""
     store: str
     """The store's URL, its password masked."""
+    threads: int
+    on_gpu: bool
+
+    @contextmanager
+    def entered(self) -> Iterator[tuple[Store, Workspace]]:
+        """The store and the workspace, open. Raises: TrainerError where this node has others."""
+        if not self.on_gpu:
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before torch is imported: Ray gave this task none
+        import torch
+
+        torch.set_num_threads(self.threads)
+        workspace = Workspace(self.workspace)
+        if not Path(self.mark).is_file():
+            raise TrainerError(
+                f"{workspace.path} on {socket.gethostname()} is not the workspace of the command: give all nodes one "
+                "shared folder under the same path"
+            )
+        with workspace.store() as store:
+            if store.url_masked != self.store:
+                raise self.other_store(store)
+            yield store, workspace
+
+    def other_store(self, store: Store) -> TrainerError:
+        """The refusal of a node that writes elsewhere than the command."""
+        return TrainerError(
+            f"{socket.gethostname()} writes to the store {store.url_masked}, the command to {self.store}: set "
+            "BAKEOFF_DATABASE_URL alike in the environment of every node before `ray start`"
+        )
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a task is to train."""
+
+    variants: tuple[Variant, ...]
+    """Several only where they share passes."""
+    ground: Ground
     agreed: Agreed
     until: int | None
     """The step at which to stop, to go on later: a sweep's cut."""
-    threads: int
-    on_gpu: bool
 
     @property
     def runs(self) -> tuple[str, ...]:
@@ -57,8 +91,6 @@ def fulfil(order: Order) -> str:
 
     Raises: KeyboardInterrupt where asked to stop before anything trained.
     """
-    if not order.on_gpu:
-        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # before torch is imported: Ray gave this task none
     try:
         _train(order)
     except BakeoffError as error:
@@ -67,19 +99,16 @@ def fulfil(order: Order) -> str:
 
 
 def _train(order: Order) -> None:
-    import torch
+    with stop_on_signals() as stop, order.ground.entered() as (store, workspace):
+        from engines import gpus
+        from trainer.training import train_variants
 
-    from engines import gpus
-    from trainer.training import train_variants
-
-    torch.set_num_threads(order.threads)
-    workspace = Workspace(order.workspace)
-    _require_workspace(workspace, order)
-    with stop_on_signals() as stop, workspace.store() as store:
-        _require_store(store, order)
+        known = {summary.run.id for summary in store.runs.list()}
+        if not known.issuperset(order.runs):
+            raise order.ground.other_store(store)
         session = Session(store, workspace, _unheard, stop, order.until, order.agreed)
         wait_for_others(session, order.runs, PATIENCE_SECONDS)
-        train_variants(session, order.variants, gpus()[:1] if order.on_gpu else ())
+        train_variants(session, order.variants, gpus()[:1] if order.ground.on_gpu else ())
 
 
 def wait_for_others(session: Session, runs: Sequence[str], patience_seconds: float) -> None:
@@ -93,23 +122,6 @@ def wait_for_others(session: Session, runs: Sequence[str], patience_seconds: flo
         if not (locked or session.store.runs.at_work_elsewhere(runs)):
             return
         time.sleep(0.1)
-
-
-def _require_workspace(workspace: Workspace, order: Order) -> None:
-    if not Path(order.mark).is_file():
-        raise TrainerError(
-            f"{workspace.path} on {socket.gethostname()} is not the workspace of the command: give all nodes one "
-            "shared folder under the same path"
-        )
-
-
-def _require_store(store: Store, order: Order) -> None:
-    known = {summary.run.id for summary in store.runs.list()}
-    if store.url_masked != order.store or not known.issuperset(order.runs):
-        raise TrainerError(
-            f"{socket.gethostname()} writes to the store {store.url_masked}, the command to {order.store}: set "
-            "BAKEOFF_DATABASE_URL alike in the environment of every node before `ray start`"
-        )
 
 
 def _unheard(_: str, __: int, ___: int) -> None:

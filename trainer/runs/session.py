@@ -10,14 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from results import Progress, Report, RunStatus, Store, Workspace, disk_full, now, shortage, this_machine
+from results.records import PLACE
 from trainer.errors import TrainerError
 from trainer.runs.signals import Stop
-
-PLACE = "place"
-"""Kind of the report on a run that says where it trains, or trained last: host, process, since when."""
-
-RETRIES = "retries"
-"""Kind of the report on a run that says when and why it was begun again."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import streamlit as st
 
 from dashboard import charts, escaping
 from dashboard.views import curves, data, dossier, settings
+from dashboard.views.training import whereabouts
 from dashboard.widgets import chart, page
 from dashboard.widgets.addressed import opened
 from results.records import RunSummary
@@ -41,6 +42,7 @@ def _about(row: RunSummary) -> None:
         "Began": f"{run.started_at:%Y-%m-%d %H:%M} UTC" if run.started_at else "–",
         "Ended": f"{run.finished_at:%Y-%m-%d %H:%M} UTC" if run.finished_at else "–",
         "Machine": data.machines().get(run.machine_id or "", "–"),
+        **whereabouts.words(run, data.whereabouts().get(run.id, {})),
         "Base": run.base, "Experiment": run.experiment or "–", "From": run.origin, "Id": run.id,
         "Notes": run.notes or "–",
     }  # fmt: skip

@@ -18,6 +18,7 @@ import psutil
 import pytest
 import yaml
 
+from bakeoff.experiment.pipeline import run_experiment
 from results import Run, Workspace
 from tests.processes import end
 from tests.trainer.small_runs import curves, experiment, laid_ground
@@ -229,3 +230,52 @@ def test_what_no_node_has_is_named_and_not_waited_for(cluster: Any, ground: Path
         assert run.name in run.reason and "\n" not in run.reason
         assert "need 1 core and 1.0 GB of memory on one node" in run.reason
         assert "with 1 cores, 0 GPUs and 0.9 GB" in run.reason
+
+
+def test_a_sweep_that_is_cut_is_cut_alike_over_a_cluster(cluster: Any, ground: Path, tmp_path: Path) -> None:
+    halved = {"grid": {"lora.rank": [2, 4, 8]}, "halving": {"first_steps": 4, "factor": 3}}
+    made = experiment(ground, sweep=halved, training={"max_steps": 12, "eval_steps": 4, "max_length": 96})
+    found = []
+    for name, address in (("here", ""), ("over", cluster.address)):
+        runs = trained(made, tmp_path / name, address)
+        found.append([(run.id, run.status, run.reason, curves(tmp_path / name, run.id)) for run in runs])
+    assert found[0] == found[1]
+    assert sorted(status for _, status, _, _ in found[0]) == ["finished", "stopped", "stopped"]
+
+
+def test_what_nodes_measure_is_what_is_measured_here(cluster: Any, ground: Path, tmp_path: Path) -> None:
+    rows = "".join(f"Count to {n} please.,{n}\n" for n in range(12))
+    (tmp_path / "counts.csv").write_text(f"question,answer\n{rows}")
+    made = sweep(ground, max_steps=4, save_steps=4, eval_steps=4)
+    tests = ({"file": str(tmp_path / "counts.csv"), "check": "contains", "max_tokens": 4},)
+    made = made.model_copy(update={"evaluate": made.evaluate.model_copy(update={"tests": tests})})
+    here, told_here = measured(made, tmp_path / "here", "")
+    over, told = measured(made, tmp_path / "over", cluster.address)
+    assert over == here and len(here) == 2 * 6
+    told_of = {"held-out rows", "answers to counts"}
+    assert told_here & told_of == told_of, "without a cluster this process measures"
+    assert not told & told_of, "what nodes have measured is not measured here"
+
+
+def measured(made: Experiment, folder: Path, address: str) -> tuple[dict[tuple[str, str], Any], set[str]]:
+    """Every answer and score by test and model, and what this process told of its progress."""
+    told: set[str] = set()
+    with Workspace(folder).store() as store:
+        outcome = run_experiment(
+            made,
+            store,
+            Workspace(folder),
+            lambda words, *_: told.add(words),
+            lambda _: None,
+            over=OverRay(address) if address else None,
+        )
+        assert outcome.complete, outcome.failures
+        names = {model.id: model.name for model in outcome.models}
+        found = {
+            (one.benchmark, names[one.model_id]): (
+                [(each.item, each.verdict, each.value, each.details) for each in store.evaluations.outcomes(one.id)],
+                repr(one.scores),
+            )
+            for one in outcome.evaluations
+        }
+    return found, told

@@ -55,12 +55,12 @@ def test_a_task_is_what_trains_in_one_process_without_ray(ground: Path) -> None:
     ],
 )
 def test_what_no_node_has_is_said_with_what_they_have(demand: Demand, words: str) -> None:
-    found = missing(["a", "b"], demand, [SMALL, LARGE])
+    found = missing("a, b", demand, [SMALL, LARGE])
     assert words in found and bool(found) == bool(words)
 
 
 def test_a_cluster_without_nodes_has_nothing() -> None:
-    assert "no node left" in missing(["a"], Demand(1, 0, 0), [])
+    assert "no node left" in missing("a", Demand(1, 0, 0), [])
 
 
 def test_cores_are_the_threads_of_a_run_without_ray_where_a_node_has_them() -> None:
