@@ -26,13 +26,13 @@ from typing import Any
 import torch
 
 from benchmarks.kill import _state, training_experiment
+from benchmarks.ray_nodes import ENVIRONMENT
 from results import Workspace
 from trainer import OverRay, miniature, train
 from trainer.experiment.reading import experiment_of
 
 BASES = ("llama", "qwen2", "qwen3")
 NODE: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
-ENVIRONMENT = {"RAY_AUTH_MODE": "token", "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
 SOON = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 4}
 """Ray notices within two seconds that a node is lost, not within fifteen."""
 

@@ -7,12 +7,16 @@ same command once there is room.
 from __future__ import annotations
 
 import errno
+import os
 import re
 from collections.abc import Iterator
 
 _DISK = re.compile(r"No space left on device|Disk quota exceeded|disk is full|os error 28\b", re.I)
 _MEMORY = re.compile(r"can't allocate memory|cannot allocate memory|bad_alloc|MemoryError|not enough memory: you", re.I)
 """How libraries say it that raise neither an OSError nor a MemoryError: safetensors, SQLite, torch on a CPU."""
+
+_NUMBER = re.compile(r"os error (\d+)\b")
+"""How Rust's libraries say an errno."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO, errno.EMFILE, errno.ENFILE)
@@ -63,9 +67,15 @@ def shortage(error: BaseException) -> str:
     for one in _chain(error):
         if isinstance(one, ModuleNotFoundError) and (needed := needs(one.name or "")):
             return needed
-        if isinstance(one, OSError) and one.errno in _REFUSED:
-            return f"{one.strerror}{_place(one)}: mend that; {AGAIN}"
+        if (number := _errno(one)) in _REFUSED:
+            return f"{os.strerror(number)}{_place(one)}: mend that; {AGAIN}"
     return ""
+
+
+def _errno(error: BaseException) -> int:
+    """The system's number in an error, 0 without one."""
+    said = _NUMBER.search(str(error))
+    return (error.errno or 0) if isinstance(error, OSError) else int(said[1]) if said else 0
 
 
 def needs(library: str) -> str:

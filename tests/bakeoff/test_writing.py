@@ -64,6 +64,7 @@ LACKING = [
     (ValueError("Error while serializing: I/O error: No space left on device (os error 28)"), "the disk is full"),
     (OSError(errno.EROFS, "Read-only file system", "/models/x"), "Read-only file system, writing /models/x"),
     (OSError(errno.EFBIG, "File too large"), "File too large"),
+    (ValueError("Error while serializing: I/O error: File too large (os error 27)"), "File too large: mend that"),
     (MemoryError(), "memory ran out"),
     (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9600000000 bytes."), "9.6 GB"),
 ]
