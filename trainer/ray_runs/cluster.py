@@ -79,6 +79,10 @@ class Cluster:
         """Connect. Again is fine. Raises: TrainerError where no such cluster can be reached."""
         if self._tasks:
             return
+        if self.address != LOCAL and _refuses(self.address):  # Ray would ask for minutes
+            raise TrainerError(
+                f"no Ray cluster can be entered at {self.address}: nobody listens there; is it HOST:PORT of the head?"
+            )
         # One dead worker is no news: it is followed here, and its reason is in the store.
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         if self.address == LOCAL:

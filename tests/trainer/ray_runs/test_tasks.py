@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import socket
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ from tests.trainer.small_runs import experiment, laid_ground
 from trainer import OverRay
 from trainer.errors import TrainerError
 from trainer.experiment.variants import variants
+from trainer.ray_runs.cluster import Cluster
 from trainer.ray_runs.demands import Demand, Node, cores_beside_a_gpu, cores_for, missing
 from trainer.ray_runs.dispatch import parts
 from trainer.ray_runs.worker import wait_for_others
@@ -102,6 +104,14 @@ def test_an_address_elsewhere_asks_for_the_token(monkeypatch: pytest.MonkeyPatch
         OverRay("ray://head:10001")
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     OverRay("10.0.0.5:6379")
+
+
+def test_an_address_where_nobody_listens_is_named_at_once() -> None:
+    pytest.importorskip("ray")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with pytest.raises(TrainerError, match=rf"entered at 127\.0\.0\.1:{port}: nobody listens there"):
+        Cluster(f"127.0.0.1:{port}").enter()
 
 
 @pytest.mark.slow
