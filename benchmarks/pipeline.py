@@ -21,6 +21,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -99,14 +100,17 @@ def make_base(folder: Path, shape: dict[str, int]) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def measured(file: Path, workspace: Path, code: Path) -> dict[str, Any]:
-    """Run the experiment by the code in a folder; seconds, peak memory, seconds of each stage, and all scores."""
+def measured(file: Path, workspace: Path, code: Path, of: Mapping[str, str] = STAGES) -> dict[str, Any]:
+    """Run the experiment by the code in a folder; seconds, peak memory, seconds of each stage, and all scores.
+
+    of: the stage by how a line of progress begins.
+    """
     cache = workspace.with_name("cache")
     for made in (workspace, cache):
         shutil.rmtree(made, ignore_errors=True)
     environment = {**os.environ, "BAKEOFF_WORKSPACE": str(workspace), "BAKEOFF_CACHE": str(cache)}
     command = [sys.executable, "-m", "bakeoff"]
-    began = time.monotonic()
+    began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     running = subprocess.Popen(
         [*command, "run", str(file)], cwd=code, env=environment, text=True, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -117,7 +121,7 @@ def measured(file: Path, workspace: Path, code: Path) -> dict[str, Any]:
     assert running.stderr is not None
     for line in running.stderr:
         print(line, end="", file=sys.stderr, flush=True)
-        stage = STAGES.get(line.split()[0].rstrip(":") if line.split() else "")
+        stage = of.get(line.split()[0].rstrip(":") if line.split() else "")
         if stage and stage not in starts:
             starts[stage] = time.monotonic() - began
     status, seconds = running.wait(), time.monotonic() - began
@@ -130,7 +134,7 @@ def measured(file: Path, workspace: Path, code: Path) -> dict[str, Any]:
     return {
         "status": status,
         "seconds": round(seconds, 1),
-        "cpu_seconds": round(used.ru_utime + used.ru_stime, 1),
+        "cpu_seconds": round(used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime, 1),
         "peak_gb": round(memory.peak / 1e9, 2),
         "stages": {stage: round(end - start, 1) for (stage, start), end in zip(starts.items(), ends, strict=True)},
         "scores": [
