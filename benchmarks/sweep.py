@@ -152,7 +152,8 @@ def _ours(_: int, arguments: argparse.Namespace, curve: bool = True) -> dict[str
     import torch
 
     torch.set_num_threads(arguments.threads)
-    from trainer.bases.devices import peak_rss_bytes, settled_objects
+    from results import peak_rss_bytes
+    from trainer.bases.devices import settled_objects
     from trainer.bases.loading import load_base
     from trainer.multi_lora import SharedBase
 
@@ -279,7 +280,7 @@ def _trl(name: str) -> Callable[[int, argparse.Namespace], dict[str, Any]]:
         from trl import SFTTrainer
 
         from engines import unpacked
-        from trainer.bases.devices import peak_rss_bytes
+        from results import peak_rss_bytes
         from trainer.bases.loading import base_path, base_tokenizer
 
         dtype = "bfloat16" if name == "trl-tuned" else "float32"
