@@ -80,7 +80,7 @@ def settings() -> dict[str, str]:
 
 
 def processes_with(token: str) -> list[psutil.Process]:
-    """The processes that have this token in their environment, but this one."""
+    """The processes that have this token in their environment, whoever their parent is by now; not this one."""
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):

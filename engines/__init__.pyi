@@ -72,7 +72,7 @@ from .identity import (
     FileChanged as FileChanged,
     adapter_sha256 as adapter_sha256,
     base_sha256 as base_sha256,
-    changed_since as changed_since,
+    changed_files as changed_files,
     file_sha256 as file_sha256,
     folder_sha256 as folder_sha256,
     model_id as model_id,

@@ -90,18 +90,16 @@ def prove(model: Model, workspace: Workspace) -> None:
         _compare(model, path, model.weights_sha256, "base" if model.form == "base" else "whole")
 
 
-def changed_since(model: Model, workspace: Workspace, moment: datetime) -> str:
+def changed_files(model: Model, workspace: Workspace, moment: datetime) -> str:
     """That a model's files are others than were registered, and what to do; "" where they are the same, or not here.
 
     moment: when they were proved last. Files without a later change, of which the file system alone keeps the time, are
     not read for it.
     """
-    if missing_files(model, workspace) or model.form == "remote":
-        return ""
     places = [workspace.resolve(place) for place in (model.path, model.base_path) if place]
-    files = [file for place in places for file in ([place] if place.is_file() else place.rglob("*"))]
-    if not all(place.exists() for place in places):
+    if model.form == "remote" or not model.path or not all(place.exists() for place in places):
         return ""
+    files = (file for place in places for file in (place, *place.rglob("*")) if file.exists())
     if all(file.stat().st_ctime <= moment.timestamp() for file in files):
         return ""
     try:

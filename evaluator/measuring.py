@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, cast
 
-from engines import EngineError, References, changed_since, endpoint_record, export
+from engines import EngineError, References, changed_files, endpoint_record, export
 from evaluator.errors import ModelUnmeasurable
 from evaluator.humaneval.concluding import rescore
 from evaluator.humaneval.evaluate import evaluate_humaneval
@@ -60,7 +60,7 @@ def of_other_files(found: Sequence[Evaluation], store: Store, workspace: Workspa
     lines = []
     for id_, moment in oldest.items():
         model = store.models.get(id_)
-        if words := changed_since(model, workspace, moment):
+        if words := changed_files(model, workspace, moment):
             lines.append(f"{model.name}: these figures are of the files that it had then. {words}")
     return lines
 

@@ -14,7 +14,7 @@ from dashboard.publishing.folder import INDEX, OURS, put
 from dashboard.publishing.leaks import SHOWN, Leak, PrivateWords, leaks, without
 from dashboard.publishing.page import page
 from dashboard.publishing.space import PAGE, put_space, space_part
-from dashboard.publishing.study import PageWishes, read_study
+from dashboard.publishing.study import PageWishes, Study, read_study
 from results import Decision, Store
 
 SPACE_NAMES = rf"(?:models|dist)/[^/]+|{PAGE}/{OURS.pattern}"
@@ -69,9 +69,7 @@ def publish_decision(
     Raises: PageRefused naming what would be given away, and where, or the folder; BakeoffError for wishes of what is
     not there.
     """
-    study = read_study(store, decision, bases, wishes)
-    found = leaks(study, own) + (leaks_of_file(chat, own) if chat else [])
-    refuse(without(found, own.allowed))
+    study, found = _study(store, decision, bases, wishes, own, [chat] if chat else [])
     part = chat_part(chat) if chat else None
     made = page(study, part)
     sizes = put(folder, made.html, {made.data_name: made.data.encode(), **(part.files if part else {})})
@@ -91,14 +89,27 @@ def publish_space(
 
     The rest as in `publish_decision`, which the page is made by.
     """
-    study = read_study(store, decision, bases, wishes)
-    found = leaks(study, own) + [leak for chat in chats for leak in leaks_of_file(chat, own)]
-    refuse(without(found, own.allowed))
+    study, found = _study(store, decision, bases, wishes, own, chats)
     part = space_part(chats)
     made = page(study, part)
     shown = put(folder / PAGE, made.html, {made.data_name: made.data.encode()})
     sizes = {f"{PAGE}/{name}": size for name, size in shown.items()} | put_space(folder, part, chats, study.title)
     return Published(folder, sizes, tuple(found), study.left_out, study.title, part.handed_on, True, SPACE_NAMES)
+
+
+def _study(
+    store: Store,
+    decision: Decision,
+    bases: Mapping[str, PublicBase],
+    wishes: PageWishes,
+    own: PrivateWords,
+    chats: Sequence[Chat],
+) -> tuple[Study, list[Leak]]:
+    """What a page tells, and what of it and of its models' files is private and was allowed. Raises: PageRefused."""
+    study = read_study(store, decision, bases, wishes)
+    found = leaks(study, own) + [leak for chat in chats for leak in leaks_of_file(chat, own)]
+    refuse(without(found, own.allowed))
+    return study, found
 
 
 def refuse(found: Sequence[Leak]) -> None:

@@ -14,7 +14,7 @@ from engines import (
     FileChanged,
     adapter_sha256,
     base_sha256,
-    changed_since,
+    changed_files,
     file_sha256,
     folder_sha256,
     open_engine,
@@ -97,16 +97,16 @@ def test_whoever_reuses_figures_learns_that_the_files_are_others_now(
 ) -> None:
     mine, files = kinds[form]
     place = Workspace(tmp_path / "workspace")
-    assert changed_since(mine, place, LONG_AGO) == ""
+    assert changed_files(mine, place, LONG_AGO) == ""
     for file in files:
         kept = file.read_bytes()
         overwritten(file)
-        assert "is not what was registered" in changed_since(mine, place, LONG_AGO)
-        assert changed_since(mine, place, datetime(3000, 1, 1, tzinfo=UTC)) == "", "proved later than any change"
+        assert "is not what was registered" in changed_files(mine, place, LONG_AGO)
+        assert changed_files(mine, place, datetime(3000, 1, 1, tzinfo=UTC)) == "", "proved later than any change"
         file.write_bytes(kept)
     files[0].unlink()
     if files[0] in (Path(mine.path), Path(mine.base_path)):
-        assert changed_since(mine, place, LONG_AGO) == "", "what is not here is no other model"
+        assert changed_files(mine, place, LONG_AGO) == "", "what is not here is no other model"
 
 
 def test_what_has_no_digest_is_not_compared(tmp_path: Path) -> None:

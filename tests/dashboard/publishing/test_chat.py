@@ -123,6 +123,17 @@ class Isolating(Quiet):
         super().end_headers()
 
 
+def answered(tab: Any) -> str:
+    """Have a page's chat answer one of its examples, whose markup stays text; what it says of the answer."""
+    tab.get_by_label("Tokens at most").fill("32")
+    tab.get_by_role("button", name="Is <b>ice</b> cold?").click()
+    tab.get_by_text("First token after").wait_for()
+    tab.locator("#send:enabled").wait_for()
+    turns = tab.locator("#talk pre").all_inner_texts()
+    assert turns[0] == "Is <b>ice</b> cold?" and turns[1].strip()
+    return str(tab.locator("#chat-state").inner_text())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("headers", [False, True])
 def test_it_answers_in_the_browser_and_asks_nobody_but_its_host(place: Path, browser: Any, headers: bool) -> None:
@@ -137,13 +148,7 @@ def test_it_answers_in_the_browser_and_asks_nobody_but_its_host(place: Path, bro
         tab.get_by_text("Ready, ").wait_for()
         said = tab.locator("#chat-state").inner_text()
         assert "threads" in said if headers else "one thread: this host does not send the headers" in said
-        tab.get_by_label("Tokens at most").fill("32")
-        tab.get_by_role("button", name="Is <b>ice</b> cold?").click()
-        tab.get_by_text("First token after").wait_for()
-        tab.locator("#send:enabled").wait_for()
-        turns = tab.locator("#talk pre").all_inner_texts()
-        assert turns[0] == "Is <b>ice</b> cold?" and turns[1].strip()
-        assert "tokens/s" in tab.locator("#chat-state").inner_text()
+        assert "tokens/s" in answered(tab)
         assert serious_faults(tab) == {}
         ours = (address, "data:", f"blob:{address}")
         assert [url for url in asked if not url.startswith(ours)] == []

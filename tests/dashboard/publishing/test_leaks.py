@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pwd
 import string
 from pathlib import Path
 
@@ -31,7 +32,7 @@ SECRETS = {
 }
 PATHS = [
     "/home/ada/models/x.gguf", "file:///home/ada/x", "/Users/ada/Library/x", r"C:\Users\ada\x", "c:/Users/ada/x",
-    "/root/models/x", "/var/folders/ab/x",
+    f"{pwd.getpwnam('root').pw_dir}/models/x", "/var/folders/ab/x",
 ]  # fmt: skip
 HARMLESS = [
     "hf_hub_download(repo_id)", "https://user@example.com/x", "https://example.com:8443/a@b", "http://[::1]:80/",

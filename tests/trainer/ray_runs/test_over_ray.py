@@ -10,7 +10,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import pytest
 import yaml
 
 from bakeoff.experiment.pipeline import run_experiment
+from benchmarks.ray_nodes import processes_with
 from results import Run, Workspace
 from tests.processes import end
 from tests.trainer.small_runs import curves, experiment, laid_ground
@@ -68,18 +68,8 @@ def cluster() -> Iterator[Any]:
         started.shutdown()
         for name in own:
             os.environ.pop(name)
-        _, alive = psutil.wait_procs(of_ray(), timeout=120)
+        _, alive = psutil.wait_procs(processes_with(TOKEN), timeout=120)
     assert not alive, [process.cmdline() for process in alive]
-
-
-def of_ray() -> list[psutil.Process]:
-    """The processes of this test's cluster, whoever their parent is by now."""
-    found = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if process.pid != os.getpid() and process.environ().get("RAY_AUTH_TOKEN") == TOKEN:
-                found.append(process)
-    return found
 
 
 def sweep(ground: Path, **training: Any) -> Experiment:
